@@ -1,0 +1,1 @@
+"""Actors and message passing on gevent, speaking the libprocess protocol."""

@@ -1,0 +1,137 @@
+"""Every exception that greenproc raises on purpose.
+
+::
+
+    GreenprocError
+    ├── InvalidArgument          (also ValueError)
+    │   ├── InvalidAddress
+    │   ├── InvalidPID
+    │   ├── InvalidSettings
+    │   └── InvalidURL
+    ├── WaitTimeout              (also TimeoutError)
+    │   └── NotSettled
+    ├── NoRuntime                (also RuntimeError)
+    ├── StateError               (also RuntimeError)
+    ├── Deadlock                 (also RuntimeError)
+    ├── BindError                (also OSError)
+    ├── Closed
+    ├── Broken
+    ├── ProtocolError            (carries an HTTP status)
+    │   ├── LocalProtocolError
+    │   └── RemoteProtocolError
+    └── FutureError
+        ├── Failure
+        ├── Discarded            (also concurrent.futures.CancelledError)
+        └── Abandoned
+
+They are named by cause: `Closed` is what you did, `Broken` what the peer or the network did.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import CancelledError
+
+
+class GreenprocError(Exception):
+    """The base of all errors of greenproc."""
+
+
+class InvalidArgument(GreenprocError, ValueError):
+    """An argument has a value that nothing can be done with."""
+
+
+class InvalidAddress(InvalidArgument):
+    """A text or a pair is no IP address with a port."""
+
+
+class InvalidPID(InvalidArgument):
+    """A text is no UPID, or its host name has no address."""
+
+
+class InvalidSettings(InvalidArgument):
+    """A setting or an environment variable has a value out of its range."""
+
+
+class InvalidURL(InvalidArgument):
+    """A text is no URL, or its percent-encoding is broken."""
+
+
+class WaitTimeout(GreenprocError, TimeoutError):
+    """What was waited for did not happen in the time given."""
+
+
+class NotSettled(WaitTimeout):
+    """Settling gave up; the message names who was still busy."""
+
+
+class NoRuntime(GreenprocError, RuntimeError):
+    """A function needs a runtime, and there is neither a current nor a default one."""
+
+
+class StateError(GreenprocError, RuntimeError):
+    """An operation does not fit the state of its object, such as a start after a stop."""
+
+
+class Deadlock(GreenprocError, RuntimeError):
+    """A wait could never end, such as a process waiting for itself."""
+
+
+class BindError(GreenprocError, OSError):
+    """The server's address could not be bound."""
+
+
+class Closed(GreenprocError):
+    """An object was used after this side had closed it."""
+
+
+class Broken(GreenprocError):
+    """The peer or the network ended a connection or a stream."""
+
+
+class ProtocolError(GreenprocError):
+    """Somebody broke the rules of HTTP or of the libprocess protocol."""
+
+    status: int
+    """The HTTP status that suits the mistake."""
+
+    def __init__(self, message: str, *, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class LocalProtocolError(ProtocolError):
+    """This side asked for something that must not be put on the wire."""
+
+    def __init__(self, message: str, *, status: int = 500) -> None:
+        super().__init__(message, status=status)
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer sent something that breaks the protocol or exceeds a limit."""
+
+
+class FutureError(GreenprocError):
+    """A future ended without a value."""
+
+
+class Failure(FutureError):
+    """A future failed for the reason that the text gives.
+
+    It may be raised, returned by a continuation, or made by ``Promise.fail("text")``.
+
+    Source: libprocess include/process/future.hpp, struct Failure.
+    """
+
+
+class Discarded(FutureError, CancelledError):
+    """A future was discarded, usually because somebody asked for it."""
+
+    def __init__(self, message: str = "the future was discarded") -> None:
+        super().__init__(message)
+
+
+class Abandoned(FutureError):
+    """The promise of a future is gone, so the future can never complete by itself."""
+
+    def __init__(self, message: str = "the future was abandoned") -> None:
+        super().__init__(message)
