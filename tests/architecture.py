@@ -1,0 +1,362 @@
+"""The rules that keep the code in floors, as functions from a source tree to complaints.
+
+The floors and the allowed libraries stand in setup.cfg, so that the rule and its check have one
+source; see docs/concepts/floors.md.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import io
+import sys
+import tokenize
+from collections.abc import Callable, Iterator, Mapping
+from configparser import ConfigParser
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+PACKAGE = "greenproc"
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 39
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True)
+class Import:
+    """One name of one import statement: the module that it runs."""
+
+    module: str
+    line: int
+    type_only: bool
+    relative: bool = False
+
+
+@dataclass(frozen=True)
+class Module:
+    """A source file and what it imports."""
+
+    name: str
+    path: Path
+    source: str
+    tree: ast.Module
+    imports: list[Import] = field(default_factory=list)
+
+    @property
+    def part(self) -> str:
+        """The name of the floors' list that this module belongs to."""
+        names = self.name.split(".")
+        return names[1] if len(names) > 1 else "__init__"
+
+    @property
+    def is_package(self) -> bool:
+        return self.path.name == "__init__.py"
+
+    def at(self, line: int) -> str:
+        return f"{self.name}:{line}"
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Parts of one height; independent ones do not import each other."""
+
+    height: int
+    parts: list[str]
+    independent: bool
+
+
+@dataclass(frozen=True)
+class Code:
+    """A package with the rules that hold for it."""
+
+    modules: dict[str, Module]
+    floors: dict[str, Floor]
+    libraries: dict[str, set[str]]
+
+    @classmethod
+    def load(cls, root: Path) -> Code:
+        """Read the package below *root* and the rules in its setup.cfg."""
+        config = ConfigParser()
+        config.read(root / "setup.cfg", encoding="utf-8")
+        floors: dict[str, Floor] = {}
+        lines = config["greenproc:floors"]["floors"].strip().splitlines()
+        for height, line in enumerate(lines):
+            words = line.partition(":")[2]
+            parts = words.replace("|", " ").split()
+            floor = Floor(height, parts, "|" in words)
+            floors.update(dict.fromkeys(parts, floor))
+        libraries = {
+            library: set(parts.split()) for library, parts in config["greenproc:libraries"].items()
+        }
+        return cls(read_modules(root, PACKAGE), floors, libraries)
+
+
+def read_modules(root: Path, package: str) -> dict[str, Module]:
+    """Return the modules below *root*/*package* by their dotted names."""
+    modules = {}
+    for path in sorted((root / package).rglob("*.py")):
+        names = list(path.relative_to(root).with_suffix("").parts)
+        if names[-1] == "__init__":
+            names.pop()
+        source = path.read_text(encoding="utf-8")
+        modules[".".join(names)] = Module(".".join(names), path, source, ast.parse(source))
+    for module in modules.values():
+        module.imports.extend(_imports(module.tree, modules, type_only=False))
+    return modules
+
+
+def _imports(node: ast.AST, modules: Mapping[str, Module], *, type_only: bool) -> Iterator[Import]:
+    """Find the imports below *node*, those inside functions included."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            for alias in child.names:
+                yield Import(alias.name, child.lineno, type_only)
+        elif isinstance(child, ast.ImportFrom):
+            relative = child.level > 0
+            base = child.module or ""
+            yield Import(base, child.lineno, type_only, relative)
+            for alias in child.names:
+                # "from greenproc.http import url" runs greenproc.http and greenproc.http.url.
+                if f"{base}.{alias.name}" in modules:
+                    yield Import(f"{base}.{alias.name}", child.lineno, type_only, relative)
+        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            yield from _imports(ast.Module(child.body, []), modules, type_only=True)
+            yield from _imports(ast.Module(child.orelse, []), modules, type_only=type_only)
+        else:
+            yield from _imports(child, modules, type_only=type_only)
+
+
+def _own_imports(code: Code, module: Module) -> Iterator[tuple[Import, Module]]:
+    """Return what *module* runs of the package itself; hints for types run nothing."""
+    for found in module.imports:
+        if found.module in code.modules and not found.type_only:
+            yield found, code.modules[found.module]
+
+
+def unlisted_parts(code: Code) -> list[str]:
+    """Each part stands on a floor."""
+    parts = {module.part for module in code.modules.values()}
+    return [f"{part} is on no floor of setup.cfg" for part in sorted(parts - set(code.floors))]
+
+
+def upward_imports(code: Code) -> list[str]:
+    """A module imports its own part, lower floors, and siblings that are not independent."""
+    complaints = []
+    for module in code.modules.values():
+        for found, target in _own_imports(code, module):
+            here, there = code.floors.get(module.part), code.floors.get(target.part)
+            if here is None or there is None or module.part == target.part:
+                continue
+            if there.height > here.height:
+                complaints.append(
+                    f"{module.at(found.line)} imports {target.name} of a floor above"
+                )
+            elif there is here and here.independent:
+                complaints.append(f"{module.at(found.line)} imports independent {target.name}")
+    return complaints
+
+
+def cycles(code: Code) -> list[str]:
+    """Neither modules nor parts import each other in a circle."""
+    by_module: dict[str, set[str]] = {}
+    by_part: dict[str, set[str]] = {}
+    for module in code.modules.values():
+        for _, target in _own_imports(code, module):
+            by_module.setdefault(module.name, set()).add(target.name)
+            if module.part != target.part:
+                by_part.setdefault(module.part, set()).add(target.part)
+    complaints = []
+    for graph in (by_module, by_part):
+        try:
+            TopologicalSorter(graph).prepare()
+        except CycleError as error:
+            complaints.append(" <- ".join(error.args[1]) + " is a circle")
+    return complaints
+
+
+def indirect_imports(code: Code) -> list[str]:
+    """Imports are written in full, and none goes through the package's own __init__."""
+    complaints = []
+    for module in code.modules.values():
+        for found in module.imports:
+            if found.relative:
+                complaints.append(f"{module.at(found.line)} imports with dots")
+            elif module.name.startswith(f"{found.module}.") and found.module in code.modules:
+                complaints.append(f"{module.at(found.line)} imports through {found.module}")
+    return complaints
+
+
+def foreign_libraries(code: Code) -> list[str]:
+    """Of third parties, a part imports only what it is listed for."""
+    complaints = []
+    for module in code.modules.values():
+        for found in module.imports:
+            library = found.module.partition(".")[0]
+            known = library in sys.stdlib_module_names or library in ("", PACKAGE)
+            if not known and module.part not in code.libraries.get(library, ()):
+                complaints.append(f"{module.at(found.line)} may not import {library}")
+    return complaints
+
+
+def global_statements(code: Code) -> list[str]:
+    """State belongs to a runtime, so no function rebinds a module's variable."""
+    return [
+        f"{module.at(node.lineno)} has a global statement"
+        for module in code.modules.values()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Global)
+    ]
+
+
+def oversized(code: Code) -> list[str]:
+    """Files and functions stay short enough to be read at once."""
+    complaints = []
+    for module in code.modules.values():
+        lines = module.source.count("\n")
+        if lines > MAX_FILE_LINES:
+            complaints.append(f"{module.name} has {lines} lines")
+        code_lines = _code_lines(module.source)
+        for node in ast.walk(module.tree):
+            if isinstance(node, Function):
+                length = len(code_lines & _extent(node))
+                if length > MAX_FUNCTION_LINES:
+                    complaints.append(f"{module.at(node.lineno)} {node.name} has {length} lines")
+    return complaints
+
+
+def _code_lines(source: str) -> set[int]:
+    """Return the numbers of the lines that hold more than comments and space."""
+    empty = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in empty:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    return lines
+
+
+def _extent(function: Function) -> set[int]:
+    """Return the numbers of the lines of *function* without its docstring."""
+    lines = set(range(function.lineno, (function.end_lineno or function.lineno) + 1))
+    if ast.get_docstring(function) is not None:
+        text = function.body[0]
+        lines -= set(range(text.lineno, (text.end_lineno or text.lineno) + 1))
+    return lines
+
+
+def busy_packages(code: Code) -> list[str]:
+    """The __init__ of a package gathers names and does nothing else."""
+    complaints = []
+    for module in code.modules.values():
+        if not module.is_package:
+            continue
+        for position, node in enumerate(module.tree.body):
+            is_text = position == 0 and ast.get_docstring(module.tree) is not None
+            is_all = isinstance(node, ast.Assign) and ast.unparse(node.targets) == "__all__"
+            if not (is_text or is_all or isinstance(node, ast.Import | ast.ImportFrom)):
+                complaints.append(f"{module.at(node.lineno)} does more than gather names")
+    return complaints
+
+
+def undocumented(code: Code) -> list[str]:
+    """Each module, public class, function and method says what it is."""
+    classes = {
+        node.name: node
+        for module in code.modules.values()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ClassDef)
+    }
+    complaints = []
+    for module in code.modules.values():
+        if ast.get_docstring(module.tree) is None:
+            complaints.append(f"{module.name} has no docstring")
+        for owner, node in _public(module.tree):
+            if not _is_documented(node, owner, classes):
+                complaints.append(f"{module.at(node.lineno)} {node.name} has no docstring")
+    return complaints
+
+
+def _public(
+    owner: ast.Module | ast.ClassDef,
+) -> Iterator[tuple[ast.Module | ast.ClassDef, Function | ast.ClassDef]]:
+    for node in owner.body:
+        if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_"):
+            yield owner, node
+            if isinstance(node, ast.ClassDef):
+                yield from _public(node)
+
+
+def _is_documented(
+    node: Function | ast.ClassDef,
+    owner: ast.Module | ast.ClassDef,
+    classes: Mapping[str, ast.ClassDef],
+) -> bool:
+    """Whether *node* has a docstring, or is the second half or an override of what has one."""
+    if ast.get_docstring(node) is not None:
+        return True
+    decorators = [ast.unparse(decorator) for decorator in node.decorator_list]
+    if any(name == "overload" or name.endswith((".setter", ".deleter")) for name in decorators):
+        return True
+    if isinstance(owner, ast.Module):
+        return False
+    for base in owner.bases:
+        name = ast.unparse(base).partition("[")[0].rpartition(".")[2]
+        parent = classes.get(name)
+        for member in parent.body if parent is not None and parent is not owner else ():
+            if isinstance(member, Function) and member.name == node.name:
+                return _is_documented(member, parent, classes)
+    return False
+
+
+RULES: list[Callable[[Code], list[str]]] = [
+    unlisted_parts,
+    upward_imports,
+    cycles,
+    indirect_imports,
+    foreign_libraries,
+    global_statements,
+    oversized,
+    busy_packages,
+    undocumented,
+]
+
+
+def sleeping_tests(modules: Mapping[str, Module]) -> list[str]:
+    """Tests advance the clock, settle or await; only a yield, a sleep of 0, is no sleep."""
+    complaints = []
+    for module in modules.values():
+        names = {"time.sleep", "gevent.sleep", "gevent.hub.sleep"}
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.ImportFrom) and node.module in (
+                "time",
+                "gevent",
+                "gevent.hub",
+            ):
+                names.update(a.asname or a.name for a in node.names if a.name == "sleep")
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in names:
+                given = [*node.args, *(keyword.value for keyword in node.keywords)]
+                is_yield = ast.unparse(node.func) != "time.sleep" and all(
+                    isinstance(value, ast.Constant) and value.value == 0 for value in given
+                )
+                if not is_yield:
+                    complaints.append(f"{module.at(node.lineno)} sleeps")
+    return complaints
+
+
+def unequal_signatures(facade: object, runtime_class: type) -> list[str]:
+    """A function of the facade that a runtime has too takes and returns the same."""
+    complaints = []
+    for name, function in vars(facade).items():
+        method = getattr(runtime_class, name, None)
+        if name.startswith("_") or not inspect.isfunction(function) or method is None:
+            continue
+        if isinstance(method, property):
+            method = method.fget
+        expected = inspect.signature(method)
+        without_self = expected.replace(parameters=list(expected.parameters.values())[1:])
+        if inspect.signature(function) != without_self:
+            got = inspect.signature(function)
+            complaints.append(f"{name}{got} differs from {runtime_class.__name__}'s {expected}")
+    return complaints
