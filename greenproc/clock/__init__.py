@@ -1,0 +1,16 @@
+"""Time: a clock that can be paused, and timers that follow it."""
+
+from greenproc.clock.clock import Clock
+from greenproc.clock.current import current_clock
+from greenproc.clock.source import HubSource, ManualSource, Source
+from greenproc.clock.timers import Timer, TimerQueue
+
+__all__ = [
+    "Clock",
+    "HubSource",
+    "ManualSource",
+    "Source",
+    "Timer",
+    "TimerQueue",
+    "current_clock",
+]

@@ -1,0 +1,58 @@
+"""The border between the float seconds of callers and the whole microseconds inside the clock.
+
+Whole numbers add up exactly: ten times 0.1 s are 1 s, so a timer fires at the advance that
+reaches it. The unit is the finest that a float of seconds since 1970 still tells apart (until the
+year 2255), so each time that leaves the clock comes back as the same number.
+"""
+
+from __future__ import annotations
+
+from greenproc.errors import InvalidArgument
+
+MICROSECONDS = 1e6
+"""How many of them make a second."""
+
+MAX_MICROSECONDS = (2**63 - 1) // 1000
+"""The latest time, in April 2262: libprocess counts nanoseconds in 64 bits."""
+
+
+def from_seconds(seconds: float) -> int:
+    """Return *seconds* as whole microseconds; what is too much for libprocess becomes the most.
+
+    Raises:
+        InvalidArgument: *seconds* is no number.
+    """
+    try:
+        microseconds = seconds * MICROSECONDS
+        return round(min(max(microseconds, -MAX_MICROSECONDS), MAX_MICROSECONDS))
+    except (TypeError, ValueError):
+        raise InvalidArgument(f"expected a number of seconds, got {seconds!r}") from None
+
+
+def to_seconds(microseconds: int) -> float:
+    """Return *microseconds* as float seconds."""
+    return microseconds / MICROSECONDS
+
+
+def span(seconds: float) -> int:
+    """Return a length of time that is not negative as whole microseconds.
+
+    Raises:
+        InvalidArgument: *seconds* is negative or no number.
+    """
+    microseconds = from_seconds(seconds)
+    if seconds < 0:
+        raise InvalidArgument(f"expected seconds that are not negative, got {seconds!r}")
+    return microseconds
+
+
+def point(microseconds: int) -> int:
+    """Return a time that a clock is to show.
+
+    Raises:
+        InvalidArgument: the time is after the latest one, or as long before 1970.
+    """
+    if abs(microseconds) >= MAX_MICROSECONDS:
+        seconds = to_seconds(microseconds)
+        raise InvalidArgument(f"expected seconds of a time before 2262, got {seconds!r}")
+    return microseconds

@@ -1,0 +1,138 @@
+"""Where real time comes from: the gevent loop, or a number that a test moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import time
+from typing import Any, Protocol
+
+from gevent import get_hub
+
+from greenproc.clock.microseconds import from_seconds, to_seconds
+
+MAX_WAIT = 86_400.0  # seconds; waking once a day is free, and no loop overflows on it
+
+
+class Source(Protocol):
+    """Tells the time and calls back later. It may call early: who was called looks at the time."""
+
+    def now(self) -> float:
+        """Return the seconds since 1970."""
+
+    def soon(self, callback: Callable[[], object]) -> None:
+        """Call *callback*, which must not wait, before anything else is waited for."""
+
+    def arm(self, seconds: float, callback: Callable[[], object]) -> None:
+        """Call *callback*, which must not wait, once, after *seconds*. Replaces the one before."""
+
+    def disarm(self) -> None:
+        """Forget what `arm` was told."""
+
+    def close(self) -> None:
+        """Disarm and release what is held; using the source again is allowed."""
+
+
+class HubSource:
+    """The wall clock, and the loop of the hub of the thread that uses it first.
+
+    Source: libprocess src/posix/libev/libev.cpp, EventLoop::time and EventLoop::delay.
+    """
+
+    __slots__ = ("_hub", "_watcher")
+
+    now = staticmethod(time)
+    """Return the seconds since 1970."""
+
+    def __init__(self) -> None:
+        self._hub: Any = None
+        self._watcher: Any = None
+
+    def __repr__(self) -> str:
+        return f"<HubSource{'' if self._watcher is None else ' armed'}>"
+
+    def soon(self, callback: Callable[[], object]) -> None:
+        """Call *callback* in the hub, when the running greenlet lets it run."""
+        self._loop().run_callback(callback)
+
+    def arm(self, seconds: float, callback: Callable[[], object]) -> None:
+        """Call *callback* in the hub after *seconds*."""
+        self.disarm()
+        loop = self._loop()
+        # libuv counts milliseconds and warns of less.
+        wait = max(min(seconds, MAX_WAIT), loop.approx_timer_resolution)
+        # gevent fixes the wait of a watcher when it is made, so each wait takes a new one.
+        self._watcher = loop.timer(wait)
+        # The loop's idea of the time is as old as the running callback; update makes it fresh.
+        self._watcher.start(self._fire, callback, update=True)
+
+    def disarm(self) -> None:
+        """Stop the watcher."""
+        if self._watcher is not None:
+            self._watcher.close()
+            self._watcher = None
+
+    def close(self) -> None:
+        """Stop the watcher and let go of the hub."""
+        self.disarm()
+        self._hub = None
+
+    def _fire(self, callback: Callable[[], object]) -> None:
+        self.disarm()
+        callback()
+
+    def _loop(self) -> Any:
+        if self._hub is None:
+            self._hub = get_hub()
+        return self._hub.loop
+
+
+class ManualSource:
+    """Time as a number that only moves when told to. For tests: no loop, no waiting."""
+
+    __slots__ = ("_armed", "_elapsed", "_start")
+
+    def __init__(self, seconds: float = 1_000_000_000.0) -> None:
+        self._start = from_seconds(seconds)
+        self._elapsed = 0
+        self._armed: tuple[int, Callable[[], object]] | None = None
+
+    def __repr__(self) -> str:
+        return f"<ManualSource {self.now()!r}{' armed' if self.is_armed else ''}>"
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether a callback is to come."""
+        return self._armed is not None
+
+    def move(self, seconds: float) -> None:
+        """Let *seconds* pass; call what was armed for that time, at its time."""
+        end = self._elapsed + from_seconds(seconds)
+        while self._armed is not None and self._armed[0] <= end:
+            self._elapsed, callback = self._armed
+            self._armed = None
+            callback()
+        self._elapsed = end
+
+    def step(self, seconds: float) -> None:
+        """Set the wall clock forward, or back, as an operator may; no time passes."""
+        self._start += from_seconds(seconds)
+
+    def now(self) -> float:
+        """Return the seconds since 1970."""
+        return to_seconds(self._start + self._elapsed)
+
+    def soon(self, callback: Callable[[], object]) -> None:
+        """Call *callback* at once."""
+        callback()
+
+    def arm(self, seconds: float, callback: Callable[[], object]) -> None:
+        """Call *callback* in the `move` that reaches *seconds* from now."""
+        self._armed = (self._elapsed + from_seconds(seconds), callback)
+
+    def disarm(self) -> None:
+        """Forget what was armed."""
+        self._armed = None
+
+    def close(self) -> None:
+        """Forget what was armed."""
+        self._armed = None
