@@ -14,14 +14,20 @@ RUNTIME: ContextVar[Any | None] = ContextVar("greenproc.runtime", default=None)
 
 
 class DefaultRuntime:
-    """Holds the runtime of the module-level functions while there is one."""
+    """Holds the runtime of the module-level functions while there is one.
 
-    __slots__ = ("runtime",)
+    *implicit_start* says whether the first use of such a function may start it. Test tools turn
+    that off, so that no test leaves a node behind without knowing.
+    """
+
+    __slots__ = ("implicit_start", "runtime")
 
     runtime: Any | None
+    implicit_start: bool
 
     def __init__(self) -> None:
         self.runtime = None
+        self.implicit_start = True
 
     def __repr__(self) -> str:
         return f"<DefaultRuntime {self.runtime!r}>"
