@@ -1,0 +1,323 @@
+"""`Process`, the class that users derive their processes from."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import gevent
+
+from greenproc.current import find_runtime
+from greenproc.errors import InvalidArgument, NoRuntime
+from greenproc.http.response import NotFound
+from greenproc.message import Message
+from greenproc.pid import PID, UPID
+from greenproc.process.cell import Cell
+from greenproc.process.defer import Deferred, resolve_method
+from greenproc.process.event import (
+    DispatchEvent,
+    Event,
+    ExitedEvent,
+    HttpEvent,
+    MessageEvent,
+    TerminateEvent,
+)
+from greenproc.process.handlers import Declared, RouteOptions, checked_path, declared_handlers
+from greenproc.process.mailbox import Mailbox, as_event, count_events
+from greenproc.process.ports import RemoteConnection
+from greenproc.process.routes import Route, RouteTable, as_response, call_route
+
+if TYPE_CHECKING:
+    from greenproc.process.manager import ProcessManager
+
+logger = logging.getLogger("greenproc.process")
+
+cell_of: Callable[[Process], Cell] = attrgetter("_Process__cell")
+"""Return the runtime's record of a process. For the parts of the runtime, not for users."""
+
+
+class Process:
+    """An actor: a mailbox and the handlers that serve it, one event at a time.
+
+    The runtime runs each process in a greenlet of its own. Handlers may block; only this process
+    waits. An instance is spawned at most once.
+
+    Source: libprocess include/process/process.hpp, ProcessBase.
+    """
+
+    __slots__ = ("__cell", "__weakref__")
+    __declared: ClassVar[Declared] = Declared({}, {})
+
+    serves_messages_plainly: ClassVar[bool] = True
+    """Whether messages reach their handlers without `serve` and `consume_message`.
+
+    True where neither is overridden; nobody can tell then, and it is what makes messages fast.
+    """
+
+    def __init__(self, id: str | None = None) -> None:
+        """Name the process *id*; without one it is called after its class, ``Counter(1)``."""
+        if id is not None and not isinstance(id, str):
+            raise InvalidArgument(f"expected the id of a process as str, got {id!r}")
+        self.__cell = Cell(self, id)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.__declared = declared_handlers(cls)
+        cls.serves_messages_plainly = (
+            cls.serve is Process.serve and cls.consume_message is Process.consume_message
+        )
+
+    # To override
+
+    def initialize(self) -> None:
+        """Prepare; called once, before the first event is served."""
+
+    def finalize(self) -> None:
+        """Clean up; called once, as the service of the terminate event."""
+
+    def exited(self, pid: UPID) -> None:
+        """React to the end of a linked process or of the connection to it."""
+
+    def lost(self, pid: UPID) -> None:
+        """React to a lost peer. Never called, as in libprocess; kept for its interface."""
+
+    def failed(self, event: Event | None, error: BaseException) -> None:
+        """Decide what follows a handler's *error*, which has been logged; terminates by default.
+
+        An override that does not call this one keeps the process alive. *event* is None when
+        `initialize` failed or something was thrown into the idle process.
+        """
+        self.__manager().end(self.__cell, error)
+
+    def serve(self, event: Event) -> None:
+        """Serve *event*: hand it to the ``consume_`` method of its kind."""
+        event.consume(self)
+
+    def consume_message(self, event: MessageEvent) -> None:
+        """Call the handler of the message, else forward it to the delegate of its name."""
+        self.__handle(event.message)
+
+    def consume_dispatch(self, event: DispatchEvent) -> None:
+        """Make the call; its result or error goes to the caller's future."""
+        promise = event.promise
+        if promise is None:
+            self.__call(event)
+            return
+        try:
+            result = self.__call(event)
+        except (Exception, gevent.Timeout) as error:
+            error.add_note(f"in process {self.pid}, serving {event.kind}")
+            promise.fail(error)
+        except BaseException:
+            promise.abandon()
+            raise
+        else:
+            promise.set(result)
+
+    def consume_http(self, event: HttpEvent) -> None:
+        """Answer with the route that matches the path best, else 404."""
+        route = self.__routes().find(event.request.url.path)
+        if route is None:
+            event.promise.set(NotFound())
+            return
+        try:
+            event.promise.set(as_response(call_route(route, event.request)))
+        except (Exception, gevent.Timeout) as error:
+            error.add_note(f"in process {self.pid}, serving {event.kind} {event.request.url}")
+            event.promise.fail(error)
+        except BaseException:
+            event.drop()
+            raise
+
+    def consume_exited(self, event: ExitedEvent) -> None:
+        """Call `exited`."""
+        self.exited(event.pid)
+
+    def consume_terminate(self, event: TerminateEvent) -> None:
+        """Call `finalize`; the process is over when this returns."""
+        self.finalize()
+
+    # To call
+
+    @property
+    def pid(self) -> PID[Self]:
+        """The address of this process; valid before it is spawned.
+
+        Raises:
+            NoRuntime: it was not spawned, and no runtime is there that it could belong to.
+        """
+        self.__manager()
+        return self.__cell.pid
+
+    @property
+    def runtime(self) -> Any:
+        """The `Runtime` this process belongs to.
+
+        Raises:
+            NoRuntime: it was not spawned, and no runtime is there that it could belong to.
+        """
+        return self.__manager().runtime
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """The queue of events that wait to be served."""
+        return self.__manager().open_mailbox(self.__cell)
+
+    def send(self, to: UPID | Process, name: str, body: bytes = b"") -> None:
+        """Send a message; nothing tells whether it is handled.
+
+        Args:
+            to: the receiver, here or on another node; the empty UPID is silently ignored.
+            name: what the receiver installed a handler for.
+            body: at most what the receiver accepts, 64 MiB by default.
+
+        Raises:
+            InvalidArgument: an argument has another type.
+
+        Source: libprocess include/process/process.hpp, ProcessBase::send.
+        """
+        cell = self.__cell
+        manager = cell.manager or self.__manager()
+        if type(body) is not bytes or not isinstance(to, UPID):
+            to, body = as_upid(to), as_body(body)
+        manager.send(Message(name, cell.pid, to, body))
+
+    def link(self, to: UPID | Process, remote: RemoteConnection = RemoteConnection.REUSE) -> UPID:
+        """Watch *to*: its end, or the end of the connection to it, calls `exited` once.
+
+        A remote process that ends while its node lives is not noticed, as in libprocess: a remote
+        link watches the connection.
+
+        Source: libprocess src/process.cpp, ProcessBase::link.
+        """
+        to = as_upid(to)
+        self.__manager().link(self.__cell, to, remote)
+        return to
+
+    def install(self, name: str, handler: Callable[[UPID, bytes], Any]) -> None:
+        """Call *handler* with the sender and the body of each message called *name*."""
+        cell = self.__cell
+        if cell.handlers is None:
+            cell.handlers = {}
+        cell.handlers[name] = handler
+
+    def delegate(self, name: str, pid: UPID | Process) -> None:
+        """Forward messages called *name*, for which no handler is installed, to *pid*."""
+        cell = self.__cell
+        if cell.delegates is None:
+            cell.delegates = {}
+        cell.delegates[name] = as_upid(pid)
+
+    def route(
+        self,
+        path: str,
+        handler: Callable[..., Any],
+        *,
+        help: str | None = None,
+        realm: str | None = None,
+    ) -> None:
+        """Answer HTTP requests at *path* below this process' id. See `greenproc.route`."""
+        self.__routes().add(Route(RouteOptions(checked_path(path), help, realm), handler))
+
+    def event_count(self, kind: type[Event]) -> int:
+        """Return how many events of *kind* are queued, the one being served not counted."""
+        return count_events(self.__cell.events or (), kind)
+
+    def queued_events(self) -> list[Event]:
+        """Return the queued events, oldest first."""
+        return [as_event(item) for item in self.__cell.events or ()]
+
+    def defer(self, method: Callable[..., Any], *args: Any) -> Deferred:
+        """Return a callable that dispatches *method* to this process. See `greenproc.defer`."""
+        return Deferred(self.__manager(), self.pid, method, args)
+
+    def terminate(self, *, inject: bool = True) -> None:
+        """Terminate this process. See `greenproc.terminate`."""
+        self.__manager().terminate(self.pid, inject=inject)
+
+    def spawn_greenlet(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Start a greenlet in this process' context and return it.
+
+        It runs beside the process, not in its turn, and the process does not wait for it.
+        """
+        greenlet = gevent.Greenlet(function, *args, **kwargs)
+        context = self.__cell.context
+        greenlet.gr_context = context.copy() if context is not None else None
+        greenlet.start()
+        return greenlet
+
+    def __repr__(self) -> str:
+        cell = self.__cell
+        name = cell.id if cell.manager is None else cell.pid
+        return f"<{type(self).__name__} {name} {cell.state.name.lower()}>"
+
+    def __manager(self) -> ProcessManager:
+        manager = self.__cell.manager
+        if manager is None:
+            runtime = find_runtime()
+            if runtime is None:
+                raise NoRuntime(
+                    f"{self!r} belongs to no runtime yet: spawn it, or call "
+                    "greenproc.initialize() first"
+                )
+            manager = runtime.processes
+            manager.bind(self.__cell)
+        return manager
+
+    def __handle(self, message: Message) -> None:
+        """Call the handler of *message*, else forward or report it."""
+        cell = self.__cell
+        name = message.name
+        if cell.handlers is not None and name in cell.handlers:
+            cell.handlers[name](message.sender, message.body)
+            return
+        declared = self.__declared.messages.get(name)
+        if declared is not None:
+            declared(self, message.sender, message.body)
+        elif cell.delegates is not None and name in cell.delegates:
+            to = cell.delegates[name]
+            self.__manager().send(Message(name, message.sender, to, message.body))
+        else:
+            self.__manager().unhandled(message)
+
+    def __call(self, event: DispatchEvent) -> Any:
+        method = resolve_method(self, event.method)
+        return method(*event.args, **event.kwargs) if event.kwargs else method(*event.args)
+
+    def __routes(self) -> RouteTable:
+        cell = self.__cell
+        if cell.routes is None:
+            cell.routes = RouteTable()
+            for options, function in self.__declared.routes.values():
+                cell.routes.add(Route(options, function.__get__(self)))
+        return cell.routes
+
+
+handle_message: Callable[[Process, Message], None] = vars(Process)["_Process__handle"]
+"""Serve a message without an event around it. For the scheduler, not for users."""
+
+
+def as_upid(target: Any) -> UPID:
+    """Return the address of *target*, a UPID or a process.
+
+    Raises:
+        InvalidArgument: it is neither.
+    """
+    if isinstance(target, UPID):
+        return target
+    if isinstance(target, Process):
+        return target.pid
+    raise InvalidArgument(f"expected a UPID or a Process, got {target!r}")
+
+
+def as_body(body: Any) -> bytes:
+    """Return *body* as bytes.
+
+    Raises:
+        InvalidArgument: it is neither bytes, bytearray nor memoryview.
+    """
+    if isinstance(body, (bytes, bytearray, memoryview)):
+        return bytes(body)
+    raise InvalidArgument(f"expected the body of a message as bytes, got {body!r}")

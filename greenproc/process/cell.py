@@ -1,0 +1,93 @@
+"""What the runtime keeps about one process, apart from the object the user wrote."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from gevent.event import Event as GateEvent
+
+from greenproc.pid import PID
+
+if TYPE_CHECKING:
+    from greenlet import greenlet
+
+    from greenproc.process.base import Process
+    from greenproc.process.mailbox import Item, Mailbox
+    from greenproc.process.manager import ProcessManager
+    from greenproc.process.routes import RouteTable
+
+
+class State(Enum):
+    """Where a process is in its life.
+
+    Source: libprocess include/process/process.hpp, ProcessBase::State.
+    """
+
+    BOTTOM = "bottom"
+    """Not initialized yet; events queue up."""
+    READY = "ready"
+    """Running, or in the run queue."""
+    BLOCKED = "blocked"
+    """The mailbox is empty."""
+    TERMINATING = "terminating"
+    """Served its terminate event; every further event is refused."""
+
+
+BOTTOM, READY, BLOCKED, TERMINATING = State  # the hot path reads a global faster than a member
+
+
+UNBOUND: PID[Any] = PID()
+"""The address of a process that belongs to no runtime yet."""
+
+
+class Cell:
+    """The runtime's record of one process.
+
+    Nothing here is for users; a `Process` carries one cell and everything the scheduler and the
+    manager need is in it, so that a subclass has all attribute names for itself. A cell is made to
+    be small: mailbox, greenlet and tables exist only while they are needed.
+    """
+
+    __slots__ = (
+        "context",
+        "delegates",
+        "events",
+        "gate",
+        "greenlet",
+        "handlers",
+        "id",
+        "injected",
+        "mailbox",
+        "manager",
+        "pid",
+        "process",
+        "reason",
+        "routes",
+        "state",
+        "__weakref__",
+    )
+
+    def __init__(self, process: Process, id: str | None) -> None:
+        self.process: Process | None = process
+        self.id = id
+        self.state = State.BOTTOM
+        self.manager: ProcessManager | None = None
+        self.pid: PID[Any] = UNBOUND
+        self.events: deque[Item] | None = None
+        self.mailbox: Mailbox | None = None
+        self.greenlet: greenlet | None = None
+        self.context: Context | None = None
+        self.injected = False
+        self.reason: BaseException | None = None
+        self.gate: GateEvent | None = None
+        self.handlers: dict[str, Callable[..., Any]] | None = None
+        self.delegates: dict[str, Any] | None = None
+        self.routes: RouteTable | None = None
+
+    def __repr__(self) -> str:
+        queued = len(self.events) if self.events else 0
+        return f"<Cell {self.pid if self.manager else self.id} {self.state.name}, {queued} queued>"

@@ -1,0 +1,16 @@
+"""Which process the calling greenlet runs for."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from greenproc.process.base import Process
+
+PROCESS: ContextVar[Process | None] = ContextVar("greenproc.process", default=None)
+
+
+def current_process() -> Process | None:
+    """Return the process whose handler is running here, or None outside of every process."""
+    return PROCESS.get()

@@ -1,0 +1,200 @@
+"""What a mailbox holds: the five kinds of event.
+
+Each kind knows how it is consumed, how a visitor sees it, what dropping it means and its JSON
+form. Who delivers events, and when, is the manager's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol
+
+from greenproc.future import Promise
+from greenproc.http.request import Request
+from greenproc.http.response import InternalServerError, Response
+from greenproc.message import Message
+from greenproc.pid import UPID
+
+
+class Visitor(Protocol):
+    """Looks at events, one method a kind."""
+
+    def visit_message(self, event: MessageEvent) -> object:
+        """See a message."""
+
+    def visit_dispatch(self, event: DispatchEvent) -> object:
+        """See a dispatch."""
+
+    def visit_http(self, event: HttpEvent) -> object:
+        """See an HTTP request."""
+
+    def visit_exited(self, event: ExitedEvent) -> object:
+        """See the news that a linked process is gone."""
+
+    def visit_terminate(self, event: TerminateEvent) -> object:
+        """See a request to terminate."""
+
+
+class Consumer(Protocol):
+    """Takes events over, one method a kind. Every process is one."""
+
+    def consume_message(self, event: MessageEvent) -> None:
+        """Serve a message."""
+
+    def consume_dispatch(self, event: DispatchEvent) -> None:
+        """Serve a dispatch."""
+
+    def consume_http(self, event: HttpEvent) -> None:
+        """Serve an HTTP request."""
+
+    def consume_exited(self, event: ExitedEvent) -> None:
+        """Serve the news that a linked process is gone."""
+
+    def consume_terminate(self, event: TerminateEvent) -> None:
+        """Serve a request to terminate."""
+
+
+class Event:
+    """Base of all events.
+
+    Source: libprocess include/process/event.hpp.
+    """
+
+    __slots__ = ()
+
+    kind: ClassVar[str]
+
+    def consume(self, consumer: Consumer) -> None:
+        """Hand this event over to *consumer*'s method for its kind."""
+        raise NotImplementedError
+
+    def visit(self, visitor: Visitor) -> object:
+        """Show this event to *visitor*'s method for its kind and return what that returns."""
+        raise NotImplementedError
+
+    def drop(self) -> None:
+        """Tell whoever waits for this event that nothing will serve it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the event's JSON form, ``type`` first."""
+        return {"type": self.kind}
+
+    def __repr__(self) -> str:
+        fields = " ".join(f"{name}={value!r}" for name, value in self.to_json().items())
+        return f"<{type(self).__name__} {fields}>"
+
+
+class MessageEvent(Event):
+    """A message from a process, here or remote."""
+
+    __slots__ = ("message",)
+    kind = "MESSAGE"
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+
+    def consume(self, consumer: Consumer) -> None:
+        consumer.consume_message(self)
+
+    def visit(self, visitor: Visitor) -> object:
+        return visitor.visit_message(self)
+
+    def to_json(self) -> dict[str, Any]:
+        message = self.message
+        return {
+            "type": self.kind,
+            "name": message.name,
+            "from": str(message.sender),
+            "to": str(message.to),
+            "body": message.body.decode("utf-8", "replace"),
+        }
+
+
+class DispatchEvent(Event):
+    """A call to run in the process.
+
+    ``promise`` takes the result; None means that nobody waits, so an error is the process' own.
+    """
+
+    __slots__ = ("args", "kwargs", "method", "promise")
+    kind = "DISPATCH"
+
+    def __init__(
+        self,
+        method: Callable[..., Any],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        promise: Promise[Any] | None = None,
+    ) -> None:
+        self.method = method
+        self.args = args
+        self.kwargs = kwargs
+        self.promise = promise
+
+    def consume(self, consumer: Consumer) -> None:
+        consumer.consume_dispatch(self)
+
+    def visit(self, visitor: Visitor) -> object:
+        return visitor.visit_dispatch(self)
+
+    def drop(self) -> None:
+        if self.promise is not None:
+            self.promise.abandon()
+
+
+class HttpEvent(Event):
+    """An HTTP request; ``promise`` takes the response."""
+
+    __slots__ = ("promise", "request")
+    kind = "HTTP"
+
+    def __init__(self, request: Request, promise: Promise[Response]) -> None:
+        self.request = request
+        self.promise = promise
+
+    def consume(self, consumer: Consumer) -> None:
+        consumer.consume_http(self)
+
+    def visit(self, visitor: Visitor) -> object:
+        return visitor.visit_http(self)
+
+    def drop(self) -> None:
+        # libprocess answers 500 when the process ended before it served the request.
+        self.promise.set(InternalServerError())
+
+    def to_json(self) -> dict[str, Any]:
+        return {"type": self.kind, "method": self.request.method, "url": str(self.request.url)}
+
+
+class ExitedEvent(Event):
+    """A linked process is gone; ``reason`` is the error that ended it, when local and known."""
+
+    __slots__ = ("pid", "reason")
+    kind = "EXITED"
+
+    def __init__(self, pid: UPID, reason: BaseException | None = None) -> None:
+        self.pid = pid
+        self.reason = reason
+
+    def consume(self, consumer: Consumer) -> None:
+        consumer.consume_exited(self)
+
+    def visit(self, visitor: Visitor) -> object:
+        return visitor.visit_exited(self)
+
+
+class TerminateEvent(Event):
+    """A request to terminate; ``inject`` says that it goes ahead of what is queued."""
+
+    __slots__ = ("inject", "sender")
+    kind = "TERMINATE"
+
+    def __init__(self, sender: UPID, *, inject: bool = True) -> None:
+        self.sender = sender
+        self.inject = inject
+
+    def consume(self, consumer: Consumer) -> None:
+        consumer.consume_terminate(self)
+
+    def visit(self, visitor: Visitor) -> object:
+        return visitor.visit_terminate(self)

@@ -1,0 +1,52 @@
+"""Running plain functions as processes: `Executor` and `run_async`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from greenproc.future import Future
+from greenproc.process.base import Process
+from greenproc.process.defer import Deferred
+from greenproc.process.manager import ProcessManager
+
+
+class Executor:
+    """A process of its own that runs functions one after the other.
+
+    Source: libprocess include/process/executor.hpp.
+    """
+
+    def __init__(self, manager: ProcessManager) -> None:
+        self._manager = manager
+        self._process = Process(manager.names.generate("__executor__"))
+        self._pid = manager.spawn(self._process)
+
+    def defer(self, function: Callable[..., Any], *args: Any) -> Deferred:
+        """Return a callable that runs *function* in this executor. See `Deferred`."""
+        return Deferred(self._manager, self._pid, function, args)
+
+    def execute(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run *function* in this executor and return the future of its result."""
+        return self._manager.dispatch(self._pid, function, *args, **kwargs)
+
+    def stop(self) -> None:
+        """Drop what is queued; a function that is running goes on to its end."""
+        self._manager.terminate(self._pid)
+
+    def __repr__(self) -> str:
+        return f"<Executor {self._pid}>"
+
+
+def run_async(
+    manager: ProcessManager, function: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Future[Any]:
+    """Run *function* in a process of its own and return the future of its result.
+
+    Source: libprocess include/process/async.hpp. Differs: a future that *function* returns is
+    followed, not nested.
+    """
+    pid = manager.spawn(Process(manager.names.generate("__async_executor__")))
+    future = manager.dispatch(pid, function, *args, **kwargs)
+    manager.terminate(pid, inject=False)
+    return future

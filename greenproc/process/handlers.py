@@ -1,0 +1,105 @@
+"""The handlers a class declares: `@install` for messages, `@route` for HTTP.
+
+The decorators only mark functions; `declared_handlers` gathers the marks of a class and its bases
+once, when the class is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from greenproc.errors import InvalidArgument
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_MARKS = "__greenproc_marks__"
+
+
+@dataclass(frozen=True, slots=True)
+class RouteOptions:
+    """What a route says besides its path and handler."""
+
+    path: str
+    help: str | None = None
+    realm: str | None = None
+
+
+def install(name: str) -> Callable[[Function], Function]:
+    """Declare a method as the handler of messages called *name*.
+
+    The method is called with the sender's `UPID` and the body, ``bytes``. A subclass that overrides
+    the method overrides the handler.
+
+    Source: libprocess include/process/process.hpp, ProcessBase::install.
+    """
+    if not isinstance(name, str):
+        raise InvalidArgument(f"expected a message name, as in @install('ping'), got {name!r}")
+    return _mark(name)
+
+
+def route(
+    path: str, *, help: str | None = None, realm: str | None = None
+) -> Callable[[Function], Function]:
+    """Declare a method as the handler of HTTP requests at *path* below the process' id.
+
+    Args:
+        path: starts with ``/`` and, but for ``/`` itself, does not end with one.
+        help: text for people who look the endpoint up.
+        realm: the authentication realm; the handler is then called with the principal, too.
+
+    Raises:
+        InvalidArgument: the path has another form.
+
+    Source: libprocess include/process/process.hpp, ProcessBase::route.
+    """
+    return _mark(RouteOptions(checked_path(path), help, realm))
+
+
+def _mark(mark: str | RouteOptions) -> Callable[[Function], Function]:
+    def decorate(function: Function) -> Function:
+        setattr(function, _MARKS, (*getattr(function, _MARKS, ()), mark))
+        return function
+
+    return decorate
+
+
+def checked_path(path: str) -> str:
+    """Return *path* if a route may have it.
+
+    Raises:
+        InvalidArgument: it does not start with ``/``, or ends with one and is longer.
+    """
+    if not isinstance(path, str) or not path.startswith("/") or (path != "/" and path[-1] == "/"):
+        raise InvalidArgument(
+            f"expected a path like '/health', without '/' at its end, got {path!r}"
+        )
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """The handlers of one class, its bases included."""
+
+    messages: dict[str, Callable[..., Any]]
+    routes: dict[str, tuple[RouteOptions, Callable[..., Any]]]
+
+
+def declared_handlers(cls: type) -> Declared:
+    """Gather what *cls* and its bases declare; the most derived declaration of a name wins.
+
+    The function found under the marked attribute's name counts, so that an override without
+    decorator is called, too.
+    """
+    messages: dict[str, Callable[..., Any]] = {}
+    routes: dict[str, tuple[RouteOptions, Callable[..., Any]]] = {}
+    for base in reversed(cls.__mro__):
+        for attribute, value in vars(base).items():
+            for mark in getattr(value, _MARKS, ()):
+                function = getattr(cls, attribute)
+                if isinstance(mark, RouteOptions):
+                    routes[mark.path.strip("/")] = (mark, function)
+                else:
+                    messages[mark] = function
+    return Declared(messages, routes)

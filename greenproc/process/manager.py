@@ -1,0 +1,399 @@
+"""`ProcessManager`: the registry of a runtime's processes and the ways into their mailboxes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any, TypeVar
+
+import gevent
+from gevent.event import Event as Gate
+from gevent.hub import Hub
+from gevent.monkey import get_original
+
+from greenproc.address import Address
+from greenproc.clock import Clock
+from greenproc.current import RUNTIME
+from greenproc.errors import Broken, Deadlock, InvalidArgument, StateError
+from greenproc.future import Future, Promise
+from greenproc.message import Message
+from greenproc.pid import PID, UPID
+from greenproc.process.base import Process, as_upid, cell_of
+from greenproc.process.cell import BLOCKED, TERMINATING, Cell
+from greenproc.process.current import PROCESS, current_process
+from greenproc.process.event import (
+    DispatchEvent,
+    ExitedEvent,
+    HttpEvent,
+    TerminateEvent,
+)
+from greenproc.process.life import Life
+from greenproc.process.links import LinkTable
+from greenproc.process.mailbox import Item, Mailbox
+from greenproc.process.names import Names
+from greenproc.process.ports import (
+    ACCEPTED,
+    FULL,
+    UNKNOWN,
+    Delivery,
+    Observer,
+    RemoteConnection,
+    Transport,
+)
+from greenproc.process.scheduler import Scheduler
+
+P = TypeVar("P", bound=Process)
+
+logger = logging.getLogger("greenproc.process")
+
+get_ident: Callable[[], int] = get_original("_thread", "get_ident")
+
+
+class ProcessManager:
+    """Owns the local processes: spawns, finds, feeds and ends them.
+
+    Belongs to the hub and native thread that made it. `send`, `dispatch` and `terminate` may be
+    called from other threads; they then run in the hub.
+
+    Source: libprocess src/process.cpp, ProcessManager.
+    """
+
+    def __init__(
+        self,
+        runtime: Any,
+        *,
+        hub: Hub,
+        clock: Clock,
+        observer: Observer,
+        max_parked: int,
+        max_events: int,
+    ) -> None:
+        self.runtime = runtime
+        self.clock = clock
+        self.cells: dict[str, Cell] = {}
+        self.names = Names()
+        self.links: LinkTable[Cell] = LinkTable()
+        self.address: Address | None = None
+        self.accepting = False
+        self._transport: Transport | None = None
+        self._hub = hub
+        self._thread = get_ident()
+        self._observer = observer
+        self._max_events = max_events
+        self.life = Life(hub, observer, end=self.end, on_end=self._clean_up)
+        self.scheduler = Scheduler(
+            hub, self.life.serve_turn, self.life.thrown, max_parked=max_parked
+        )
+
+    def open(self, address: Address, transport: Transport) -> None:
+        """Begin to accept processes, which live at *address*."""
+        self.address = address
+        self._transport = transport
+        self.accepting = True
+
+    # The life of processes
+
+    def bind(self, cell: Cell) -> None:
+        """Give *cell* its id and address in this runtime.
+
+        Raises:
+            StateError: it belongs to another runtime, or this one is not started.
+        """
+        if cell.manager is self:
+            return
+        if cell.manager is not None:
+            raise StateError(f"{cell.pid} belongs to another runtime: make a new process")
+        if self.address is None:
+            raise StateError("the runtime is not started: call start() first")
+        if cell.id is None:
+            cell.id = self.names.generate(type(cell.process).__name__)
+        cell.manager = self
+        cell.pid = PID(cell.id, self.address)
+
+    def spawn(self, process: P) -> PID[P]:
+        """Start *process*. See `Runtime.spawn`."""
+        if not isinstance(process, Process):
+            raise InvalidArgument(f"expected a Process to spawn, got {process!r}")
+        try:
+            cell = cell_of(process)
+        except AttributeError:
+            raise InvalidArgument(
+                f"{type(process).__name__}.__init__ must call super().__init__()"
+            ) from None
+        self._check_thread("spawn")
+        self.bind(cell)
+        refusal = self._spawn_refusal(cell)
+        if refusal is not None:
+            logger.warning("not spawning %s: %s", cell.pid, refusal)
+            return PID()
+        cell.context = copy_context()
+        cell.context.run(self._enter, process)
+        self.cells[cell.pid.id] = cell
+        if self.clock.paused:
+            self.clock.order(current_process(), process)
+        self.scheduler.schedule(cell)
+        self._observer.process_spawned(cell.pid)
+        return cell.pid
+
+    def _spawn_refusal(self, cell: Cell) -> str | None:
+        if not self.accepting:
+            return "the runtime is stopping"
+        if cell.context is not None:
+            return "it was spawned before; make a new process"
+        if cell.id in self.cells:
+            return "a running process has that id"
+        return None
+
+    def _enter(self, process: Process) -> None:
+        RUNTIME.set(self.runtime)
+        PROCESS.set(process)
+
+    def end(self, cell: Cell, error: BaseException) -> None:
+        """Terminate *cell* because of *error*, which its linkers get as the reason."""
+        cell.reason = error
+        self._terminate(cell, TerminateEvent(cell.pid, inject=True))
+
+    def terminate(self, target: UPID | Process, *, inject: bool = True) -> None:
+        """Ask a local process to terminate. See `Runtime.terminate`."""
+        pid = as_upid(target)
+        if get_ident() != self._thread:
+            self.run_in_hub(lambda: self.terminate(pid, inject=inject))
+            return
+        cell = self.find_cell(pid)
+        if cell is not None:
+            process = current_process()
+            sender = process.pid if process is not None else UPID()
+            self._terminate(cell, TerminateEvent(sender, inject=inject))
+
+    def _terminate(self, cell: Cell, event: TerminateEvent) -> None:
+        if self.enqueue(cell, event) is ACCEPTED and event.inject:
+            # Set after it is queued: what is found first may be an earlier terminate.
+            cell.injected = True
+
+    def _clean_up(self, cell: Cell) -> None:
+        """Take an ended process out of everything, in the order that libprocess keeps.
+
+        From the first step on every event is refused, so that what the dropping of the old ones
+        sets off cannot reach a successor with the same id.
+        """
+        process, pid = cell.process, cell.pid
+        assert process is not None
+        cell.state = TERMINATING
+        while cell.events:
+            self.life.discard(cell.events.popleft())
+        del self.cells[pid.id]
+        self.links.remove_linker(cell)
+        for linker in self.links.take_linkers(pid):
+            self._tell_exit(linker, pid, cell.reason, process)
+        self.clock.forget(process)
+        cell.process = cell.greenlet = cell.mailbox = cell.events = None
+        self.scheduler.busy -= 1
+        if cell.gate is not None:
+            cell.gate.set()
+        self._observer.process_terminated(pid, cell.reason)
+
+    def wait(self, target: UPID | Process) -> bool:
+        """Wait for a local process to end; False at once if it is not running."""
+        cell = self.find_cell(as_upid(target))
+        if cell is None:
+            return False
+        self.check_deadlock(cell)
+        if cell.gate is None:
+            cell.gate = Gate()
+        cell.gate.wait()
+        return True
+
+    def check_deadlock(self, cell: Cell | None) -> None:
+        """Raise when the process of *cell* is what is running here.
+
+        Raises:
+            Deadlock: it would wait for itself.
+        """
+        if cell is not None and gevent.getcurrent() is cell.greenlet:
+            raise Deadlock(f"{cell.pid} waits for its own end: terminate() and return instead")
+
+    # Finding
+
+    def find_cell(self, pid: UPID) -> Cell | None:
+        """Return the record of the running local process that *pid* names, else None."""
+        if pid.address is self.address or pid.address == self.address:
+            return self.cells.get(pid.id)
+        return None
+
+    def find_process(self, pid: UPID) -> Process | None:
+        """Return the running local process that *pid* names, else None."""
+        cell = self.find_cell(pid)
+        return cell.process if cell is not None else None
+
+    # Into mailboxes
+
+    def enqueue(self, cell: Cell, item: Item) -> Delivery:
+        """Queue *item* for *cell*, wake the process, and return what became of it.
+
+        What a dead process refuses is dropped here; one that is FULL is the caller's.
+        """
+        state = cell.state
+        if state is TERMINATING:
+            self.life.discard(item)
+            return UNKNOWN
+        items = cell.events
+        if items is None:
+            items = self.open_mailbox(cell).queue
+        elif len(items) >= self._max_events and not isinstance(
+            item, (ExitedEvent, TerminateEvent)
+        ):
+            return FULL
+        if self.clock.paused:
+            self.clock.order(current_process(), cell.process)
+        items.append(item)
+        if state is BLOCKED:
+            self.scheduler.wake(cell)
+        return ACCEPTED
+
+    def open_mailbox(self, cell: Cell) -> Mailbox:
+        """Return the mailbox of *cell*, made now if it was given back."""
+        if cell.mailbox is None:
+            cell.mailbox = Mailbox(lambda item: self.enqueue(cell, item))
+            cell.events = cell.mailbox.queue
+        return cell.mailbox
+
+    def send(self, message: Message) -> None:
+        """Deliver *message* here or hand it to the transport. Never waits, reports nothing."""
+        if get_ident() != self._thread:
+            self.run_in_hub(self.send, message)
+            return
+        address = message.to.address
+        if address is self.address or address == self.address:
+            self.deliver(message)
+        elif not message.to.is_empty and self._transport is not None:
+            self._transport.send(message)
+
+    def deliver(self, message: Message) -> Delivery:
+        """Queue *message* for the local process that it names."""
+        cell = self.cells.get(message.to.id)
+        if cell is None:
+            self._observer.message_dropped(message, "no such process")
+            return UNKNOWN
+        delivery = self.enqueue(cell, message)
+        if delivery is FULL:
+            self._observer.message_dropped(message, "mailbox full")
+        return delivery
+
+    def deliver_http(self, id: str, event: HttpEvent) -> Delivery:
+        """Queue an HTTP request for the process called *id*."""
+        cell = self.cells.get(id)
+        return UNKNOWN if cell is None else self.enqueue(cell, event)
+
+    def unhandled(self, message: Message) -> None:
+        """Report a message that no handler was installed for."""
+        logger.debug("%s has no handler for %r from %s", message.to, message.name, message.sender)
+        self._observer.message_dropped(message, "no handler")
+
+    def dispatch(
+        self, target: UPID | Process, method: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Future[Any]:
+        """Queue a call. See `Runtime.dispatch`."""
+        promise: Promise[Any] = Promise()
+        future = promise.future
+        self._dispatch(as_upid(target), DispatchEvent(method, args, kwargs, promise))
+        return future
+
+    def _dispatch(self, pid: UPID, event: DispatchEvent) -> None:
+        if get_ident() != self._thread:
+            self.run_in_hub(self._dispatch, pid, event)
+            return
+        cell = self.find_cell(pid)
+        if cell is None or self.enqueue(cell, event) is FULL:
+            event.drop()
+
+    def dispatch_quietly(
+        self, pid: UPID, method: Callable[..., Any], args: tuple[Any, ...]
+    ) -> None:
+        """Queue a call whose result nobody gets; an error in it is the process' own."""
+        self._dispatch(pid, DispatchEvent(method, args))
+
+    # Links
+
+    def link(self, cell: Cell, to: UPID, mode: RemoteConnection) -> None:
+        """Let the process of *cell* watch *to*. See `Process.link`."""
+        if to.is_empty:
+            return
+        if to.address == self.address:
+            if to.id in self.cells:
+                self._record_link(cell, to, remote=False)
+            else:
+                self._tell_exit(cell, to)
+            return
+        assert self._transport is not None
+        # Recorded first: a connection that fails at once must find the link.
+        is_new = self._record_link(cell, to, remote=True)
+        try:
+            self._transport.link(to.address, mode)
+        except Broken as error:
+            logger.debug("no connection for the link to %s: %s", to, error)
+            if is_new:
+                self.links.remove(cell, to)
+            self._tell_exit(cell, to)
+
+    def _record_link(self, cell: Cell, to: UPID, *, remote: bool) -> bool:
+        is_new = self.links.add(cell, to, remote=remote)
+        if is_new:
+            self._observer.link_made(cell.pid, to)
+        return is_new
+
+    def lose_address(self, address: Address) -> None:
+        """Tell every linker of a process at *address* that the connection is gone."""
+        for linkee, linkers in self.links.take_address(address):
+            for linker in linkers:
+                self._tell_exit(linker, linkee)
+
+    def inject_exited(self, pid: UPID, to: UPID | Process) -> bool:
+        """Queue the news that *pid* exited for process *to*; links are not touched."""
+        cell = self.find_cell(as_upid(to))
+        return cell is not None and self.enqueue(cell, ExitedEvent(pid)) is ACCEPTED
+
+    def _tell_exit(
+        self,
+        linker: Cell,
+        linkee: UPID,
+        reason: BaseException | None = None,
+        source: Process | None = None,
+    ) -> None:
+        if source is not None and self.clock.paused:
+            self.clock.order(source, linker.process)
+        self.enqueue(linker, ExitedEvent(linkee, reason))
+        self._observer.link_lost(linker.pid, linkee)
+
+    # Threads
+
+    def run_in_hub(self, function: Callable[..., Any], *args: Any) -> None:
+        """Call *function*, which must not block, in the hub. Safe from every native thread."""
+        self._hub.loop.run_callback_threadsafe(function, *args)
+
+    def _check_thread(self, what: str) -> None:
+        if get_ident() != self._thread:
+            raise StateError(
+                f"{what}() was called from another native thread than the runtime's: "
+                "use runtime.call_from_thread()"
+            )
+
+    def busy(self) -> list[str]:
+        """Name the processes that are running or have events to serve."""
+        return [
+            f"{cell.pid} ({cell.state.name.lower()}, {len(cell.events or ())} queued)"
+            for cell in self.cells.values()
+            if cell.state is not BLOCKED
+        ]
+
+    def statistics(self) -> dict[str, int]:
+        """Count processes, those that are busy, greenlets kept for idle ones, and links."""
+        return {
+            "processes": len(self.cells),
+            "busy": self.scheduler.busy,
+            "parked_greenlets": self.scheduler.parked,
+            "links": len(self.links),
+        }
+
+    def __repr__(self) -> str:
+        return f"<ProcessManager {self.address}, {len(self.cells)} processes>"

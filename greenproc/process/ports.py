@@ -1,0 +1,75 @@
+"""What the actors need from the floors above them, stated as protocols.
+
+The process manager knows no sockets and no composition root; `greenproc.runtime` plugs both in.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Protocol
+
+from greenproc.address import Address
+from greenproc.message import Message
+from greenproc.pid import UPID
+
+
+class RemoteConnection(Enum):
+    """Which connection a remote link uses.
+
+    Source: libprocess include/process/process.hpp, ProcessBase::RemoteConnection.
+    """
+
+    REUSE = "reuse"
+    """Use the connection to the address if there is one."""
+    RECONNECT = "reconnect"
+    """Open a new connection and move every link of the address onto it."""
+
+
+class Delivery(Enum):
+    """What became of a message or request that was handed to the local processes."""
+
+    ACCEPTED = "accepted"
+    """It is in a mailbox. Nothing tells whether a handler will run."""
+    UNKNOWN = "unknown"
+    """No running process has that id."""
+    FULL = "full"
+    """The mailbox is at its bound."""
+
+
+ACCEPTED, UNKNOWN, FULL = Delivery  # a global is read five times faster than a member
+
+
+class Transport(Protocol):
+    """Carries messages to other nodes."""
+
+    def send(self, message: Message) -> None:
+        """Queue *message* for its address. Never waits for the peer and never raises."""
+
+    def link(self, address: Address, mode: RemoteConnection) -> None:
+        """Keep a connection to *address* and report its loss.
+
+        Raises:
+            Broken: no socket could be made; existing connections are untouched.
+        """
+
+
+class Observer(Protocol):
+    """Is told what happens to processes, messages and links. Must neither raise nor wait."""
+
+    def process_spawned(self, pid: UPID) -> None:
+        """A process was registered; its `initialize` has not run yet."""
+
+    def process_terminated(self, pid: UPID, reason: BaseException | None) -> None:
+        """A process is out of the registry; *reason* is the error that ended it, if one did."""
+
+    def process_failed(self, pid: UPID, event: object, error: BaseException) -> None:
+        """A handler raised *error* while it served *event* (None: `initialize` or a stray throw)."""
+
+    def message_dropped(self, message: Message, reason: str) -> None:
+        """A message will not be handled."""
+
+    def link_made(self, linker: UPID, linkee: UPID) -> None:
+        """*linker* watches *linkee*."""
+
+    def link_lost(self, linker: UPID, linkee: UPID) -> None:
+        """*linker* was told that *linkee* is gone."""
