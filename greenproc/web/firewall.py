@@ -1,0 +1,71 @@
+"""Rules that refuse HTTP requests before any process sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from greenproc.errors import InvalidURL
+from greenproc.http.request import Request
+from greenproc.http.response import Forbidden, Response
+from greenproc.pid import decode_id
+
+
+class FirewallRule(Protocol):
+    """One rule. Rules are asked about every HTTP request, never about messages.
+
+    Source: libprocess include/process/firewall.hpp.
+    """
+
+    def apply(self, request: Request) -> Response | None:
+        """Return the response that refuses *request*, or None to let it pass."""
+
+
+class Firewall:
+    """The rules of one runtime, asked in order; the first that refuses decides."""
+
+    def __init__(self) -> None:
+        self._rules: tuple[FirewallRule, ...] = ()
+
+    def install(self, rules: Iterable[FirewallRule]) -> None:
+        """Replace all rules by *rules*; none at all lets everything pass."""
+        self._rules = tuple(rules)
+
+    def apply(self, request: Request) -> Response | None:
+        """Return the refusal of the first rule that has one."""
+        for rule in self._rules:
+            response = rule.apply(request)
+            if response is not None:
+                return response
+        return None
+
+
+class DisabledEndpointsFirewallRule:
+    """Refuses requests for the given paths with 403; paths below them are not refused.
+
+    Args:
+        paths: what is disabled; each goes through *absolute_path*.
+        absolute_path: puts the delegate's id in front where it is meant, `Router.absolute_path`.
+
+    Source: libprocess include/process/firewall.hpp. Differs: paths are compared in their
+    normalised form, so that ``/p/x/`` and ``/%70/x`` do not get past a rule for ``/p/x``.
+    """
+
+    def __init__(
+        self, paths: Iterable[str], absolute_path: Callable[[str], str] = lambda path: path
+    ) -> None:
+        self._paths = frozenset(normalised_path(absolute_path(path)) for path in paths)
+
+    def apply(self, request: Request) -> Response | None:
+        """Return 403 when the request's path is disabled."""
+        path = normalised_path(request.url.path)
+        return Forbidden(f"Endpoint '{path}' is disabled") if path in self._paths else None
+
+
+def normalised_path(path: str) -> str:
+    """Return *path* decoded, with single slashes and without one at the end."""
+    try:
+        path = decode_id(path)
+    except InvalidURL:
+        pass  # as it is spelled: such a path reaches no process
+    return "/" + "/".join(segment for segment in path.split("/") if segment)

@@ -1,0 +1,72 @@
+"""Which process an HTTP request is for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from greenproc.errors import InvalidURL
+from greenproc.future import Future, Promise
+from greenproc.http.request import Request
+from greenproc.http.response import BadRequest, NotFound, Response, ServiceUnavailable
+from greenproc.pid import decode_id
+from greenproc.process.event import HttpEvent
+from greenproc.process.manager import ProcessManager
+from greenproc.process.ports import Delivery
+from greenproc.web.firewall import Firewall
+
+
+class Router:
+    """Hands each request to the process its path names, else to the delegate.
+
+    Source: libprocess src/process.cpp, ProcessManager::handle.
+    """
+
+    def __init__(
+        self, processes: ProcessManager, firewall: Firewall, delegate: str | None = None
+    ) -> None:
+        self._processes = processes
+        self._firewall = firewall
+        self._delegate = delegate
+
+    def serve(self, request: Request) -> Future[Response]:
+        """Return the future of the response to *request*."""
+        path = request.url.path
+        if not path.startswith("/"):
+            return Future(BadRequest("Request URL path must start with '/'"))
+        if "/.." in path:
+            return Future(NotFound())
+        receiver, path = self._resolve(path)
+        if path != request.url.path:
+            request.url = replace(request.url, path=path)
+        refusal = self._firewall.apply(request)
+        if refusal is not None:
+            return Future(refusal)
+        if receiver is None:
+            return Future(NotFound())
+        promise: Promise[Response] = Promise()
+        future = promise.future
+        delivery = self._processes.deliver_http(receiver, HttpEvent(request, promise))
+        if delivery is Delivery.UNKNOWN:
+            promise.set(NotFound())
+        elif delivery is Delivery.FULL:
+            promise.set(ServiceUnavailable())
+        return future
+
+    def absolute_path(self, path: str) -> str:
+        """Return *path* with the delegate's id in front if its first segment is no process."""
+        return self._resolve(path)[1]
+
+    def _resolve(self, path: str) -> tuple[str | None, str]:
+        """Return the id of the receiver, None for nobody, and the path as it will see it."""
+        segment = next((segment for segment in path.split("/") if segment), None)
+        if segment is None:
+            return (
+                (None, path) if self._delegate is None else (self._delegate, f"/{self._delegate}")
+            )
+        try:
+            receiver = decode_id(segment)
+        except InvalidURL:
+            return None, path
+        if receiver in self._processes.cells or self._delegate is None:
+            return receiver, path
+        return self._delegate, f"/{self._delegate}{path}"
