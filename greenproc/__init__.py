@@ -1,1 +1,103 @@
-"""Actors and message passing on gevent, speaking the libprocess protocol."""
+"""greenproc: actors and message passing for gevent, speaking the libprocess protocol.
+
+This module only gathers the public names; see the parts for what they do.
+"""
+
+from greenproc.address import Address
+from greenproc.clock import Timer
+from greenproc.default import (
+    absolute_path,
+    address,
+    current_runtime,
+    defer,
+    delay,
+    dispatch,
+    filter,
+    finalize,
+    initialize,
+    post,
+    run_async,
+    signals,
+    spawn,
+    terminate,
+    wait,
+    workers,
+)
+from greenproc.errors import Abandoned, Discarded, Failure
+from greenproc.future import (
+    Break,
+    Continue,
+    Future,
+    Promise,
+    after,
+    await_all,
+    collect,
+    loop,
+    select,
+    undiscardable,
+)
+from greenproc.message import Message
+from greenproc.pid import PID, UPID
+from greenproc.process import (
+    Deferred,
+    DispatchEvent,
+    ExitedEvent,
+    HttpEvent,
+    MessageEvent,
+    Process,
+    RemoteConnection,
+    TerminateEvent,
+    install,
+    route,
+)
+from greenproc.runtime import Runtime
+from greenproc.settings import Settings
+
+__all__ = [
+    "PID",
+    "UPID",
+    "Abandoned",
+    "Address",
+    "Break",
+    "Continue",
+    "Deferred",
+    "Discarded",
+    "DispatchEvent",
+    "ExitedEvent",
+    "Failure",
+    "Future",
+    "HttpEvent",
+    "Message",
+    "MessageEvent",
+    "Process",
+    "Promise",
+    "RemoteConnection",
+    "Runtime",
+    "Settings",
+    "TerminateEvent",
+    "Timer",
+    "absolute_path",
+    "address",
+    "after",
+    "await_all",
+    "collect",
+    "current_runtime",
+    "defer",
+    "delay",
+    "dispatch",
+    "filter",
+    "finalize",
+    "initialize",
+    "install",
+    "loop",
+    "post",
+    "route",
+    "run_async",
+    "select",
+    "signals",
+    "spawn",
+    "terminate",
+    "undiscardable",
+    "wait",
+    "workers",
+]

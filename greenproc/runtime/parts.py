@@ -1,0 +1,176 @@
+"""`Parts`: what a started runtime consists of, plugged together, and the order of its stages."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+import gevent
+from gevent import socket
+
+from greenproc.address import Address
+from greenproc.builtin.processes import ProcessesEndpoint
+from greenproc.clock import Clock, HubSource
+from greenproc.errors import BindError
+from greenproc.pid import UPID
+from greenproc.process.cell import Cell
+from greenproc.process.current import current_process
+from greenproc.process.manager import ProcessManager
+from greenproc.runtime.lifecycle import Lifecycle, Stage, nothing
+from greenproc.runtime.signals import SignalObserver, Signals
+from greenproc.settings import Settings
+from greenproc.transport import Listener, SocketManager, TransportHooks
+from greenproc.web import Firewall, Router
+
+logger = logging.getLogger("greenproc.runtime")
+
+KILL_SECONDS = 0.5  # of real time for a killed handler to unwind
+
+
+class Parts:
+    """The parts of one runtime. Made when it starts, since they belong to the hub of that moment.
+
+    The floors below do not know each other; this is where each is given what it needs of others.
+    """
+
+    def __init__(
+        self,
+        runtime: Any,
+        settings: Settings,
+        signals: Signals,
+        *,
+        delegate: str | None,
+        firewall: Firewall,
+        spawn: Callable[..., Any],
+    ) -> None:
+        self._settings = settings
+        observer = SignalObserver(runtime, signals)
+        self.clock = Clock(HubSource(), current=current_process, spawn=spawn)
+        self.processes = ProcessManager(
+            runtime,
+            hub=gevent.get_hub(),
+            clock=self.clock,
+            observer=observer,
+            max_parked=settings.max_parked_greenlets,
+            max_events=settings.max_mailbox_events,
+        )
+        self.router = Router(self.processes, firewall, delegate)
+        self._hooks = TransportHooks(
+            deliver=self.processes.deliver,
+            serve=self.router.serve,
+            lost=lambda address, error: self.processes.lose_address(address),
+            dropped=observer.message_dropped,
+            spawn=spawn,
+        )
+        self.listener = Listener(settings, self._hooks)
+        self.sockets: SocketManager | None = None
+        self.address: Address | None = None
+        self.killed: list[UPID] = []
+        self.lifecycle = Lifecycle(self._stages())
+
+    def _stages(self) -> list[Stage]:
+        return [
+            # First and last: every other part may use timers.
+            Stage("clock", self.clock.start, lambda seconds: self.clock.stop()),
+            # Before the processes, whose ids carry the address. Its connections are closed after
+            # the processes ended, so that their last answers still leave.
+            Stage("listener", self._bind, self._close_listener),
+            # Below the processes, whose last messages it still sends.
+            Stage("sockets", self._open_sockets, self._close_sockets),
+            Stage("processes", self._open_processes, self._end_processes),
+            # After the processes are accepted, before anybody can ask for them.
+            Stage("built-ins", self._spawn_builtins, nothing),
+            # Last and first: whoever connects finds a complete node.
+            Stage("accept", self.listener.start, self._stop_accepting),
+        ]
+
+    def _bind(self) -> None:
+        bound = self.listener.bind()
+        self.address = advertised_address(self._settings, bound)
+
+    def _close_listener(self, seconds: float) -> None:
+        self.listener.stop(seconds)
+
+    def _open_sockets(self) -> None:
+        assert self.address is not None
+        self.sockets = SocketManager(self._settings, self._hooks, self.address)
+        self.sockets.start()
+
+    def _close_sockets(self, seconds: float) -> None:
+        assert self.sockets is not None
+        self.sockets.stop(seconds)
+
+    def _open_processes(self) -> None:
+        assert self.address is not None and self.sockets is not None
+        self.processes.open(self.address, self.sockets)
+
+    def _spawn_builtins(self) -> None:
+        self.processes.spawn(ProcessesEndpoint(self.processes))
+
+    def _stop_accepting(self, seconds: float) -> None:
+        self.listener.stop_accepting()
+
+    def _end_processes(self, seconds: float) -> None:
+        """Let each process serve what it has and end; kill those that take too long.
+
+        Source: libprocess src/process.cpp, ProcessManager::finalize. Differs: it has a limit.
+        """
+        self.clock.resume()
+        deadline = monotonic() + seconds
+        self.processes.accepting = False
+        for cell in list(self.processes.cells.values()):
+            if cell.process is None:
+                continue
+            self.processes.terminate(cell.pid, inject=False)
+            if not self._wait_until(deadline, cell):
+                break
+        for cell in list(self.processes.cells.values()):
+            self._kill(cell)
+        self.processes.scheduler.close()
+
+    def _wait_until(self, deadline: float, cell: Cell) -> bool:
+        left = max(deadline - monotonic(), 0.0)
+        gevent.with_timeout(left, self.processes.wait, cell.pid, timeout_value=False)
+        return cell.process is None
+
+    def _kill(self, cell: Cell) -> None:
+        """End a process that did not end by itself: its handler is interrupted where it waits."""
+        pid = cell.pid
+        if cell.process is None:
+            return
+        self.killed.append(pid)
+        logger.warning("killing process %s, which did not terminate in time", pid)
+        for _ in range(2):  # once out of its handler, once out of finalize()
+            if cell.greenlet is None:
+                return
+            gevent.kill(cell.greenlet)
+            if self._wait_until(monotonic() + KILL_SECONDS, cell):
+                return
+        logger.error("process %s does not let itself be killed; it is abandoned", pid)
+
+
+def advertised_address(settings: Settings, bound: Address) -> Address:
+    """Return the address that UPIDs carry: *bound*, with what the settings advertise instead.
+
+    Where every interface is bound and no address is advertised, it is that of the host's name.
+
+    Raises:
+        BindError: the name of this host has no address.
+
+    Source: libprocess src/process.cpp, initialize.
+    """
+    ip = settings.advertise_ip or bound.ip
+    port = settings.advertise_port or bound.port
+    if Address(ip, port).is_any:
+        name = socket.gethostname()
+        family = socket.AF_INET6 if Address(ip, port).is_ipv6 else socket.AF_INET
+        try:
+            ip = str(socket.getaddrinfo(name, None, family, socket.SOCK_STREAM)[0][4][0])
+        except OSError as error:
+            raise BindError(
+                f"expected the host's name {name!r} to have an address to advertise, got {error}: "
+                "set Settings.advertise_ip or LIBPROCESS_ADVERTISE_IP"
+            ) from error
+    return Address(ip, port)

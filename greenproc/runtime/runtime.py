@@ -1,0 +1,384 @@
+"""`Runtime`: one node. Owns the parts and delegates to them; has no logic of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import Context, copy_context
+from typing import Any, Self, TypeVar
+
+import gevent
+from gevent import socket
+from gevent.event import Event
+
+from greenproc.address import Address
+from greenproc.clock import Clock, Timer
+from greenproc.current import RUNTIME
+from greenproc.errors import InvalidArgument, StateError
+from greenproc.future import Future
+from greenproc.message import Message
+from greenproc.pid import PID, UPID
+from greenproc.process.base import Process, as_body, as_upid
+from greenproc.process.current import PROCESS, current_process
+from greenproc.process.defer import Deferred
+from greenproc.process.executor import Executor, run_async
+from greenproc.process.life import EventFilter
+from greenproc.process.manager import ProcessManager
+from greenproc.process.waiting import settle, wait_with_limit
+from greenproc.runtime.lifecycle import RuntimeState
+from greenproc.runtime.parts import Parts
+from greenproc.runtime.signals import Signals
+from greenproc.settings import Settings
+from greenproc.web import Firewall
+
+P = TypeVar("P", bound=Process)
+
+
+class Runtime:
+    """Everything that libprocess keeps in globals, in one object: one node.
+
+    Several runtimes work side by side in one OS process. A runtime belongs to the hub, and so to
+    the native thread, that started it; `post`, `dispatch`, `terminate` and `Process.send` may be
+    called from other threads, everything else goes through `call_from_thread`. As a context
+    manager it starts and stops itself.
+
+    Args:
+        settings: what `Settings` says by default when None; the environment is not read.
+        delegate: id of the process that answers HTTP requests whose path names no process.
+        readwrite_realm: the authentication realm of built-in endpoints that change something.
+        readonly_realm: the one of built-in endpoints that only show something.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        delegate: str | None = None,
+        readwrite_realm: str | None = None,
+        readonly_realm: str | None = None,
+    ) -> None:
+        self.settings = settings if settings is not None else Settings()
+        self.delegate = delegate
+        self.readwrite_realm = readwrite_realm
+        self.readonly_realm = readonly_realm
+        self.signals = Signals()
+        self.firewall = Firewall()
+        self.state = RuntimeState.NEW
+        self._built: Parts | None = None
+        self._context: Context | None = None
+        self._executor: Executor | None = None
+        self._greenlets: set[gevent.Greenlet[..., Any]] = set()
+        self._started = Event()
+
+    # Life
+
+    def start(self) -> None:
+        """Bind, listen and accept processes. The runtime now belongs to this thread's hub.
+
+        Raises:
+            BindError: the address cannot be bound, or no address to advertise is found.
+            StateError: it was started before; make a new runtime.
+        """
+        if self.state is not RuntimeState.NEW:
+            raise StateError(
+                f"a runtime is started once and this one is {self.state.value}: make a new one"
+            )
+        self.state = RuntimeState.STARTING
+        self._context = copy_context()
+        self._context.run(self._enter)
+        self._built = Parts(
+            self,
+            self.settings,
+            self.signals,
+            delegate=self.delegate,
+            firewall=self.firewall,
+            spawn=self.spawn_greenlet,
+        )
+        try:
+            self._built.lifecycle.start(self.settings.stop_timeout)
+        except BaseException:
+            self.state = RuntimeState.STOPPED
+            raise
+        finally:
+            self._started.set()
+        self.state = RuntimeState.RUNNING
+        self.signals.runtime_started.emit(self)
+
+    def wait_started(self) -> None:
+        """Wait while another greenlet starts this runtime; `start` limits how long that takes."""
+        if self.state is RuntimeState.STARTING:
+            self._started.wait()
+
+    def stop(self, timeout: float | None = None) -> tuple[UPID, ...]:
+        """Stop in order and return the processes that had to be killed.
+
+        Accepting ends first; processes serve what they have and terminate one after the other;
+        what is queued for other nodes is sent; then every socket is closed. Nothing happens when
+        it is not running.
+
+        Args:
+            timeout: real seconds for all of it, `Settings.stop_timeout` when None. Handlers that
+                are still running then are killed, and queued events are dropped.
+
+        Raises:
+            StateError: called from one of its own processes, whose end it would wait for.
+        """
+        if self.state is not RuntimeState.RUNNING:
+            return ()
+        if current_process() is not None and RUNTIME.get() is self:
+            raise StateError("a process cannot wait for its runtime to stop: use another greenlet")
+        self.state = RuntimeState.STOPPING
+        self.signals.runtime_stopping.emit(self)
+        parts = self._parts()
+        parts.lifecycle.stop(self.settings.stop_timeout if timeout is None else timeout)
+        gevent.killall(list(self._greenlets), timeout=1.0)
+        self.state = RuntimeState.STOPPED
+        self.signals.runtime_stopped.emit(self, killed=tuple(parts.killed))
+        return tuple(parts.killed)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    @contextmanager
+    def selected(self) -> Iterator[Self]:
+        """Make this the current runtime of the block, for the module-level functions."""
+        token = RUNTIME.set(self)
+        try:
+            yield self
+        finally:
+            RUNTIME.reset(token)
+
+    # Parts
+
+    @property
+    def address(self) -> Address:
+        """Where this node is reached: what every local UPID carries."""
+        address = self._parts().address
+        assert address is not None
+        return address
+
+    @property
+    def clock(self) -> Clock:
+        """The time of this node, which tests can pause."""
+        return self._parts().clock
+
+    @property
+    def processes(self) -> ProcessManager:
+        """The registry of local processes; for the parts of the runtime."""
+        return self._parts().processes
+
+    @property
+    def transport(self) -> Any:
+        """The connections to other nodes."""
+        return self._parts().sockets
+
+    def statistics(self) -> dict[str, Any]:
+        """Count what this node has: processes, turns, connections, timers."""
+        parts = self._parts()
+        return {
+            "state": self.state.value,
+            "processes": parts.processes.statistics(),
+            "clock": parts.clock.statistics(),
+            "inbound": parts.listener.statistics(),
+            "outbound": parts.sockets.statistics() if parts.sockets is not None else {},
+        }
+
+    # Processes
+
+    def spawn(self, process: P, *, manage: bool = False) -> PID[P]:
+        """Start *process* and return its address.
+
+        The empty PID, which is false, comes back when a running process has the same id, when
+        *process* was spawned before, or when the runtime is stopping; a warning tells which.
+
+        Args:
+            manage: kept for libprocess' sake. The runtime holds a process while it runs, and
+                nobody has to after it ended.
+
+        Source: libprocess src/process.cpp, process::spawn.
+        """
+        return self.processes.spawn(process)
+
+    def terminate(self, pid: UPID | Process, *, inject: bool = True) -> None:
+        """Ask a local process to terminate; nothing happens if it is not running or remote.
+
+        Args:
+            inject: drop what is queued. When False, what is queued already is served first.
+
+        Source: libprocess src/process.cpp, process::terminate.
+        """
+        self.processes.terminate(pid, inject=inject)
+
+    def wait(self, pid: UPID | Process, timeout: float | None = None) -> bool:
+        """Wait for a process to end and return whether it did.
+
+        Without a timeout only a running local process is waited for; for any other the answer is
+        False at once. With one, a process that is not running counts as ended (True), and a remote
+        one as ended when the connection to it is lost.
+
+        Args:
+            timeout: seconds of this runtime's clock, so that a paused clock holds it.
+
+        Raises:
+            Deadlock: the process waits for itself.
+
+        Source: libprocess src/process.cpp, process::wait.
+        """
+        if timeout is None:
+            return self.processes.wait(pid)
+        return wait_with_limit(self.processes, as_upid(pid), checked_seconds(timeout))
+
+    def post(
+        self, to: UPID | Process, name: str, body: bytes = b"", *, sender: UPID | None = None
+    ) -> None:
+        """Send a message from outside of any process; *sender* is the empty UPID when None.
+
+        Source: libprocess include/process/process.hpp, process::post.
+        """
+        message = Message(
+            name, sender if sender is not None else UPID(), as_upid(to), as_body(body)
+        )
+        self.processes.send(message)
+
+    def dispatch(
+        self, target: UPID | Process, method: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Future[Any]:
+        """Call *method* in a local process and return the future of its result.
+
+        Never runs inline. A function of the target's class is called as its method, any other
+        callable as it is. A future that it returns is followed. If the process is not there, or
+        ends first, the future is abandoned.
+
+        Source: libprocess include/process/dispatch.hpp.
+        """
+        return self.processes.dispatch(target, method, *args, **kwargs)
+
+    def defer(
+        self,
+        target: UPID | Process | Callable[..., Any],
+        method: Callable[..., Any] | None = None,
+        *args: Any,
+    ) -> Deferred:
+        """Return a callable that dispatches *method* to *target* each time it is called.
+
+        ``defer(function)`` runs it in the current process, or, outside of any, in an executor of
+        the runtime. See `Deferred` about the arguments.
+
+        Source: libprocess include/process/defer.hpp.
+        """
+        if method is not None:
+            return Deferred(self.processes, as_upid(target), method, args)
+        if not callable(target):
+            raise InvalidArgument(f"expected a function to defer, got {target!r}")
+        process = current_process()
+        if process is not None:
+            return Deferred(self.processes, process.pid, target)
+        if self._executor is None:
+            self._executor = Executor(self.processes)
+        return self._executor.defer(target)
+
+    def delay(
+        self, seconds: float, target: UPID | Process, method: Callable[..., Any], *args: Any
+    ) -> Timer:
+        """Dispatch *method* to *target* after a while; the result is dropped.
+
+        The wait follows the runtime's clock, so a paused clock holds it. An error in the method
+        is the process' own, as in a message handler.
+
+        Args:
+            seconds: 0 still goes through the mailbox.
+
+        Raises:
+            InvalidArgument: *seconds* is negative or no number.
+
+        Source: libprocess include/process/delay.hpp.
+        """
+        pid = as_upid(target)
+        dispatch = self.processes.dispatch_quietly
+        return self.clock.timer(checked_seconds(seconds), lambda: dispatch(pid, method, args))
+
+    def run_async(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run *function* in a process of its own and return the future of its result."""
+        return run_async(self.processes, function, *args, **kwargs)
+
+    def filter(self, filter: EventFilter | None) -> None:
+        """Let *filter* look at each event before it is served and drop it by returning true.
+
+        There is one filter at a time; None removes it. See `greenproc.process.Filter`.
+
+        Source: libprocess src/process.cpp, process::filter.
+        """
+        self.processes.life.filter = filter
+
+    def settle(self, timeout: float = 15.0) -> None:
+        """Wait until no process has anything to do and no timer is due.
+
+        Args:
+            timeout: real seconds after which it gives up.
+
+        Raises:
+            NotSettled: somebody is still busy; the message names who.
+            StateError: called from a process.
+
+        Source: libprocess include/process/clock.hpp, Clock::settle.
+        """
+        settle(self.processes, timeout)
+
+    def absolute_path(self, path: str) -> str:
+        """Return *path* with the delegate's id in front if its first segment is no process."""
+        return self._parts().router.absolute_path(path)
+
+    def workers(self) -> int:
+        """Return the number of worker threads that libprocess would have; nothing here uses it."""
+        return self.settings.num_worker_threads
+
+    # Threads and greenlets
+
+    def call_from_thread(self, function: Callable[..., Any], *args: Any) -> None:
+        """Call *function* in a greenlet of this runtime. Safe from every native thread."""
+        self.processes.run_in_hub(lambda: self.spawn_greenlet(function, *args))
+
+    def spawn_greenlet(
+        self, function: Callable[..., Any], *args: Any
+    ) -> gevent.Greenlet[..., Any]:
+        """Start a greenlet whose current runtime is this one; `stop` ends it."""
+        assert self._context is not None
+        greenlet = gevent.Greenlet(function, *args)
+        greenlet.gr_context = self._context.copy()
+        self._greenlets.add(greenlet)
+        greenlet.rawlink(self._greenlets.discard)
+        greenlet.start()
+        return greenlet
+
+    def resolve(self, host: str) -> str:
+        """Return the first IPv4 address of *host*, without blocking the hub."""
+        found = socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)
+        return str(found[0][4][0])
+
+    def _enter(self) -> None:
+        RUNTIME.set(self)
+        PROCESS.set(None)
+
+    def _parts(self) -> Parts:
+        if self._built is None:
+            raise StateError("the runtime is not started: call start() first")
+        return self._built
+
+    def __repr__(self) -> str:
+        where = self._built.address if self._built is not None else "unbound"
+        return f"<Runtime {where} {self.state.value}>"
+
+
+def checked_seconds(seconds: float) -> float:
+    """Return *seconds* if it is a duration that one can wait for.
+
+    Raises:
+        InvalidArgument: it is negative or no number.
+    """
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
+        raise InvalidArgument(f"expected seconds, zero or more, got {seconds!r}")
+    return seconds

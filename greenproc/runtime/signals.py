@@ -1,0 +1,93 @@
+"""What a runtime tells observers: blinker signals that nothing inside greenproc listens to."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from blinker import ANY, Signal
+
+from greenproc.message import Message
+from greenproc.pid import UPID
+
+logger = logging.getLogger("greenproc.runtime")
+
+
+class IsolatedSignal(Signal):
+    """A signal whose receivers are held strongly and cannot disturb each other.
+
+    Plain blinker holds receivers weakly, so a connected lambda vanishes at once, and a receiver
+    that raises keeps the ones after it from being called.
+    """
+
+    def connect(self, receiver: Any, sender: Any = ANY, weak: bool = False) -> Any:
+        """Call *receiver* with the runtime and keyword arguments each time; it must not wait."""
+        return super().connect(receiver, sender, weak)
+
+    def emit(self, sender: Any, **values: Any) -> None:
+        """Call each receiver; one that raises is logged and the others are called all the same."""
+        for receiver in self.receivers_for(sender):
+            try:
+                receiver(sender, **values)
+            except Exception:
+                logger.exception("receiver %r of signal %s failed", receiver, self.__doc__)
+
+
+class Signals:
+    """The signals of one runtime. Each is sent with the runtime as the sender.
+
+    Receivers run in whatever greenlet the thing happened, the hub included: they must not wait.
+    """
+
+    def __init__(self) -> None:
+        self.process_spawned = IsolatedSignal("process_spawned(pid)")
+        self.process_terminated = IsolatedSignal("process_terminated(pid, reason)")
+        self.process_failed = IsolatedSignal("process_failed(pid, event, error)")
+        self.message_dropped = IsolatedSignal("message_dropped(message, reason)")
+        self.link_made = IsolatedSignal("link_made(linker, linkee)")
+        self.link_lost = IsolatedSignal("link_lost(linker, linkee)")
+        self.runtime_started = IsolatedSignal("runtime_started()")
+        self.runtime_stopping = IsolatedSignal("runtime_stopping()")
+        self.runtime_stopped = IsolatedSignal("runtime_stopped(killed)")
+
+    def __repr__(self) -> str:
+        listened = [name for name, signal in vars(self).items() if signal.receivers]
+        return f"<Signals listened to: {', '.join(listened) or 'none'}>"
+
+
+class SignalObserver:
+    """Turns what the process manager reports into signals; costs little when nobody listens."""
+
+    def __init__(self, runtime: Any, signals: Signals) -> None:
+        self._runtime = runtime
+        self._signals = signals
+
+    def process_spawned(self, pid: UPID) -> None:
+        """A process was registered."""
+        if self._signals.process_spawned.receivers:
+            self._signals.process_spawned.emit(self._runtime, pid=pid)
+
+    def process_terminated(self, pid: UPID, reason: BaseException | None) -> None:
+        """A process is over."""
+        if self._signals.process_terminated.receivers:
+            self._signals.process_terminated.emit(self._runtime, pid=pid, reason=reason)
+
+    def process_failed(self, pid: UPID, event: object, error: BaseException) -> None:
+        """A handler raised."""
+        if self._signals.process_failed.receivers:
+            self._signals.process_failed.emit(self._runtime, pid=pid, event=event, error=error)
+
+    def message_dropped(self, message: Message, reason: str) -> None:
+        """A message will not be handled."""
+        if self._signals.message_dropped.receivers:
+            self._signals.message_dropped.emit(self._runtime, message=message, reason=reason)
+
+    def link_made(self, linker: UPID, linkee: UPID) -> None:
+        """A process watches another."""
+        if self._signals.link_made.receivers:
+            self._signals.link_made.emit(self._runtime, linker=linker, linkee=linkee)
+
+    def link_lost(self, linker: UPID, linkee: UPID) -> None:
+        """A process was told that another is gone."""
+        if self._signals.link_lost.receivers:
+            self._signals.link_lost.emit(self._runtime, linker=linker, linkee=linkee)
