@@ -193,7 +193,7 @@ class Process:
         Source: libprocess src/process.cpp, ProcessBase::link.
         """
         to = as_upid(to)
-        self.__manager().link(self.__cell, to, remote)
+        self.__manager().linking.link(self.__cell, to, remote)
         return to
 
     def install(self, name: str, handler: Callable[[UPID, bytes], Any]) -> None:

@@ -15,7 +15,7 @@ from gevent.monkey import get_original
 from greenproc.address import Address
 from greenproc.clock import Clock
 from greenproc.current import RUNTIME
-from greenproc.errors import Broken, Deadlock, InvalidArgument, StateError
+from greenproc.errors import Deadlock, InvalidArgument, StateError
 from greenproc.future import Future, Promise
 from greenproc.message import Message
 from greenproc.pid import PID, UPID
@@ -29,7 +29,7 @@ from greenproc.process.event import (
     TerminateEvent,
 )
 from greenproc.process.life import Life
-from greenproc.process.links import LinkTable
+from greenproc.process.linking import Linking
 from greenproc.process.mailbox import Item, Mailbox
 from greenproc.process.names import Names
 from greenproc.process.ports import (
@@ -38,7 +38,6 @@ from greenproc.process.ports import (
     UNKNOWN,
     Delivery,
     Observer,
-    RemoteConnection,
     Transport,
 )
 from greenproc.process.scheduler import Scheduler
@@ -46,6 +45,8 @@ from greenproc.process.scheduler import Scheduler
 P = TypeVar("P", bound=Process)
 
 logger = logging.getLogger("greenproc.process")
+
+MAX_NAMED = 10  # busy processes in an error message
 
 get_ident: Callable[[], int] = get_original("_thread", "get_ident")
 
@@ -73,13 +74,13 @@ class ProcessManager:
         self.clock = clock
         self.cells: dict[str, Cell] = {}
         self.names = Names()
-        self.links: LinkTable[Cell] = LinkTable()
         self.address: Address | None = None
         self.accepting = False
         self._transport: Transport | None = None
         self._hub = hub
         self._thread = get_ident()
         self._observer = observer
+        self.linking = Linking(self.cells, clock, observer, self.enqueue)
         self._max_events = max_events
         self.life = Life(hub, observer, end=self.end, on_end=self._clean_up)
         self.scheduler = Scheduler(
@@ -90,6 +91,7 @@ class ProcessManager:
         """Begin to accept processes, which live at *address*."""
         self.address = address
         self._transport = transport
+        self.linking.open(address, transport)
         self.accepting = True
 
     # The life of processes
@@ -183,9 +185,7 @@ class ProcessManager:
         while cell.events:
             self.life.discard(cell.events.popleft())
         del self.cells[pid.id]
-        self.links.remove_linker(cell)
-        for linker in self.links.take_linkers(pid):
-            self._tell_exit(linker, pid, cell.reason, process)
+        self.linking.end(cell)
         self.clock.forget(process)
         cell.process = cell.greenlet = cell.mailbox = cell.events = None
         self.scheduler.busy -= 1
@@ -313,57 +313,10 @@ class ProcessManager:
         """Queue a call whose result nobody gets; an error in it is the process' own."""
         self._dispatch(pid, DispatchEvent(method, args))
 
-    # Links
-
-    def link(self, cell: Cell, to: UPID, mode: RemoteConnection) -> None:
-        """Let the process of *cell* watch *to*. See `Process.link`."""
-        if to.is_empty:
-            return
-        if to.address == self.address:
-            if to.id in self.cells:
-                self._record_link(cell, to, remote=False)
-            else:
-                self._tell_exit(cell, to)
-            return
-        assert self._transport is not None
-        # Recorded first: a connection that fails at once must find the link.
-        is_new = self._record_link(cell, to, remote=True)
-        try:
-            self._transport.link(to.address, mode)
-        except Broken as error:
-            logger.debug("no connection for the link to %s: %s", to, error)
-            if is_new:
-                self.links.remove(cell, to)
-            self._tell_exit(cell, to)
-
-    def _record_link(self, cell: Cell, to: UPID, *, remote: bool) -> bool:
-        is_new = self.links.add(cell, to, remote=remote)
-        if is_new:
-            self._observer.link_made(cell.pid, to)
-        return is_new
-
-    def lose_address(self, address: Address) -> None:
-        """Tell every linker of a process at *address* that the connection is gone."""
-        for linkee, linkers in self.links.take_address(address):
-            for linker in linkers:
-                self._tell_exit(linker, linkee)
-
     def inject_exited(self, pid: UPID, to: UPID | Process) -> bool:
         """Queue the news that *pid* exited for process *to*; links are not touched."""
         cell = self.find_cell(as_upid(to))
         return cell is not None and self.enqueue(cell, ExitedEvent(pid)) is ACCEPTED
-
-    def _tell_exit(
-        self,
-        linker: Cell,
-        linkee: UPID,
-        reason: BaseException | None = None,
-        source: Process | None = None,
-    ) -> None:
-        if source is not None and self.clock.paused:
-            self.clock.order(source, linker.process)
-        self.enqueue(linker, ExitedEvent(linkee, reason))
-        self._observer.link_lost(linker.pid, linkee)
 
     # Threads
 
@@ -378,13 +331,16 @@ class ProcessManager:
                 "use runtime.call_from_thread()"
             )
 
-    def busy(self) -> list[str]:
-        """Name the processes that are running or have events to serve."""
-        return [
+    def describe_busy(self) -> str:
+        """Name the processes that are running or have events to serve; the first ten of them."""
+        busy = [cell for cell in self.cells.values() if cell.state is not BLOCKED]
+        named = [
             f"{cell.pid} ({cell.state.name.lower()}, {len(cell.events or ())} queued)"
-            for cell in self.cells.values()
-            if cell.state is not BLOCKED
+            for cell in busy[:MAX_NAMED]
         ]
+        if len(busy) > MAX_NAMED:
+            named.append(f"and {len(busy) - MAX_NAMED} more")
+        return ", ".join(named)
 
     def statistics(self) -> dict[str, int]:
         """Count processes, those that are busy, greenlets kept for idle ones, and links."""
@@ -392,7 +348,7 @@ class ProcessManager:
             "processes": len(self.cells),
             "busy": self.scheduler.busy,
             "parked_greenlets": self.scheduler.parked,
-            "links": len(self.links),
+            "links": len(self.linking.table),
         }
 
     def __repr__(self) -> str:

@@ -140,7 +140,9 @@ class Scheduler:
             self.parked += 1
             try:
                 # Straight on to the next process: by way of the hub it would be two switches.
-                following = self._next()
+                # Only the hub starts greenlets, since a new one inherits the depth of recursion.
+                ready = self._ready
+                following = self._next() if ready and ready[0].greenlet is not None else None
                 if following is cell:
                     self.parked -= 1
                     continue

@@ -87,6 +87,6 @@ def settle(manager: ProcessManager, seconds: float) -> None:
         if manager.scheduler.busy == 0 and manager.clock.settled:
             return
         if monotonic() >= deadline:
-            busy = ", ".join(manager.busy()) or "the clock, with due timers"
+            busy = manager.describe_busy() or "the clock, with due timers"
             raise NotSettled(f"not settled after {seconds} s, busy: {busy}")
         gevent.sleep(SETTLE_PAUSE)

@@ -60,7 +60,7 @@ class Parts:
         self._hooks = TransportHooks(
             deliver=self.processes.deliver,
             serve=self.router.serve,
-            lost=lambda address, error: self.processes.lose_address(address),
+            lost=lambda address, error: self.processes.linking.lose_address(address),
             dropped=observer.message_dropped,
             spawn=spawn,
         )

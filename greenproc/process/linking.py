@@ -1,0 +1,93 @@
+"""Making links and telling exits: the table of links applied to processes and connections."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Container
+from typing import Any
+
+from greenproc.address import Address
+from greenproc.clock import Clock
+from greenproc.errors import Broken
+from greenproc.pid import UPID
+from greenproc.process.cell import Cell
+from greenproc.process.event import ExitedEvent
+from greenproc.process.links import LinkTable
+from greenproc.process.ports import Observer, RemoteConnection, Transport
+
+logger = logging.getLogger("greenproc.process")
+
+
+class Linking:
+    """Lets processes watch others and queues an `ExitedEvent` for each link that ends.
+
+    Source: libprocess src/process.cpp, ProcessManager::link and SocketManager::exited.
+    """
+
+    def __init__(
+        self,
+        running: Container[str],
+        clock: Clock,
+        observer: Observer,
+        enqueue: Callable[[Cell, ExitedEvent], Any],
+    ) -> None:
+        self.table: LinkTable[Cell] = LinkTable()
+        self._running = running
+        self._clock = clock
+        self._observer = observer
+        self._enqueue = enqueue
+        self._address: Address | None = None
+        self._transport: Transport | None = None
+
+    def open(self, address: Address, transport: Transport) -> None:
+        """Learn which address is this node's own and who keeps connections to others."""
+        self._address = address
+        self._transport = transport
+
+    def link(self, cell: Cell, to: UPID, mode: RemoteConnection) -> None:
+        """Let the process of *cell* watch *to*. See `Process.link`."""
+        if to.is_empty:
+            return
+        if to.address == self._address:
+            if to.id in self._running:
+                self._record(cell, to, remote=False)
+            else:
+                self._tell(cell, to)
+            return
+        assert self._transport is not None
+        # Recorded first: a connection that fails at once must find the link.
+        is_new = self._record(cell, to, remote=True)
+        try:
+            self._transport.link(to.address, mode)
+        except Broken as error:
+            logger.debug("no connection for the link to %s: %s", to, error)
+            if is_new:
+                self.table.remove(cell, to)
+            self._tell(cell, to)
+
+    def end(self, cell: Cell) -> None:
+        """Forget the links of a process that ended, then tell its linkers.
+
+        In this order a process that linked itself is told nothing, as in libprocess.
+        """
+        self.table.remove_linker(cell)
+        for linker in self.table.take_linkers(cell.pid):
+            if self._clock.paused:
+                self._clock.order(cell.process, linker.process)
+            self._tell(linker, cell.pid, cell.reason)
+
+    def lose_address(self, address: Address) -> None:
+        """Tell every linker of a process at *address* that the connection is gone."""
+        for linkee, linkers in self.table.take_address(address):
+            for linker in linkers:
+                self._tell(linker, linkee)
+
+    def _record(self, cell: Cell, to: UPID, *, remote: bool) -> bool:
+        is_new = self.table.add(cell, to, remote=remote)
+        if is_new:
+            self._observer.link_made(cell.pid, to)
+        return is_new
+
+    def _tell(self, linker: Cell, linkee: UPID, reason: BaseException | None = None) -> None:
+        self._enqueue(linker, ExitedEvent(linkee, reason))
+        self._observer.link_lost(linker.pid, linkee)
