@@ -1,0 +1,261 @@
+"""Bodies of HTTP messages: where they end, and what is inside.
+
+A reader takes as many bytes as it can use and hands on what belongs to the body. It says what
+it left, which must come again with more behind it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+from greenproc.errors import RemoteProtocolError
+from greenproc.http.content import BodySink, InflatingSink
+from greenproc.http.head import CHUNKED, UNTIL_EOF
+from greenproc.http.limits import ParserLimits
+
+BODY_FAILED = "failed to decode body"
+"""What the reader of a streamed body is told. Source: libprocess src/decoder.hpp."""
+
+_EXTENSION = rb"(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?"
+CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(" + _EXTENSION + rb")\r\n")
+"""What stands before a chunk: its size, and extensions that are ignored."""
+_CHUNK_LINE_START = re.compile(rb"[0-9A-Fa-f]{1,16}" + _EXTENSION + rb"\r?")
+# Nobody is known to use extensions, and a line without its end is looked at over and over.
+_MAX_CHUNK_LINE = 4096
+_TRAILER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[^\x00-\x08\x0a-\x1f\x7f]*\r\n")
+# A trailer with one of these is an attempt to say something else than the header did.
+_FORBIDDEN_TRAILERS = frozenset((b"content-length", b"transfer-encoding", b"host"))
+
+
+class BodyReader(Protocol):
+    """Finds out which bytes belong to a body."""
+
+    is_done: bool
+
+    def read(self, data: bytes, at: int, sink: BodySink) -> int:
+        """Use up *data* from *at* on, and return where it stopped.
+
+        Raises:
+            RemoteProtocolError: the body is malformed, or exceeds a limit.
+        """
+
+
+class LengthReader:
+    """Reads a body of a known length."""
+
+    __slots__ = ("is_done", "_missing")
+
+    def __init__(self, length: int) -> None:
+        self.is_done = length == 0
+        self._missing = length
+
+    def read(self, data: bytes, at: int, sink: BodySink) -> int:
+        """See `BodyReader`."""
+        end = min(at + self._missing, len(data))
+        if end > at:
+            sink.write(data[at:end])
+            self._missing -= end - at
+            self.is_done = self._missing == 0
+        return end
+
+
+class UntilEofReader:
+    """Reads a body that ends with the connection."""
+
+    __slots__ = ("is_done",)
+
+    def __init__(self) -> None:
+        self.is_done = False
+
+    def read(self, data: bytes, at: int, sink: BodySink) -> int:
+        """See `BodyReader`."""
+        if at < len(data):
+            sink.write(data[at:])
+        return len(data)
+
+
+class ChunkedReader:
+    """Reads a body in chunks; extensions and trailers are dropped.
+
+    Args:
+        max_overhead_bytes: for all extensions and trailers together.
+
+    Source: RFC 9112 section 7.1.
+    Differs: libprocess takes a trailer for an error.
+    """
+
+    __slots__ = ("is_done", "_missing", "_after_chunk", "_in_trailer", "_overhead")
+
+    def __init__(self, max_overhead_bytes: int) -> None:
+        self.is_done = False
+        self._missing = 0
+        self._after_chunk = False
+        self._in_trailer = False
+        self._overhead = max_overhead_bytes
+
+    def read(self, data: bytes, at: int, sink: BodySink) -> int:
+        """See `BodyReader`."""
+        while not self.is_done:
+            before = at
+            if self._missing:
+                at = self._read_data(data, at, sink)
+            elif self._after_chunk:
+                at = self._read_line_end(data, at)
+            elif self._in_trailer:
+                at = self._read_trailer(data, at)
+            else:
+                at = self._read_size(data, at)
+            if at == before:
+                break
+        return at
+
+    def _read_data(self, data: bytes, at: int, sink: BodySink) -> int:
+        end = min(at + self._missing, len(data))
+        if end > at:
+            sink.write(data[at:end])
+            self._missing -= end - at
+            self._after_chunk = self._missing == 0
+        return end
+
+    def _read_line_end(self, data: bytes, at: int) -> int:
+        end = data[at : at + 2]
+        if end == b"\r\n":
+            self._after_chunk = False
+            return at + 2
+        if end not in (b"", b"\r"):
+            raise RemoteProtocolError("expected CRLF after a chunk")
+        return at
+
+    def _read_size(self, data: bytes, at: int) -> int:
+        line = CHUNK_LINE.match(data, at)
+        if line is None:
+            if at < len(data) and not _CHUNK_LINE_START.fullmatch(data, at):
+                raise RemoteProtocolError("malformed chunk size")
+            if len(data) - at > _MAX_CHUNK_LINE:
+                raise RemoteProtocolError("chunk extensions too large", status=431)
+            return at
+        if line.end() - at > _MAX_CHUNK_LINE:
+            raise RemoteProtocolError("chunk extensions too large", status=431)
+        self._missing = int(line[1], 16)
+        self._in_trailer = self._missing == 0
+        self._spend(len(line[2]))
+        return line.end()
+
+    def _read_trailer(self, data: bytes, at: int) -> int:
+        end = data.find(b"\n", at) + 1
+        if not end:
+            self._spend(len(data) - at, final=False)
+            return at
+        if data[at:end] == b"\r\n":
+            self.is_done = True
+            return end
+        line = _TRAILER.fullmatch(data, at, end)
+        if line is None or line[1].lower() in _FORBIDDEN_TRAILERS:
+            raise RemoteProtocolError("malformed trailer")
+        self._spend(end - at)
+        return end
+
+    def _spend(self, count: int, *, final: bool = True) -> None:
+        """Check that *count* more bytes of no use are within the limit."""
+        if count > self._overhead:
+            raise RemoteProtocolError("chunk extensions and trailers too large", status=431)
+        if final:
+            self._overhead -= count
+
+
+class Collector:
+    """A sink that keeps a whole body.
+
+    Args:
+        max_bytes: a longer body is refused.
+    """
+
+    __slots__ = ("body", "_max_bytes")
+
+    def __init__(self, max_bytes: int) -> None:
+        # One buffer instead of a list of pieces: a peer that sends single bytes would make
+        # each of them an object of 34 bytes.
+        self.body = bytearray()
+        self._max_bytes = max_bytes
+
+    def write(self, data: bytes) -> None:
+        """Keep the next piece.
+
+        Raises:
+            RemoteProtocolError: that is too much.
+        """
+        if len(self.body) + len(data) > self._max_bytes:
+            raise RemoteProtocolError(f"body of more than {self._max_bytes} bytes", status=413)
+        self.body += data
+
+    def close(self) -> None:
+        """Do nothing: the body is there."""
+
+    def fail(self, message: str) -> None:
+        """Do nothing: nobody will ask for the body."""
+
+
+class OpenBody:
+    """A body whose end has not come.
+
+    Args:
+        length: what the head says, which may be `CHUNKED` or `UNTIL_EOF`.
+        sink: where the body goes to, unpacked when *is_gzip*. Without one it is collected as
+            it is, within the limit, and taken from `collected`.
+    """
+
+    __slots__ = ("_reader", "_sink", "_collector")
+
+    def __init__(
+        self, length: int, limits: ParserLimits, sink: BodySink | None = None, *, is_gzip: bool
+    ) -> None:
+        self._collector = Collector(limits.max_body_bytes)
+        self._sink: BodySink = self._collector
+        if sink is not None:
+            self._sink = InflatingSink(sink) if is_gzip else sink
+        elif length > limits.max_body_bytes:
+            raise RemoteProtocolError(f"body of {length} bytes", status=413)
+        self._reader: BodyReader
+        if length == CHUNKED:
+            self._reader = ChunkedReader(limits.max_header_bytes)
+        elif length == UNTIL_EOF:
+            self._reader = UntilEofReader()
+        else:
+            self._reader = LengthReader(length)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the body is complete."""
+        return self._reader.is_done
+
+    @property
+    def collected(self) -> bytes:
+        """The body, when there is no sink."""
+        return bytes(self._collector.body)
+
+    def read(self, data: bytes, at: int) -> int:
+        """Use up *data* from *at* on, and return where it stopped.
+
+        Raises:
+            RemoteProtocolError: the body is malformed, or exceeds a limit.
+        """
+        at = self._reader.read(data, at, self._sink)
+        if self._reader.is_done:
+            self._sink.close()
+        return at
+
+    def read_eof(self) -> None:
+        """Take the end of the connection.
+
+        Raises:
+            RemoteProtocolError: the body needs more bytes.
+        """
+        if not isinstance(self._reader, UntilEofReader):
+            raise RemoteProtocolError(BODY_FAILED)
+        self._reader.is_done = True
+        self._sink.close()
+
+    def fail(self) -> None:
+        """Tell the sink that no more will come."""
+        self._sink.fail(BODY_FAILED)

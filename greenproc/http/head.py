@@ -1,0 +1,352 @@
+"""Heads of HTTP messages: the first line and the header, checked and taken apart.
+
+httptools checks the header lines; what it lets pass and HTTP/1.1 does not is refused here.
+Bodies are read by `greenproc.http.body`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import ClassVar
+
+import httptools
+
+from greenproc.errors import RemoteProtocolError
+from greenproc.http.limits import ParserLimits
+
+CHUNKED = -1
+"""Instead of a length: the body comes in chunks."""
+UNTIL_EOF = -2
+"""Instead of a length: the body ends with the connection."""
+
+HEAD_END = b"\r\n\r\n"
+"""What a head ends with."""
+
+Fields = tuple[tuple[bytes, bytes], ...]
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"  # RFC 9110 section 5.6.2
+# One blank between the parts. Bytes from 0x80 on are allowed in the target, because libprocess
+# writes the ids of processes as they are.
+_REQUEST_LINE = re.compile(
+    rb"(" + _TOKEN + rb"{1,64}) ([^\x00-\x20\x7f]+) HTTP/([0-9])\.([0-9])\r\n"
+)
+_REQUEST_LINE_START = re.compile(
+    _TOKEN + rb"{0,64}(?: (?:[^\x00-\x20\x7f]+(?: [HTP/0-9.]{0,8}\r?)?)?)?"
+)
+_REASON = rb"[^\x00-\x08\x0a-\x1f\x7f]*"
+# libprocess leaves out the blank after a status that it has no words for.
+_STATUS_LINE = re.compile(rb"HTTP/([0-9])\.([0-9]) ([0-9]{3})(?: (" + _REASON + rb"))?\r\n")
+_STATUS_LINE_START = re.compile(rb"[HTP/0-9.]{0,8}(?: [0-9]{0,3}(?: " + _REASON + rb")?)?\r?")
+_TARGET = re.compile(rb"/|\*\Z|[A-Za-z][A-Za-z0-9+.\-]*://")
+_BLANK_BEFORE_COLON = re.compile(rb"(?m)^(" + _TOKEN + rb"+)[ \t]+:")
+
+_VERSIONS = {(b"1", b"1"): (1, 1), (b"1", b"0"): (1, 0)}
+_MEANINGFUL = frozenset(
+    (
+        b"host",
+        b"connection",
+        b"proxy-connection",
+        b"content-length",
+        b"transfer-encoding",
+        b"content-encoding",
+        b"expect",
+    )
+)
+# How much of a first line without its end is looked at over and over, as its bytes come.
+_EARLY_BYTES = 1024
+
+
+class RequestHead:
+    """What stands before the body of a request.
+
+    Two requests with the same bytes may share one; nothing in it changes but the memo.
+    """
+
+    __slots__ = (
+        "method",
+        "target",
+        "headers",
+        "version",
+        "keep_alive",
+        "length",
+        "is_gzip",
+        "expects_continue",
+        "memo",
+    )
+
+    method: bytes
+    target: bytes
+    """As on the wire: a path with its query, ``*``, or an absolute URL."""
+    headers: Fields
+    """Name and value of each line, in order, without blanks around them."""
+    version: tuple[int, int]
+    keep_alive: bool
+    """Whether the connection can be used after this request."""
+    length: int
+    """The length of the body, or `CHUNKED`."""
+    is_gzip: bool
+    """Whether the body is packed, and a handler is to get it unpacked."""
+    expects_continue: bool
+    """Whether the peer waits for ``100 Continue`` before it sends the body."""
+    memo: object
+    """What a user of heads has made of this one, to find it again when the head comes again."""
+
+    def __repr__(self) -> str:
+        return f"<RequestHead {self.method!r} {self.target!r}>"
+
+
+class ResponseHead:
+    """What stands before the body of a response."""
+
+    __slots__ = ("status", "reason", "headers", "version", "keep_alive", "length", "is_gzip")
+
+    status: int
+    reason: bytes
+    headers: Fields
+    version: tuple[int, int]
+    keep_alive: bool
+    length: int
+    """The length of the body, `CHUNKED`, or `UNTIL_EOF`."""
+    is_gzip: bool
+
+    def __repr__(self) -> str:
+        return f"<ResponseHead {self.status}>"
+
+
+def read_request_head(data: bytes, limits: ParserLimits) -> RequestHead:
+    """Check and take apart the head of a request, which must end with an empty line.
+
+    Raises:
+        RemoteProtocolError: it breaks HTTP/1.1 (400), names a method or a transfer coding that
+            is not implemented (501) or another version (505), or exceeds a limit (414, 431).
+
+    Source: RFC 9112 sections 3, 5, 6.
+    """
+    _check_size(data, limits)
+    line = _REQUEST_LINE.match(data)
+    if line is None:
+        raise RemoteProtocolError("malformed request line")
+    method, target, major, minor = line.groups()
+    version = _VERSIONS.get((major, minor))
+    if version is None:
+        raise RemoteProtocolError("expected HTTP/1.1 or HTTP/1.0", status=505)
+    if not _TARGET.match(target):
+        raise RemoteProtocolError("malformed request target")
+    # The target is checked above, because llhttp refuses bytes from 0x80 on.
+    fields = _RequestFields(limits)
+    fields.read(method + b" / HTTP/%b.%b\r\n" % (major, minor) + data[line.end() :])
+    head = RequestHead()
+    head.memo = None
+    head.method = method
+    head.target = target
+    head.version = version
+    head.headers = tuple(fields.lines)
+    head.keep_alive = fields.keep_alive(version)
+    hosts = len(fields.values(b"host"))
+    if hosts > 1 or (hosts == 0 and version == (1, 1)):
+        raise RemoteProtocolError(f"expected one Host, got {hosts}")
+    if fields.is_chunked(status=501):
+        if version == (1, 0):
+            raise RemoteProtocolError("expected no Transfer-Encoding with HTTP/1.0")
+        head.length = CHUNKED
+    else:
+        head.length = fields.content_length() or 0
+    fields.check_complete()
+    head.is_gzip = fields.is_gzip()
+    expect = fields.values(b"expect")
+    head.expects_continue = (
+        version == (1, 1)
+        and head.length != 0
+        and bool(expect)
+        and expect[-1].lower() == b"100-continue"
+    )
+    return head
+
+
+def read_response_head(data: bytes, limits: ParserLimits, method: str = "GET") -> ResponseHead:
+    """Check and take apart the head of a response to a request with that *method*.
+
+    Raises:
+        RemoteProtocolError: it breaks HTTP/1.1, or exceeds a limit.
+
+    Source: RFC 9112 sections 4 to 6; its section 5.1 asks to remove blanks before a colon,
+    which libprocess' own tests send.
+    """
+    _check_size(data, limits)
+    line = _STATUS_LINE.match(data)
+    version = _VERSIONS.get((line[1], line[2])) if line else None
+    if line is None or version is None:
+        raise RemoteProtocolError("malformed status line")
+    status = int(line[3])
+    if not 100 <= status <= 599:
+        raise RemoteProtocolError(f"expected a status from 100 to 599, got {status}")
+    fields = _ResponseFields(limits)
+    rest = _BLANK_BEFORE_COLON.sub(rb"\1:", data[line.end() :])
+    fields.read(b"HTTP/%b.%b 200 OK\r\n" % (line[1], line[2]) + rest)
+    head = ResponseHead()
+    head.status = status
+    head.reason = line[4] or b""
+    head.version = version
+    head.headers = tuple(fields.lines)
+    chunked = fields.is_chunked(status=400)
+    length = fields.content_length()
+    fields.check_complete()
+    if method == "HEAD" or status < 200 or status in (204, 304):
+        head.length = 0
+    elif chunked:
+        head.length = CHUNKED
+    else:
+        head.length = UNTIL_EOF if length is None else length
+    head.keep_alive = head.length != UNTIL_EOF and fields.keep_alive(version)
+    head.is_gzip = fields.is_gzip()
+    return head
+
+
+class UnfinishedHead:
+    """Looks at the bytes of a head that is not complete, so that garbage is refused at once.
+
+    Finds what `read_request_head` or `read_response_head` would find in the end, not more.
+    """
+
+    __slots__ = ("_limits", "_line", "_line_start", "_line_is_good", "_seen")
+
+    def __init__(self, limits: ParserLimits, *, response: bool = False) -> None:
+        self._limits = limits
+        self._line = _STATUS_LINE if response else _REQUEST_LINE
+        self._line_start = _STATUS_LINE_START if response else _REQUEST_LINE_START
+        self._line_is_good = False
+        self._seen = 0
+
+    def check(self, data: bytes) -> None:
+        """Check *data*, all bytes of the head so far; the others were checked before.
+
+        Raises:
+            RemoteProtocolError: whatever follows, this is no head, or too long a one.
+        """
+        if len(data) > self._limits.max_header_bytes:
+            _check_size(data, self._limits)
+        if not self._line_is_good:
+            self._check_line(data)
+        bare = data.count(b"\n", self._seen) - data.count(b"\r\n", max(0, self._seen - 1))
+        if bare:
+            raise RemoteProtocolError("a line ends with a bare LF")
+        self._seen = len(data)
+
+    def _check_line(self, data: bytes) -> None:
+        if b"\n" in data:
+            if not self._line.match(data):
+                raise RemoteProtocolError("malformed first line")
+            self._line_is_good = True
+        elif len(data) <= _EARLY_BYTES and not self._line_start.fullmatch(data):
+            raise RemoteProtocolError("malformed first line")
+
+
+class _RequestFields:
+    """The header lines of one head."""
+
+    parser: ClassVar[type[httptools.HttpRequestParser | httptools.HttpResponseParser]] = (
+        httptools.HttpRequestParser
+    )
+
+    __slots__ = ("lines", "_found", "_limits", "_is_complete", "_error")
+
+    def __init__(self, limits: ParserLimits) -> None:
+        self.lines: list[tuple[bytes, bytes]] = []
+        self._found: dict[bytes, list[bytes]] = {}
+        self._limits = limits
+        self._is_complete = False
+        self._error: httptools.HttpParserError | None = None
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a line from the parser."""
+        value = value.rstrip(b" \t")
+        self.lines.append((name, value))
+        key = name.lower()
+        if key in _MEANINGFUL:
+            self._found.setdefault(key, []).append(value)
+
+    def on_headers_complete(self) -> None:
+        """Take the end of the head from the parser."""
+        self._is_complete = True
+
+    def read(self, data: bytes) -> None:
+        """Let the parser read a head.
+
+        Raises:
+            RemoteProtocolError: a line is malformed, there are too many, or the method is not
+                known. What only the end shows is left to `check_complete`.
+        """
+        try:
+            self.parser(self).feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # Nobody here upgrades, so the body follows as usual.
+        except httptools.HttpParserError as error:
+            self._error = error
+            if not self._is_complete:
+                self.check_complete()
+        if len(self.lines) > self._limits.max_headers:
+            raise RemoteProtocolError(f"more than {self._limits.max_headers} headers", status=431)
+
+    def check_complete(self) -> None:
+        """Check what the parser said at the end of the head.
+
+        Raises:
+            RemoteProtocolError: it had found something.
+        """
+        if self._error is None and self._is_complete:
+            return
+        reason = str(self._error) if self._error else "incomplete"
+        # RTSP's methods have an error of their own.
+        unknown = isinstance(self._error, httptools.HttpParserInvalidMethodError)
+        status = 501 if unknown or reason.startswith("Invalid method") else 400
+        raise RemoteProtocolError(f"malformed head: {reason}", status=status) from self._error
+
+    def values(self, name: bytes) -> Sequence[bytes]:
+        """Return the values of all lines of a name that is one of those with a meaning here."""
+        return self._found.get(name, ())
+
+    def is_chunked(self, *, status: int) -> bool:
+        """Whether the body comes in chunks.
+
+        Raises:
+            RemoteProtocolError: it comes in another way, with the given status.
+        """
+        codings = self.values(b"transfer-encoding")
+        if not codings:
+            return False
+        if len(codings) != 1 or codings[0].lower() != b"chunked":
+            raise RemoteProtocolError("expected no transfer coding but chunked", status=status)
+        return True
+
+    def content_length(self) -> int | None:
+        """Return the length that the header gives; the parser has checked that it is one."""
+        lengths = self.values(b"content-length")
+        return int(lengths[0]) if lengths else None
+
+    def keep_alive(self, version: tuple[int, int]) -> bool:
+        """Whether the connection can be used after this message."""
+        lines = (*self.values(b"connection"), *self.values(b"proxy-connection"))
+        options = [option.strip(b" \t") for option in b",".join(lines).lower().split(b",")]
+        if b"close" in options:
+            return False
+        return version == (1, 1) or b"keep-alive" in options
+
+    def is_gzip(self) -> bool:
+        """Whether the body is packed with gzip and nothing else."""
+        codings = self.values(b"content-encoding")
+        return bool(codings) and codings[-1].lower() == b"gzip"
+
+
+class _ResponseFields(_RequestFields):
+    parser = httptools.HttpResponseParser
+    __slots__ = ()
+
+
+def _check_size(data: bytes, limits: ParserLimits) -> None:
+    if len(data) <= limits.max_header_bytes:
+        return
+    line_end = data.find(b"\r\n", 0, limits.max_header_bytes)
+    raise RemoteProtocolError(
+        f"head of more than {limits.max_header_bytes} bytes", status=414 if line_end < 0 else 431
+    )

@@ -1,0 +1,333 @@
+"""Requests from bytes, incrementally and without any I/O.
+
+Heads are read by `greenproc.http.head`, bodies by `greenproc.http.body`. What happens for most
+messages, a head that was seen before and a body in one chunk, is done here on the spot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from greenproc.address import Address
+from greenproc.errors import InvalidURL, RemoteProtocolError
+from greenproc.http.body import CHUNK_LINE, OpenBody
+from greenproc.http.content import BodySink, gzip_decompress
+from greenproc.http.head import CHUNKED, HEAD_END, Fields, RequestHead, UnfinishedHead
+from greenproc.http.head_cache import HeadCache
+from greenproc.http.headers import Headers
+from greenproc.http.limits import DEFAULT_LIMITS, ParserLimits
+from greenproc.http.request import Request
+from greenproc.http.url import URL
+
+_CR = 0x0D
+_CHUNKS_END = b"\r\n0\r\n\r\n"  # after the only chunk
+_NO_PREFIX = b"\0"  # which no request begins with
+_MAX_KNOWN_SIZES = 1024
+
+
+class RawRequest:
+    """A request as it came; `to_request` makes the value for handlers of it."""
+
+    __slots__ = ("head", "body", "sink")
+
+    head: RequestHead
+    body: bytes
+    """As on the wire, so packed when the head says so; empty when it goes to `sink`."""
+    sink: BodySink | None
+    """Where the body goes, when it is streamed."""
+
+    def __init__(self, head: RequestHead, body: bytes) -> None:
+        self.head = head
+        self.body = body
+        self.sink = None
+
+    @property
+    def method(self) -> bytes:
+        """Such as ``b"POST"``."""
+        return self.head.method
+
+    @property
+    def target(self) -> bytes:
+        """The path with its query, ``*``, or an absolute URL."""
+        return self.head.target
+
+    @property
+    def headers(self) -> Fields:
+        """Name and value of each line."""
+        return self.head.headers
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection outlives this request."""
+        return self.head.keep_alive
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """``(1, 1)`` or ``(1, 0)``."""
+        return self.head.version
+
+    def __repr__(self) -> str:
+        return f"<RawRequest {self.method!r} {self.target!r}, {len(self.body)} bytes>"
+
+
+Streams = Callable[[RawRequest], BodySink | None]
+
+
+class RequestParser:
+    """Makes requests of the bytes that one connection brings.
+
+    Args:
+        limits: what is refused as too large.
+        heads: a cache to share with other parsers; its limits count, not *limits*.
+        streams: asked about a request whose body has not come in one piece with it. If it
+            returns a sink the request is returned at once, and its body goes to the sink,
+            unpacked and without a limit. It must not wait. A body that is there is always
+            given whole.
+
+    Once `error` or `is_finished` is set, bytes are ignored.
+
+    Source: libprocess src/decoder.hpp, StreamingRequestDecoder; RFC 9112.
+    Differs: refuses what invites request smuggling; `greenproc.http.head` tells what.
+    """
+
+    __slots__ = (
+        "error",
+        "is_finished",
+        "expects_continue",
+        "_heads",
+        "_limits",
+        "_streams",
+        "_rest",
+        "_unfinished",
+        "_request",
+        "_body",
+        "_known_heads",
+        "_known_sizes",
+        "_last_head",
+        "_prefix",
+        "_chunk_size",
+    )
+
+    error: RemoteProtocolError | None
+    """What the peer did wrong, with the status to answer; the requests before it are good."""
+    is_finished: bool
+    """Whether the peer has said that a request was its last one."""
+    expects_continue: bool
+    """Whether the peer now waits for ``100 Continue``; the next bytes make it False."""
+
+    def __init__(
+        self,
+        limits: ParserLimits = DEFAULT_LIMITS,
+        *,
+        heads: HeadCache | None = None,
+        streams: Streams | None = None,
+    ) -> None:
+        self.error = None
+        self.is_finished = False
+        self.expects_continue = False
+        self._heads = HeadCache(limits) if heads is None else heads
+        self._limits = self._heads.limits
+        self._streams = streams
+        self._rest = b""  # bytes that make sense only with those that follow
+        self._unfinished: UnfinishedHead | None = None
+        self._request: RawRequest | None = None  # its body is being read
+        self._body: OpenBody | None = None
+        self._known_heads = self._heads.by_bytes
+        self._known_sizes: dict[bytes, int] = {}  # by the line before the chunk
+        # Two messages in a row with one head make its bytes and those of the size a prefix to
+        # look out for.
+        self._last_head: RequestHead | None = None
+        self._prefix = _NO_PREFIX
+        self._chunk_size = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is under way: the peer may close without losing one."""
+        return self._body is None and not self._rest
+
+    def feed(self, data: bytes) -> list[RawRequest]:
+        """Take the bytes that came, and return the requests that they complete.
+
+        Never raises for what the peer sent: see `error`, and look at it each time.
+        """
+        requests: list[RawRequest] = []
+        if self.error is not None or self.is_finished:
+            return requests
+        if self._rest:
+            data = self._rest + data
+        self.expects_continue = False
+        try:
+            at = 0
+            if self._body is not None:
+                at = self._read_body(data, 0, requests)
+            if self._body is None and not self.is_finished:
+                at = self._read_requests(data, at, requests)
+        except RemoteProtocolError as error:
+            self._fail(error)
+        else:
+            self._rest = b"" if self.is_finished else data[at:]
+        return requests
+
+    def feed_eof(self) -> None:
+        """Say that the peer sends no more; a request that is under way becomes an `error`."""
+        if self.error is None and not self.is_idle:
+            self._fail(RemoteProtocolError("connection closed within a request"))
+        self.is_finished = True
+
+    def _fail(self, error: RemoteProtocolError) -> None:
+        self.error = error
+        self._rest = b""
+        body, self._body = self._body, None
+        if body is not None:
+            body.fail()
+
+    def _read_requests(self, data: bytes, at: int, requests: list[RawRequest]) -> int:
+        """Read requests from *at* on, and return where the first incomplete one begins."""
+        startswith, find = data.startswith, data.find
+        size = len(data)
+        while at < size:
+            # The hot path: a message with the head and the size of the one before it.
+            if startswith(self._prefix, at):
+                begin = at + len(self._prefix)
+                end = begin + self._chunk_size
+                after = end + len(_CHUNKS_END)
+                if data[end:after] == _CHUNKS_END:
+                    assert self._last_head is not None
+                    requests.append(RawRequest(self._last_head, data[begin:end]))
+                    at = after
+                    continue
+            # Nearly as hot: a message with any head that was seen before.
+            head_end = find(HEAD_END, at) + len(HEAD_END)
+            head = self._known_heads.get(data[at:head_end])
+            if head is not None and head.length == CHUNKED and head.keep_alive:
+                begin = find(b"\r\n", head_end) + 2
+                end = begin + self._known_sizes.get(data[head_end:begin], size)
+                after = end + len(_CHUNKS_END)
+                if data[end:after] == _CHUNKS_END:
+                    if head is self._last_head:
+                        self._prefix = data[at:begin]
+                        self._chunk_size = end - begin
+                    else:
+                        self._prefix = _NO_PREFIX
+                        self._last_head = head
+                    requests.append(RawRequest(head, data[begin:end]))
+                    at = after
+                    continue
+            after = self._read_request(data, at, head_end, requests)
+            if after < 0:
+                break
+            at = after
+            if self._body is not None or self.is_finished:
+                break
+        return at
+
+    def _read_request(
+        self, data: bytes, at: int, head_end: int, requests: list[RawRequest]
+    ) -> int:
+        """Read any request, and return how far it was read, or -1 if its head does not end."""
+        if data[at] == _CR:
+            # RFC 9112 section 2.2: blank lines before a request are to be ignored.
+            if data.startswith(b"\r\n", at):
+                return at + 2
+            if len(data) == at + 1:
+                return -1
+        if head_end < len(HEAD_END):
+            # What is left over from one feed begins the next one.
+            if at or not self._rest or self._unfinished is None:
+                self._unfinished = UnfinishedHead(self._limits)
+            self._unfinished.check(data[at:])
+            return -1
+        head = self._heads.read(data[at:head_end])
+        whole = self._find_whole_body(data, head_end, head.length)
+        if whole is None or whole[1] - whole[0] > self._limits.max_body_bytes:
+            return self._open_body(data, head_end, head, requests)
+        begin, end, after = whole
+        self._finish(RawRequest(head, data[begin:end]), requests)
+        return after
+
+    def _find_whole_body(self, data: bytes, at: int, length: int) -> tuple[int, int, int] | None:
+        """Return where the body begins and ends and where the next request begins.
+
+        None if that cannot be said yet, or the body is not in one piece.
+        """
+        if length != CHUNKED:
+            end = at + length
+            return (at, end, end) if end <= len(data) else None
+        line = CHUNK_LINE.match(data, at)
+        if line is None or line[2]:
+            return None
+        begin = line.end()
+        chunk_size = int(line[1], 16)
+        end = begin + chunk_size
+        after = end + len(_CHUNKS_END)
+        if chunk_size == 0 or data[end:after] != _CHUNKS_END:
+            return None
+        if chunk_size <= self._limits.max_body_bytes:
+            if len(self._known_sizes) >= _MAX_KNOWN_SIZES:
+                self._known_sizes.clear()
+            self._known_sizes[line[0]] = chunk_size
+        return begin, end, after
+
+    def _open_body(
+        self, data: bytes, at: int, head: RequestHead, requests: list[RawRequest]
+    ) -> int:
+        """Begin with a body whose end is not in sight, and return how far it was read."""
+        request = RawRequest(head, b"")
+        if self._streams is not None:
+            request.sink = self._streams(request)
+        self._body = OpenBody(head.length, self._limits, request.sink, is_gzip=head.is_gzip)
+        self._request = request
+        if request.sink is not None:
+            requests.append(request)
+        self.expects_continue = head.expects_continue and at == len(data)
+        return self._read_body(data, at, requests)
+
+    def _read_body(self, data: bytes, at: int, requests: list[RawRequest]) -> int:
+        """Go on with the open body, and return how far it was read."""
+        assert self._body is not None and self._request is not None
+        at = self._body.read(data, at)
+        if self._body.is_done:
+            request = self._request
+            if request.sink is None:
+                request.body = self._body.collected
+            self._body = self._request = None
+            self._finish(request, requests)
+        return at
+
+    def _finish(self, request: RawRequest, requests: list[RawRequest]) -> None:
+        if request.sink is None:
+            requests.append(request)
+        self.is_finished = not request.head.keep_alive
+
+
+def to_request(
+    raw: RawRequest,
+    client: Address | None = None,
+    *,
+    max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes,
+) -> Request:
+    """Make the value that handlers get.
+
+    The body is unpacked if need be, within the limit; the headers stay as they are.
+
+    Raises:
+        RemoteProtocolError: an escape in the query is malformed (400), or the body cannot be
+            unpacked (400, 413).
+    """
+    head = raw.head
+    try:
+        url = URL.parse(head.target.decode("utf-8", "surrogateescape"))
+    except InvalidURL as error:
+        raise RemoteProtocolError(str(error)) from error
+    body = raw.body
+    if head.is_gzip and raw.sink is None:
+        body = gzip_decompress(body, max_body_bytes)
+    return Request(
+        method=head.method.decode("ascii"),
+        url=url,
+        headers=Headers.from_wire(head.headers),
+        body=body,
+        client=client,
+        keep_alive=head.keep_alive,
+        version=head.version,
+    )

@@ -1,0 +1,62 @@
+"""An HTTP request, as a handler sees it and as a client sends it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from greenproc.address import Address
+from greenproc.errors import RemoteProtocolError
+from greenproc.http.content import accepts_encoding, accepts_media_type
+from greenproc.http.headers import Headers
+from greenproc.http.url import URL
+
+
+@dataclass(slots=True)
+class Request:
+    """What is asked of a server.
+
+    Source: libprocess include/process/http.hpp, struct Request.
+    """
+
+    method: str
+    url: URL
+    headers: Headers = field(default_factory=Headers)
+    body: bytes = b""
+    """The whole body; empty when `reader` streams it."""
+    reader: Any = None
+    """The reading end of a pipe when the body is streamed, else None."""
+    client: Address | None = None
+    """Who sent it, at a server."""
+    keep_alive: bool = False
+    """Whether the connection outlives this request."""
+    version: tuple[int, int] = (1, 1)
+
+    def json(self) -> Any:
+        """Return what the body says in JSON.
+
+        Raises:
+            RemoteProtocolError: it is no JSON.
+        """
+        return decode_json(self.body)
+
+    def accepts(self, media_type: str) -> bool:
+        """Whether the peer takes a response of that type, such as ``text/html``."""
+        return accepts_media_type(self.headers.get("Accept"), media_type)
+
+    def accepts_encoding(self, coding: str) -> bool:
+        """Whether the peer takes a response packed that way, such as ``gzip``."""
+        return accepts_encoding(self.headers.get("Accept-Encoding"), coding)
+
+
+def decode_json(body: bytes) -> Any:
+    """Return what *body* says in JSON.
+
+    Raises:
+        RemoteProtocolError: it is no JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise RemoteProtocolError(f"expected JSON: {error}") from error

@@ -1,0 +1,301 @@
+"""An HTTP response, and one ready-made class for each usual status."""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
+from typing import Any
+
+from greenproc.http.headers import Headers
+from greenproc.http.request import decode_json
+from greenproc.http.status import Status, status_line_text
+
+TEXT = "text/plain; charset=utf-8"
+"""The media type of every body that says nothing else."""
+
+_ABSENT: Any = object()
+
+HeaderItems = Headers | Mapping[str, str] | Iterable[tuple[str, str]] | None
+
+
+class ResponseKind(Enum):
+    """Where the body of a response comes from. Source: libprocess, Response::Type."""
+
+    NONE = "none"
+    BODY = "body"
+    PATH = "path"
+    PIPE = "pipe"
+
+
+class Response:
+    """What a server answers.
+
+    Args:
+        status: from 100 to 599; a number without a name is sent as such.
+        body: text is sent as UTF-8; a response with a body is plain text unless its headers
+            say something else. None means that there is no body, which unlike an empty one
+            has no media type.
+        path: the name of a file to send.
+        reader: the reading end of a pipe whose pieces are sent as they come.
+
+    Source: libprocess include/process/http.hpp, struct Response.
+    """
+
+    __slots__ = ("status", "headers", "path", "reader", "_body")
+
+    def __init__(
+        self,
+        status: int = Status.OK,
+        body: bytes | str | None = None,
+        headers: HeaderItems = None,
+        *,
+        path: str | None = None,
+        reader: Any = None,
+    ) -> None:
+        self.status = status
+        self.headers = Headers(headers)
+        self.path = path
+        self.reader = reader
+        self._body = body.encode() if isinstance(body, str) else body
+        if body is not None and "Content-Type" not in self.headers:
+            self.headers.add("Content-Type", TEXT)
+
+    @property
+    def body(self) -> bytes:
+        """The whole body; empty when there is none, or it comes from a file or a pipe."""
+        return self._body or b""
+
+    @body.setter
+    def body(self, body: bytes | str) -> None:
+        self._body = body.encode() if isinstance(body, str) else body
+        if "Content-Length" in self.headers:
+            self.headers["Content-Length"] = str(len(self._body))
+
+    @property
+    def kind(self) -> ResponseKind:
+        """Where the body comes from."""
+        if self.reader is not None:
+            return ResponseKind.PIPE
+        if self.path is not None:
+            return ResponseKind.PATH
+        return ResponseKind.NONE if self._body is None else ResponseKind.BODY
+
+    def json(self) -> Any:
+        """Return what the body says in JSON.
+
+        Raises:
+            RemoteProtocolError: it is no JSON.
+        """
+        return decode_json(self.body)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Response) and self._key() == other._key()
+
+    def __repr__(self) -> str:
+        return f"<Response {status_line_text(self.status)}, {self.kind.value}>"
+
+    def _key(self) -> tuple[object, ...]:
+        return self.status, self._body, self.headers, self.path, self.reader
+
+
+class OK(Response):
+    """200, with a body, with JSON, or with neither.
+
+    Args:
+        json: a value to send as JSON.
+        jsonp: the name of a function that the JSON becomes the argument of.
+
+    Source: libprocess include/process/http.hpp, struct OK.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        body: bytes | str | None = None,
+        *,
+        json: Any = _ABSENT,
+        jsonp: str | None = None,
+        headers: HeaderItems = None,
+    ) -> None:
+        super().__init__(Status.OK, body, headers)
+        if json is _ABSENT:
+            return
+        text = json_module.dumps(json, separators=(",", ":"), allow_nan=False)
+        if jsonp:
+            text = f"{jsonp}({text})"
+        self.body = text
+        # In this order, as libprocess' JSON responses have them.
+        self.headers["Content-Length"] = str(len(self.body))
+        self.headers.setdefault("Content-Type", "text/javascript" if jsonp else "application/json")
+
+
+class _Plain(Response):
+    """A status with an optional body."""
+
+    __slots__ = ()
+    code: Status = Status.OK
+
+    def __init__(self, body: bytes | str | None = None, *, headers: HeaderItems = None) -> None:
+        super().__init__(self.code, body, headers)
+
+
+class Created(_Plain):
+    """201."""
+
+    __slots__ = ()
+    code = Status.CREATED
+
+
+class Accepted(_Plain):
+    """202."""
+
+    __slots__ = ()
+    code = Status.ACCEPTED
+
+
+class NoContent(Response):
+    """204, which cannot have a body."""
+
+    __slots__ = ()
+
+    def __init__(self, *, headers: HeaderItems = None) -> None:
+        super().__init__(Status.NO_CONTENT, None, headers)
+
+
+class TemporaryRedirect(Response):
+    """307: the request is to be repeated at *url*."""
+
+    __slots__ = ()
+
+    def __init__(self, url: str, *, headers: HeaderItems = None) -> None:
+        super().__init__(Status.TEMPORARY_REDIRECT, None, headers)
+        self.headers["Location"] = url
+
+
+class _Refusal(Response):
+    """A status whose body says it again, such as ``404 Not Found.``, unless one is given."""
+
+    __slots__ = ()
+    code: Status = Status.INTERNAL_SERVER_ERROR
+
+    def __init__(self, body: bytes | str | None = None, *, headers: HeaderItems = None) -> None:
+        text = f"{status_line_text(self.code)}." if body is None else body
+        super().__init__(self.code, text, headers)
+
+
+class BadRequest(_Refusal):
+    """400."""
+
+    __slots__ = ()
+    code = Status.BAD_REQUEST
+
+
+class Unauthorized(Response):
+    """401.
+
+    Args:
+        challenges: what the client may prove who it is by, such as ``Basic realm="r"``.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        challenges: Sequence[str],
+        body: bytes | str | None = None,
+        *,
+        headers: HeaderItems = None,
+    ) -> None:
+        lines = Headers({"WWW-Authenticate": ", ".join(challenges)})
+        for name, value in Headers(headers).lines():
+            lines.add(name, value)
+        super().__init__(Status.UNAUTHORIZED, body or "401 Unauthorized.", lines)
+
+
+class Forbidden(_Refusal):
+    """403."""
+
+    __slots__ = ()
+    code = Status.FORBIDDEN
+
+
+class NotFound(_Refusal):
+    """404."""
+
+    __slots__ = ()
+    code = Status.NOT_FOUND
+
+
+class MethodNotAllowed(Response):
+    """405.
+
+    Args:
+        allowed: the methods that would do.
+        method: the one that came.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self, allowed: Iterable[str], method: str | None = None, *, headers: HeaderItems = None
+    ) -> None:
+        allowed = list(allowed)
+        expected = ", ".join(f"'{one}'" for one in allowed)
+        received = "" if method is None else f", but received '{method}'"
+        super().__init__(
+            Status.METHOD_NOT_ALLOWED,
+            f"405 Method Not Allowed. Expecting one of {{ {expected} }}{received}.",
+            headers,
+        )
+        self.headers["Allow"] = ", ".join(allowed)
+
+
+class NotAcceptable(_Refusal):
+    """406."""
+
+    __slots__ = ()
+    code = Status.NOT_ACCEPTABLE
+
+
+class Conflict(_Refusal):
+    """409."""
+
+    __slots__ = ()
+    code = Status.CONFLICT
+
+
+class PreconditionFailed(_Refusal):
+    """412."""
+
+    __slots__ = ()
+    code = Status.PRECONDITION_FAILED
+
+
+class UnsupportedMediaType(_Refusal):
+    """415."""
+
+    __slots__ = ()
+    code = Status.UNSUPPORTED_MEDIA_TYPE
+
+
+class InternalServerError(_Refusal):
+    """500."""
+
+    __slots__ = ()
+    code = Status.INTERNAL_SERVER_ERROR
+
+
+class NotImplemented(_Refusal):
+    """501."""
+
+    __slots__ = ()
+    code = Status.NOT_IMPLEMENTED
+
+
+class ServiceUnavailable(_Refusal):
+    """503."""
+
+    __slots__ = ()
+    code = Status.SERVICE_UNAVAILABLE

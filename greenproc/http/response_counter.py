@@ -1,0 +1,89 @@
+"""Counting responses without looking at each."""
+
+from __future__ import annotations
+
+from greenproc.errors import RemoteProtocolError
+from greenproc.http.head import HEAD_END
+from greenproc.http.limits import DEFAULT_LIMITS, ParserLimits
+from greenproc.http.response_parser import ResponseParser
+
+
+class ResponseCounter:
+    """Counts the responses that one connection brings.
+
+    A node that sends messages wants to know how many of them were answered, and gets the same
+    ``202 Accepted`` again and again, each second with another date. Repeated bytes are counted
+    without being parsed.
+
+    Args:
+        limits: what is refused as too large.
+    """
+
+    __slots__ = ("complete", "refused", "_parser", "_known", "_known_refused", "_rest")
+
+    complete: int
+    """How many responses have come."""
+    refused: int
+    """How many of them had a status from 400 on, such as 404 for an unknown receiver."""
+
+    def __init__(self, limits: ParserLimits = DEFAULT_LIMITS) -> None:
+        self.complete = 0
+        self.refused = 0
+        self._parser = ResponseParser(limits)
+        self._known = b""
+        self._rest = b""
+
+    @property
+    def error(self) -> RemoteProtocolError | None:
+        """What the peer did wrong; from then on nothing is counted."""
+        return self._parser.error
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the peer has said that a response was its last one."""
+        return self._parser.is_finished
+
+    def feed(self, data: bytes) -> int:
+        """Take the bytes that came, and return how many responses they complete.
+
+        Never raises for what the peer sent.
+        """
+        before = self.complete
+        if self._rest:
+            data = self._rest + data
+            self._rest = b""
+        at = 0
+        while at < len(data) and self.error is None and not self.is_finished:
+            if self._known and self._parser.is_idle:
+                at = self._count_known(data, at)
+                if len(data) - at < len(self._known) and self._known.startswith(data[at:]):
+                    self._rest = data[at:]
+                    break
+            at = self._count_parsed(data, at)
+        return self.complete - before
+
+    def _count_known(self, data: bytes, at: int) -> int:
+        """Count how often the last response comes again, and return where that ends."""
+        size = len(self._known)
+        count = (len(data) - at) // size
+        # All of them in one comparison, or else those that one by one are the same.
+        if not data.startswith(self._known * count, at):
+            count = 0
+            while data.startswith(self._known, at + count * size):
+                count += 1
+        self.complete += count
+        return at + count * size
+
+    def _count_parsed(self, data: bytes, at: int) -> int:
+        """Count by parsing up to the end of a head, or all there is within a body."""
+        end = data.find(HEAD_END, at) + len(HEAD_END)
+        if end < len(HEAD_END) or not self._parser.is_idle:
+            end = len(data)
+        was_idle = self._parser.is_idle
+        responses = self._parser.feed(data[at:end])
+        self.complete += len(responses)
+        refused = sum(response.head.status >= 400 for response in responses)
+        self.refused += refused
+        if was_idle and self._parser.is_idle and len(responses) == 1 and not refused:
+            self._known = data[at:end]
+        return end

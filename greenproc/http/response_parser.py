@@ -1,0 +1,208 @@
+"""Responses from bytes, incrementally and without any I/O."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from greenproc.errors import RemoteProtocolError
+from greenproc.http.body import BODY_FAILED, OpenBody
+from greenproc.http.content import BodySink, gzip_decompress
+from greenproc.http.head import HEAD_END, ResponseHead, UnfinishedHead, read_response_head
+from greenproc.http.headers import Headers
+from greenproc.http.limits import DEFAULT_LIMITS, ParserLimits
+from greenproc.http.response import Response
+
+
+class RawResponse:
+    """A response as it came; `to_response` makes the value for users of it."""
+
+    __slots__ = ("head", "body", "sink")
+
+    head: ResponseHead
+    body: bytes
+    """As on the wire, so packed when the head says so; empty when it goes to `sink`."""
+    sink: BodySink | None
+    """Where the body goes, when it is streamed."""
+
+    def __init__(self, head: ResponseHead) -> None:
+        self.head = head
+        self.body = b""
+        self.sink = None
+
+    def __repr__(self) -> str:
+        return f"<RawResponse {self.head.status}, {len(self.body)} bytes>"
+
+
+Streams = Callable[[RawResponse], BodySink | None]
+
+
+class ResponseParser:
+    """Makes responses of the bytes that one connection brings.
+
+    Interim responses, such as ``100 Continue``, are passed over.
+
+    Args:
+        limits: what is refused as too large.
+        streams: asked about each response once its head is there. If it returns a sink the
+            response is returned at once, and its body goes to the sink, unpacked and without
+            a limit. It must not wait.
+
+    Once `error` or `is_finished` is set, bytes are ignored.
+
+    Source: libprocess src/decoder.hpp, ResponseDecoder and StreamingResponseDecoder.
+    Differs: takes statuses without a name, gzip, trailers, and knows about HEAD.
+    """
+
+    __slots__ = (
+        "error",
+        "is_finished",
+        "_limits",
+        "_streams",
+        "_methods",
+        "_rest",
+        "_unfinished",
+        "_response",
+        "_body",
+    )
+
+    error: RemoteProtocolError | None
+    """What the peer did wrong; the responses before it are good."""
+    is_finished: bool
+    """Whether the peer has said that a response was its last one, or has closed."""
+
+    def __init__(
+        self, limits: ParserLimits = DEFAULT_LIMITS, *, streams: Streams | None = None
+    ) -> None:
+        self.error = None
+        self.is_finished = False
+        self._limits = limits
+        self._streams = streams
+        self._methods: deque[str] = deque()
+        self._rest = b""
+        self._unfinished: UnfinishedHead | None = None
+        self._response: RawResponse | None = None
+        self._body: OpenBody | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no response is under way."""
+        return self._body is None and not self._rest
+
+    @property
+    def writing_body(self) -> bool:
+        """Whether a body is under way. Source: libprocess, StreamingResponseDecoder."""
+        return self._body is not None
+
+    def expect(self, method: str) -> None:
+        """Say that a request was sent; a response to HEAD has no body whatever it says.
+
+        Without a word from here every response counts as one to GET.
+        """
+        self._methods.append(method)
+
+    def feed(self, data: bytes) -> list[RawResponse]:
+        """Take the bytes that came, and return the responses that they complete, or begin.
+
+        Never raises for what the peer sent: see `error`, and look at it each time.
+        """
+        responses: list[RawResponse] = []
+        if self.error is not None or self.is_finished:
+            return responses
+        if self._rest:
+            data = self._rest + data
+        at = 0
+        try:
+            while at < len(data) and not self.is_finished:
+                before = at
+                if self._body is None:
+                    at = self._read_head(data, at, responses)
+                if self._body is not None:
+                    at = self._read_body(data, at, responses)
+                if at == before:
+                    break
+        except RemoteProtocolError as error:
+            self._fail(error)
+        else:
+            self._rest = b"" if self.is_finished else data[at:]
+        return responses
+
+    def feed_eof(self) -> list[RawResponse]:
+        """Say that the peer sends no more, and return the response that this completes."""
+        responses: list[RawResponse] = []
+        if self.error is None and not self.is_finished:
+            try:
+                if self._rest:
+                    raise RemoteProtocolError(BODY_FAILED if self._body else "incomplete head")
+                if self._body is not None:
+                    self._body.read_eof()
+                    self._finish(responses)
+            except RemoteProtocolError as error:
+                self._fail(error)
+        self.is_finished = True
+        return responses
+
+    def _fail(self, error: RemoteProtocolError) -> None:
+        self.error = error
+        self._rest = b""
+        body, self._body = self._body, None
+        if body is not None:
+            body.fail()
+
+    def _read_head(self, data: bytes, at: int, responses: list[RawResponse]) -> int:
+        """Read a head, and return where it ends, or where it begins if there is no end."""
+        end = data.find(HEAD_END, at) + len(HEAD_END)
+        if end < len(HEAD_END):
+            # What is left over from one feed begins the next one.
+            if at or not self._rest or self._unfinished is None:
+                self._unfinished = UnfinishedHead(self._limits, response=True)
+            self._unfinished.check(data[at:])
+            return at
+        method = self._methods[0] if self._methods else "GET"
+        head = read_response_head(data[at:end], self._limits, method)
+        if head.status < 200 and head.status != 101:
+            return end
+        if self._methods:
+            self._methods.popleft()
+        response = RawResponse(head)
+        if self._streams is not None:
+            response.sink = self._streams(response)
+        self._response = response
+        self._body = OpenBody(head.length, self._limits, response.sink, is_gzip=head.is_gzip)
+        if response.sink is not None:
+            responses.append(response)
+        return end
+
+    def _read_body(self, data: bytes, at: int, responses: list[RawResponse]) -> int:
+        """Go on with the body, and return how far it was read."""
+        assert self._body is not None
+        at = self._body.read(data, at)
+        if self._body.is_done:
+            self._finish(responses)
+        return at
+
+    def _finish(self, responses: list[RawResponse]) -> None:
+        assert self._body is not None and self._response is not None
+        response = self._response
+        if response.sink is None:
+            response.body = self._body.collected
+            responses.append(response)
+        self._body = self._response = None
+        self.is_finished = not response.head.keep_alive
+
+
+def to_response(
+    raw: RawResponse, *, max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes
+) -> Response:
+    """Make the value that users get; the body is unpacked if need be, within the limit.
+
+    Raises:
+        RemoteProtocolError: the body cannot be unpacked.
+    """
+    body = raw.body
+    if raw.head.is_gzip and raw.sink is None and raw.head.length != 0:
+        body = gzip_decompress(body, max_body_bytes)
+    response = Response(raw.head.status, headers=Headers.from_wire(raw.head.headers))
+    if body:
+        response.body = body  # corrects the length in the headers, too
+    return response

@@ -1,0 +1,195 @@
+"""URLs, query strings and percent-encoding, by libprocess' rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from greenproc.errors import InvalidURL
+from greenproc.pid import decode_id, encode_id
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+"""The ports of the schemes that have one."""
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
+
+
+def encode(text: str, extra: str = "") -> str:
+    """Percent-encode *text*, and the ASCII characters of *extra* with it.
+
+    Source: libprocess src/http.cpp, http::encode: parentheses stay, a tilde does not.
+    """
+    if not extra:
+        return encode_id(text)
+    return "".join([f"%{ord(c):02X}" if c in extra else encode_id(c) for c in text])
+
+
+def decode(text: str) -> str:
+    """Undo `encode`; a plus sign stands for a space.
+
+    Raises:
+        InvalidURL: a percent sign is not followed by two hexadecimal digits.
+
+    Source: libprocess src/http.cpp, http::decode.
+    """
+    return decode_id(text)
+
+
+def encode_query(query: Mapping[str, str]) -> str:
+    """Write ``key=value`` pairs joined by ``&``; an empty value leaves out the equals sign.
+
+    Source: libprocess src/http.cpp, query::encode.
+    """
+    return "&".join(
+        f"{encode(key)}={encode(value)}" if value else encode(key) for key, value in query.items()
+    )
+
+
+def decode_query(text: str) -> dict[str, str]:
+    """Read pairs separated by ``&`` or ``;``; of two equal keys the last one counts.
+
+    Raises:
+        InvalidURL: an escape is malformed.
+
+    Source: libprocess src/http.cpp, query::decode.
+    """
+    query = {}
+    for piece in text.replace(";", "&").split("&"):
+        if piece:
+            key, _, value = piece.partition("=")
+            query[decode_id(key)] = decode_id(value)
+    return query
+
+
+@dataclass(frozen=True, slots=True)
+class URL:
+    """Where a request goes: on a server path and query only, at a client the place, too.
+
+    The path stays as it is on the wire; query keys and values are decoded.
+
+    Source: libprocess include/process/http.hpp, struct URL.
+    """
+
+    path: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    fragment: str | None = None
+    scheme: str | None = field(default=None, kw_only=True)
+    """In small letters; None for the URL of a request that arrived."""
+    host: str | None = field(default=None, kw_only=True)
+    """A host name or an IP address, IPv6 without brackets."""
+    port: int | None = field(default=None, kw_only=True)
+
+    @classmethod
+    def parse(cls, target: str) -> URL:
+        """Read the target of a request: ``/path?query#fragment``, ``*`` or an absolute URL.
+
+        Of an absolute URL the scheme and the place are dropped; without a path it is empty.
+
+        Raises:
+            InvalidURL: an escape in the query is malformed.
+
+        Source: libprocess src/decoder.hpp.
+        """
+        scheme = _SCHEME.match(target)
+        if scheme:
+            rest = target[scheme.end() :]
+            target = rest[_place_end(rest) :]
+        path, query, fragment = _split(target)
+        return cls(path, decode_query(query), fragment)
+
+    @classmethod
+    def absolute(cls, text: str) -> URL:
+        """Read ``scheme://host:port/path?query#fragment``, as clients use it.
+
+        Raises:
+            InvalidURL: a part is missing or malformed; the words are libprocess'.
+
+        Source: libprocess src/http.cpp, URL::parse.
+        Differs: query and fragment do not stay in the path, IPv6 addresses in brackets are
+        understood, and a port is decimal.
+        """
+        scheme, separator, rest = text.partition("://")
+        if not separator or not scheme:
+            raise InvalidURL("Missing scheme in url string")
+        scheme = scheme.lower()
+        end = _place_end(rest)
+        host, port = _split_place(rest[:end])
+        if port is None:
+            port = DEFAULT_PORTS.get(scheme)
+        if port is None:
+            raise InvalidURL("Unable to determine port from url")
+        path, query, fragment = _split(rest[end:])
+        pairs = decode_query(query)
+        return cls(path or "/", pairs, fragment, scheme=scheme, host=host, port=port)
+
+    @property
+    def is_absolute(self) -> bool:
+        """Whether this says where to connect to."""
+        return self.scheme is not None
+
+    @property
+    def target(self) -> str:
+        """What stands in the request line: path and query.
+
+        Source: libprocess src/http.cpp, which sends the fragment, too; RFC 9112 has no place
+        for it.
+        """
+        path = self.path if self.path == "*" else "/" + self.path.removeprefix("/")
+        query = encode_query(self.query)
+        return f"{path}?{query}" if query else path
+
+    @property
+    def place(self) -> str:
+        """What stands in the ``Host`` line: the host, and the port if the scheme is not said
+        by it already; empty when there is no host.
+        """
+        if not self.host:
+            return ""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        usual = self.port is None or self.port in DEFAULT_PORTS.values()
+        return host if usual else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        text = ""
+        if self.scheme is not None:
+            text = f"{self.scheme}://"
+        if self.host:
+            host = self.host if self.scheme in ("http", "https") else encode(self.host)
+            text += f"[{self.host}]" if ":" in self.host else host
+        if self.port is not None:
+            text += f":{self.port}"
+        text += self.target
+        return text if self.fragment is None else f"{text}#{self.fragment}"
+
+
+def _place_end(rest: str) -> int:
+    """Return where host and port of *rest* end."""
+    return min([index for index in map(rest.find, "/?#") if index >= 0], default=len(rest))
+
+
+def _split(target: str) -> tuple[str, str, str | None]:
+    """Return path, query and fragment."""
+    target, mark, fragment = target.partition("#")
+    path, _, query = target.partition("?")
+    return path, query, fragment if mark else None
+
+
+def _split_place(place: str) -> tuple[str, int | None]:
+    """Return host and port; the port is None when there is none."""
+    if place.startswith("["):
+        host, bracket, rest = place[1:].partition("]")
+        colon, port = rest[:1], rest[1:]
+        if not bracket or not host or colon not in ("", ":"):
+            raise InvalidURL("Host not found in url")
+    else:
+        host, colon, port = place.partition(":")
+        if not host:
+            raise InvalidURL("Host not found in url")
+        if ":" in port:
+            raise InvalidURL("Found multiple ports in url")
+    if not colon:
+        return host, None
+    if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 0xFFFF:
+        raise InvalidURL(f"Failed to parse port: expected 0 to 65535, got {port!r}")
+    return host, int(port)
