@@ -1,0 +1,227 @@
+"""Messages as HTTP requests, as libprocess sends them.
+
+What is sent is byte for byte what libprocess sends; what is received may be framed in any way
+that HTTP allows.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TypeVar
+
+from greenproc.address import Address
+from greenproc.errors import InvalidArgument, InvalidURL, RemoteProtocolError
+from greenproc.http.content import gzip_decompress
+from greenproc.http.head import RequestHead
+from greenproc.http.limits import DEFAULT_LIMITS
+from greenproc.http.parser import RawRequest
+from greenproc.message import Message
+from greenproc.pid import UPID, decode_id
+
+MAX_CACHED = 4096
+"""Entries of a cache of this module, which is emptied when it is full."""
+_MAX_CACHED_BYTES = 256  # in the key of an entry that a peer causes
+
+T = TypeVar("T")
+
+_AGENT = b"libprocess/"
+# In a request's target a blank or a control character ends or breaks the line, and whatever
+# follows ? or # is not part of the path.
+_BAD_IN_TARGET = re.compile(r"[\x00-\x20\x7f?#]")
+# A receiver takes the sender's id up to the first @, and nothing behind a blank.
+_BAD_IN_SENDER = re.compile(r"[\x00-\x20\x7f@]")
+_ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://[^/?#]*")
+
+
+class _Route:
+    """What the head of a message says, noted on the head for the next message with it."""
+
+    __slots__ = ("decoder", "name", "sender", "to")
+
+    def __init__(self, decoder: MessageDecoder, name: str, sender: UPID, to: UPID) -> None:
+        self.decoder = decoder
+        self.name = name
+        self.sender = sender
+        self.to = to
+
+
+def encode_message(message: Message) -> bytes:
+    """Write a message as the request that carries it.
+
+    The id and the name are written as they are, not percent-encoded.
+
+    Raises:
+        InvalidArgument: a name or an id has a character that cannot travel: a blank, a control
+            character, ``?`` or ``#``, or ``@`` in the sender's id.
+
+    Source: libprocess src/encoder.hpp, MessageEncoder.
+    Differs: libprocess writes characters that cannot travel.
+    """
+    return _encode(_encode_head(message), message.body)
+
+
+class MessageEncoder:
+    """Writes the messages to one peer as `encode_message` does, but knows its heads by heart.
+
+    Args:
+        local: the address of this node, as its processes have it in their UPIDs.
+
+    It is made for one peer, and asks nothing about the receiver's address.
+    """
+
+    __slots__ = ("_local", "_heads")
+
+    def __init__(self, local: Address) -> None:
+        self._local = local
+        self._heads: dict[tuple[str, str, str], bytes] = {}
+
+    def encode(self, message: Message) -> bytes:
+        """Write a message.
+
+        Raises:
+            InvalidArgument: as `encode_message` does.
+        """
+        address = message.sender.address
+        if address is not self._local and address != self._local:
+            return encode_message(message)
+        key = (message.sender.id, message.to.id, message.name)
+        head = self._heads.get(key)
+        if head is None:
+            head = _encode_head(message)
+            if len(self._heads) >= MAX_CACHED:
+                self._heads.clear()
+            self._heads[key] = head
+        return _encode(head, message.body)
+
+
+def is_message(raw: RawRequest) -> bool:
+    """Whether a request carries a message, rather than asking for a route.
+
+    Source: libprocess src/process.cpp, libprocess(Request*).
+    """
+    return _is_message_head(raw.head)
+
+
+class MessageDecoder:
+    """Makes messages of requests. The connections of a node may share one.
+
+    Args:
+        local: the address of this node, which the receivers get.
+        max_body_bytes: what a packed body may unpack to.
+    """
+
+    __slots__ = ("_local", "_max_body_bytes", "_receivers", "_senders")
+
+    def __init__(
+        self, local: Address, *, max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes
+    ) -> None:
+        self._local = local
+        self._max_body_bytes = max_body_bytes
+        self._receivers: dict[bytes, tuple[str, UPID]] = {}
+        self._senders: dict[bytes, UPID] = {}
+
+    def decode(self, raw: RawRequest) -> Message | None:
+        """Return the message that a request carries, or None if it carries none.
+
+        A sender that is malformed becomes the empty UPID.
+
+        Raises:
+            RemoteProtocolError: the receiver's id has a malformed escape (400), or the body
+                cannot be unpacked (400, 413). The text is libprocess'.
+
+        Source: libprocess src/process.cpp, parse(Request) and ProcessManager::handle.
+        Differs: libprocess answers 500 for what is the peer's mistake.
+        """
+        head = raw.head
+        route = head.memo
+        if type(route) is not _Route or route.decoder is not self:
+            if not _is_message_head(head):
+                return None
+            name, to = self._receiver(_path(head.target))
+            route = head.memo = _Route(self, name, self._sender(head), to)
+        body = gzip_decompress(raw.body, self._max_body_bytes) if head.is_gzip else raw.body
+        return Message(route.name, route.sender, route.to, body)
+
+    def _receiver(self, path: bytes) -> tuple[str, UPID]:
+        """Return the name and the receiver that a path stands for."""
+        known = self._receivers.get(path)
+        if known is not None:
+            return known
+        id, _, name = path[1:].decode("utf-8", "surrogateescape").partition("/")
+        try:
+            receiver = name, UPID(decode_id(id), self._local)
+        except InvalidURL as error:
+            raise RemoteProtocolError(f"Failed to decode URL path: {error}") from error
+        _remember(self._receivers, path, receiver)
+        return receiver
+
+    def _sender(self, head: RequestHead) -> UPID:
+        """Return who a message says it is from: ``Libprocess-From``, else the user agent."""
+        text = _last(head, b"libprocess-from")
+        if text is None:
+            text = (_last(head, b"user-agent") or b"").removeprefix(_AGENT)
+        sender = self._senders.get(text)
+        if sender is None:
+            sender = UPID.lenient(text.decode("utf-8", "surrogateescape"))
+            _remember(self._senders, text, sender)
+        return sender
+
+
+def _encode_head(message: Message) -> bytes:
+    sender, to, name = message.sender, message.to, message.name
+    _check(_BAD_IN_TARGET, "the receiver's id", to.id)
+    _check(_BAD_IN_TARGET, "the message's name", name)
+    _check(_BAD_IN_SENDER, "the sender's id", sender.id)
+    path = f"/{to.id}/{name}" if to.id else f"/{name}"
+    head = (
+        f"POST {path} HTTP/1.1\r\n"
+        f"User-Agent: libprocess/{sender}\r\n"
+        f"Libprocess-From: {sender}\r\n"
+        "Connection: Keep-Alive\r\n"
+        f"Host: {to.address}\r\n"
+    )
+    return head.encode("utf-8", "surrogateescape")
+
+
+def _check(bad: re.Pattern[str], what: str, text: str) -> None:
+    match = bad.search(text)
+    if match:
+        raise InvalidArgument(f"{what} cannot travel with {match[0]!r} in it: {text!r}")
+
+
+def _encode(head: bytes, body: bytes) -> bytes:
+    if not body:
+        return head + b"\r\n"
+    return b"%bTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (head, len(body), body)
+
+
+def _remember(cache: dict[bytes, T], key: bytes, value: T) -> None:
+    """Keep an entry that a peer causes, within bounds."""
+    if len(key) > _MAX_CACHED_BYTES:
+        return
+    if len(cache) >= MAX_CACHED:
+        cache.clear()
+    cache[key] = value
+
+
+def _is_message_head(head: RequestHead) -> bool:
+    if head.method != b"POST" or not _path(head.target).startswith(b"/"):
+        return False
+    if _last(head, b"libprocess-from") is not None:
+        return True
+    return (_last(head, b"user-agent") or b"").startswith(_AGENT)
+
+
+def _last(head: RequestHead, name: bytes) -> bytes | None:
+    """Return the value of the last line of that name, which is in small letters."""
+    for other, value in reversed(head.headers):
+        if other.lower() == name:
+            return value
+    return None
+
+
+def _path(target: bytes) -> bytes:
+    """Return the path of a target, without query and fragment."""
+    match = _ABSOLUTE.match(target)
+    path = target[match.end() :] if match else target
+    return path.partition(b"#")[0].partition(b"?")[0]
