@@ -145,6 +145,23 @@ def test_sweeping_keeps_the_order_of_the_others(clock: QueueClock) -> None:
     assert clock.queue.pop_due(7) == rest
 
 
+def test_many_come_out_in_order_after_one_did(clock: QueueClock) -> None:
+    timers = [clock.push(due) for due in range(100)]
+
+    assert clock.queue.pop_due(0) == timers[:1]
+    assert clock.queue.pop_due(50) == timers[1:51]
+    assert clock.queue.pop_due(99) == timers[51:]
+
+
+def test_many_come_out_in_order_after_the_first_was_cancelled(clock: QueueClock) -> None:
+    timers = [clock.push(due) for due in range(100)]
+    clock.queue.next_due()
+    timers[0].cancel()
+
+    assert clock.queue.next_due() == 1
+    assert clock.queue.pop_due(50) == timers[1:51]
+
+
 def test_clearing_cancels_all(clock: QueueClock) -> None:
     placed = clock.push(10)
     clock.queue.next_due()

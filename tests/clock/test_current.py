@@ -1,0 +1,61 @@
+"""Which clock a greenlet goes by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import gevent
+import pytest
+from gevent.threadpool import ThreadPool
+
+from greenproc.clock.clock import Clock
+from greenproc.clock.current import current_clock
+from greenproc.clock.source import ManualSource
+from greenproc.current import RUNTIME, default
+
+
+@contextmanager
+def inside(runtime: object) -> Iterator[None]:
+    token = RUNTIME.set(runtime)
+    try:
+        yield
+    finally:
+        RUNTIME.reset(token)
+
+
+@pytest.fixture(autouse=True)
+def no_default_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(default, "runtime", None)
+
+
+def test_inside_a_runtime_it_is_the_runtimes() -> None:
+    clock = Clock(ManualSource())
+    with inside(SimpleNamespace(clock=clock)):
+        assert current_clock() is clock
+
+
+def test_outside_it_is_that_of_the_default_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(ManualSource())
+    monkeypatch.setattr(default, "runtime", SimpleNamespace(clock=clock))
+
+    assert current_clock() is clock
+
+
+def test_without_a_runtime_all_greenlets_of_a_thread_share_one() -> None:
+    assert gevent.spawn(current_clock).get() is current_clock()
+
+
+def test_without_a_runtime_each_thread_has_its_own() -> None:
+    pool = ThreadPool(1)
+    try:
+        assert pool.apply(current_clock) is not current_clock()
+    finally:
+        pool.kill()
+
+
+def test_without_a_runtime_it_is_real() -> None:
+    current_clock().sleep(0.0)
+
+    assert not current_clock().paused
