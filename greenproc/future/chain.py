@@ -1,0 +1,149 @@
+"""What follows a future: then, recover, repair, after.
+
+Each function gets the future downstream, new and claimed by nobody else, and completes it. The
+source holds downstream by its callbacks; downstream holds the source weakly, for discard requests.
+
+Source: libprocess include/process/future.hpp, then, recover, repair, after and their helpers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from weakref import ref
+
+from greenproc.clock.current import current_clock
+from greenproc.clock.timers import Timer
+from greenproc.errors import Discarded
+from greenproc.future.core import (
+    Core,
+    adopt,
+    claim,
+    conclude,
+    inherit,
+    lose,
+    open_up,
+    register,
+    request_weakly,
+)
+from greenproc.future.state import DISCARD, DISCARDED, END, FAILED, PENDING, READY
+
+
+def then(source: Core[Any], downstream: Core[Any], function: Callable[[Any], object]) -> None:
+    """Complete *downstream* with ``function(value)`` once *source* is ready."""
+    _join(source, downstream)
+    register(source, END, partial(_then, downstream, function))
+
+
+def recover(source: Core[Any], downstream: Core[Any], function: Callable[[Any], object]) -> None:
+    """Complete *downstream* with ``function(source)`` once *source* has ended without a value."""
+    _join(source, downstream)
+    register(source, END, partial(_recover, downstream, function))
+
+
+def repair(source: Core[Any], downstream: Core[Any], function: Callable[[Any], object]) -> None:
+    """Complete *downstream* with ``function(source)`` once *source* has failed."""
+    _join(source, downstream)
+    register(source, END, partial(_repair, downstream, function))
+
+
+def after(
+    source: Core[Any],
+    downstream: Core[Any],
+    seconds: float,
+    function: Callable[[Any], object],
+) -> None:
+    """Complete *downstream* with ``function(source)`` unless *source* completes in time.
+
+    Differs: libprocess flags *downstream* as abandoned when *source* is, and completes it later
+    nevertheless; here what is abandoned stays so, and the time decides.
+    """
+    _join(source, downstream)
+    delay = _Delay(source, downstream, function)
+    if source.state is PENDING:
+        delay.timer = current_clock().timer(seconds, delay.expire)
+    register(source, END, delay.finish)
+
+
+def _join(source: Core[Any], downstream: Core[Any]) -> None:
+    open_up(downstream)
+    # Nobody else knows it yet: no lock.
+    downstream.callbacks = [(DISCARD, partial(request_weakly, ref(source)))]
+
+
+def _then(downstream: Core[Any], function: Callable[[Any], object], source: Core[Any]) -> None:
+    state = source.state
+    if state is READY and not source.requested:
+        _complete(downstream, function, source.outcome)
+    elif state is READY:
+        conclude(downstream, DISCARDED, None)
+    else:
+        inherit(downstream, source)
+
+
+def _recover(downstream: Core[Any], function: Callable[[Any], object], source: Core[Any]) -> None:
+    if source.state is READY:
+        inherit(downstream, source)
+    else:
+        with downstream.lock:
+            downstream.requested = False  # what was asked of the source is not asked of *function*
+        _complete(downstream, function, source)
+
+
+def _repair(downstream: Core[Any], function: Callable[[Any], object], source: Core[Any]) -> None:
+    if source.state is FAILED:
+        _complete(downstream, function, source)
+    else:
+        inherit(downstream, source)
+
+
+def _complete(downstream: Core[Any], function: Callable[[Any], object], argument: object) -> None:
+    """Complete *downstream* with what *function* returns or raises."""
+    try:
+        value = function(argument)
+    except Discarded:
+        conclude(downstream, DISCARDED, None)
+    except Exception as error:
+        # Without this frame, which would tie the error, downstream and its outcome into a cycle.
+        traceback = error.__traceback__ and error.__traceback__.tb_next
+        conclude(downstream, FAILED, (error.with_traceback(traceback), traceback))
+    except BaseException:
+        lose(downstream)
+        raise
+    else:
+        adopt(downstream, value)
+
+
+class _Delay:
+    """The race of a source with a timer, and what is held while it lasts."""
+
+    __slots__ = ("downstream", "function", "source", "timer")
+
+    source: Core[Any] | None
+    timer: Timer | None
+
+    def __init__(
+        self, source: Core[Any], downstream: Core[Any], function: Callable[[Any], object]
+    ) -> None:
+        self.source = source
+        self.downstream = downstream
+        self.function = function
+        self.timer = None
+
+    def expire(self) -> None:
+        source = self.source
+        if claim(self.downstream):
+            self._release()
+            _complete(self.downstream, self.function, source)
+
+    def finish(self, source: Core[Any]) -> None:
+        if source.state is not PENDING and claim(self.downstream):
+            timer = self.timer
+            self._release()
+            if timer is not None:
+                timer.cancel()
+            inherit(self.downstream, source)
+
+    def _release(self) -> None:
+        self.source = self.timer = None

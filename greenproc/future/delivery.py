@@ -1,0 +1,143 @@
+"""Where the callbacks of a future run, and how deep they may nest.
+
+Nothing here knows what a future is: work comes as a function that gives the calls to make.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
+from typing import Any, TypeAlias
+
+from gevent import spawn_raw
+from gevent._hub_local import get_hub_if_exists
+from gevent.hub import Hub
+from greenlet import getcurrent
+
+log = logging.getLogger("greenproc.future")
+
+Call: TypeAlias = tuple[Callable[..., object], tuple[Any, ...]]
+"""A function and its arguments."""
+
+Take: TypeAlias = Callable[[Any], Iterable[Call]]
+"""Gives the calls to make, from what is passed along with it."""
+
+Delivery: TypeAlias = tuple[Take, Any]
+"""Calls to make, and what they are taken from."""
+
+MAX_DEPTH = 32
+"""How deep callbacks nest in one greenlet. Each level takes about six Python frames, and the
+interpreter allows 1000; below it, code in a callback sees the effects of what it does at once."""
+
+
+class Turn:
+    """The deliveries that nest in one greenlet, and those that were too deep to nest."""
+
+    __slots__ = ("backlog", "depth", "owner")
+
+    def __init__(self, owner: int) -> None:
+        self.owner = owner
+        self.depth = 0
+        self.backlog: deque[Delivery] | None = None
+
+
+TURN: ContextVar[Turn | None] = ContextVar("greenproc.future.turn", default=None)
+"""The turn of this greenlet, if its owner is this greenlet: a context can be copied into another.
+
+The owner is known by its id, as holding it would be a cycle. A greenlet that got the id of one
+that is dead finds the turn idle, and takes it over."""
+
+
+def deliver(home: Hub | None, take: Take, source: Any) -> None:
+    """Make the calls that ``take(source)`` gives: now, if this is the right place, else soon.
+
+    The right place is a greenlet of the thread of *home* (without one, or after its end, of any
+    thread) that is not the hub: callbacks may wait, and a hub cannot.
+    """
+    here = get_hub_if_exists()
+    if home is not here and home is not None and home.loop is not None:
+        home.loop.run_callback_threadsafe(spawn_raw, run, take, source)
+    elif here is not None and getcurrent() is here:
+        spawn_raw(run, take, source)
+    else:
+        run(take, source)
+
+
+def deliver_here(take: Take, source: Any) -> None:
+    """Make the calls in this thread: at once, unless this is its hub."""
+    here = get_hub_if_exists()
+    if here is not None and getcurrent() is here:
+        spawn_raw(run, take, source)
+    else:
+        run(take, source)
+
+
+def run(take: Take, source: Any) -> None:
+    """Make the calls in this greenlet, or leave them to the outermost `run` when too deep.
+
+    All calls are made. An Exception is reported; what ends a greenlet is raised at the end.
+    """
+    turn = TURN.get()
+    me = id(getcurrent())
+    if turn is None or turn.owner != me:
+        turn = Turn(me)
+        TURN.set(turn)
+    depth = turn.depth
+    if depth >= MAX_DEPTH:
+        if turn.backlog is None:
+            turn.backlog = deque()
+        turn.backlog.append((take, source))
+        return
+    turn.depth = depth + 1
+    fatal: BaseException | None = None
+    try:
+        for function, arguments in take(source):
+            try:
+                function(*arguments)
+            except Exception:
+                _report(function)
+            except BaseException as error:
+                fatal = error if fatal is None else fatal
+        if turn.backlog and not depth:
+            fatal = _drain(turn.backlog, fatal)
+    finally:
+        turn.depth = depth
+    if fatal is not None:
+        raise fatal
+
+
+def hand_over() -> None:
+    """Give what waits for this greenlet's outermost `run` to a new greenlet.
+
+    To be called before this greenlet waits: it could wait for just that.
+    """
+    turn = TURN.get()
+    if turn is not None and turn.backlog and turn.owner == id(getcurrent()):
+        spawn_raw(run, _take_all, list(turn.backlog))
+        turn.backlog.clear()
+
+
+def _drain(backlog: deque[Delivery], fatal: BaseException | None) -> BaseException | None:
+    while backlog:
+        try:
+            run(*backlog.popleft())
+        except BaseException as error:
+            fatal = error if fatal is None else fatal
+    return fatal
+
+
+def _take_all(backlog: Iterable[Delivery]) -> Iterator[Call]:
+    for take, source in backlog:
+        yield from take(source)
+
+
+def _report(function: object) -> None:
+    hub = get_hub_if_exists()
+    error = sys.exc_info()
+    if hub is None:
+        log.error("error in %r", function, exc_info=error)
+    else:
+        hub.handle_error(function, *error)

@@ -1,0 +1,249 @@
+"""Futures of several futures: collect, await_all, select.
+
+Greenlets that just want to wait can use `gevent.wait`, `iwait` and `joinall` on futures.
+
+Source: libprocess include/process/collect.hpp, and select of include/process/future.hpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, TypeVar, overload
+from weakref import ref
+
+from greenproc.clock.current import current_clock
+from greenproc.errors import Failure, WaitTimeout
+from greenproc.future.core import (
+    allocate_lock,
+    claim,
+    conclude,
+    register,
+    request_weakly,
+    settle,
+)
+from greenproc.future.future import Future
+from greenproc.future.promise import Promise
+from greenproc.future.state import DISCARD, DISCARDED, END, FAILED, PENDING, READY, State
+
+T = TypeVar("T")
+T1 = TypeVar("T1")
+T2 = TypeVar("T2")
+T3 = TypeVar("T3")
+
+
+@overload
+def collect(
+    futures: Iterable[Future[T]], /, *, timeout: float | None = None
+) -> Future[list[T]]: ...
+@overload
+def collect(
+    first: Future[T1], second: Future[T2], /, *, timeout: float | None = None
+) -> Future[tuple[T1, T2]]: ...
+@overload
+def collect(
+    first: Future[T1], second: Future[T2], third: Future[T3], /, *, timeout: float | None = None
+) -> Future[tuple[T1, T2, T3]]: ...
+@overload
+def collect(*futures: Future[Any], timeout: float | None = None) -> Future[tuple[Any, ...]]: ...
+def collect(*futures: Any, timeout: float | None = None) -> Future[Any]:
+    """Return the future of the values of all *futures*, in their order.
+
+    ``collect(list)`` gives a list, ``collect(one, two)`` a tuple. The first input that fails or is
+    discarded fails the result, and one that is abandoned abandons it; the others are left alone.
+    Discarding the result requests a discard of every input and then discards the result at once.
+
+    Args:
+        timeout: seconds of the current clock for all of them; then the result fails with
+            `WaitTimeout` and the inputs are left alone.
+
+    Differs: libprocess completes nothing but an empty list before it returns; its form for several
+    arguments fails for an input that is ready but carries a discard request.
+    """
+    inputs, shape = _inputs(futures)
+    return _Collecting(shape).start(inputs, timeout)
+
+
+@overload
+def await_all(
+    futures: Iterable[Future[T]], /, *, timeout: float | None = None
+) -> Future[list[Future[T]]]: ...
+@overload
+def await_all(future: Future[T], /, *, timeout: float | None = None) -> Future[Future[T]]: ...
+@overload
+def await_all(
+    first: Future[T1], second: Future[T2], /, *, timeout: float | None = None
+) -> Future[tuple[Future[T1], Future[T2]]]: ...
+@overload
+def await_all(
+    *futures: Future[Any], timeout: float | None = None
+) -> Future[tuple[Future[Any], ...]]: ...
+def await_all(*futures: Any, timeout: float | None = None) -> Future[Any]:
+    """Return the future of all *futures* themselves, once all have completed in whatever way.
+
+    ``await_all(list)`` gives a list, ``await_all(one, two)`` a tuple, and ``await_all(one)`` that
+    future: a way to break off when it ignores requests. Discarding the result requests a discard
+    of every input and then discards the result at once. An abandoned input abandons it.
+
+    Args:
+        timeout: seconds of the current clock for all of them; then the result fails with
+            `WaitTimeout` and the inputs are left alone.
+
+    Differs: libprocess completes nothing but an empty list before it returns.
+    """
+    inputs, shape = _inputs(futures)
+    if len(futures) == 1 and shape is tuple:
+        shape = _only
+    return _Awaiting(shape).start(inputs, timeout)
+
+
+def select(futures: Iterable[Future[T]], *, timeout: float | None = None) -> Future[Future[T]]:
+    """Return the future of the first of *futures* that is ready.
+
+    Failed and discarded ones do not count; when none is left that could become ready, the result
+    is abandoned. Discarding the result discards it at once and leaves the inputs alone.
+
+    Args:
+        timeout: seconds of the current clock; then the result fails with `WaitTimeout`.
+    """
+    return _Selecting(list).start(list(futures), timeout)
+
+
+def _inputs(futures: tuple[Any, ...]) -> tuple[list[Future[Any]], Callable[[Any], Any]]:
+    if len(futures) == 1 and not isinstance(futures[0], Future):
+        return list(futures[0]), list
+    return list(futures), tuple
+
+
+def _only(values: Sequence[Any]) -> Any:
+    return values[0]
+
+
+class _Gathering:
+    """Waits for inputs. Their callbacks hold it, and it holds the promise of the result.
+
+    The result reaches it and the inputs weakly, so nothing here keeps itself alive.
+    """
+
+    __slots__ = ("__weakref__", "lock", "promise", "remaining", "results", "shape")
+
+    results: list[Any] | None
+    """By input, in order; None when it no longer matters."""
+
+    def __init__(self, shape: Callable[[Any], Any]) -> None:
+        self.promise: Promise[Any] = Promise()
+        self.lock = allocate_lock()
+        self.remaining = 0
+        self.results = None
+        self.shape = shape
+
+    def start(self, inputs: list[Future[Any]], timeout: float | None) -> Future[Any]:
+        result = self.promise.future
+        self.remaining = len(inputs)
+        self.results = [None] * len(inputs)
+        if not inputs:
+            self.finish()
+        self.heed_requests(inputs)
+        for index, source in enumerate(inputs):
+            if not result.open:
+                break
+            if source.ready():
+                self.arrive(index, source)
+            else:
+                register(source, END, partial(self.arrive, index))
+        if timeout is not None and result.open:
+            timer = current_clock().timer(timeout, partial(_expire, ref(self), timeout))
+            register(result, END, lambda _: timer.cancel())
+        return result
+
+    def heed_requests(self, inputs: list[Future[Any]]) -> None:
+        references = [ref(source) for source in inputs]
+        register(self.promise.future, DISCARD, partial(_discard, ref(self), references))
+
+    def arrive(self, index: int, source: Future[Any]) -> None:
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        self.end(READY, self.shape(self.results))
+
+    def put(self, index: int, value: object) -> None:
+        with self.lock:
+            if self.results is None:
+                return
+            self.results[index] = value
+            self.remaining -= 1
+            is_last = self.remaining == 0
+        if is_last:
+            self.finish()
+
+    def end(self, state: State, outcome: Any) -> None:
+        settle(self.promise.future, state, outcome)
+        self.results = None
+
+    def abandon(self) -> None:
+        self.promise.abandon()
+        self.results = None
+
+
+class _Collecting(_Gathering):
+    __slots__ = ()
+
+    def arrive(self, index: int, source: Future[Any]) -> None:
+        if source.state is READY:
+            self.put(index, source.outcome)
+        elif source.state is FAILED:
+            self.fail(source.failure(), source.exception)
+        elif source.state is DISCARDED:
+            self.fail("future discarded", source.exception)
+        else:
+            self.abandon()
+
+    def fail(self, text: str, cause: BaseException | None) -> None:
+        error = Failure(f"Collect failed: {text}")
+        error.__cause__ = cause
+        self.end(FAILED, (error, None))
+
+
+class _Awaiting(_Gathering):
+    __slots__ = ()
+
+    def arrive(self, index: int, source: Future[Any]) -> None:
+        if source.state is PENDING:
+            self.abandon()
+        else:
+            self.put(index, source)
+
+
+class _Selecting(_Gathering):
+    __slots__ = ()
+
+    def heed_requests(self, inputs: list[Future[Any]]) -> None:
+        register(self.promise.future, DISCARD, partial(_discard, ref(self), ()))
+
+    def arrive(self, index: int, source: Future[Any]) -> None:
+        if source.state is READY:
+            self.end(READY, source)
+        else:
+            self.put(index, None)
+
+    def finish(self) -> None:
+        self.abandon()
+
+
+def _discard(reference: ref[_Gathering], inputs: Iterable[ref[Future[Any]]]) -> None:
+    gathering = reference()
+    # Claimed first: an input that heeds the request at once must not fail the result.
+    if gathering is not None and claim(gathering.promise.future):
+        try:
+            for source in inputs:
+                request_weakly(source)
+        finally:
+            conclude(gathering.promise.future, DISCARDED, None)
+            gathering.results = None
+
+
+def _expire(reference: ref[_Gathering], timeout: float) -> None:
+    gathering = reference()
+    if gathering is not None:
+        error = WaitTimeout(f"the futures were not there after {timeout} s")
+        gathering.end(FAILED, (error, None))

@@ -1,0 +1,141 @@
+"""The write side of a future."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, NoReturn, TypeVar
+
+from gevent import GreenletExit
+
+from greenproc.errors import Failure
+from greenproc.future.core import (
+    Core,
+    abandon,
+    adopt,
+    announce,
+    claim,
+    copy,
+    fail,
+    finalize,
+    follow,
+    settle,
+)
+from greenproc.future.future import Future
+from greenproc.future.links import wake
+from greenproc.future.state import DISCARDED, READY
+
+T = TypeVar("T")
+
+_NO_PLAIN_VALUE = (Core, Failure)
+
+
+class Promise(Generic[T]):
+    """The right to complete one future, once.
+
+    The first call that has an effect wins and returns True; all others return False. When the
+    promise is garbage and its future still pending, the future is abandoned; where that must not
+    depend on the garbage collector, call `abandon`.
+
+    All of it may be used from any native thread. Callbacks of the future run in the thread whose
+    hub made the promise.
+
+    Source: libprocess include/process/future.hpp, class Promise<T>.
+    """
+
+    __slots__ = ("__weakref__", "future")
+
+    future: Future[T]
+    """What others see of it."""
+
+    def __init__(self) -> None:
+        future: Future[T] = Future()
+        # What `open_up` does: calling it would cost as much as it does.
+        future.abandoned = False
+        future.open = True
+        self.future = future
+
+    def set(self, value: T | Future[T] | Failure) -> bool:
+        """Complete the future with *value*.
+
+        A future as the value is followed as by `associate`, and a `Failure` fails.
+        """
+        if isinstance(value, _NO_PLAIN_VALUE):
+            return self._adopt(value)
+        # What `settle` does, but for the price of calling it: every dispatch comes here.
+        future = self.future
+        lock = future.lock
+        lock.acquire()
+        try:
+            if not future.open:
+                return False
+            future.open = False
+            future.outcome = value
+            future.state = READY
+        finally:
+            lock.release()
+        if future.waiter is not None:
+            wake(future)
+        if future.links is not None or future.callbacks is not None:
+            announce(future)
+        return True
+
+    def fail(self, error: BaseException | str) -> bool:
+        """Fail the future; a text becomes a `Failure`, and `Discarded` discards instead.
+
+        Raises:
+            InvalidArgument: *error* is neither an exception nor a text.
+        """
+        return fail(self.future, error)
+
+    def discard(self) -> bool:
+        """Complete the future as discarded. This is no request, but what grants one."""
+        return settle(self.future, DISCARDED, None)
+
+    def associate(self, source: Future[T]) -> bool:
+        """Let the future end as *source* does; nothing else can complete it from then on.
+
+        Discard requests are passed on to *source*, which is held weakly for that.
+        """
+        if source is self.future or not claim(self.future):
+            return False
+        follow(self.future, source)
+        return True
+
+    def abandon(self) -> bool:
+        """Say that the future will never complete.
+
+        Differs: in libprocess only the end of a promise abandons.
+        """
+        return abandon(self.future)
+
+    set_result = set  # noqa: A003 -- our own set, in the words of concurrent.futures
+    set_exception = fail
+
+    def __call__(self, source: Any) -> None:
+        """Take the outcome of a finished greenlet, AsyncResult or future: be the target of a link.
+
+        A greenlet that was killed discards.
+        """
+        if isinstance(source, Core):
+            copy(self.future, source)
+        elif not source.successful():
+            self.fail(source.exception)
+        elif isinstance(source.value, GreenletExit):
+            self.discard()
+        else:
+            self.set(source.value)
+
+    def _adopt(self, value: Any) -> bool:
+        if value is self.future or not claim(self.future):
+            return False
+        adopt(self.future, value)
+        return True
+
+    def __del__(self) -> None:
+        if self.future.open:
+            finalize(self.future)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a promise cannot be copied: there is one right to complete its future")
+
+    def __repr__(self) -> str:
+        return f"<Promise of {self.future!r}>"

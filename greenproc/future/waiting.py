@@ -1,0 +1,98 @@
+"""Waiting for the end of a future, in a greenlet or in a native thread without a hub."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from gevent._hub_local import get_hub_if_exists
+from gevent.exceptions import InvalidSwitchError
+from gevent.hub import Hub, Waiter
+from greenlet import getcurrent
+
+from greenproc.future.core import Core, allocate_lock, spread_abandonment
+from greenproc.future.delivery import TURN, hand_over
+from greenproc.future.links import Link, notify
+from greenproc.future.state import PENDING
+
+MAX_WAIT = 86_400.0 * 365  # seconds; a longer time overflows locks and is for ever anyway
+
+_TIMED_OUT: Final = object()
+
+
+def add_link(core: Core[Any], link: Link, hub: Hub | None) -> None:
+    """Call *link* soon after the end of *core*, in *hub*. What is there already is not added."""
+    with core.lock:
+        if core.links is None:
+            core.links = {link: hub}
+        else:
+            core.links[link] = hub
+        is_over = core.state is not PENDING
+    if core.abandoned:
+        spread_abandonment(core)
+    elif is_over:
+        notify(core)
+
+
+def remove_link(core: Core[Any], link: Link) -> None:
+    """Forget *link*, even if its call has been scheduled."""
+    with core.lock:
+        if core.links is not None:
+            core.links.pop(link, None)
+    if core.abandoned:
+        spread_abandonment(core)
+
+
+def wait(core: Core[Any], timeout: float | None) -> None:
+    """Wait until *core* has completed or is abandoned, or *timeout* seconds have passed.
+
+    In a thread with a hub only this greenlet waits, else the thread.
+    """
+    hub = get_hub_if_exists()
+    if hub is None:
+        _wait_in_thread(core, timeout)
+        return
+    if TURN.get() is not None:
+        hand_over()
+    waiter: Waiter[Any] = Waiter(hub)
+    timer = None
+    result = None
+    try:
+        if core.waiter is None and hub is core.home:
+            # No lock: only greenlets of one thread do this, and they do not switch in between. A
+            # foreign thread that ends it now has seen the waiter, or is seen in the next line.
+            core.waiter = waiter
+            if core.state is not PENDING or core.abandoned:
+                return
+        else:
+            add_link(core, waiter.switch, hub)
+        if timeout is not None:
+            timer = hub.loop.timer(min(max(timeout, 0.0), MAX_WAIT))
+            timer.start(waiter.switch, _TIMED_OUT)
+        result = waiter.get()
+    finally:
+        if timer is not None:
+            timer.close()
+        if result is not core:
+            _remove_waiter(core, waiter)
+    if result is not core and result is not _TIMED_OUT:
+        raise InvalidSwitchError(f"somebody switched into {getcurrent()!r} with {result!r}")
+
+
+def _remove_waiter(core: Core[Any], waiter: Waiter[Any]) -> None:
+    if core.waiter is waiter:
+        core.waiter = None
+    remove_link(core, waiter.switch)
+
+
+def _wait_in_thread(core: Core[Any], timeout: float | None) -> None:
+    gate = allocate_lock()
+    gate.acquire()
+
+    def open_gate(_: object) -> None:
+        gate.release()
+
+    add_link(core, open_gate, None)
+    try:
+        gate.acquire(timeout=-1 if timeout is None else min(max(timeout, 0.0), MAX_WAIT))
+    finally:
+        remove_link(core, open_gate)
