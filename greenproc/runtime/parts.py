@@ -15,9 +15,9 @@ from greenproc.builtin.processes import ProcessesEndpoint
 from greenproc.clock import Clock, HubSource
 from greenproc.errors import BindError
 from greenproc.pid import UPID
-from greenproc.process.cell import Cell
+from greenproc.process.cell import TERMINATING, Cell
 from greenproc.process.current import current_process
-from greenproc.process.manager import ProcessManager
+from greenproc.process.manager import MAX_NAMED, ProcessManager
 from greenproc.runtime.lifecycle import Lifecycle, Stage, nothing
 from greenproc.runtime.signals import SignalObserver, Signals
 from greenproc.settings import Settings
@@ -26,7 +26,7 @@ from greenproc.web import Firewall, Router
 
 logger = logging.getLogger("greenproc.runtime")
 
-KILL_SECONDS = 0.5  # of real time for a killed handler to unwind
+UNWIND_SECONDS = 0.5  # of real time for processes that are asked or forced to end at last
 
 
 class Parts:
@@ -113,42 +113,53 @@ class Parts:
         self.listener.stop_accepting()
 
     def _end_processes(self, seconds: float) -> None:
-        """Let each process serve what it has and end; kill those that take too long.
+        """Let each process serve what it has and end, the youngest first; kill who does not.
 
         Source: libprocess src/process.cpp, ProcessManager::finalize. Differs: it has a limit.
         """
         self.clock.resume()
-        deadline = monotonic() + seconds
         self.processes.accepting = False
-        for cell in list(self.processes.cells.values()):
-            if cell.process is None:
-                continue
+        deadline = monotonic() + seconds
+        for cell in reversed(self._running()):
             self.processes.terminate(cell.pid, inject=False)
-            if not self._wait_until(deadline, cell):
+            if not self._wait_until(deadline, [cell]):
                 break
-        for cell in list(self.processes.cells.values()):
-            self._kill(cell)
+        stuck = self._running()
+        for cell in stuck:
+            self.processes.terminate(cell.pid)
+        self._wait_until(monotonic() + UNWIND_SECONDS, stuck)
+        self._kill(self._running())
         self.processes.scheduler.close()
 
-    def _wait_until(self, deadline: float, cell: Cell) -> bool:
-        left = max(deadline - monotonic(), 0.0)
-        gevent.with_timeout(left, self.processes.wait, cell.pid, timeout_value=False)
-        return cell.process is None
+    def _running(self) -> list[Cell]:
+        return list(self.processes.cells.values())
 
-    def _kill(self, cell: Cell) -> None:
-        """End a process that did not end by itself: its handler is interrupted where it waits."""
-        pid = cell.pid
-        if cell.process is None:
-            return
-        self.killed.append(pid)
-        logger.warning("killing process %s, which did not terminate in time", pid)
-        for _ in range(2):  # once out of its handler, once out of finalize()
-            if cell.greenlet is None:
+    def _wait_until(self, deadline: float, cells: list[Cell]) -> bool:
+        """Wait until *cells* have ended and return whether they did before *deadline*."""
+        for cell in cells:
+            left = max(deadline - monotonic(), 0.0)
+            gevent.with_timeout(left, self.processes.wait, cell.pid, timeout_value=False)
+        return all(cell.state is TERMINATING for cell in cells)
+
+    def _kill(self, cells: list[Cell]) -> None:
+        """End processes that did not end by themselves: handlers are interrupted where they wait."""
+        self.killed.extend(cell.pid for cell in cells)
+        if cells:
+            logger.warning("killing processes that did not terminate: %s", named(cells))
+        for _ in range(2):  # once out of the handler, once out of finalize()
+            cells = self._running()
+            for cell in cells:
+                if cell.greenlet is not None:
+                    gevent.kill(cell.greenlet)
+            if self._wait_until(monotonic() + UNWIND_SECONDS, cells):
                 return
-            gevent.kill(cell.greenlet)
-            if self._wait_until(monotonic() + KILL_SECONDS, cell):
-                return
-        logger.error("process %s does not let itself be killed; it is abandoned", pid)
+        logger.error("processes do not let themselves be killed, abandoned: %s", named(cells))
+
+
+def named(cells: list[Cell]) -> str:
+    """Name the first ten of *cells*."""
+    names = [str(cell.pid) for cell in cells[:MAX_NAMED]]
+    return ", ".join(names) + (f" and {len(cells) - MAX_NAMED} more" if cells[MAX_NAMED:] else "")
 
 
 def advertised_address(settings: Settings, bound: Address) -> Address:
