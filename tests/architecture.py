@@ -114,18 +114,29 @@ def _imports(node: ast.AST, modules: Mapping[str, Module], *, type_only: bool) -
             for alias in child.names:
                 yield Import(alias.name, child.lineno, type_only)
         elif isinstance(child, ast.ImportFrom):
-            relative = child.level > 0
-            base = child.module or ""
-            yield Import(base, child.lineno, type_only, relative)
-            for alias in child.names:
-                # "from greenproc.http import url" runs greenproc.http and greenproc.http.url.
-                if f"{base}.{alias.name}" in modules:
-                    yield Import(f"{base}.{alias.name}", child.lineno, type_only, relative)
+            yield from _from_import(child, modules, type_only=type_only)
         elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
             yield from _imports(ast.Module(child.body, []), modules, type_only=True)
             yield from _imports(ast.Module(child.orelse, []), modules, type_only=type_only)
         else:
             yield from _imports(child, modules, type_only=type_only)
+
+
+def _from_import(
+    node: ast.ImportFrom, modules: Mapping[str, Module], *, type_only: bool
+) -> Iterator[Import]:
+    """Find what one import statement with names runs.
+
+    Names of modules are taken from the folder, not from what its __init__ gathers. The package
+    itself is the exception: whoever names it asks for the facade.
+    """
+    base = node.module or ""
+    names = [f"{base}.{alias.name}" for alias in node.names]
+    if base == PACKAGE or node.level > 0 or not all(name in modules for name in names):
+        yield Import(base, node.lineno, type_only, relative=node.level > 0)
+    for name in names:
+        if name in modules:
+            yield Import(name, node.lineno, type_only)
 
 
 def _own_imports(code: Code, module: Module) -> Iterator[tuple[Import, Module]]:

@@ -160,6 +160,16 @@ SABOTAGES = {
         "from greenproc.process import Process\n",
         "indirect_imports",
     ),
+    "a module and a name taken from the own package": (
+        "process/manager.py",
+        "from greenproc.process import base, Process\n",
+        "indirect_imports",
+    ),
+    "a circle of modules taken from the own package": (
+        "process/base.py",
+        "from greenproc.process import manager\n",
+        "cycles",
+    ),
     "logic in a package": ("process/__init__.py", "x = 1\n", "busy_packages"),
     "a function in a package": (
         "process/__init__.py",
@@ -207,6 +217,10 @@ ALLOWED = {
     "a function of 39 lines and a docstring": (
         "errors.py",
         LONG_FUNCTION[: -len("    print()\n")],
+    ),
+    "a module taken from the own package": (
+        "process/manager.py",
+        "from greenproc.process import base\n",
     ),
     "an override of a documented method": (
         "errors.py",
