@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import gevent
 import pytest
 from gevent.event import Event
 
-from greenproc.clock.source import HubSource, ManualSource, Source
+from greenproc.clock.source import MAX_WAIT, HubSource, ManualSource, Source
 
 LIMIT = 10.0
+
+
+class FakeLoop:
+    """A loop that counts milliseconds, as libuv's does, and notes how long it is to wait."""
+
+    approx_timer_resolution = 0.001
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    def timer(self, seconds: float) -> SimpleNamespace:
+        self.waits.append(seconds)
+        return SimpleNamespace(start=lambda *_, update: None, close=lambda: None)
 
 
 @pytest.fixture
@@ -85,6 +99,18 @@ class TestHubSource:
         hub_source.arm(1e12, print)
 
         assert repr(hub_source) == "<HubSource armed>"
+
+    @pytest.mark.parametrize(
+        ("seconds", "wait"), [(0.0, 0.001), (0.0001, 0.001), (2.5, 2.5), (1e12, MAX_WAIT)]
+    )
+    def test_it_waits_no_shorter_than_the_loop_can_and_no_longer_than_a_day(
+        self, hub_source: HubSource, seconds: float, wait: float
+    ) -> None:
+        loop = FakeLoop()
+        hub_source._hub = SimpleNamespace(loop=loop)
+        hub_source.arm(seconds, print)
+
+        assert loop.waits == [wait]
 
     def test_soon_comes_before_any_wait_but_not_at_once(self, hub_source: HubSource) -> None:
         over = Event()
