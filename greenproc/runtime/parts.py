@@ -16,7 +16,7 @@ from greenproc.clock import Clock, HubSource
 from greenproc.errors import BindError
 from greenproc.pid import UPID
 from greenproc.process.cell import TERMINATING, Cell
-from greenproc.process.current import current_process
+from greenproc.process.current import PROCESS
 from greenproc.process.manager import MAX_NAMED, ProcessManager
 from greenproc.runtime.lifecycle import Lifecycle, Stage, nothing
 from greenproc.runtime.signals import SignalObserver, Signals
@@ -47,7 +47,7 @@ class Parts:
     ) -> None:
         self._settings = settings
         observer = SignalObserver(runtime, signals)
-        self.clock = Clock(HubSource(), current=current_process, spawn=spawn)
+        self.clock = Clock(HubSource(), current=PROCESS.get, spawn=spawn)
         self.processes = ProcessManager(
             runtime,
             hub=gevent.get_hub(),
