@@ -1,0 +1,145 @@
+"""Waiting for a future in a test: for one certain end, with a limit, and a report when it fails.
+
+The limit is real time, whatever the runtime's clock does: a pausable clock would never end it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, TypeVar
+
+from greenproc.current import find_runtime
+from greenproc.errors import NotSettled
+from greenproc.future import Future
+from greenproc.process.current import current_process
+from greenproc.timestamp import parse_duration
+
+T = TypeVar("T")
+
+TIMEOUT = 15.0  # seconds, as in libprocess
+TIMEOUT_VARIABLE = "LIBPROCESS_TEST_AWAIT_TIMEOUT"
+SETTLE_SLICE = 0.01  # seconds; libprocess looks at the future as often
+
+
+def await_ready(future: Future[T], timeout: float | None = None) -> T:
+    """Wait until *future* is ready and return its value.
+
+    With a paused clock, the runtime is settled first, for as long as the future is pending.
+
+    Args:
+        future: any future.
+        timeout: real seconds; None means what LIBPROCESS_TEST_AWAIT_TIMEOUT says (``10secs``),
+            else 15.
+
+    Raises:
+        AssertionError: it is still pending then, or ended in another way.
+
+    Source: libprocess include/process/gtest.hpp, AWAIT_READY.
+    """
+    __tracebackhide__ = True
+    _await(future, timeout, "ready", lambda: future.is_ready)
+    return future.get_nowait()
+
+
+def await_failed(future: Future[Any], timeout: float | None = None) -> BaseException:
+    """Wait until *future* has failed and return the error. See `await_ready`."""
+    __tracebackhide__ = True
+    _await(future, timeout, "failed", lambda: future.is_failed)
+    error = future.exception
+    assert error is not None
+    return error
+
+
+def await_discarded(future: Future[Any], timeout: float | None = None) -> None:
+    """Wait until *future* is discarded. See `await_ready`."""
+    __tracebackhide__ = True
+    _await(future, timeout, "discarded", lambda: future.is_discarded)
+
+
+def await_abandoned(future: Future[Any], timeout: float | None = None) -> None:
+    """Wait until *future* is abandoned. See `await_ready`."""
+    __tracebackhide__ = True
+    _await(future, timeout, "abandoned", lambda: future.is_abandoned)
+
+
+def await_eq(expected: T, future: Future[T], timeout: float | None = None) -> None:
+    """Wait until *future* is ready and check its value. See `await_ready`."""
+    __tracebackhide__ = True
+    value = await_ready(future, timeout)
+    assert value == expected, f"expected {expected!r}, got {value!r}"
+
+
+def await_response_status_eq(
+    expected: int, future: Future[Any], timeout: float | None = None
+) -> None:
+    """Wait for a response and check its status. See `await_ready`."""
+    __tracebackhide__ = True
+    response = await_ready(future, timeout)
+    assert response.status == expected, (
+        f"expected status {expected}, got {response.status} with {response.body!r}"
+    )
+
+
+def await_response_body_eq(
+    expected: bytes | str, future: Future[Any], timeout: float | None = None
+) -> None:
+    """Wait for a response and check its body; text is compared as UTF-8. See `await_ready`."""
+    __tracebackhide__ = True
+    body = await_ready(future, timeout).body
+    wanted = expected.encode() if isinstance(expected, str) else expected
+    assert body == wanted, f"expected body {wanted!r}, got {body!r}"
+
+
+def await_response_header_eq(
+    expected: str, name: str, future: Future[Any], timeout: float | None = None
+) -> None:
+    """Wait for a response and check one of its headers. See `await_ready`."""
+    __tracebackhide__ = True
+    value = await_ready(future, timeout).headers.get(name)
+    assert value == expected, f"expected {name}: {expected!r}, got {value!r}"
+
+
+def default_timeout() -> float:
+    """Return the real seconds that is waited for when nothing else is said.
+
+    Raises:
+        InvalidArgument: LIBPROCESS_TEST_AWAIT_TIMEOUT is no duration.
+    """
+    text = os.environ.get(TIMEOUT_VARIABLE)
+    return parse_duration(text) if text else TIMEOUT
+
+
+def _await(
+    future: Future[Any], timeout: float | None, what: str, reached: Callable[[], bool]
+) -> None:
+    __tracebackhide__ = True
+    seconds = default_timeout() if timeout is None else timeout
+    deadline = monotonic() + seconds
+    runtime = find_runtime()
+    if runtime is not None and current_process() is None and runtime.clock.paused:
+        _settle(future, runtime, deadline)
+    future.await_(max(deadline - monotonic(), 0.0))
+    if not reached():
+        raise AssertionError(_report(future, seconds, what, runtime))
+
+
+def _settle(future: Future[Any], runtime: Any, deadline: float) -> None:
+    """Settle *runtime*, in slices: a process may be busy with what *future* is going to end."""
+    while True:
+        try:
+            runtime.settle(SETTLE_SLICE)
+            return
+        except NotSettled:
+            if future.ready() or monotonic() >= deadline:
+                return
+
+
+def _report(future: Future[Any], seconds: float, what: str, runtime: Any) -> str:
+    told = f"expected a future to be {what}, got one that is {str(future).lower()}"
+    if future.ready():
+        return told
+    busy = runtime.processes.describe_busy() if runtime is not None else ""
+    paused = ", the clock is paused" if runtime is not None and runtime.clock.paused else ""
+    return f"{told} after {seconds} s{paused}; busy: {busy or 'nobody'}"

@@ -1,0 +1,115 @@
+"""Errors that nobody would see: those that only a log or the standard error stream tells."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Self
+
+from gevent import get_hub
+
+LOGGER = "greenproc"
+
+ERROR_LOG: ContextVar[ErrorLog | None] = ContextVar("greenproc.testing.error_log", default=None)
+"""The log of the running test; None outside of one."""
+
+
+class ErrorLog:
+    """Collects, within a ``with`` block, the errors that would otherwise only be printed.
+
+    These are: errors that ended a greenlet or were raised by a callback of the hub, errors of
+    handlers that end a process, and what greenproc logs with level ERROR and an exception, such
+    as a failing timer, filter, or HTTP handler.
+
+    Source: gevent's own tests fail for what its hub prints, src/gevent/testing/testcase.py.
+    """
+
+    def __init__(self) -> None:
+        self.errors: list[BaseException] = []
+        self._handler = _ErrorHandler(self)
+        self._hub: Any = None
+
+    def __enter__(self) -> Self:
+        self._hub = get_hub()
+        self._handle_error = self._hub.handle_error
+        self._hub.handle_error = self._hub_failed
+        logging.getLogger(LOGGER).addHandler(self._handler)
+        self._token = ERROR_LOG.set(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        ERROR_LOG.reset(self._token)
+        logging.getLogger(LOGGER).removeHandler(self._handler)
+        del self._hub.handle_error  # what is found then is the method of the class, or ...
+        if self._hub.handle_error != self._handle_error:
+            self._hub.handle_error = self._handle_error  # ... that of an outer log
+
+    def watch(self, runtime: Any) -> None:
+        """Collect the errors of the processes of *runtime*, too."""
+        runtime.signals.process_failed.connect(self._process_failed)
+
+    def add(self, error: BaseException) -> None:
+        """Collect *error*, once however many ways it is reported."""
+        if not any(error is known for known in self.errors):
+            self.errors.append(error)
+
+    def describe(self) -> list[str]:
+        """Return the collected errors with their tracebacks."""
+        return ["".join(traceback.format_exception(error)).rstrip() for error in self.errors]
+
+    def _hub_failed(self, context: Any, kind: Any, value: Any, trace: Any) -> None:
+        if isinstance(value, BaseException) and not isinstance(value, self._hub.NOT_ERROR):
+            if value.__traceback__ is None:
+                value = value.with_traceback(trace)
+            self.add(value)
+        self._handle_error(context, kind, value, trace)
+
+    def _process_failed(self, runtime: Any, *, error: BaseException, **_: Any) -> None:
+        self.add(error)
+
+
+class _ErrorHandler(logging.Handler):
+    def __init__(self, log: ErrorLog) -> None:
+        super().__init__(logging.ERROR)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and record.exc_info[1] is not None:
+            self._log.add(record.exc_info[1])
+
+
+@contextmanager
+def expect_failure(
+    kind: type[BaseException] = Exception, text: str = ""
+) -> Iterator[list[BaseException]]:
+    """Say that an error is meant to happen in the block, so that the test does not fail for it.
+
+    Let the block wait until it has happened, for instance by `Runtime.settle`. The list that the
+    block is given holds the errors when it is over.
+
+    Args:
+        kind: the class of the errors that are expected; others stay unexpected.
+        text: what their text must contain.
+
+    Raises:
+        AssertionError: no such error happened.
+    """
+    log = ERROR_LOG.get()
+    if log is None:
+        with ErrorLog(), expect_failure(kind, text) as inner:
+            yield inner
+        return
+    start = len(log.errors)
+    expected: list[BaseException] = []
+    yield expected
+    for error in log.errors[start:]:
+        if isinstance(error, kind) and text in str(error):
+            expected.append(error)
+            log.errors = [known for known in log.errors if known is not error]
+    if not expected:
+        what = f"{kind.__name__} with {text!r}" if text else kind.__name__
+        others = log.errors[start:]
+        raise AssertionError(f"expected {what} to happen, got {others or 'no error at all'}")

@@ -1,0 +1,350 @@
+"""Expectations: futures of what processes are about to get, and ways to keep it from them.
+
+They look at events through the filter of the current runtime, so an event is seen when it is taken
+out of the mailbox, before it is served. What a process sends to another node passes no mailbox
+here and is not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+from greenproc.current import find_runtime
+from greenproc.errors import NoRuntime
+from greenproc.future import Future, Promise
+from greenproc.http.request import Request
+from greenproc.message import Message
+from greenproc.pid import UPID
+from greenproc.process.base import Process, as_upid
+from greenproc.process.event import DispatchEvent, Event, ExitedEvent, HttpEvent, MessageEvent
+from greenproc.process.life import EventFilter
+from greenproc.testing.errors import ERROR_LOG
+
+
+class Anything:
+    """Equals everything: what an expectation does not care about."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return "ANY"
+
+
+ANY: Any = Anything()
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """Which events an expectation is about: a kind, and what some attributes must equal."""
+
+    kind: type[Event]
+    wanted: tuple[tuple[Callable[[UPID, Any], Any], Any], ...]
+
+    def matches(self, pid: UPID, event: Event) -> bool:
+        """Return whether *event*, about to be served by *pid*, is meant."""
+        return type(event) is self.kind and all(
+            value == look(pid, event) for look, value in self.wanted
+        )
+
+
+class Expectation:
+    """One thing that is expected; *seen* is called with each event that matches.
+
+    *once* retires it after the first one.
+    """
+
+    __slots__ = ("drop", "once", "pattern", "seen")
+
+    def __init__(
+        self, pattern: Pattern, seen: Callable[[Any], object], *, drop: bool, once: bool
+    ) -> None:
+        self.pattern = pattern
+        self.seen = seen
+        self.drop = drop
+        self.once = once
+
+
+class Expectations:
+    """The filter that keeps the expectations of one runtime. The newest that matches wins.
+
+    Events that none of them drops go on to *inner*, the filter that was there before.
+
+    Source: libprocess include/process/gmock.hpp, TestsFilter.
+    """
+
+    def __init__(self, inner: EventFilter | None = None) -> None:
+        self._inner = inner
+        self._newest_first: list[Expectation] = []
+
+    def __call__(self, pid: UPID, event: Event) -> bool:
+        for expectation in self._newest_first:
+            if expectation.pattern.matches(pid, event):
+                if expectation.once:
+                    self.remove(expectation)
+                expectation.seen(event)
+                if expectation.drop:
+                    return True
+                break
+        return self._inner is not None and bool(self._inner(pid, event))
+
+    def add(self, expectation: Expectation) -> None:
+        """Consider *expectation* before all that are there."""
+        self._newest_first.insert(0, expectation)
+
+    def remove(self, expectation: Expectation) -> None:
+        """Forget *expectation*; nothing happens if it retired."""
+        if expectation in self._newest_first:
+            self._newest_first.remove(expectation)
+
+    def __repr__(self) -> str:
+        return f"<Expectations: {len(self._newest_first)}>"
+
+
+class Forbidden:
+    """Collects events that must not come; as a context manager it checks at the end of its block.
+
+    Without a block, a test with the `runtime` fixture fails at its end for what came.
+    """
+
+    def __init__(self, what: str, pattern: Pattern, expectations: Expectations) -> None:
+        self.events: list[Event] = []
+        self._what = what
+        self._expectations = expectations
+        self._log = ERROR_LOG.get()
+        self._expectation = Expectation(pattern, self._came, drop=False, once=False)
+        expectations.add(self._expectation)
+
+    def verify(self) -> None:
+        """Check what came until now.
+
+        Raises:
+            AssertionError: something did.
+        """
+        if self.events:
+            raise AssertionError(f"expected no {self._what}, got {self.events}")
+
+    def __enter__(self) -> Self:
+        self._log = None
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        self._expectations.remove(self._expectation)
+        if kind is None:
+            self.verify()
+
+    def _came(self, event: Event) -> None:
+        self.events.append(event)
+        if self._log is not None:
+            self._log.add(AssertionError(f"expected no {self._what}, got {event!r}"))
+
+
+# Messages
+
+
+def future_message(name: Any = ANY, sender: Any = ANY, to: Any = ANY) -> Future[Message]:
+    """Return the future of the next message like this, which is still served.
+
+    Args:
+        name: the message's name; `ANY` matches every one.
+        sender: a UPID or a process.
+        to: a UPID or a process.
+
+    Source: libprocess include/process/gmock.hpp, FUTURE_MESSAGE.
+    """
+    return _next(_messages(name, sender, to), _get_message, drop=False)
+
+
+def drop_message(name: Any = ANY, sender: Any = ANY, to: Any = ANY) -> Future[Message]:
+    """Return the future of the next message like this, which is not served. See `future_message`."""
+    return _next(_messages(name, sender, to), _get_message, drop=True)
+
+
+def drop_messages(name: Any = ANY, sender: Any = ANY, to: Any = ANY) -> None:
+    """Let no message like this be served from now on. See `future_message`."""
+    _drop_all(_messages(name, sender, to))
+
+
+def expect_no_messages(name: Any = ANY, sender: Any = ANY, to: Any = ANY) -> Forbidden:
+    """Fail if a message like this comes. See `future_message` and `Forbidden`."""
+    return _forbid(f"message {name!r} from {sender} to {to}", _messages(name, sender, to))
+
+
+# Dispatches
+
+
+def future_dispatch(pid: Any = ANY, method: Any = ANY) -> Future[DispatchEvent]:
+    """Return the future of the next dispatch like this, which is still made.
+
+    Args:
+        pid: the target, a UPID or a process.
+        method: the function as it is given to `dispatch`, such as ``Counter.increment``.
+
+    Source: libprocess include/process/gmock.hpp, FUTURE_DISPATCH. Differs: methods are told apart
+    by what they are, not by their type.
+    """
+    return _next(_dispatches(pid, method), _get_event, drop=False)
+
+
+def drop_dispatch(pid: Any = ANY, method: Any = ANY) -> Future[DispatchEvent]:
+    """Return the future of the next dispatch like this, which is abandoned. See `future_dispatch`."""
+    return _next(_dispatches(pid, method), _get_event, drop=True)
+
+
+def drop_dispatches(pid: Any = ANY, method: Any = ANY) -> None:
+    """Abandon each dispatch like this from now on. See `future_dispatch`."""
+    _drop_all(_dispatches(pid, method))
+
+
+def expect_no_dispatches(pid: Any = ANY, method: Any = ANY) -> Forbidden:
+    """Fail if a dispatch like this comes. See `future_dispatch` and `Forbidden`."""
+    return _forbid(f"dispatch of {method} to {pid}", _dispatches(pid, method))
+
+
+# Exits
+
+
+def future_exited(pid: Any = ANY, to: Any = ANY) -> Future[ExitedEvent]:
+    """Return the future of the next exit of *pid* that *to* is told of; `exited` is still called.
+
+    Args:
+        pid: who exits, a UPID or a process.
+        to: the linker, a UPID or a process.
+
+    Source: libprocess include/process/gmock.hpp, FUTURE_EXITED.
+    """
+    return _next(_exits(pid, to), _get_event, drop=False)
+
+
+def drop_exited(pid: Any = ANY, to: Any = ANY) -> Future[ExitedEvent]:
+    """Return the future of the next exit like this, which *to* is not told of. See `future_exited`."""
+    return _next(_exits(pid, to), _get_event, drop=True)
+
+
+# HTTP requests
+
+
+def future_request(path: Any = ANY, to: Any = ANY) -> Future[Request]:
+    """Return the future of the next HTTP request for *path*, which is still answered.
+
+    Args:
+        path: the whole path, with the id of the process, as the handler sees it.
+        to: a UPID or a process.
+
+    Source: libprocess include/process/gmock.hpp, FUTURE_HTTP_REQUEST.
+    """
+    return _next(_requests(path, to), _get_request, drop=False)
+
+
+def drop_request(path: Any = ANY, to: Any = ANY) -> Future[Request]:
+    """Return the future of the next HTTP request for *path*, which is answered 500."""
+    return _next(_requests(path, to), _get_request, drop=True)
+
+
+def drop_requests(path: Any = ANY, to: Any = ANY) -> None:
+    """Answer each HTTP request for *path* with 500 from now on. See `future_request`."""
+    _drop_all(_requests(path, to))
+
+
+def expect_no_requests(path: Any = ANY, to: Any = ANY) -> Forbidden:
+    """Fail if an HTTP request for *path* comes. See `future_request` and `Forbidden`."""
+    return _forbid(f"request for {path} to {to}", _requests(path, to))
+
+
+# Inside
+
+
+def find_expectations(runtime: Any) -> Expectations:
+    """Return the expectations of *runtime*, installed as its filter now if they are not yet."""
+    installed = runtime.processes.life.filter
+    if not isinstance(installed, Expectations):
+        installed = Expectations(installed)
+        runtime.filter(installed)
+    return installed
+
+
+def _current() -> Expectations:
+    runtime = find_runtime()
+    if runtime is None:
+        raise NoRuntime("an expectation needs a runtime: use the fixture or runtime.selected()")
+    return find_expectations(runtime)
+
+
+def _next(pattern: Pattern, get: Callable[[Any], Any], *, drop: bool) -> Future[Any]:
+    promise: Promise[Any] = Promise()
+    _current().add(
+        Expectation(pattern, lambda event: promise.set(get(event)), drop=drop, once=True)
+    )
+    return promise.future
+
+
+def _drop_all(pattern: Pattern) -> None:
+    _current().add(Expectation(pattern, lambda event: None, drop=True, once=False))
+
+
+def _forbid(what: str, pattern: Pattern) -> Forbidden:
+    return Forbidden(what, pattern, _current())
+
+
+def _messages(name: Any, sender: Any, to: Any) -> Pattern:
+    return Pattern(
+        MessageEvent,
+        (
+            (lambda pid, event: event.message.name, name),
+            (lambda pid, event: event.message.sender, _as_wanted(sender)),
+            (lambda pid, event: pid, _as_wanted(to)),
+        ),
+    )
+
+
+def _dispatches(pid: Any, method: Any) -> Pattern:
+    return Pattern(
+        DispatchEvent,
+        (
+            (lambda pid, event: pid, _as_wanted(pid)),
+            (lambda pid, event: _as_function(event.method), _as_function(method)),
+        ),
+    )
+
+
+def _exits(pid: Any, to: Any) -> Pattern:
+    return Pattern(
+        ExitedEvent,
+        (
+            (lambda pid, event: event.pid, _as_wanted(pid)),
+            (lambda pid, event: pid, _as_wanted(to)),
+        ),
+    )
+
+
+def _requests(path: Any, to: Any) -> Pattern:
+    return Pattern(
+        HttpEvent,
+        (
+            (lambda pid, event: event.request.url.path, path),
+            (lambda pid, event: pid, _as_wanted(to)),
+        ),
+    )
+
+
+def _as_wanted(target: Any) -> Any:
+    return as_upid(target) if isinstance(target, Process) else target
+
+
+def _as_function(method: Any) -> Any:
+    """Return the function of a bound method: ``counter.increment`` is ``Counter.increment``."""
+    return getattr(method, "__func__", method)
+
+
+def _get_event(event: Any) -> Any:
+    return event
+
+
+def _get_message(event: Any) -> Any:
+    return event.message
+
+
+def _get_request(event: Any) -> Any:
+    return event.request

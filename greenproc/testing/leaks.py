@@ -1,0 +1,177 @@
+"""What a piece of code left behind: greenlets, sockets, timers, native threads, child processes.
+
+Nothing here knows pytest; the plugin and any other test tool use the same functions::
+
+    before = take_snapshot()
+    ...
+    assert not find_leaks(before)
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import socket
+import stat
+import threading
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import gevent
+from gevent import get_hub
+from gevent.hub import Hub
+from greenlet import getcurrent, greenlet
+
+GRACE = 2.0  # seconds: what was killed or closed a moment ago may still be on its way out
+PAUSE = 0.01  # between two looks within the grace
+STACK_DEPTH = 3  # the innermost frames say what a greenlet waits for and for whom
+
+DESCRIPTORS = Path("/dev/fd")  # on Linux a link to /proc/self/fd
+TASKS = Path("/proc/self/task")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What there is at one moment; taken by `take_snapshot`, compared by `find_leaks`."""
+
+    greenlets: tuple[greenlet, ...]
+    timers: tuple[Any, ...]
+    sockets: frozenset[tuple[int, int]]
+    threads: frozenset[threading.Thread]
+    children: frozenset[int]
+
+
+def take_snapshot() -> Snapshot:
+    """Return what lives in this thread's hub and in the OS process now."""
+    get_hub()  # made now, so that its own descriptors do not count as new later
+    greenlets, timers = _find_watched()
+    return Snapshot(
+        greenlets=greenlets,
+        timers=timers,
+        sockets=frozenset(_find_sockets()),
+        threads=frozenset(_find_threads()),
+        children=frozenset(_find_children()),
+    )
+
+
+def find_leaks(before: Snapshot, *, grace: float = GRACE) -> list[str]:
+    """Return what is there now and was not *before*, in words; an empty list is what you want.
+
+    Only greenlets and timers of the calling thread's hub are seen, and of descriptors only
+    sockets: event loops and resolvers open other ones when they like.
+
+    Args:
+        before: what is allowed.
+        grace: real seconds that things have to go away by themselves. A clean state is noticed
+            at once.
+    """
+    deadline = monotonic() + grace
+    while True:
+        gevent.sleep(0)  # what was killed dies, what was closed closes
+        leaks = _compare(before, take_snapshot())
+        if not leaks or monotonic() >= deadline:
+            return leaks
+        gc.collect()  # a suspended greenlet that nothing refers to is no leak
+        gevent.sleep(PAUSE)
+
+
+def _compare(before: Snapshot, now: Snapshot) -> list[str]:
+    known = {id(thing) for thing in (*before.greenlets, *before.timers)}
+    return [
+        *(_describe_greenlet(found) for found in now.greenlets if id(found) not in known),
+        *(f"timer {found!r}" for found in now.timers if id(found) not in known),
+        *(_describe_socket(number) for number, _ in sorted(now.sockets - before.sockets)),
+        *(f"thread {found!r}" for found in now.threads - before.threads),
+        *(f"child process {pid}" for pid in sorted(now.children - before.children)),
+    ]
+
+
+def _find_watched() -> tuple[tuple[greenlet, ...], tuple[Any, ...]]:
+    """Return the running greenlets of this thread and the active timers of its loop."""
+    timer = get_hub().loop.timer(0)
+    timer_type = type(timer)
+    timer.close()
+    here = getcurrent()
+    root = _root(here)
+    greenlets, timers = [], []
+    # The type is asked, not isinstance(): that would run the __class__ of proxies.
+    for found in gc.get_objects():
+        kind = type(found)
+        if kind is timer_type:
+            if found.active:
+                timers.append(found)
+        elif (
+            issubclass(kind, greenlet)
+            and not issubclass(kind, Hub)
+            and found  # started and not yet over
+            and found is not here
+            and found is not root
+            and _root(found) is root
+        ):
+            greenlets.append(found)
+    return tuple(greenlets), tuple(timers)
+
+
+def _root(found: greenlet) -> greenlet:
+    """Return the main greenlet of the thread that *found* runs in."""
+    while found.parent is not None:
+        found = found.parent
+    return found
+
+
+def _find_sockets() -> Iterator[tuple[int, int]]:
+    """Return number and inode of each descriptor that is a socket."""
+    if not DESCRIPTORS.exists():
+        return
+    for entry in DESCRIPTORS.iterdir():
+        number = int(entry.name)
+        try:
+            status = os.fstat(number)
+        except OSError:
+            continue  # the descriptor of the listing itself
+        if stat.S_ISSOCK(status.st_mode):
+            yield number, status.st_ino
+
+
+def _find_threads() -> Iterator[threading.Thread]:
+    for thread in threading.enumerate():
+        # A dummy stands for a thread that threading did not start, such as one of gevent's pool.
+        if not isinstance(thread, threading._DummyThread):  # noqa: SLF001 -- it has no other name
+            yield thread
+
+
+def _find_children() -> Iterator[int]:
+    """Return the ids of child processes, zombies included; none where the kernel does not tell."""
+    if not TASKS.exists():
+        return
+    for task in TASKS.iterdir():
+        try:
+            text = (task / "children").read_text()
+        except OSError:
+            continue  # no such file in this kernel, or the thread is gone
+        yield from map(int, text.split())
+
+
+def _describe_greenlet(found: greenlet) -> str:
+    frames = traceback.extract_stack(found.gr_frame)[-STACK_DEPTH:]
+    where = " < ".join(f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in frames[::-1])
+    return f"greenlet {found!r} in {where or 'no Python code'}"
+
+
+def _describe_socket(number: int) -> str:
+    try:
+        with socket.socket(fileno=os.dup(number)) as copy:
+            return f"socket {number}: {copy.family.name} {_ends(copy)}"
+    except OSError as error:
+        return f"socket {number}: {error}"
+
+
+def _ends(found: socket.socket) -> str:
+    try:
+        return f"{found.getsockname()} connected to {found.getpeername()}"
+    except OSError:
+        return f"{found.getsockname()} without a peer"

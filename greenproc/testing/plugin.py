@@ -1,0 +1,81 @@
+"""The pytest plugin: fixtures with runtimes that are checked, and no default runtime by accident.
+
+pytest finds it by itself where greenproc is installed. The implicit start of the default runtime
+is off while tests run, so that none leaves a node behind; ``greenproc.initialize()`` works.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from greenproc.current import default
+from greenproc.runtime import Runtime
+from greenproc.testing.hang import stacks_after
+from greenproc.testing.runtimes import RuntimeMaker
+
+OPTION = "greenproc_stacks_after"
+STACKS_AFTER = "60"
+STDERR = pytest.StashKey[int]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that says when a test hangs."""
+    what = "seconds after which a test with a runtime prints the stacks of all greenlets; 0: never"
+    parser.getgroup("greenproc").addoption(
+        "--greenproc-stacks-after", dest=OPTION, metavar="SECONDS", help=what
+    )
+    parser.addini(OPTION, what, default=STACKS_AFTER)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the standard error stream as it is before pytest captures what tests write."""
+    config.stash[STDERR] = os.dup(2)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Give the copy of the standard error stream back."""
+    os.close(config.stash[STDERR])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
+    """Keep the default runtime from being started implicitly while a test runs."""
+    before, default.implicit_start = default.implicit_start, False
+    try:
+        return (yield)
+    finally:
+        default.implicit_start = before
+
+
+@pytest.fixture
+def make_runtime(request: pytest.FixtureRequest) -> Iterator[RuntimeMaker]:
+    """Make as many runtimes as a test wants: ``make_runtime(settings=None, **options)``.
+
+    None of them is selected: use ``with node.selected():``. At the end all are stopped and
+    checked, see `RuntimeMaker`.
+    """
+    seconds, write = _seconds(request.config), _writer(request.config)
+    with stacks_after(seconds, write, request.node.nodeid), RuntimeMaker() as maker:
+        yield maker
+
+
+@pytest.fixture
+def runtime(make_runtime: RuntimeMaker) -> Iterator[Runtime]:
+    """A runtime on a free port of the loopback, selected for the module-level functions."""
+    node = make_runtime()
+    with node.selected():
+        yield node
+
+
+def _seconds(config: pytest.Config) -> float:
+    given = config.getoption(OPTION)
+    return float(config.getini(OPTION) if given is None else given)
+
+
+def _writer(config: pytest.Config) -> Any:
+    descriptor = config.stash[STDERR]
+    return lambda text: os.write(descriptor, text.encode(errors="replace"))
