@@ -58,7 +58,8 @@ def decode_query(text: str) -> dict[str, str]:
     for piece in text.replace(";", "&").split("&"):
         if piece:
             key, _, value = piece.partition("=")
-            query[decode_id(key)] = decode_id(value)
+            key = decode_id(key)  # first, so that the error is about the first mistake
+            query[key] = decode_id(value)
     return query
 
 
