@@ -1,0 +1,1 @@
+"""How fast greenproc is, beside what one would write without it: ``python -m benchmarks``."""

@@ -1,0 +1,34 @@
+"""All rows, in the order of the table."""
+
+from __future__ import annotations
+
+from benchmarks.harness import Row
+from benchmarks.rows import (
+    dispatch,
+    local_burst,
+    local_round_trip,
+    memory,
+    million,
+    remote_burst,
+    remote_round_trip,
+    spawn,
+    timers_cancel,
+    timers_fire,
+)
+
+ROWS: tuple[Row, ...] = (
+    local_round_trip.ROW,
+    local_burst.ROW,
+    dispatch.ROW,
+    spawn.ROW,
+    memory.ROW,
+    million.ROW,
+    timers_cancel.ROW,
+    timers_fire.ROW,
+    remote_burst.LINKED,
+    remote_burst.UNLINKED,
+    remote_round_trip.ONE,
+    remote_round_trip.MANY,
+)
+
+BY_NAME = {row.name: row for row in ROWS}
