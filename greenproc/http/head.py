@@ -127,6 +127,7 @@ def read_request_head(data: bytes, limits: ParserLimits) -> RequestHead:
     line = _REQUEST_LINE.match(data)
     if line is None:
         raise RemoteProtocolError("malformed request line")
+    _check_line_ends(data)
     method, target, major, minor = line.groups()
     version = _VERSIONS.get((major, minor))
     if version is None:
@@ -178,6 +179,7 @@ def read_response_head(data: bytes, limits: ParserLimits, method: str = "GET") -
     version = _VERSIONS.get((line[1], line[2])) if line else None
     if line is None or version is None:
         raise RemoteProtocolError("malformed status line")
+    _check_line_ends(data)
     status = int(line[3])
     if not 100 <= status <= 599:
         raise RemoteProtocolError(f"expected a status from 100 to 599, got {status}")
@@ -228,9 +230,7 @@ class UnfinishedHead:
             _check_size(data, self._limits)
         if not self._line_is_good:
             self._check_line(data)
-        bare = data.count(b"\n", self._seen) - data.count(b"\r\n", max(0, self._seen - 1))
-        if bare:
-            raise RemoteProtocolError("a line ends with a bare LF")
+        _check_line_ends(data, self._seen)
         self._seen = len(data)
 
     def _check_line(self, data: bytes) -> None:
@@ -350,3 +350,13 @@ def _check_size(data: bytes, limits: ParserLimits) -> None:
     raise RemoteProtocolError(
         f"head of more than {limits.max_header_bytes} bytes", status=414 if line_end < 0 else 431
     )
+
+
+def _check_line_ends(data: bytes, at: int = 0) -> None:
+    """Check that each LF from *at* on follows a CR.
+
+    The parser would find it, too, but after mistakes that suggest another status, whereas an
+    unfinished head is checked for nothing else.
+    """
+    if data.count(b"\n", at) != data.count(b"\r\n", max(0, at - 1)):
+        raise RemoteProtocolError("a line ends with a bare LF")
