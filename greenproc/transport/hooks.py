@@ -1,0 +1,51 @@
+"""What the transport needs from the runtime, and how it reports back to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gevent import Greenlet
+
+from greenproc.address import Address
+from greenproc.future import Future
+from greenproc.http.request import Request
+from greenproc.http.response import Response
+from greenproc.message import Message
+from greenproc.process.ports import Delivery
+
+
+class Spawn(Protocol):
+    """Starts greenlets that the runtime counts."""
+
+    def __call__(self, function: Callable[..., object], /, *args: object) -> Greenlet[..., Any]:
+        """Run ``function(*args)`` in a new greenlet, in the runtime's context."""
+
+
+def ignore(_address: Address) -> None:
+    """Do nothing about a connection that came or went."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportHooks:
+    """The callables that a transport is built with.
+
+    They are called from greenlets, never from the hub, and never while a table of the transport
+    is being changed. They must not raise.
+    """
+
+    deliver: Callable[[Message], Delivery]
+    """Hand a message that came in to its process."""
+    serve: Callable[[Request], Future[Response]]
+    """Answer an HTTP request that is no message."""
+    lost: Callable[[Address, Exception | None], None]
+    """The linked connection to an address is gone; None if the peer simply closed it."""
+    dropped: Callable[[Message, str], None]
+    """An outgoing message was lost, or may have been, for the reason given."""
+    spawn: Spawn
+    """Start a greenlet of the transport."""
+    connected: Callable[[Address], None] = ignore
+    """A connection to an address stands."""
+    disconnected: Callable[[Address], None] = ignore
+    """A connection to an address that stood is gone."""

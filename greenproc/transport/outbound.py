@@ -1,0 +1,306 @@
+"""One outgoing connection: connect, write what is queued, watch for the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from time import monotonic
+from typing import Any
+
+from gevent import Timeout, get_hub, getcurrent, sleep, socket
+from greenlet import greenlet
+
+from greenproc.address import Address
+from greenproc.errors import Broken
+from greenproc.http.response_counter import ResponseCounter
+from greenproc.message import Message
+from greenproc.settings import Settings
+from greenproc.transport.hooks import Spawn
+from greenproc.transport.outgoing import Outgoing
+from greenproc.wire.framing import MessageEncoder
+
+READ_BYTES = 64 * 1024
+YIELD_BYTES = 64 * 1024  # a batch of this size took long enough for others to want a turn
+MIN_CHECK_SECONDS = 0.001
+LINGER_SECONDS = 2.0  # how long a peer may take to close after us; Apache's lingering close
+
+
+class State(Enum):
+    """Where in its life an outgoing connection is."""
+
+    CONNECTING = "connecting"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundHooks:
+    """What a connection needs from its owner. All but *idle* are called from greenlets."""
+
+    spawn: Spawn
+    """Start a greenlet."""
+    opened: Callable[[Outbound], None]
+    """The connection stands."""
+    ended: Callable[[Outbound, Broken | None], None]
+    """The connection is closed; called exactly once, with the error if one ended it."""
+    dropped: Callable[[Message, str], None]
+    """A message cannot be sent."""
+    idle: Callable[[Outbound], None]
+    """Called in the hub: a temporary connection has had nothing to do for a while."""
+
+
+class Outbound:
+    """A connection to one address, shared by all processes that send to it.
+
+    It is either *linked*, which means that its loss is told and that what the peer answers is
+    ignored, or temporary, which means that answers are counted and that it is given up when it
+    was idle for `Settings.temporary_idle`.
+
+    Raises:
+        OSError: no socket could be made.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        encoder: MessageEncoder,
+        settings: Settings,
+        hooks: OutboundHooks,
+        *,
+        linked: bool,
+    ) -> None:
+        self.socket = new_socket(address)
+        self.address = address
+        self.encoder = encoder
+        self.linked = linked
+        self.leaving = False
+        self.state = State.CONNECTING
+        self.outgoing = Outgoing(settings.max_outgoing_bytes)
+        self._settings = settings
+        self._hooks = hooks
+        self._hub = get_hub()
+        self._answers = ResponseCounter()
+        self._timer: Any = None
+        self._last_used = monotonic()
+        self.was_open = False
+        # The writer while it is parked, and whether nobody has woken it yet.
+        self._parked: greenlet | None = None
+        self._wakeable = False
+
+    def __repr__(self) -> str:
+        kind = "LINKED" if self.linked else "TEMPORARY"
+        state = "LEAVING" if self.leaving and self.state is State.OPEN else self.state.name
+        return f"<Outbound {self.address} {kind} {state}, {len(self.outgoing)} queued>"
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._hooks.spawn(self._run)
+
+    def send(self, message: Message) -> None:
+        """Queue *message*. Never waits; what cannot be sent is reported as dropped."""
+        try:
+            data = self.encoder.encode(message)
+        except ValueError as error:
+            self._hooks.dropped(message, str(error))
+            return
+        if not self.outgoing.append(message, data):
+            self._hooks.dropped(message, f"too much is queued for {self.address}")
+        elif self._wakeable:
+            self._wake()
+
+    def adopt(self) -> None:
+        """Make a temporary connection a linked one."""
+        if self.linked:
+            return
+        self.linked = True
+        self._stop_timer()
+        if self._parked is not None:
+            self.outgoing.forget_sent()
+
+    def leave(self) -> None:
+        """Take no more messages; write what is queued, let the peer close, then close.
+
+        May be called in the hub if the connection is open.
+        """
+        if self.state is State.CONNECTING and not self.outgoing:
+            self.end(None)
+        elif not self.leaving:
+            self.leaving = True
+            if self.state is State.OPEN:
+                self._watch()
+            if self._wakeable:
+                self._wake()
+
+    def end(self, error: Broken | None) -> None:
+        """Close at once. Only the first call has an effect. Must not be called in the hub."""
+        if self.state is State.CLOSED:
+            return
+        self.state = State.CLOSED
+        self._stop_timer()
+        self.socket.close()
+        if self._wakeable:
+            self._wake()
+        self._hooks.ended(self, error)
+
+    # Writing
+
+    def _run(self) -> None:
+        """Connect, then write until there is nothing more to come."""
+        error: Broken | None = None
+        done = False
+        try:
+            self._connect()
+            self._write()
+            done = True
+        except Broken as caught:
+            error = caught
+        except OSError as caught:
+            error = self._broken(caught)
+        finally:
+            if not done:
+                self.end(error)
+
+    def _connect(self) -> None:
+        ip, port = self.address.ip, self.address.port
+        seconds = self._settings.connect_timeout
+        try:
+            with Timeout(seconds, TimeoutError(f"no answer within {seconds:g} seconds")):
+                self.socket.connect((ip, port))
+            # A free port of the local host can end up connected to itself: the system may pick
+            # it as the source port of the attempt.
+            if self.socket.getsockname() == self.socket.getpeername():
+                raise ConnectionRefusedError("nobody listens there")
+        except OSError as error:
+            raise Broken(f"cannot connect to {self.address}: {error}") from error
+        self.state = State.OPEN
+        self.was_open = True
+        self._last_used = monotonic()
+        if not self.linked or self.leaving:
+            self._watch()
+        self._hooks.spawn(self._read)
+        self._hooks.opened(self)
+
+    def _write(self) -> None:
+        """Write batches; when there is nothing to write, park, or say that this was all."""
+        while self.state is State.OPEN:
+            if self.outgoing:
+                self._write_batch()
+            elif self.leaving:
+                self.socket.shutdown(socket.SHUT_WR)
+                return
+            else:
+                self._park()
+
+    def _write_batch(self) -> None:
+        batch = self.outgoing.take_batch()
+        send = self.socket.send
+        sent = send(batch)
+        if sent < len(batch):
+            rest = memoryview(batch)
+            while sent < len(batch):
+                self._last_used = monotonic()
+                sent += send(rest[sent:])
+        self._last_used = monotonic()
+        if self.linked:
+            self.outgoing.forget_sent()
+        if len(batch) >= YIELD_BYTES:
+            sleep(0)
+
+    def _park(self) -> None:
+        """Give up the turn until there is something to write.
+
+        Not an event of gevent: parking and waking would cost more than all the rest of a send.
+        """
+        self._parked = getcurrent()
+        self._wakeable = True
+        try:
+            self._hub.switch()
+        finally:
+            self._parked = None
+            self._wakeable = False
+
+    def _wake(self) -> None:
+        self._wakeable = False
+        self._hub.loop.run_callback(self._resume)
+
+    def _resume(self) -> None:
+        """Switch to the writer, in the hub, unless it was killed in the meantime."""
+        if self._parked is not None:
+            self._parked.switch()
+
+    # Reading
+
+    def _read(self) -> None:
+        """Read until the peer closes: that is how the end of a connection is seen."""
+        error: Broken | None = None
+        try:
+            while received := self.socket.recv(READ_BYTES):
+                if not self.linked:
+                    self._count_answers(received)
+        except OSError as caught:
+            error = self._broken(caught)
+        finally:
+            self.end(error)
+
+    def _count_answers(self, received: bytes) -> None:
+        # What sends no responses may read messages all the same. So it keeps its connection
+        # until it has been silent for too long.
+        self._last_used = monotonic()
+        self.outgoing.answer(self._answers.feed(received))
+
+    def _broken(self, error: OSError) -> Broken:
+        broken = Broken(f"connection to {self.address} lost: {error}")
+        broken.__cause__ = error
+        return broken
+
+    # The time limits of temporary and leaving connections
+
+    def _watch(self) -> None:
+        """Check at the next moment at which the time may be up."""
+        self._stop_timer()
+        limit, _ = self._patience()
+        remaining = self._last_used + limit - monotonic()
+        if not self.leaving:
+            # What is waited for may happen soon, and then the limit is the shorter one.
+            remaining = min(remaining, self._settings.temporary_idle)
+        self._timer = self._hub.loop.timer(max(remaining, MIN_CHECK_SECONDS))
+        self._timer.start(self._check_time)
+
+    def _check_time(self) -> None:
+        """Give up, in the hub, on a peer that has been silent for too long."""
+        limit, error = self._patience()
+        if monotonic() < self._last_used + limit:
+            self._watch()
+        elif self.leaving or error is not None:
+            self._hooks.spawn(self.end, error)
+        else:
+            self._hooks.idle(self)
+
+    def _patience(self) -> tuple[float, Broken | None]:
+        """Return how long nothing may happen, and what it means if nothing does."""
+        if self.leaving:
+            return LINGER_SECONDS, None
+        if self.outgoing or not self.outgoing.is_answered:
+            seconds = self._settings.answer_timeout
+            return seconds, Broken(f"no answer from {self.address} within {seconds:g} seconds")
+        return self._settings.temporary_idle, None
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.close()
+            self._timer = None
+
+
+def new_socket(address: Address) -> socket.socket:
+    """Return a socket that can be connected to *address*.
+
+    Raises:
+        OSError: the system has none to give.
+    """
+    family = socket.AF_INET6 if address.is_ipv6 else socket.AF_INET
+    fresh = socket.socket(family, socket.SOCK_STREAM)
+    fresh.settimeout(None)
+    # Without it an answer of the peer can wait 40 ms for our next segment.
+    fresh.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return fresh

@@ -1,0 +1,145 @@
+"""The messages of one outgoing connection: those to be sent, and those not answered yet.
+
+Pure: what is written to which socket, and when, is decided by `greenproc.transport.outbound`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from itertools import chain
+
+from greenproc.message import Message
+
+MAX_BATCH_BYTES = 256 * 1024  # one send; more did not make a loopback connection any faster
+
+
+class Outgoing:
+    """A bounded queue of encoded messages, and a bounded memory of what was sent.
+
+    A batch that was taken counts as sent, since nobody can tell how much of it arrived. Answers
+    come in order, so counting them tells which messages the peer has.
+
+    Args:
+        max_bytes: bound of the queue, and of the batches that are remembered.
+    """
+
+    __slots__ = (
+        "_answered",
+        "_data",
+        "_max_bytes",
+        "_messages",
+        "_sent",
+        "_sent_bytes",
+        "_unknown",
+        "queued_bytes",
+    )
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._data: deque[bytes] = deque()
+        self._messages: deque[Message] = deque()
+        self.queued_bytes = 0
+        # Each batch in the order of sending, with its size; the first of them is answered
+        # except for what is beyond `_answered`.
+        self._sent: deque[tuple[deque[Message], int]] = deque()
+        self._sent_bytes = 0
+        self._answered = 0
+        # Sent, not answered, and too much to be remembered.
+        self._unknown = 0
+
+    def __len__(self) -> int:
+        """Return how many messages are waiting to be sent."""
+        return len(self._data)
+
+    @property
+    def unanswered(self) -> int:
+        """How many messages were sent and have no answer."""
+        return sum(len(batch) for batch, _ in self._sent) - self._answered + self._unknown
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether every message that was sent has its answer."""
+        return not self._sent and not self._unknown
+
+    def append(self, message: Message, data: bytes) -> bool:
+        """Queue *message*, spelled as *data*; return False if there is no room for it."""
+        queued_bytes = self.queued_bytes + len(data)
+        if queued_bytes > self._max_bytes:
+            return False
+        self.queued_bytes = queued_bytes
+        self._data.append(data)
+        self._messages.append(message)
+        return True
+
+    def take_batch(self) -> bytes:
+        """Take what goes into one send off the queue, and remember its messages as sent."""
+        if self.queued_bytes <= MAX_BATCH_BYTES:
+            batch = b"".join(self._data)
+            messages = self._messages
+            self._data.clear()
+            self._messages = deque()
+            self.queued_bytes = 0
+        else:
+            batch, messages = self._take_part()
+        self._sent.append((messages, len(batch)))
+        self._sent_bytes += len(batch)
+        while self._sent_bytes > self._max_bytes and len(self._sent) > 1:
+            self._unknown += self._forget_oldest()
+        return batch
+
+    def answer(self, count: int) -> None:
+        """Note that the *count* oldest of the unanswered messages have their answers."""
+        known = max(count - self._unknown, 0)
+        self._unknown = max(self._unknown - count, 0)
+        self._answered += known
+        while self._sent and self._answered >= len(self._sent[0][0]):
+            self._answered -= len(self._sent[0][0])
+            self._sent_bytes -= self._sent.popleft()[1]
+        if not self._sent:
+            self._answered = 0
+
+    def forget_sent(self) -> None:
+        """Stop remembering what was sent: nobody counts the answers of this connection."""
+        self._sent.clear()
+        self._sent_bytes = self._answered = self._unknown = 0
+
+    def move_unsent(self, to: Outgoing) -> None:
+        """Hand all that waits to be sent to the empty queue *to*."""
+        to._data, self._data = self._data, deque()
+        to._messages, self._messages = self._messages, deque()
+        to.queued_bytes, self.queued_bytes = self.queued_bytes, 0
+
+    def drain_unsent(self) -> Iterable[Message]:
+        """Empty the queue and return what was in it."""
+        messages, self._messages = self._messages, deque()
+        self._data.clear()
+        self.queued_bytes = 0
+        return messages
+
+    def drain_sent(self) -> Iterable[Message]:
+        """Forget what was sent and return the part that is remembered and has no answer."""
+        messages = chain.from_iterable(batch for batch, _ in self._sent)
+        remaining = list(messages)[self._answered :]
+        self.forget_sent()
+        return remaining
+
+    def _take_part(self) -> tuple[bytes, deque[Message]]:
+        """Take as many messages as fill a batch, at least one."""
+        data = [self._data.popleft()]
+        size = len(data[0])
+        while self._data and size + len(self._data[0]) <= MAX_BATCH_BYTES:
+            data.append(self._data.popleft())
+            size += len(data[-1])
+        taken = self._messages.popleft
+        messages = deque([taken() for _ in data])
+        self.queued_bytes -= size
+        return b"".join(data), messages
+
+    def _forget_oldest(self) -> int:
+        """Drop the oldest batch and return how many of its messages have no answer."""
+        messages, size = self._sent.popleft()
+        self._sent_bytes -= size
+        unanswered = len(messages) - self._answered
+        self._answered = 0
+        return unanswered

@@ -1,0 +1,136 @@
+"""What is answered to a request, and how a response is put on a socket."""
+
+from __future__ import annotations
+
+import logging
+
+from gevent import Timeout, socket
+
+from greenproc.address import Address
+from greenproc.errors import Abandoned, Discarded, Failure, RemoteProtocolError
+from greenproc.future import Future
+from greenproc.http.request import Request
+from greenproc.http.response import (
+    BadRequest,
+    InternalServerError,
+    NotFound,
+    NotImplemented,
+    Response,
+    ResponseKind,
+    ServiceUnavailable,
+)
+from greenproc.http.writer import encode_response
+from greenproc.message import Message
+from greenproc.process.ports import Delivery
+
+log = logging.getLogger("greenproc.transport")
+
+
+def response_of(future: Future[Response], *, expose_errors: bool) -> Response:
+    """Return the response that a complete or abandoned *future* stands for.
+
+    The text of a `Failure` is part of the contract with the client. Any other error is ours: it
+    is logged here, and its text is kept from the client unless *expose_errors* is set.
+
+    Source: libprocess src/http_proxy.cpp, HttpProxy::process.
+    Differs: discarded and abandoned futures give 503; there 500, and no answer at all.
+    """
+    error = future.exception
+    if error is None:
+        response = future.value
+        if isinstance(response, Response):
+            return response
+        error = TypeError(f"expected a Response, got {response!r}")
+    if isinstance(error, Failure):
+        return InternalServerError(str(error))
+    if isinstance(error, (Discarded, Abandoned)):
+        return ServiceUnavailable()
+    log.error("a request failed", exc_info=error)
+    return InternalServerError(str(error) if expose_errors else None)
+
+
+def is_whole(response: Response) -> bool:
+    """Whether all bytes of *response* are at hand."""
+    return response.kind in (ResponseKind.NONE, ResponseKind.BODY)
+
+
+def closes(response: Response, request: Request) -> bool:
+    """Whether nothing is answered on the connection after this.
+
+    Source: libprocess src/process.cpp, SocketManager::send.
+    """
+    return not request.keep_alive or response.headers.get("Connection", "").lower() == "close"
+
+
+def encode(response: Response, request: Request) -> bytes:
+    """Return the bytes of a whole *response*; what cannot be spelled becomes a 500."""
+    try:
+        return encode_response(response, request)
+    except Exception:
+        log.exception("a response cannot be sent: %r", response)
+        return encode_response(InternalServerError(), request)
+
+
+def refuse_delivery(delivery: Delivery) -> bytes:
+    """Return the answer to a message that is in no mailbox."""
+    return encode_response(NotFound() if delivery is Delivery.UNKNOWN else ServiceUnavailable())
+
+
+def refuse_sender(message: Message, client: Address) -> bytes:
+    """Return the answer to a message whose sender claims to live at another address.
+
+    Source: libprocess src/process.cpp, ProcessManager::handle.
+    """
+    return encode_response(
+        BadRequest(
+            "UPID IP address validation failed:"
+            f" Message from {message.sender} was sent from IP {client.ip}"
+        )
+    )
+
+
+def refuse_request(error: RemoteProtocolError, *, last: bool) -> bytes:
+    """Return the answer to a request that breaks the protocol; *last* if none can follow."""
+    headers = {"Connection": "close"} if last else None
+    return encode_response(Response(error.status, str(error), headers))
+
+
+def write_response(
+    to: socket.socket, response: Response, request: Request, stall_seconds: float
+) -> None:
+    """Write a response that may be more than bytes; waits for the client.
+
+    Raises:
+        OSError: the client is gone, or took nothing for *stall_seconds*.
+    """
+    if not is_whole(response):
+        log.error("no way to send %r", response)
+        response = NotImplemented()
+    write_all(to, encode(response, request), stall_seconds)
+
+
+def write_all(to: socket.socket, data: bytes | memoryview, stall_seconds: float) -> None:
+    """Write *data*, however long it takes, as long as the client takes some of it.
+
+    Raises:
+        OSError: the client is gone, or took nothing for *stall_seconds*.
+    """
+    sent = write_some(to, data) if data else 0
+    if sent == len(data):
+        return
+    rest = memoryview(data)
+    while sent < len(data):
+        with Timeout(stall_seconds, TimeoutError("the client does not read its answers")):
+            sent += to.send(rest[sent:])
+
+
+def write_some(to: socket.socket, data: bytes | memoryview) -> int:
+    """Write as much of *data* as fits without waiting and return how much that was.
+
+    Raises:
+        OSError: the client is gone.
+    """
+    try:
+        return to.send(data, 0, 0.0)  # type: ignore[call-arg]  # gevent's own: never wait
+    except BlockingIOError:
+        return 0

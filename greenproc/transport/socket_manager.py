@@ -1,0 +1,226 @@
+"""All outgoing connections of a node: at most one to each address."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from gevent import Greenlet, joinall, killall, socket
+from gevent.event import Event
+
+from greenproc.address import Address
+from greenproc.errors import Broken
+from greenproc.message import Message
+from greenproc.process.ports import RemoteConnection
+from greenproc.settings import Settings
+from greenproc.transport.hooks import TransportHooks
+from greenproc.transport.outbound import Outbound, OutboundHooks
+from greenproc.wire.framing import MessageEncoder
+
+KILL_SECONDS = 1.0  # how long greenlets may take to end once their sockets are closed
+
+log = logging.getLogger("greenproc.transport")
+
+
+@dataclass(frozen=True, slots=True)
+class SocketStatistics:
+    """A moment in the life of a `SocketManager`."""
+
+    connections: int
+    """Connections that messages go to."""
+    linked: int
+    """How many of them are linked."""
+    leaving: int
+    """Connections that get no more messages and wait for the peer to close."""
+    queued_messages: int
+    """Messages that wait to be sent."""
+    queued_bytes: int
+    """Their size on the wire."""
+    unanswered: int
+    """Messages that were sent over temporary connections and have no answer yet."""
+    dropped: int
+    """Messages reported as dropped since the start."""
+
+
+class SocketManager:
+    """Carries messages to other nodes.
+
+    Connections are per address. A message goes over the connection to its address, or opens a
+    temporary one; a link makes that one its own, so that messages to one address keep their
+    order. The loss of a linked connection is told once, and the next message or link opens
+    another one.
+
+    Source: libprocess src/socket_manager.hpp and SocketManager in src/process.cpp.
+    Differs: a temporary connection is kept until its answers are in and it is idle; libprocess
+    shuts it after the last byte and loses what the peer has not read.
+    """
+
+    def __init__(self, settings: Settings, hooks: TransportHooks, local: Address) -> None:
+        self._settings = settings
+        self._hooks = hooks
+        self._local = local
+        self._connections: dict[Address, Outbound] = {}
+        # Those that get no more messages: idle, or replaced by RECONNECT.
+        self._leaving: set[Outbound] = set()
+        self._greenlets: set[Greenlet[..., Any]] = set()
+        self._none_left = Event()
+        self._none_left.set()
+        self._running = True
+        self._dropped = 0
+        self._outbound_hooks = OutboundHooks(
+            spawn=self._spawn,
+            opened=self._opened,
+            ended=self._ended,
+            dropped=self._drop,
+            idle=self._give_up,
+        )
+
+    def __repr__(self) -> str:
+        now = self.statistics()
+        return f"<SocketManager {self._local}, {now.connections} open, {now.linked} linked>"
+
+    def start(self) -> None:
+        """Be ready to send; connections are opened as they are needed."""
+        self._running = True
+
+    def send(self, message: Message) -> None:
+        """Queue *message* for its address. Never waits, never raises."""
+        connection = self._connections.get(message.to.address)
+        if connection is None:
+            if not self._running:
+                self._drop(message, "the node is stopping")
+                return
+            try:
+                connection = self._open(message.to.address, linked=False)
+            except Broken as error:
+                self._drop(message, str(error))
+                return
+        connection.send(message)
+
+    def link(self, address: Address, mode: RemoteConnection) -> None:
+        """Keep a connection to *address*, and report its loss through the hook *lost*.
+
+        With RECONNECT the connection is a new one: it takes over what is queued, and the old
+        one finishes the batch it is writing. Nobody is told of that.
+
+        Raises:
+            Broken: no socket could be made; existing connections are untouched.
+
+        Source: libprocess SocketManager::link and swap_implementing_socket, src/process.cpp.
+        """
+        if not self._running:
+            raise Broken(f"cannot connect to {address}: the node is stopping")
+        current = self._connections.get(address)
+        if current is None:
+            self._open(address, linked=True)
+        elif mode is RemoteConnection.REUSE:
+            current.adopt()
+        else:
+            fresh = self._open(address, linked=True, encoder=current.encoder)
+            self._leaving.add(current)
+            current.outgoing.move_unsent(fresh.outgoing)
+            current.leave()
+
+    def persistent_socket(self, address: Address) -> socket.socket | None:
+        """Return the socket of the linked connection to *address*, if there is one.
+
+        Source: libprocess SocketManager::get_persistent_socket, src/process.cpp.
+        """
+        connection = self._connections.get(address)
+        return connection.socket if connection is not None and connection.linked else None
+
+    def statistics(self) -> SocketStatistics:
+        """Return what the connections hold at this moment."""
+        all_of_them = [*self._connections.values(), *self._leaving]
+        return SocketStatistics(
+            connections=len(self._connections),
+            linked=sum(one.linked for one in self._connections.values()),
+            leaving=len(self._leaving),
+            queued_messages=sum(len(one.outgoing) for one in all_of_them),
+            queued_bytes=sum(one.outgoing.queued_bytes for one in all_of_them),
+            unanswered=sum(one.outgoing.unanswered for one in all_of_them),
+            dropped=self._dropped,
+        )
+
+    def stop(self, timeout: float) -> int:
+        """Write what is queued, close every connection, and tell nobody of lost links.
+
+        Returns how many greenlets had to be killed. Messages that could not be written in
+        *timeout* seconds are reported as dropped.
+        """
+        self._running = False
+        leaving = list(self._connections.values())
+        self._connections.clear()
+        self._leaving.update(leaving)
+        for connection in leaving:
+            connection.leave()
+        self._none_left.wait(timeout)
+        stopped = Broken("the node stopped")
+        for connection in list(self._leaving):
+            connection.end(stopped)
+        joinall(list(self._greenlets), timeout=KILL_SECONDS)
+        stuck = list(self._greenlets)
+        killall(stuck, timeout=KILL_SECONDS)
+        return len(stuck)
+
+    def _open(
+        self, address: Address, *, linked: bool, encoder: MessageEncoder | None = None
+    ) -> Outbound:
+        """Begin to connect, and make that the connection to *address*."""
+        if encoder is None:
+            encoder = MessageEncoder(self._local)
+        try:
+            connection = Outbound(
+                address, encoder, self._settings, self._outbound_hooks, linked=linked
+            )
+        except OSError as error:
+            raise Broken(f"cannot connect to {address}: {error}") from error
+        self._connections[address] = connection
+        self._none_left.clear()
+        connection.start()
+        return connection
+
+    def _give_up(self, connection: Outbound) -> None:
+        """Let an idle connection go; called in the hub."""
+        if self._connections.get(connection.address) is connection:
+            del self._connections[connection.address]
+            self._leaving.add(connection)
+            connection.leave()
+
+    def _opened(self, connection: Outbound) -> None:
+        log.debug("connected to %s", connection.address)
+        self._hooks.connected(connection.address)
+
+    def _ended(self, connection: Outbound, error: Broken | None) -> None:
+        """Take a closed connection out of the tables, then tell what that means."""
+        address = connection.address
+        was_current = self._connections.get(address) is connection
+        if was_current:
+            del self._connections[address]
+        self._leaving.discard(connection)
+        if not self._connections and not self._leaving:
+            self._none_left.set()
+        log.debug("disconnected from %s: %s", address, error or "closed")
+        if was_current and connection.linked:
+            self._hooks.lost(address, error)
+        self._report_dropped(connection, error)
+        if connection.was_open:
+            self._hooks.disconnected(address)
+
+    def _report_dropped(self, connection: Outbound, error: Broken | None) -> None:
+        reason = str(error) if error else f"connection to {connection.address} was closed"
+        for message in connection.outgoing.drain_sent():
+            self._drop(message, f"{reason}; it may have arrived")
+        for message in connection.outgoing.drain_unsent():
+            self._drop(message, reason)
+
+    def _drop(self, message: Message, reason: str) -> None:
+        self._dropped += 1
+        self._hooks.dropped(message, reason)
+
+    def _spawn(self, function: Any, /, *args: Any) -> Greenlet[..., Any]:
+        greenlet = self._hooks.spawn(function, *args)
+        self._greenlets.add(greenlet)
+        greenlet.rawlink(self._greenlets.discard)
+        return greenlet

@@ -1,0 +1,488 @@
+"""Requests that are no messages: order of answers, failures, and clients that misbehave."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from greenproc.address import Address
+from greenproc.errors import Failure
+from greenproc.future import Future, Promise
+from greenproc.http.request import Request
+from greenproc.http.response import OK, Response
+from tests.transport.conftest import LIMIT, Node, Peer, undated
+
+Listen = Callable[..., Address]
+Connect = Callable[[Address], Peer]
+
+HELLO = b"GET /echo/hello HTTP/1.1\r\nHost: 127.0.0.1:36069\r\n\r\n"
+HELLO_ANSWER = (
+    b"HTTP/1.1 200 OK\r\n"
+    b"Date: *\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: 5\r\n"
+    b"\r\n"
+    b"hello"
+)
+MESSAGE = (
+    b"POST /sink/data HTTP/1.1\r\n"
+    b"User-Agent: libprocess/x@127.0.0.1:1234\r\n"
+    b"Content-Length: 0\r\n"
+    b"Host: 127.0.0.1:36069\r\n"
+    b"\r\n"
+)
+
+
+def get(path: str) -> bytes:
+    return b"GET %b HTTP/1.1\r\nHost: 127.0.0.1:36069\r\n\r\n" % path.encode()
+
+
+def bodies(answers: bytes) -> list[bytes]:
+    """Return what stands between the heads of answers whose bodies have no line ends."""
+    return [part.partition(b"HTTP/1.1 ")[0] for part in answers.split(b"\r\n\r\n")[1:]]
+
+
+def statuses(answers: bytes) -> list[int]:
+    return [int(part[:3]) for part in answers.split(b"HTTP/1.1 ")[1:]]
+
+
+class Handlers:
+    """Promises of answers, by path."""
+
+    def __init__(self, node: Node) -> None:
+        self.promises: dict[str, Promise[Response]] = {}
+        self.asked: dict[str, Event] = {}
+        node.answer = self._answer
+
+    def _answer(self, request: Request) -> Future[Response]:
+        promise: Promise[Response] = Promise()
+        self.promises[request.url.path] = promise
+        self.event(request.url.path).set()
+        return promise.future
+
+    def event(self, path: str) -> Event:
+        return self.asked.setdefault(path, Event())
+
+    def wait(self, path: str) -> Promise[Response]:
+        """Wait until *path* was asked for."""
+        assert self.event(path).wait(LIMIT), f"nobody asked for {path}"
+        return self.promises[path]
+
+
+@pytest.fixture
+def handlers(node: Node) -> Handlers:
+    return Handlers(node)
+
+
+def answer_hello(request: Request) -> Future[Response]:
+    return Future(OK("hello"))
+
+
+def test_a_response_is_spelled_as_libprocess_does(
+    node: Node, listen: Listen, connect: Connect
+) -> None:
+    node.answer = answer_hello
+    peer = connect(listen())
+
+    peer.send(HELLO)
+    peer.end_sending()
+
+    assert undated(peer.receive_to_end()) == HELLO_ANSWER
+
+
+def test_a_request_knows_its_client(node: Node, listen: Listen, connect: Connect) -> None:
+    peer = connect(listen())
+
+    peer.send(HELLO)
+
+    request = node.requests.get(timeout=LIMIT)
+    assert request.client == Address(*peer.socket.getsockname())
+    assert request.keep_alive
+
+
+def test_a_head_request_gets_the_head_only(node: Node, listen: Listen, connect: Connect) -> None:
+    node.answer = answer_hello
+    peer = connect(listen())
+
+    peer.send(HELLO.replace(b"GET", b"HEAD"))
+    peer.end_sending()
+
+    assert undated(peer.receive_to_end()) == HELLO_ANSWER.removesuffix(b"hello")
+
+
+def test_answers_leave_in_the_order_of_the_requests(
+    node: Node, listen: Listen, connect: Connect, handlers: Handlers
+) -> None:
+    peer = connect(listen())
+
+    peer.send(get("/a") + get("/b") + MESSAGE + get("/c"))
+    for path in ("/c", "/b", "/a"):
+        handlers.wait(path).set(OK(path))
+        gevent.sleep(0)
+    peer.end_sending()
+
+    answers = peer.receive_to_end()
+    assert statuses(answers) == [200, 200, 202, 200]
+    assert bodies(answers) == [b"/a", b"/b", b"", b"/c"]
+
+
+def test_a_message_is_delivered_while_an_earlier_request_waits(
+    node: Node, listen: Listen, connect: Connect, handlers: Handlers
+) -> None:
+    peer = connect(listen())
+
+    peer.send(get("/slow") + MESSAGE)
+
+    assert node.delivered.get(timeout=LIMIT).name == "data"
+    handlers.wait("/slow").set(OK("at last"))
+    peer.end_sending()
+    assert statuses(peer.receive_to_end()) == [200, 202]
+
+
+def test_a_half_closed_client_gets_its_answer(
+    node: Node, listen: Listen, connect: Connect, handlers: Handlers
+) -> None:
+    peer = connect(listen())
+
+    peer.send(get("/a") + get("/b"))
+    peer.end_sending()
+    handlers.wait("/b").set(OK("second"))
+    handlers.wait("/a").set(OK("first"))
+
+    assert bodies(peer.receive_to_end()) == [b"first", b"second"]
+
+
+def test_a_half_closed_client_is_not_waited_for_for_ever(
+    node: Node, listen: Listen, connect: Connect, handlers: Handlers
+) -> None:
+    peer = connect(listen(answer_timeout=0.01))
+
+    peer.send(get("/never"))
+    peer.end_sending()
+
+    assert peer.receive_to_end() == b""
+    assert handlers.promises["/never"].future.has_discard
+
+
+def test_a_handler_sees_a_discard_when_its_client_resets(
+    node: Node, listen: Listen, connect: Connect, handlers: Handlers
+) -> None:
+    peer = connect(listen())
+    discarded = Event()
+    peer.send(get("/slow") + get("/slower"))
+    handlers.wait("/slow").future.on_discard(discarded.set)
+    handlers.wait("/slower")
+
+    peer.reset()
+
+    assert discarded.wait(LIMIT)
+    assert handlers.promises["/slower"].future.has_discard
+
+
+def test_a_handler_sees_a_discard_when_the_listener_stops(
+    node: Node, listen: Listen, connect: Connect, handlers: Handlers
+) -> None:
+    peer = connect(listen())
+    peer.send(get("/slow"))
+    promise = handlers.wait("/slow")
+
+    assert listen.listeners[0].stop(LIMIT) == 0  # type: ignore[attr-defined]
+
+    assert promise.future.has_discard
+    assert peer.receive_to_end() == b""
+
+
+def test_an_answer_after_the_client_is_gone_is_dropped(
+    node: Node, listen: Listen, connect: Connect, handlers: Handlers
+) -> None:
+    peer = connect(listen())
+    discarded = Event()
+    peer.send(get("/slow"))
+    promise = handlers.wait("/slow")
+    promise.future.on_discard(discarded.set)
+    peer.reset()
+    assert discarded.wait(LIMIT)
+
+    assert promise.set(OK("too late"))
+
+
+def test_a_failure_is_told_to_the_client(
+    node: Node, listen: Listen, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    node.answer = lambda request: Future.failed(Failure("failed on purpose"))
+    peer = connect(listen())
+
+    peer.send(get("/echo/fail"))
+    peer.end_sending()
+
+    assert undated(peer.receive_to_end()) == (
+        b"HTTP/1.1 500 Internal Server Error\r\n"
+        b"Date: *\r\n"
+        b"Content-Type: text/plain; charset=utf-8\r\n"
+        b"Content-Length: 17\r\n"
+        b"\r\n"
+        b"failed on purpose"
+    )
+    assert not caplog.records
+
+
+def test_an_unexpected_error_is_logged_once_and_kept_from_the_client(
+    node: Node, listen: Listen, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    node.answer = lambda request: Future.failed(KeyError("secret"))
+    peer = connect(listen())
+
+    peer.send(get("/a"))
+    peer.end_sending()
+
+    answer = peer.receive_to_end()
+    assert statuses(answer) == [500]
+    assert b"secret" not in answer
+    assert [record.name for record in caplog.records] == ["greenproc.transport"]
+    assert "secret" in caplog.text
+
+
+def test_an_unexpected_error_is_shown_if_the_setting_says_so(
+    node: Node, listen: Listen, connect: Connect
+) -> None:
+    node.answer = lambda request: Future.failed(ValueError("shown"))
+    peer = connect(listen(expose_errors=True))
+
+    peer.send(get("/a"))
+    peer.end_sending()
+
+    assert bodies(peer.receive_to_end()) == [b"shown"]
+
+
+def test_what_is_no_response_is_a_500(
+    node: Node, listen: Listen, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    node.answer = lambda request: Future("a text")  # type: ignore[arg-type]
+    peer = connect(listen())
+
+    peer.send(get("/a"))
+    peer.end_sending()
+
+    assert statuses(peer.receive_to_end()) == [500]
+    assert "expected a Response" in caplog.text
+
+
+def test_a_discarded_future_is_a_503(
+    node: Node, listen: Listen, connect: Connect, handlers: Handlers
+) -> None:
+    peer = connect(listen())
+
+    peer.send(get("/a"))
+    handlers.wait("/a").discard()
+    peer.end_sending()
+
+    assert statuses(peer.receive_to_end()) == [503]
+
+
+def test_an_abandoned_future_is_a_503_and_holds_nobody_up(
+    node: Node, listen: Listen, connect: Connect, handlers: Handlers
+) -> None:
+    peer = connect(listen())
+
+    peer.send(get("/a") + get("/b"))
+    handlers.wait("/b").set(OK("second"))
+    handlers.wait("/a").abandon()
+    peer.end_sending()
+
+    answers = peer.receive_to_end()
+    assert statuses(answers) == [503, 200]
+    assert bodies(answers)[1] == b"second"
+
+
+def test_a_response_can_close_the_connection(
+    node: Node, listen: Listen, connect: Connect, handlers: Handlers
+) -> None:
+    peer = connect(listen())
+
+    peer.send(get("/a") + get("/b"))
+    handlers.wait("/a").set(OK("last", headers={"Connection": "close"}))
+    abandoned = handlers.wait("/b")
+
+    assert bodies(peer.receive_to_end()) == [b"last"]
+    peer.close()
+    gevent.sleep(0)
+    assert abandoned.future.has_discard
+
+
+def test_an_http_1_0_client_gets_its_answer_and_the_end(
+    node: Node, listen: Listen, connect: Connect
+) -> None:
+    node.answer = answer_hello
+    peer = connect(listen())
+
+    peer.send(b"GET /echo/hello HTTP/1.0\r\n\r\n")
+
+    assert undated(peer.receive_to_end()) == HELLO_ANSWER
+
+
+def test_requests_after_connection_close_are_not_served(
+    node: Node, listen: Listen, connect: Connect, handlers: Handlers
+) -> None:
+    peer = connect(listen())
+
+    peer.send(get("/a").replace(b"Host", b"Connection: close\r\nHost") + get("/b"))
+    handlers.wait("/a").set(OK("last"))
+
+    assert bodies(peer.receive_to_end()) == [b"last"]
+    assert "/b" not in handlers.promises
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nBroken\r\n\r\n", 400),
+        (b"GET /a?b=%zz HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 4096 + b"\r\n\r\n", 431),
+        (b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n", 413),
+        (b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
+    ],
+)
+def test_a_request_that_breaks_a_rule_is_answered_and_ends_the_connection(
+    node: Node, listen: Listen, connect: Connect, request_bytes: bytes, status: int
+) -> None:
+    node.answer = answer_hello
+    peer = connect(listen(max_header_bytes=2048, max_body_bytes=1000))
+
+    peer.send(HELLO + request_bytes)
+
+    answers = peer.receive_to_end()
+    assert statuses(answers) == [200, status]
+    assert b"\r\nConnection: close\r\n" in answers.split(b"hello")[1]
+
+
+def test_a_client_that_goes_on_sending_can_read_why_it_was_refused(
+    node: Node, listen: Listen, connect: Connect
+) -> None:
+    peer = connect(listen(max_body_bytes=1000))
+
+    peer.send(b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+    peer.send(b"x" * 1_000_000)
+
+    assert statuses(peer.receive_to_end()) == [413]
+
+
+def test_a_request_cut_short_is_refused(node: Node, listen: Listen, connect: Connect) -> None:
+    peer = connect(listen())
+
+    peer.send(b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
+    peer.end_sending()
+
+    assert statuses(peer.receive_to_end()) == [400]
+    assert node.requests.empty()
+
+
+def test_a_client_that_asks_before_it_sends_its_body_is_told_to_go_on(
+    node: Node, listen: Listen, connect: Connect
+) -> None:
+    node.answer = lambda request: Future(OK(request.body))
+    peer = connect(listen())
+    head = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"
+
+    peer.send(head)
+    go_on = b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert peer.receive(len(go_on)) == go_on
+    peer.send(b"body")
+    peer.end_sending()
+
+    answers = peer.receive_to_end()
+    assert statuses(answers) == [200]
+    assert bodies(answers) == [b"body"]
+
+
+def test_reading_pauses_at_the_bound_of_unanswered_requests(
+    node: Node, listen: Listen, connect: Connect, handlers: Handlers
+) -> None:
+    peer = connect(listen(max_pipelined_requests=2))
+
+    peer.send(get("/1") + get("/2") + get("/3"))
+    handlers.wait("/2")
+    gevent.sleep(0)
+    assert "/3" not in handlers.promises
+
+    handlers.promises["/1"].set(OK("1"))
+    handlers.wait("/3").set(OK("3"))
+    handlers.promises["/2"].set(OK("2"))
+    peer.end_sending()
+    assert bodies(peer.receive_to_end()) == [b"1", b"2", b"3"]
+
+
+def test_a_client_may_take_a_large_answer_slowly(
+    node: Node, listen: Listen, connect: Connect, handlers: Handlers
+) -> None:
+    body = bytes(range(256)) * 64 * 1024
+    peer = connect(listen())
+
+    peer.send(get("/large") + get("/small"))
+    handlers.wait("/large").set(OK(body))
+    handlers.wait("/small").set(OK("small"))
+    peer.end_sending()
+
+    answers = peer.receive_to_end()
+    assert body in answers
+    assert answers.endswith(b"small")
+
+
+def test_a_client_that_never_reads_is_given_up(
+    node: Node, listen: Listen, connect: Connect, handlers: Handlers
+) -> None:
+    peer = connect(listen(answer_timeout=0.05))
+    discarded = Event()
+
+    peer.send(get("/large") + get("/slow"))
+    handlers.wait("/slow").future.on_discard(discarded.set)
+    handlers.wait("/large").set(OK(b"x" * 64 * 1024 * 1024))
+
+    assert discarded.wait(LIMIT)
+
+
+def test_a_file_cannot_be_sent_yet(
+    node: Node, listen: Listen, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    node.answer = lambda request: Future(Response(path="/etc/hostname"))
+    peer = connect(listen())
+
+    with caplog.at_level(logging.ERROR):
+        peer.send(get("/file") + HELLO)
+        peer.end_sending()
+        answers = peer.receive_to_end()
+
+    assert statuses(answers) == [501, 501]
+
+
+def test_a_slow_client_of_one_connection_holds_up_no_other(
+    node: Node, listen: Listen, connect: Connect, handlers: Handlers
+) -> None:
+    address = listen()
+    slow, quick = connect(address), connect(address)
+    slow.send(get("/large"))
+    handlers.wait("/large").set(OK(b"x" * 16 * 1024 * 1024))
+
+    quick.send(get("/quick"))
+    handlers.wait("/quick").set(OK("quick"))
+    quick.end_sending()
+
+    assert bodies(quick.receive_to_end()) == [b"quick"]
+    slow.end_sending()
+    assert len(slow.receive_to_end()) > 16 * 1024 * 1024
+
+
+def test_a_request_can_come_in_pieces(node: Node, listen: Listen, connect: Connect) -> None:
+    node.answer = answer_hello
+    peer = connect(listen())
+
+    for at in range(len(HELLO)):
+        peer.send(HELLO[at : at + 1])
+        gevent.sleep(0)
+    peer.end_sending()
+
+    assert undated(peer.receive_to_end()) == HELLO_ANSWER
