@@ -105,9 +105,7 @@ def _complete(downstream: Core[Any], function: Callable[[Any], object], argument
     except Discarded:
         conclude(downstream, DISCARDED, None)
     except Exception as error:
-        # Without this frame, which would tie the error, downstream and its outcome into a cycle.
-        traceback = error.__traceback__ and error.__traceback__.tb_next
-        conclude(downstream, FAILED, (error.with_traceback(traceback), traceback))
+        conclude(downstream, FAILED, (error, error.__traceback__))
     except BaseException:
         lose(downstream)
         raise
