@@ -1,0 +1,79 @@
+"""The command ``greenproc``: its parser, and what its errors mean to the shell."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from greenproc.cli import demo, ps, run, send
+from greenproc.errors import GreenprocError, InvalidArgument
+
+FAILURE = 1
+USAGE = 2
+INTERRUPTED = 130
+"""What a shell reports for a command that Ctrl-C ended: 128 and the number of the signal."""
+
+EPILOG = """\
+examples:
+  greenproc demo                          watch two nodes talk, and one of them die
+  greenproc run counter:Counter           run the class Counter of counter.py as a node;
+                                          prints its address, id@ip:port
+  greenproc send counter@127.0.0.1:5050 increment 2 --reply
+                                          send it a message and show what it answers
+  greenproc ps 127.0.0.1:5050             list the processes of that node
+
+"greenproc COMMAND --help" tells more about one command. The exit code is 0 when all went
+well, 1 when something failed, 2 when the command was given wrongly.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that *argv*, or the command line, asks for; return its exit code."""
+    arguments = make_parser().parse_args(argv)
+    try:
+        status: int = arguments.command(arguments)
+        sys.stdout.flush()
+    except InvalidArgument as error:
+        return complain(error, USAGE)
+    except GreenprocError as error:
+        return complain(error, FAILURE)
+    except BrokenPipeError:
+        # Whoever read our output, such as "head", has gone. What is still buffered must not
+        # raise again when the interpreter flushes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return status
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="greenproc",
+        description="Actors and message passing on gevent, speaking the libprocess protocol.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"greenproc {own_version()}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in (demo, run, send, ps):
+        module.add_parser(commands)
+    return parser
+
+
+def own_version() -> str:
+    """Return the version that is installed."""
+    try:
+        return version("greenproc")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def complain(error: Exception, status: int) -> int:
+    """Say on standard error what went wrong, and return *status*."""
+    print(f"greenproc: {error}", file=sys.stderr)
+    return status

@@ -1,0 +1,106 @@
+"""``greenproc ps``: the processes of a node."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from typing import Any
+
+from greenproc.cli.exchange import Exchange, split_address
+from greenproc.cli.options import Commands, add_command, add_timeout
+from greenproc.errors import Failure, RemoteProtocolError
+from greenproc.http.headers import Headers
+from greenproc.http.request import Request
+from greenproc.http.response import Response
+from greenproc.http.status import status_line_text
+from greenproc.http.url import URL
+from greenproc.http.writer import encode_request
+
+EPILOG = """\
+examples:
+  greenproc ps 127.0.0.1:5050
+  greenproc ps counter@127.0.0.1:5050 --json
+
+Shows each process with the events that wait in its mailbox. Each process tells its own, behind
+what it has to do already, so a busy one is waited for. Works with every node that serves
+/__processes__, those of the C++ libprocess included.
+"""
+
+COLUMNS = ("PROCESS", "QUEUED", "EVENTS")
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = add_command(commands, "ps", "list the processes of a node", EPILOG)
+    parser.add_argument("address", metavar="ADDRESS", help="host:port of the node")
+    parser.add_argument("--json", action="store_true", help="print all that the node tells")
+    add_timeout(parser)
+    parser.set_defaults(command=command)
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Ask the node and print what it tells."""
+    host, port = split_address(arguments.address)
+    with Exchange(host, port, arguments.timeout) as exchange:
+        headers = Headers({"Host": exchange.where, "Connection": "close"})
+        request = Request("GET", URL.parse("/__processes__"), headers)
+        processes = read_processes(exchange.ask(encode_request(request)), exchange.where)
+    if arguments.json:
+        print(json.dumps(processes, indent=2))
+    else:
+        print(table([COLUMNS, *map(row, processes)]))
+    return 0
+
+
+def read_processes(response: Response, where: str) -> list[dict[str, Any]]:
+    """Return what *response* tells, the processes in the order of their ids.
+
+    Raises:
+        Failure: it is not the list of a node.
+    """
+    if response.status != 200:
+        raise Failure(f"{where} answered {status_line_text(response.status)}: is it a node?")
+    try:
+        processes = response.json()
+    except RemoteProtocolError:
+        processes = None
+    if not isinstance(processes, list) or not all(map(is_process, processes)):
+        raise Failure(f"{where} answered something else than a list of processes")
+    return sorted(processes, key=lambda process: process["id"])
+
+
+def is_process(value: Any) -> bool:
+    """Whether *value* describes a process: an id, and a list of events."""
+    if not isinstance(value, dict) or not isinstance(value.get("id"), str):
+        return False
+    events = value.get("events")
+    return isinstance(events, list) and all(isinstance(event, dict) for event in events)
+
+
+def row(process: dict[str, Any]) -> tuple[str, str, str]:
+    """Return the columns for *process*; its events are counted by kind."""
+    events = process["events"]
+    kinds = Counter(describe(event) for event in events)
+    shown = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    return printable(process["id"]), str(len(events)), printable(shown)
+
+
+def describe(event: dict[str, Any]) -> str:
+    """Return what *event* is, and what tells it from others of its kind."""
+    kind = str(event.get("type", "?")).lower()
+    detail = event.get("name") or event.get("url") or ""
+    return f"{kind} {detail}".strip()
+
+
+def printable(text: str) -> str:
+    """Return *text* without what would move the cursor: a stranger's node sent it."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def table(rows: list[tuple[str, str, str]]) -> str:
+    """Return *rows* in aligned columns, numbers to the right."""
+    first, second = (max(len(cells[column]) for cells in rows) for column in (0, 1))
+    return "\n".join(
+        f"{id:<{first}}  {queued:>{second}}  {events}".rstrip() for id, queued, events in rows
+    )

@@ -1,0 +1,148 @@
+"""``greenproc send``: one message from the shell."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import replace
+
+from greenproc.cli.exchange import Exchange
+from greenproc.cli.options import Commands, add_command, add_timeout
+from greenproc.errors import Failure, InvalidPID, WaitTimeout
+from greenproc.future import Future, Promise
+from greenproc.http.response import Response
+from greenproc.http.status import Status, status_line_text
+from greenproc.message import Message
+from greenproc.pid import UPID
+from greenproc.process.base import Process
+from greenproc.process.event import MessageEvent
+from greenproc.runtime.runtime import Runtime
+from greenproc.settings import Settings
+from greenproc.wire.framing import encode_message
+
+EPILOG = """\
+examples:
+  greenproc send counter@127.0.0.1:5050 increment 2
+  greenproc send counter@localhost:5050 increment 2 --reply
+  greenproc send store@127.0.0.1:5050 save - < picture.png
+
+The message is sent by a process that lives as long as this command. The command is done when the
+node accepted the message, which means that it is in the mailbox; whether a handler is there for
+it, nobody tells. With --reply it waits for the first message that comes back, and prints its name
+and its body. A body that begins with a dash is given last, behind "--".
+
+The exit code is 1 when the node cannot be reached, does not know the process, or does not answer
+in time.
+"""
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = add_command(commands, "send", "send a message to a process", EPILOG)
+    parser.add_argument("to", metavar="UPID", help="the receiver, id@ip:port or id@host:port")
+    parser.add_argument("name", metavar="NAME", help="the name of the message")
+    parser.add_argument(
+        "body", metavar="BODY", nargs="?", default="", help="its body; - reads standard input"
+    )
+    parser.add_argument("--reply", action="store_true", help="wait for a message back")
+    add_timeout(parser)
+    parser.set_defaults(command=command)
+
+
+class Sender(Process):
+    """Sends one message and keeps the first that comes back.
+
+    The message does not go through `Process.send`, which tells nothing: here the answer of the
+    node is wanted.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._reply: Promise[Message] = Promise()
+
+    @property
+    def reply(self) -> Future[Message]:
+        """The first message that comes back."""
+        return self._reply.future
+
+    def consume_message(self, event: MessageEvent) -> None:
+        self._reply.set(event.message)
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Send the message and wait until it is accepted, or answered."""
+    to = UPID.parse(arguments.to)
+    if to.address.port == 0:
+        raise InvalidPID(f"expected id@ip:port with a port above 0, got {arguments.to!r}")
+    body = read_body(arguments.body)
+    ip, port = to.address.ip, to.address.port
+    with (
+        Exchange(ip, port, arguments.timeout) as exchange,
+        Runtime(own_settings(exchange.local_ip)) as runtime,
+    ):
+        sender = Sender()
+        message = Message(arguments.name, runtime.spawn(sender), to, body)
+        check_accepted(exchange.ask(encode_message(message)), to)
+        if arguments.reply:
+            show(wait_for_reply(sender.reply, to, arguments.timeout))
+        else:
+            print(f"accepted by {to}")
+    return 0
+
+
+def read_body(text: str) -> bytes:
+    """Return the body that the user gave, or standard input for a dash."""
+    if text == "-":
+        return sys.stdin.buffer.read()
+    return os.fsencode(text)
+
+
+def own_settings(ip: str) -> Settings:
+    """Return the settings of the node that waits for the reply.
+
+    It takes a free port, since LIBPROCESS_PORT is the one that a node is to be run at, and
+    listens where the receiver sees this host, unless the environment says something else.
+    """
+    settings = replace(Settings.from_environ(os.environ), port=0, advertise_port=None)
+    return replace(settings, ip=ip) if settings.ip == Settings().ip else settings
+
+
+def check_accepted(response: Response, to: UPID) -> None:
+    """Return if the node took the message.
+
+    Raises:
+        Failure: it did not.
+    """
+    if response.status == Status.NOT_FOUND:
+        raise Failure(
+            f"there is no process {to.id!r} at {to.address}; "
+            f'"greenproc ps {to.address}" lists those that are there'
+        )
+    if response.status != Status.ACCEPTED:
+        told = response.body.decode(errors="replace").strip()
+        answer = f"{status_line_text(response.status)} {told}".strip()
+        raise Failure(f"{to.address} refused the message: {answer}")
+
+
+def wait_for_reply(reply: Future[Message], to: UPID, timeout: float) -> Message:
+    """Return the message that came back.
+
+    Raises:
+        WaitTimeout: none did.
+    """
+    try:
+        return reply.get(timeout)
+    except WaitTimeout as error:
+        raise WaitTimeout(
+            f"{to} accepted the message but sent nothing back within {timeout:g} s; "
+            "--timeout S waits longer"
+        ) from error
+
+
+def show(message: Message) -> None:
+    """Print the name of *message* and its body, which may be any bytes."""
+    sys.stdout.write(f"{message.name} " if message.body else message.name)
+    sys.stdout.flush()
+    sys.stdout.buffer.write(message.body + b"\n")
+    sys.stdout.buffer.flush()

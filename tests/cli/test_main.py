@@ -1,0 +1,76 @@
+"""The command as a whole: help, version, and what errors mean to the shell."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+from gevent import subprocess
+
+from greenproc.cli.main import main
+from tests.shell import GREENPROC, LIMIT, environment, node, run
+
+
+def test_help_shows_an_example_of_every_command() -> None:
+    code, out, err = run("--help")
+
+    assert (code, err) == (0, "")
+    for command in ("demo", "run", "send", "ps"):
+        assert f"\n  greenproc {command}" in out
+
+
+@pytest.mark.parametrize("command", ["demo", "run", "send", "ps"])
+def test_each_command_tells_about_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+
+    out = capsys.readouterr().out
+    assert out.startswith(f"usage: greenproc {command} ")
+    assert "%(" not in out
+
+
+def test_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+
+    assert re.fullmatch(r"greenproc \S.*\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("arguments", [[], ["paint"], ["ps"], ["run"], ["send", "a@127.0.0.1:1"]])
+def test_a_command_given_wrongly_exits_with_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("usage: greenproc")
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly() -> None:
+    with node("greenproc.cli.player:Player") as player:
+        address = player.line(r"@(.*)")[1]
+        ps = subprocess.Popen(
+            [*GREENPROC, "ps", address],
+            env=environment({"PYTHONUNBUFFERED": ""}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        with ps:
+            ps.stdout.close()
+            errors = ps.stderr.read()
+            code = ps.wait(LIMIT)
+
+    assert (code, errors) == (1, b"")
+
+
+def test_the_module_is_the_same_command(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "greenproc", "ps", "--help"], env=environment(), capture_output=True
+    )
+    with pytest.raises(SystemExit):
+        main(["ps", "--help"])
+
+    assert shown.stdout.decode() == capsys.readouterr().out

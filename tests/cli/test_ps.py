@@ -1,0 +1,145 @@
+"""``greenproc ps`` against a real node, and against strangers that answer this or that."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from gevent import socket
+
+from greenproc.cli.main import main
+from tests.cli.stranger import Stranger
+from tests.shell import node, run
+
+# As the C++ libprocess answers, the list made longer.
+LISTED = (
+    b"HTTP/1.1 200 OK\r\n"
+    b"Date: Fri, 01 May 2026 10:00:00 GMT\r\n"
+    b"Content-Length: %d\r\n"
+    b"Content-Type: application/json\r\n"
+    b"\r\n%b"
+)
+PROCESSES = (
+    b'[{"events":[],"id":"help"},'
+    b'{"events":[{"type":"MESSAGE","name":"ping","from":"a@10.0.0.1:5051","to":"b@10.0.0.2:5050",'
+    b'"body":"x"},{"type":"DISPATCH"},{"type":"MESSAGE","name":"ping","from":"@0.0.0.0:0",'
+    b'"to":"b@10.0.0.2:5050","body":""},{"type":"HTTP","method":"GET","url":"/b/state"}],"id":"b"}]'
+)
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with node("greenproc.cli.player:Player") as player:
+        yield player.line(r"@(.*)")[1]
+
+
+def test_ps_shows_the_processes_of_a_node_in_a_table(address: str) -> None:
+    code, out, err = run("ps", address)
+
+    lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert lines[0].split() == ["PROCESS", "QUEUED", "EVENTS"]
+    assert ["player", "0"] in [line.split() for line in lines]
+
+
+def test_ps_takes_a_host_name_and_the_address_of_a_process(address: str) -> None:
+    port = address.rpartition(":")[2]
+
+    assert run("ps", f"player@localhost:{port}").code == 0
+
+
+def test_ps_prints_json_that_a_program_can_read(address: str) -> None:
+    out = run("ps", address, "--json").out
+
+    assert {"id": "player", "events": []} in json.loads(out)
+
+
+def test_ps_counts_queued_events_by_what_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with Stranger(LISTED % (len(PROCESSES), PROCESSES)) as address:
+        assert main(["ps", address]) == 0
+
+    assert capsys.readouterr().out == (
+        "PROCESS  QUEUED  EVENTS\n"
+        "b             4  2 message ping, 1 dispatch, 1 http /b/state\n"
+        "help          0\n"
+    )
+
+
+def test_ps_asks_for_the_list_and_nothing_else() -> None:
+    stranger = Stranger(LISTED % (2, b"[]"))
+    with stranger as address:
+        main(["ps", address])
+
+    lines = stranger.request.split(b"\r\n")
+    assert lines[0] == b"GET /__processes__ HTTP/1.1"
+    assert f"Host: {address}".encode() in lines
+    assert b"Connection: close" in lines
+
+
+def test_ps_does_not_let_a_stranger_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    body = rb'[{"id":"\u001b[2Jgone","events":[{"type":"MESSAGE","name":"a\nb"}]}]'
+    with Stranger(LISTED % (len(body), body)) as address:
+        main(["ps", address])
+
+    assert capsys.readouterr().out.splitlines()[1:] == ["?[2Jgone       1  1 message a?b"]
+
+
+def test_ps_reads_an_answer_that_ends_with_the_connection() -> None:
+    with Stranger(b"HTTP/1.1 200 OK\r\n\r\n[]") as address:
+        assert main(["ps", address]) == 0
+
+
+NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+STRANGERS = {
+    "no such page": (NOT_FOUND, "{} answered 404 Not Found: is it a node?"),
+    "no JSON": (LISTED % (2, b"hi"), "{} answered something else than a list of processes"),
+    "a number": (LISTED % (1, b"1"), "{} answered something else than a list of processes"),
+    "a list of numbers": (LISTED % (3, b"[1]"), "{} answered something else than a list"),
+    "nameless processes": (LISTED % (4, b"[{}]"), "{} answered something else than a list"),
+    "an event that is none": (
+        LISTED % (25, b'[{"id":"a","events":[1]}]'),
+        "{} answered something else than a list of processes",
+    ),
+    "no HTTP": (b"220 mail ready\r\n\r\n", "{} does not speak HTTP: "),
+    "half an answer": (b"HTTP/1.1 200 OK\r\nContent-Le", "{} does not speak HTTP: "),
+    "nothing": (b"", "{} closed the connection without an answer"),
+}
+
+
+@pytest.mark.parametrize(("answer", "expected"), STRANGERS.values(), ids=STRANGERS)
+def test_ps_tells_what_is_wrong_with(
+    answer: bytes, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Stranger(answer) as address:
+        assert main(["ps", address]) == 1
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("greenproc: " + expected.format(address))
+    assert err.count("\n") == 1
+
+
+def test_ps_gives_up_on_a_node_that_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with Stranger(None) as address:
+        assert main(["ps", address, "--timeout", "0.05"]) == 1
+
+    expected = f"greenproc: {address} gave no answer within 0.05 s; --timeout S waits longer\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_ps_tells_that_nobody_listens(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{bound.getsockname()[1]}"
+        assert main(["ps", address]) == 1
+
+    expected = f"greenproc: {address} cannot be reached: Connection refused\n"
+    assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize("text", ["5050", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:70000", ":5050"])
+def test_ps_refuses_what_is_no_address(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ps", text]) == 2
+
+    assert capsys.readouterr().err.startswith("greenproc: expected ")
