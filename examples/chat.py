@@ -1,0 +1,78 @@
+"""A chat room, and the people in it.
+
+The room is a node; it prints its address::
+
+    cd examples; greenproc run chat:Room
+
+Whoever joins is a node, too. Give it the address and a name, then type::
+
+    python examples/chat.py room@127.0.0.1:41234 Ada
+
+Everybody sees each line, and who comes or goes, also who is killed. The last hundred lines are at
+``http://127.0.0.1:41234/room/log``.
+"""
+
+import sys
+from collections import deque
+
+import gevent
+
+import greenproc
+from greenproc import UPID, Process, install, route
+from greenproc.http import OK, Request, Response
+
+
+class Room(Process):
+    """Knows who is there, and passes on what they say."""
+
+    def __init__(self) -> None:
+        super().__init__("room")
+        self.names: dict[UPID, str] = {}
+        self.lines: deque[str] = deque(maxlen=100)
+
+    @install("join")
+    def on_join(self, sender: UPID, body: bytes) -> None:
+        self.link(sender)  # so that exited() is called when it goes
+        self.names[sender] = body.decode(errors="replace")
+        self.tell(f"* {self.names[sender]} is here")
+
+    @install("say")
+    def on_say(self, sender: UPID, body: bytes) -> None:
+        if sender in self.names:
+            self.tell(f"{self.names[sender]}: {body.decode(errors='replace')}")
+
+    def exited(self, pid: UPID) -> None:
+        self.tell(f"* {self.names.pop(pid)} has left")
+
+    @route("/log", help="What was said.")
+    def on_log(self, request: Request) -> Response:
+        return OK(json=list(self.lines))
+
+    def tell(self, line: str) -> None:
+        self.lines.append(line)
+        for member in self.names:
+            self.send(member, "line", line.encode())
+
+
+class Member(Process):
+    """Prints what is said in the room."""
+
+    @install("line")
+    def on_line(self, sender: UPID, body: bytes) -> None:
+        print(body.decode(errors="replace"), flush=True)
+
+
+def main() -> None:
+    """Join the room and say what is typed."""
+    room, name = UPID.parse(sys.argv[1]), sys.argv[2]
+    member = greenproc.spawn(Member())
+    greenproc.post(room, "join", name.encode(), sender=member)
+    # A thread waits for the keyboard, so that greenlets do not.
+    read = gevent.get_hub().threadpool.apply
+    for line in iter(lambda: read(sys.stdin.readline), ""):
+        greenproc.post(room, "say", line.rstrip().encode(), sender=member)
+    greenproc.finalize()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Two processes throw a ball to and fro.
+
+In one OS process::
+
+    python examples/pingpong.py
+
+In two, each in a terminal of its own. The first prints its address, which the second takes::
+
+    cd examples; greenproc run pingpong:Pong
+    python examples/pingpong.py pong@127.0.0.1:41234
+
+Either way five balls come back, one line each. Stop the first terminal with Ctrl-C while a longer
+game is on, ``pingpong.py pong@127.0.0.1:41234 1000000``, and the second tells that it is alone.
+"""
+
+import sys
+
+import greenproc
+from greenproc import UPID, Process, install
+
+
+class Pong(Process):
+    """Returns each ball."""
+
+    def __init__(self) -> None:
+        super().__init__("pong")
+
+    @install("ping")
+    def on_ping(self, sender: UPID, body: bytes) -> None:
+        self.send(sender, "pong", body)
+
+
+class Ping(Process):
+    """Throws a ball, and throws it again each time that it comes back."""
+
+    def __init__(self, partner: UPID, rounds: int) -> None:
+        super().__init__("ping")
+        self.partner = partner
+        self.rounds = rounds
+
+    def initialize(self) -> None:
+        self.link(self.partner)
+        self.send(self.partner, "ping", b"1")
+
+    @install("pong")
+    def on_pong(self, sender: UPID, body: bytes) -> None:
+        count = int(body)
+        print(f"ball {count} is back from {sender}")
+        if count == self.rounds:
+            self.terminate()
+        else:
+            self.send(sender, "ping", b"%d" % (count + 1))
+
+    def exited(self, pid: UPID) -> None:
+        print(f"{pid} is gone")
+        self.terminate()
+
+
+def main() -> None:
+    """Play with the partner that the command line names, or with one here."""
+    partner = UPID.parse(sys.argv[1]) if len(sys.argv) > 1 else greenproc.spawn(Pong())
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
+    greenproc.wait(greenproc.spawn(Ping(partner, rounds)))
+    greenproc.finalize()
+
+
+if __name__ == "__main__":
+    main()

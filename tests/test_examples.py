@@ -1,0 +1,114 @@
+"""Each example runs as its docstring says, and prints what it says."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sys
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from gevent import subprocess, threadpool
+
+from tests.shell import Program, node
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+HERE = {"LIBPROCESS_IP": "127.0.0.1"}
+MAX_LINES = 80
+
+
+def example(name: str, *arguments: str, **options: int) -> Program:
+    path = EXAMPLES / f"{name}.py"
+    return Program(sys.executable, str(path), *arguments, env=HERE, **options)
+
+
+def fetch(url: str) -> object:
+    """Return the JSON at *url*; a thread reads it, so that greenlets go on."""
+    pool = threadpool.ThreadPool(1)
+    try:
+        return pool.apply(lambda: json.loads(urlopen(url, timeout=10).read()))
+    finally:
+        pool.kill()
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_an_example_is_short_tells_how_to_run_it_and_is_tested(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+
+    assert source.count("\n") < MAX_LINES
+    assert f"python examples/{path.name}" in source
+    assert f"\ndef test_{path.stem}_" in Path(__file__).read_text(encoding="utf-8")
+
+
+def test_pingpong_plays_in_one_os_process() -> None:
+    with example("pingpong") as program:
+        code, out, err = program.finish()
+
+    address = re.escape(out.split()[-1])
+    lines = [rf"ball {count} is back from {address}\n" for count in range(1, 6)]
+    assert re.fullmatch("".join(lines), out)
+    assert address.startswith("pong@127")
+    assert (code, err) == (0, "")
+
+
+def test_pingpong_plays_in_two_os_processes() -> None:
+    with node("pingpong:Pong", cwd=EXAMPLES) as pong:
+        address = pong.line(r"^pong@.*$")[0]
+        with example("pingpong", address) as program:
+            code, out, err = program.finish()
+
+    assert out.splitlines() == [f"ball {count} is back from {address}" for count in range(1, 6)]
+    assert (code, err) == (0, "")
+
+
+def test_pingpong_tells_that_the_partner_is_gone() -> None:
+    with node("pingpong:Pong", cwd=EXAMPLES) as pong:
+        address = pong.line(r"^pong@.*$")[0]
+        with example("pingpong", address, "1000000000") as program:
+            program.line("^ball 3 is back")
+            pong.signal(signal.SIGINT)
+            program.line(f"^{re.escape(address)} is gone$")
+
+            assert program.finish().code == 0
+
+
+def test_counter_counts_in_one_os_process() -> None:
+    with example("counter") as program:
+        result = program.finish()
+
+    expected = "after a call: 1\nafter a message: 3\nafter a while: 13\n"
+    assert result == (0, expected, "")
+
+
+def test_counter_is_reached_by_http_as_a_node() -> None:
+    with node("counter:Counter", cwd=EXAMPLES) as counter:
+        address = counter.line(r"^counter@(.*)$")[1]
+
+        assert fetch(f"http://{address}/counter/total") == {"total": 0}
+
+
+def test_chat_shows_everybody_what_is_said_and_who_comes_and_goes() -> None:
+    with node("chat:Room", cwd=EXAMPLES) as room:
+        address = room.line(r"^room@.*$")[0]
+        with example("chat", address, "Ada", stdin=subprocess.PIPE) as ada:
+            ada.line(r"^\* Ada is here$")
+            with example("chat", address, "Bob", stdin=subprocess.PIPE) as bob:
+                ada.line(r"^\* Bob is here$")
+                bob.line(r"^\* Bob is here$")
+                ada.write("Hello, Bob")
+                bob.line("^Ada: Hello, Bob$")
+                bob.write("Hello, Ada")
+                ada.line("^Bob: Hello, Ada$")
+                assert bob.finish().code == 0
+            ada.line(r"^\* Bob has left$")
+            log = fetch(f"http://{address.partition('@')[2]}/room/log")
+
+    assert log == [
+        "* Ada is here",
+        "* Bob is here",
+        "Ada: Hello, Bob",
+        "Bob: Hello, Ada",
+        "* Bob has left",
+    ]
