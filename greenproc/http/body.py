@@ -17,13 +17,16 @@ from greenproc.http.limits import ParserLimits
 BODY_FAILED = "failed to decode body"
 """What the reader of a streamed body is told. Source: libprocess src/decoder.hpp."""
 
-_EXTENSION = rb"(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?"
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+# Without the blanks that RFC 9112 tolerates around its parts, as llhttp reads it.
+_EXTENSION = rb"(?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb'|"[\t\x20\x21\x23-\x7e\x80-\xff]*"))?)*'
+_EXTENSION_START = rb"(?:;[\t\x20-\x7e\x80-\xff]*)?"
 CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(" + _EXTENSION + rb")\r\n")
 """What stands before a chunk: its size, and extensions that are ignored."""
-_CHUNK_LINE_START = re.compile(rb"[0-9A-Fa-f]{1,16}" + _EXTENSION + rb"\r?")
+_CHUNK_LINE_START = re.compile(rb"[0-9A-Fa-f]{1,16}" + _EXTENSION_START + rb"\r?")
 # Nobody is known to use extensions, and a line without its end is looked at over and over.
 _MAX_CHUNK_LINE = 4096
-_TRAILER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[^\x00-\x08\x0a-\x1f\x7f]*\r\n")
+_TRAILER = re.compile(rb"(" + _TOKEN + rb"):[^\x00-\x08\x0a-\x1f\x7f]*\r\n")
 # A trailer with one of these is an attempt to say something else than the header did.
 _FORBIDDEN_TRAILERS = frozenset((b"content-length", b"transfer-encoding", b"host"))
 
