@@ -161,6 +161,10 @@ class _Gathering:
         register(self.promise.future, DISCARD, partial(_discard, ref(self), references))
 
     def arrive(self, index: int, source: Future[Any]) -> None:
+        if self.promise.future.open:
+            self.take(index, source)
+
+    def take(self, index: int, source: Future[Any]) -> None:
         raise NotImplementedError
 
     def finish(self) -> None:
@@ -188,7 +192,7 @@ class _Gathering:
 class _Collecting(_Gathering):
     __slots__ = ()
 
-    def arrive(self, index: int, source: Future[Any]) -> None:
+    def take(self, index: int, source: Future[Any]) -> None:
         if source.state is READY:
             self.put(index, source.outcome)
         elif source.state is FAILED:
@@ -207,7 +211,7 @@ class _Collecting(_Gathering):
 class _Awaiting(_Gathering):
     __slots__ = ()
 
-    def arrive(self, index: int, source: Future[Any]) -> None:
+    def take(self, index: int, source: Future[Any]) -> None:
         if source.state is PENDING:
             self.abandon()
         else:
@@ -220,7 +224,7 @@ class _Selecting(_Gathering):
     def heed_requests(self, inputs: list[Future[Any]]) -> None:
         register(self.promise.future, DISCARD, partial(_discard, ref(self), ()))
 
-    def arrive(self, index: int, source: Future[Any]) -> None:
+    def take(self, index: int, source: Future[Any]) -> None:
         if source.state is READY:
             self.end(READY, source)
         else:

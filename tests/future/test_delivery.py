@@ -13,6 +13,7 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.event import Event
 
 from greenproc.future import Future, Promise, collect
+from greenproc.future.delivery import MAX_DEPTH
 from tests.future.support import in_thread
 
 
@@ -114,12 +115,21 @@ def test_ten_thousand_continuations_pass_on_failure_request_and_abandonment() ->
 
 def test_callbacks_that_complete_each_other_do_not_nest_without_end() -> None:
     promises: list[Promise[int]] = [Promise() for _ in range(10_000)]
+    beside: list[int] = []
+
+    def complete_another(value: int) -> None:
+        promise: Promise[int] = Promise()
+        promise.future.on_ready(beside.append)
+        promise.set(value)
+
     for first, second in pairwise(promises):
+        first.future.on_ready(complete_another)
         first.future.on_ready(second.set)
 
     promises[0].set(42)
 
     assert promises[-1].future.value == 42
+    assert beside == [42] * 9_999
 
 
 def test_a_chain_of_associations_does_not_nest_without_end() -> None:
@@ -149,7 +159,7 @@ def test_a_callback_sees_the_effect_of_what_it_does() -> None:
 
 
 def test_a_deep_callback_may_wait_for_what_it_set_off() -> None:
-    promises: list[Promise[int]] = [Promise() for _ in range(100)]
+    promises: list[Promise[int]] = [Promise() for _ in range(MAX_DEPTH)]
     last: Promise[int] = Promise()
     end = last.future.then(lambda value: value + 1)
     results: list[int] = []
@@ -165,7 +175,7 @@ def test_a_deep_callback_may_wait_for_what_it_set_off() -> None:
         promise.future.on_ready(lambda value, number=number: complete(number + 1))
     promises[0].set(0)
 
-    assert results == [101]
+    assert results == [MAX_DEPTH + 1]
 
 
 def test_what_ends_a_greenlet_is_raised_from_the_depth_too() -> None:
