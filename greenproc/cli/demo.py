@@ -25,7 +25,7 @@ PATIENCE = 10.0  # seconds for balls to come back, or for an exit to be told
 EPILOG = """\
 Starts a second node in an OS process of its own, links to it and plays ping-pong with it: each
 node throws 64 balls, messages called "ping", and throws each one again when it comes back as
-"pong". Half-way the second OS process is killed without warning and another one takes its place.
+"pong". Half-way, with all balls back, the second OS process is killed and another takes its place.
 
 The exit code is 0 when every ball came back, 1 when something went wrong, and 128 and the number
 of the signal when it was stopped. The second OS process never outlives the first.
@@ -87,7 +87,9 @@ class Demo:
     def run(self) -> None:
         """Play the first half, kill the partner, play the second half with another one."""
         host = self._runtime.spawn(self._host)
-        self.out.say("Two nodes, each an OS process of its own, play ping-pong.")
+        self.out.say(
+            f"Two nodes, each an OS process of its own, play ping-pong with {BALLS} balls each."
+        )
         self.out.say()
         self.out.say(introduction("this node", host, os.getpid()))
         with GuestNode() as guest:
