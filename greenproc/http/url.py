@@ -12,6 +12,7 @@ from greenproc.pid import decode_id, encode_id
 DEFAULT_PORTS = {"http": 80, "https": 443}
 """The ports of the schemes that have one."""
 
+_NOT_IN_HOST = re.compile(r"[\x00-\x20\x7f@\\]")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
 
 
@@ -189,6 +190,8 @@ def _split_place(place: str) -> tuple[str, int | None]:
             raise InvalidURL("Host not found in url")
         if ":" in port:
             raise InvalidURL("Found multiple ports in url")
+    if _NOT_IN_HOST.search(host):
+        raise InvalidURL(f"Host not found in url: {host!r}")
     if not colon:
         return host, None
     if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 0xFFFF:

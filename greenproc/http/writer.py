@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from functools import lru_cache
 
@@ -18,6 +19,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 """What ends a body in chunks."""
 
+_NOT_IN_TARGET = re.compile(r"[\x00-\x20\x7f]")
 _STRIPPED = frozenset(("date", "transfer-encoding"))
 
 
@@ -99,13 +101,13 @@ def encode_request(request: Request) -> bytes:
     method, target = request.method, request.url.target
     if not method.isascii() or not method.replace("-", "").isalpha():
         raise LocalProtocolError(f"expected a method, got {method!r}")
-    bad = next((c for c in target if c <= " " or c == "\x7f"), None)
-    if bad is not None:
-        raise LocalProtocolError(f"path must not contain {bad!r}, got {target!r}")
     headers = request.headers.copy()
     host = request.url.place or headers.get("Host")
     if host is None:
         raise LocalProtocolError("expected a URL with a host, or a Host header")
+    bad = _NOT_IN_TARGET.search(target) or _NOT_IN_TARGET.search(host)
+    if bad is not None:
+        raise LocalProtocolError(f"a URL must not contain {bad[0]!r}, got {str(request.url)!r}")
     for name in ("Host", "Content-Length", "Transfer-Encoding"):
         headers.pop(name, None)
     lines = [f"{method} {target} HTTP/1.1"]
@@ -119,12 +121,9 @@ def encode_request(request: Request) -> bytes:
     else:
         lines.append("Transfer-Encoding: chunked")
     lines.append(f"Host: {host}")
-    lines += [f"{name}: {value}" for name, value in headers.lines()]
-    first, *rest = lines
-    head = first.encode("utf-8", "surrogateescape") + b"\r\n"
-    return (
-        head + "".join(f"{line}\r\n" for line in rest).encode("latin-1") + b"\r\n" + request.body
-    )
+    head = "".join(f"{line}\r\n" for line in lines).encode("utf-8", "surrogateescape")
+    rest = "".join(f"{name}: {value}\r\n" for name, value in headers.lines())
+    return head + rest.encode("latin-1") + b"\r\n" + request.body
 
 
 def _cut(response: Response) -> bytes:

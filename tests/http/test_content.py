@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import pytest
+
+from greenproc.errors import RemoteProtocolError
+from greenproc.http.content import (
+    accepts_encoding,
+    accepts_media_type,
+    gzip_compress,
+    gzip_decompress,
+)
+
+
+@pytest.mark.parametrize(
+    ("header", "accepted"),
+    [
+        (None, False),
+        ("gzip;q=1", True),
+        ("GZIP", True),
+        ("gzip;Q=0", True),
+        ("gzip;q=0;q=0", True),
+        ("gzip;q=x", False),
+        ("gzip;q=", False),
+        ("gzip;q=-1", False),
+        ("gzip;q=.5", True),
+        ("gzip; q = 0.000", False),
+        ("gzip;a=b", True),
+        ("identity", False),
+    ],
+)
+def test_a_coding_is_accepted_by_the_rules_of_libprocess(
+    header: str | None, accepted: bool
+) -> None:
+    assert accepts_encoding(header, "gzip") is accepted
+
+
+REFUSED = [
+    "text/*;q=0.0",
+    "text/html;q=0.0",
+    "text/",
+    "text",
+    "foo/*",
+    "foo/*, text/*;q=0.0",
+    "foo/*,\ttext/*;q=0.0",
+    "*/*, text/*;q=0.0",
+    "*/*;q=0.0, foo",
+    "textttt/*",
+    "",
+]
+
+
+@pytest.mark.parametrize("header", REFUSED)
+def test_a_media_type_is_refused(header: str) -> None:
+    """HTTPTest.Accepts."""
+    assert not accepts_media_type(header, "text/*")
+    assert not accepts_media_type(header, "text/html")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "text/*",
+        "text/*;q=0.1",
+        "text/html",
+        "text/html;q=0.1",
+        "text/bar, text/html,q=0.1",
+        "*/*, text/bar;q=0.5",
+        "*/*;q=0.9, text/foo",
+        "text/foo,\ttext/*;q=0.1",
+        "*/*",
+        "*/*, text/bar",
+        "*/*, foo/*",
+    ],
+)
+def test_a_media_type_is_accepted(header: str) -> None:
+    """HTTPTest.Accepts."""
+    assert accepts_media_type(header, "text/html")
+
+
+def test_without_a_header_every_media_type_is_accepted() -> None:
+    """HTTPTest.Accepts."""
+    assert accepts_media_type(None, "text/html")
+
+
+@pytest.mark.parametrize("media_type", ["text", "text/html/x", ""])
+def test_what_is_no_media_type_is_never_accepted(media_type: str) -> None:
+    assert not accepts_media_type(None, media_type)
+    assert not accepts_media_type("*/*", media_type)
+
+
+def test_gzip_packs_as_libprocess_does() -> None:
+    # The body of b-gzip-5000-star.response.
+    packed = bytes.fromhex(
+        "1f8b0800000000000003edc13101000000c2a0da8b6f0a3fa00000000080b70126f0db0088130000"
+    )
+    assert gzip_decompress(packed, 5000) == b"x" * 5000
+    assert gzip_decompress(gzip_compress(b"x" * 5000), 5000) == b"x" * 5000
+    # Another zlib may pack otherwise behind the same beginning.
+    assert gzip_compress(b"x" * 5000)[:10] == packed[:10]
+
+
+def test_packing_is_the_same_each_time() -> None:
+    assert gzip_compress(b"abc") == gzip_compress(b"abc")
+
+
+def test_nothing_unpacks_beyond_the_limit() -> None:
+    packed = gzip_compress(bytes(10_000_000))
+    with pytest.raises(RemoteProtocolError, match="more than 1000 bytes"):
+        gzip_decompress(packed, 1000)
+    assert len(gzip_decompress(packed, 10_000_000)) == 10_000_000
+
+
+def test_an_empty_body_can_be_packed() -> None:
+    assert gzip_decompress(gzip_compress(b""), 0) == b""

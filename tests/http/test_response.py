@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import pytest
+
+from greenproc.http.response import (
+    OK,
+    Accepted,
+    BadRequest,
+    Conflict,
+    Created,
+    Forbidden,
+    InternalServerError,
+    MethodNotAllowed,
+    NoContent,
+    NotAcceptable,
+    NotFound,
+    NotImplemented,
+    PreconditionFailed,
+    Response,
+    ResponseKind,
+    ServiceUnavailable,
+    TemporaryRedirect,
+    Unauthorized,
+    UnsupportedMediaType,
+)
+
+TEXT = "text/plain; charset=utf-8"
+
+
+def test_a_text_is_sent_as_utf_8() -> None:
+    response = Response(200, "\xe9")
+    assert response.body == b"\xc3\xa9" and response.headers == {"Content-Type": TEXT}
+    assert response.kind is ResponseKind.BODY
+
+
+def test_an_empty_body_is_a_body_and_none_is_not() -> None:
+    assert OK(b"").kind is ResponseKind.BODY and OK(b"").headers == {"Content-Type": TEXT}
+    assert OK().kind is ResponseKind.NONE and OK().headers == {}
+
+
+def test_the_media_type_of_the_handler_stays() -> None:
+    assert OK(b"<p>", headers={"content-type": "text/html"}).headers == {
+        "Content-Type": "text/html"
+    }
+
+
+def test_a_value_is_sent_as_compact_json() -> None:
+    response = OK(json={"a": 1, "b": "text"})
+    assert response.body == b'{"a":1,"b":"text"}'
+    assert response.headers.lines() == [
+        ("Content-Length", "18"),
+        ("Content-Type", "application/json"),
+    ]
+    assert response.json() == {"a": 1, "b": "text"}
+    assert OK(json=None).body == b"null"
+
+
+def test_a_value_is_sent_as_the_argument_of_a_function() -> None:
+    response = OK(json={"a": 1, "b": "text"}, jsonp="cb")
+    assert response.body == b'cb({"a":1,"b":"text"})'
+    assert response.headers["Content-Type"] == "text/javascript"
+
+
+def test_a_number_that_json_has_not_is_refused() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        OK(json=float("nan"))
+
+
+def test_a_new_body_corrects_the_length_that_stands_in_the_headers() -> None:
+    response = OK(json=[])
+    response.body = "longer"
+    assert response.headers["Content-Length"] == "6"
+
+
+@pytest.mark.parametrize(
+    ("response", "status", "body"),
+    [
+        (Created(), 201, b""),
+        (Created("new"), 201, b"new"),
+        (Accepted(), 202, b""),
+        (NoContent(), 204, b""),
+        (BadRequest(), 400, b"400 Bad Request."),
+        (BadRequest("why"), 400, b"why"),
+        (Unauthorized(['Basic realm="r"']), 401, b"401 Unauthorized."),
+        (Forbidden(), 403, b"403 Forbidden."),
+        (NotFound(), 404, b"404 Not Found."),
+        (NotAcceptable(), 406, b"406 Not Acceptable."),
+        (Conflict(), 409, b"409 Conflict."),
+        (PreconditionFailed(), 412, b"412 Precondition Failed."),
+        (UnsupportedMediaType(), 415, b"415 Unsupported Media Type."),
+        (InternalServerError(), 500, b"500 Internal Server Error."),
+        (NotImplemented(), 501, b"501 Not Implemented."),
+        (ServiceUnavailable(), 503, b"503 Service Unavailable."),
+        (
+            MethodNotAllowed(["GET", "POST"]),
+            405,
+            b"405 Method Not Allowed. Expecting one of { 'GET', 'POST' }.",
+        ),
+        (
+            MethodNotAllowed(["GET", "POST"], "PUT"),
+            405,
+            b"405 Method Not Allowed. Expecting one of { 'GET', 'POST' }, but received 'PUT'.",
+        ),
+    ],
+)
+def test_ready_made_responses_have_the_bodies_of_libprocess(
+    response: Response, status: int, body: bytes
+) -> None:
+    assert (response.status, response.body) == (status, body)
+
+
+def test_some_ready_made_responses_have_headers() -> None:
+    assert TemporaryRedirect("/x").headers == {"Location": "/x"}
+    assert MethodNotAllowed(["GET", "POST"]).headers["Allow"] == "GET, POST"
+    challenges = Unauthorized(['Basic realm="a"', 'Bearer realm="b"'])
+    assert challenges.headers["WWW-Authenticate"] == 'Basic realm="a", Bearer realm="b"'
+
+
+def test_the_kind_says_where_the_body_comes_from() -> None:
+    assert Response(path="/etc/hostname").kind is ResponseKind.PATH
+    assert Response(reader=object()).kind is ResponseKind.PIPE
+    assert repr(NotFound()) == "<Response 404 Not Found, body>"
+
+
+def test_responses_with_the_same_content_are_equal() -> None:
+    assert OK("a") == Response(200, b"a") and OK("a") != OK("b") and OK() != OK("")
+    assert OK() != 200
+
+
+def test_a_response_does_not_change_the_headers_it_is_given() -> None:
+    headers = {"A": "1"}
+    OK("a", headers=headers)
+    assert headers == {"A": "1"}
