@@ -83,7 +83,7 @@ class Parts:
             # After the processes are accepted, before anybody can ask for them.
             Stage("built-ins", self._spawn_builtins, nothing),
             # Last and first: whoever connects finds a complete node.
-            Stage("accept", self.listener.start, self._stop_accepting),
+            Stage("accept", self._accept, self._stop_accepting),
         ]
 
     def _bind(self) -> None:
@@ -108,6 +108,9 @@ class Parts:
 
     def _spawn_builtins(self) -> None:
         self.processes.spawn(ProcessesEndpoint(self.processes))
+
+    def _accept(self) -> None:
+        self.listener.start(self.address)
 
     def _stop_accepting(self, seconds: float) -> None:
         self.listener.stop_accepting()
