@@ -1,0 +1,66 @@
+"""Twins of libprocess' http_tests.cpp that the core covers: statuses, endpoints, nested paths."""
+
+from __future__ import annotations
+
+from greenproc.future import Failure, Future
+from greenproc.http.request import Request
+from greenproc.http.response import OK, Response
+from greenproc.http.status import is_known
+from greenproc.process import Process, route
+from greenproc.runtime import Runtime
+from tests.peer import Peer
+
+
+def test_statuses() -> None:
+    """HTTPTest.Statuses."""
+    assert is_known(200)
+    assert is_known(404)
+    assert not is_known(1337)
+
+
+class Endpoints(Process):
+    @route("/body")
+    def on_body(self, request: Request) -> Response:
+        return OK("hello")
+
+    @route("/failed")
+    def on_failed(self, request: Request) -> Future[Response]:
+        return Future.failed("failed on purpose")
+
+    @route("/failure")
+    def on_failure(self, request: Request) -> Failure:
+        return Failure("a failure as the result")
+
+    @route("/a")
+    def on_a(self, request: Request) -> Response:
+        return OK("a")
+
+    @route("/a/b/c")
+    def on_abc(self, request: Request) -> Response:
+        return OK("abc")
+
+
+def test_endpoints(runtime: Runtime) -> None:
+    """HTTPTest.Endpoints, without the streamed response."""
+    runtime.spawn(Endpoints("p"))
+    with Peer.connect(runtime.address) as peer:
+        answer = peer.ask(b"GET /p/body HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n")
+        assert answer.status == "HTTP/1.1 200 OK"
+        assert answer.body == b"hello"
+        assert peer.ask(b"GET /p/body/ HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n").code == 200
+        failed = peer.get("/p/failed")
+        assert failed.status == "HTTP/1.1 500 Internal Server Error"
+        assert failed.body == b"failed on purpose"
+        assert peer.get("/p/failure").body == b"a failure as the result"
+
+
+def test_nested_get(runtime: Runtime) -> None:
+    """HTTPTest.NestedGet."""
+    runtime.spawn(Endpoints("p"))
+    with Peer.connect(runtime.address) as peer:
+        assert peer.get("/p/a/b/c").body == b"abc"
+        assert peer.get("/p/a/b").body == b"a"
+        assert peer.get("/p/a/b/").body == b"a"
+        assert peer.get("/p/a/x/y").body == b"a"
+        assert peer.get("/p/a/b/c/d").body == b"abc"
+        assert peer.get("/p/b").code == 404
