@@ -61,12 +61,12 @@ def main() -> None:
             thread.start()
         pool = ThreadPool(1)
         pool.spawn(work, sender, node, pid)
-        print(f"counted {counter.done.future.get(timeout=20)}", flush=True)
+        sys.stdout.write(f"counted {counter.done.future.get(timeout=20)}\n")
         for thread in threads:
             gevent.get_hub().threadpool.apply(thread.join)
         pool.kill()
         node.terminate(pid)
-        print(f"ended {node.wait(pid)}")
+        sys.stdout.write(f"ended {node.wait(pid)}\n")
 
 
 main()
