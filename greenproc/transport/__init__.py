@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from greenproc.transport.hooks import TransportHooks
-from greenproc.transport.listener import Listener, ListenerStatistics
-from greenproc.transport.socket_manager import SocketManager, SocketStatistics
+from greenproc.transport.listener import Listener
+from greenproc.transport.socket_manager import SocketManager
 
 __all__ = [
     "Listener",
-    "ListenerStatistics",
     "SocketManager",
-    "SocketStatistics",
     "TransportHooks",
 ]

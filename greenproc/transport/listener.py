@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from gevent import Greenlet, joinall, killall, socket
@@ -26,18 +26,6 @@ MIN_BACK_OFF = 0.01  # seconds; doubled with each failure in a row
 MAX_BACK_OFF = 1.0
 
 log = logging.getLogger("greenproc.transport")
-
-
-@dataclass(frozen=True, slots=True)
-class ListenerStatistics:
-    """A moment in the life of a `Listener`."""
-
-    connections: int
-    """Connections that are open."""
-    accepted: int
-    """Connections accepted since the start."""
-    requests: int
-    """Messages and other requests since the start."""
 
 
 class Listener:
@@ -141,13 +129,13 @@ class Listener:
         killall(stuck, timeout=KILL_SECONDS)
         return len(stuck)
 
-    def statistics(self) -> ListenerStatistics:
-        """Return what was accepted so far."""
-        return ListenerStatistics(
-            connections=len(self._connections),
-            accepted=self._counters.connections,
-            requests=self._counters.requests,
-        )
+    def statistics(self) -> dict[str, int]:
+        """Count connections that are open, and connections and requests since the start."""
+        return {
+            "connections": len(self._connections),
+            "accepted": self._counters.connections,
+            "requests": self._counters.requests,
+        }
 
     def _accept(self, accepted: socket.socket, name: tuple[Any, ...]) -> None:
         """Serve a new connection; called in the hub."""

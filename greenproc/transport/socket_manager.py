@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import Any
 
 from gevent import Greenlet, joinall, killall, socket
@@ -21,26 +20,6 @@ from greenproc.wire.framing import MessageEncoder
 KILL_SECONDS = 1.0  # how long greenlets may take to end once their sockets are closed
 
 log = logging.getLogger("greenproc.transport")
-
-
-@dataclass(frozen=True, slots=True)
-class SocketStatistics:
-    """A moment in the life of a `SocketManager`."""
-
-    connections: int
-    """Connections that messages go to."""
-    linked: int
-    """How many of them are linked."""
-    leaving: int
-    """Connections that get no more messages and wait for the peer to close."""
-    queued_messages: int
-    """Messages that wait to be sent."""
-    queued_bytes: int
-    """Their size on the wire."""
-    unanswered: int
-    """Messages that were sent over temporary connections and have no answer yet."""
-    dropped: int
-    """Messages reported as dropped since the start."""
 
 
 class SocketManager:
@@ -78,7 +57,7 @@ class SocketManager:
 
     def __repr__(self) -> str:
         now = self.statistics()
-        return f"<SocketManager {self._local}, {now.connections} open, {now.linked} linked>"
+        return f"<SocketManager {self._local}, {now['connections']} open, {now['linked']} linked>"
 
     def start(self) -> None:
         """Be ready to send; connections are opened as they are needed."""
@@ -130,18 +109,23 @@ class SocketManager:
         connection = self._connections.get(address)
         return connection.socket if connection is not None and connection.linked else None
 
-    def statistics(self) -> SocketStatistics:
-        """Return what the connections hold at this moment."""
-        all_of_them = [*self._connections.values(), *self._leaving]
-        return SocketStatistics(
-            connections=len(self._connections),
-            linked=sum(one.linked for one in self._connections.values()),
-            leaving=len(self._leaving),
-            queued_messages=sum(len(one.outgoing) for one in all_of_them),
-            queued_bytes=sum(one.outgoing.queued_bytes for one in all_of_them),
-            unanswered=sum(one.outgoing.unanswered for one in all_of_them),
-            dropped=self._dropped,
-        )
+    def statistics(self) -> dict[str, int]:
+        """Count connections and what they hold.
+
+        *leaving* are the connections that get no more messages and wait for the peer to close,
+        *unanswered* the messages sent over temporary connections that have no answer yet, and
+        *dropped* all messages reported as dropped so far.
+        """
+        everyone = [*self._connections.values(), *self._leaving]
+        return {
+            "connections": len(self._connections),
+            "linked": sum(one.linked for one in self._connections.values()),
+            "leaving": len(self._leaving),
+            "queued_messages": sum(len(one.outgoing) for one in everyone),
+            "queued_bytes": sum(one.outgoing.queued_bytes for one in everyone),
+            "unanswered": sum(one.outgoing.unanswered for one in everyone),
+            "dropped": self._dropped,
+        }
 
     def stop(self, timeout: float) -> int:
         """Write what is queued, close every connection, and tell nobody of lost links.

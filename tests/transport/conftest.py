@@ -1,12 +1,10 @@
-"""A node without processes, raw peers, and the check that nothing is left behind."""
+"""A node without processes, and raw peers."""
 
 from __future__ import annotations
 
-import gc
 import re
 import struct
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import gevent
@@ -135,39 +133,6 @@ def undated(data: bytes) -> bytes:
 
 def message(name: str, body: bytes = b"", *, to: Address, id: str = "rcv") -> Message:
     return Message(name, UPID("linker", LOCAL), UPID(id, to), body)
-
-
-@pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
-    """Assert that a test leaves no greenlet, socket or timer behind."""
-    before = _what_is_there()
-    yield
-    after = _what_is_there()
-    assert after[0] == before[0], "sockets are left"
-    assert after[1] <= before[1], "greenlets are left"
-    assert after[2] == before[2], "timers or other watchers are left"
-
-
-def _what_is_there() -> tuple[int, set[int], int]:
-    """Count sockets, greenlets that have not ended, and watchers of the loop."""
-    gc.collect()
-    # Promises that were collected, and descriptors that are watched, end in the loop's next turn.
-    gevent.idle()
-    return _sockets(), _greenlets(), gevent.get_hub().loop.activecnt
-
-
-def _sockets() -> int:
-    links = []
-    for descriptor in Path("/proc/self/fd").iterdir():
-        try:
-            links.append(str(descriptor.readlink()))
-        except FileNotFoundError:
-            pass  # the descriptor of the listing itself
-    return sum(link.startswith("socket:") for link in links)
-
-
-def _greenlets() -> set[int]:
-    return {id(one) for one in gc.get_objects() if isinstance(one, Greenlet) and not one.ready()}
 
 
 @pytest.fixture

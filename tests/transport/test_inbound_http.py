@@ -14,6 +14,9 @@ from greenproc.errors import Failure
 from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import OK, Response
+from greenproc.message import Message
+from greenproc.process.ports import Delivery
+from greenproc.transport import inbound
 from tests.transport.conftest import LIMIT, Node, Peer, undated
 
 Listen = Callable[..., Address]
@@ -442,6 +445,38 @@ def test_a_client_that_never_reads_is_given_up(
     handlers.wait("/slow").future.on_discard(discarded.set)
     handlers.wait("/large").set(OK(b"x" * 64 * 1024 * 1024))
 
+    assert discarded.wait(LIMIT)
+
+
+def test_messages_behind_an_answer_that_nobody_takes_are_delivered(
+    node: Node,
+    listen: Listen,
+    connect: Connect,
+    handlers: Handlers,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inbound, "READ_BYTES", 2048)
+    monkeypatch.setattr(inbound, "YIELD_BYTES", 1)
+    peer = connect(listen())
+
+    def deliver(message: Message) -> Delivery:
+        # The first answer makes the system of the client, who is gone, send a reset; the second
+        # one cannot be written. In between there is a turn of the hub.
+        number = int(message.name)
+        if number == 0:
+            handlers.promises["/a"].set(OK("a"))
+        elif number == 50:
+            handlers.promises["/b"].set(OK("b"))
+        return Delivery.ACCEPTED
+
+    node.delivery = deliver
+    messages = [MESSAGE.replace(b"/data", b"/%d" % number) for number in range(100)]
+    peer.send(get("/a") + get("/b") + get("/c") + b"".join(messages))
+    peer.close()
+    discarded = Event()
+    handlers.wait("/c").future.on_discard(discarded.set)
+
+    assert [int(node.delivered.get(timeout=LIMIT).name) for _ in range(100)] == list(range(100))
     assert discarded.wait(LIMIT)
 
 

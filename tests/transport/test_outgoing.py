@@ -114,6 +114,13 @@ def test_only_a_bounded_number_of_bytes_is_remembered() -> None:
     assert list(outgoing.drain_sent()) == messages[5:]
 
 
+def test_what_is_not_remembered_is_not_reported() -> None:
+    messages = numbered(8)
+    outgoing = sent([messages[:2], messages[2:4], messages[4:6], messages[6:]], max_bytes=40)
+
+    assert list(outgoing.drain_sent()) == messages[4:]
+
+
 def test_a_batch_in_part_answered_can_be_forgotten() -> None:
     messages = numbered(6)
     outgoing = sent([messages[:2]], max_bytes=30)
