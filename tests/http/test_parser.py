@@ -414,13 +414,25 @@ def test_a_head_that_was_refused_is_refused_again() -> None:
 
 
 def test_a_known_head_still_means_that_the_connection_ends() -> None:
-    last = (
-        b"POST /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
-    )
+    last = CHUNKED.replace(b"Host", b"Connection: close\r\nHost") + b"5\r\nhello\r\n0\r\n\r\n"
     heads = HeadCache()
     for _ in range(3):
-        requests, parser = read_once([last + b"1\r\na\r\n0\r\n\r\n" + SPARE], heads=heads)
-        assert len(requests) == 1 and parser.is_finished
+        requests, parser = read_once([SPARE + last + SPARE], heads=heads)
+        assert len(requests) == 2 and parser.is_finished
+
+
+def test_a_known_head_and_size_do_not_lift_the_limit() -> None:
+    data = FRAMED["chunk"](b"0123456789a")
+    requests, parser = read_once([data * 3], limits=LIMITS, streamed=True)
+    assert all(isinstance(request.sink, Sink) for request in requests)
+    assert len(requests) == 3 and parser.error is None
+
+
+def test_the_sizes_that_a_parser_knows_are_bounded() -> None:
+    data = b"".join(FRAMED["chunk"](b"x" * size) for size in range(1, 1100))
+    requests, parser = read_once([data])
+    assert [len(request.body) for request in requests] == list(range(1, 1100))
+    assert len(parser._known_sizes) == 1099 - 1024
 
 
 # Values for handlers

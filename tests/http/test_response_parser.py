@@ -21,6 +21,7 @@ UNKNOWN = (
     b"HTTP/1.1 404 Not Found\r\nDate: Tue, 24 Nov 2026 02:22:17 GMT\r\n"
     b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 14\r\n\r\n404 Not Found."
 )
+REFUSED = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 STREAM = (
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     b"4\r\none\n\r\n4\r\ntwo\n\r\n6\r\nthree\n\r\n0\r\n\r\n"
@@ -244,6 +245,7 @@ def test_a_response_to_head_keeps_its_length_and_is_not_unpacked() -> None:
         (ACCEPTED * 2 + LATER * 2 + ACCEPTED, 5, 0),
         (ACCEPTED + UNKNOWN + ACCEPTED * 2 + UNKNOWN, 5, 2),
         (UNKNOWN * 3, 3, 3),
+        (REFUSED * 2 + ACCEPTED * 2 + REFUSED, 5, 3),
         (STREAM + ACCEPTED, 2, 0),
         (ACCEPTED * 2 + ACCEPTED[:-1], 2, 0),
     ],
