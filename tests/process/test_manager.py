@@ -1,0 +1,403 @@
+"""Spawning, finding, feeding and ending processes; limits and threads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import gevent
+import pytest
+from gevent.event import Event
+from gevent.monkey import get_original
+
+from greenproc.address import Address
+from greenproc.errors import Deadlock, InvalidArgument, StateError
+from greenproc.future import Promise
+from greenproc.message import Message
+from greenproc.pid import PID, UPID
+from greenproc.process import DispatchEvent, MessageEvent, Process, TerminateEvent, install
+from greenproc.runtime import Runtime
+from greenproc.settings import Settings
+from greenproc.testing import RuntimeMaker, await_ready
+from tests.peer import Peer
+
+
+class Receiver(Process):
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id)
+        self.bodies: list[bytes] = []
+
+    @install("m")
+    def on_m(self, sender: UPID, body: bytes) -> None:
+        self.bodies.append(body)
+
+    def call(self, value: object = None) -> object:
+        return value
+
+
+def hold(runtime: Runtime, process: Process) -> Promise[None]:
+    """Keep *process* busy until the promise is set."""
+    gate: Promise[None] = Promise()
+    runtime.dispatch(process, gate.future.get)
+    gevent.sleep(0)
+    return gate
+
+
+def drops(runtime: Runtime) -> list[tuple[str, str]]:
+    """Return a list that gets name and reason of each dropped message."""
+    dropped: list[tuple[str, str]] = []
+    runtime.signals.message_dropped.connect(
+        lambda sender, message, reason: dropped.append((message.name, reason))
+    )
+    return dropped
+
+
+# Spawning
+
+
+def test_address_is_given_by_the_runtime(runtime: Runtime) -> None:
+    pid = runtime.spawn(Process("a"))
+    assert isinstance(pid, PID)
+    assert pid == UPID("a", runtime.address)
+
+
+def test_something_else_than_a_process_is_refused(runtime: Runtime) -> None:
+    with pytest.raises(InvalidArgument, match="expected a Process to spawn, got 1"):
+        runtime.spawn(1)  # type: ignore[type-var]
+
+
+def test_forgotten_init_of_the_base_is_told(runtime: Runtime) -> None:
+    class Forgetful(Process):
+        def __init__(self) -> None:
+            pass
+
+    with pytest.raises(InvalidArgument, match=r"must call super\(\).__init__\(\)"):
+        runtime.spawn(Forgetful())
+
+
+def test_process_belongs_to_one_runtime(make_runtime: RuntimeMaker) -> None:
+    first, second = make_runtime(), make_runtime()
+    process = Process("a")
+    first.spawn(process)
+    with pytest.raises(StateError, match="belongs to another runtime"):
+        second.spawn(process)
+
+
+def test_object_that_failed_to_spawn_for_its_id_can_be_spawned_later(runtime: Runtime) -> None:
+    first, second = Receiver("a"), Receiver("a")
+    runtime.spawn(first)
+    assert not runtime.spawn(second)
+    runtime.terminate(first)
+    runtime.wait(first)
+    assert runtime.spawn(second)
+    runtime.post(second, "m", b"1")
+    runtime.settle()
+    assert second.bodies == [b"1"]
+
+
+def test_message_before_the_spawn_is_lost_and_after_it_is_queued(runtime: Runtime) -> None:
+    receiver = Receiver("a")
+    runtime.post(receiver, "m", b"before")
+    runtime.spawn(receiver)
+    runtime.post(receiver, "m", b"after")
+    runtime.settle()
+    assert receiver.bodies == [b"after"]
+
+
+# Delivering
+
+
+def test_message_arrives_unchanged(runtime: Runtime) -> None:
+    seen: list[Message] = []
+
+    class Keeping(Process):
+        def consume_message(self, event: MessageEvent) -> None:
+            seen.append(event.message)
+
+    pid, sender = runtime.spawn(Keeping()), UPID("s", Address("10.0.0.1", 1))
+    runtime.post(pid, "any name at all?#/é", b"\x00\xff", sender=sender)
+    runtime.settle()
+    assert seen == [Message("any name at all?#/é", sender, pid, b"\x00\xff")]
+
+
+@pytest.mark.parametrize("body", [bytearray(b"x"), memoryview(b"x")])
+def test_body_may_be_what_is_like_bytes(runtime: Runtime, body: bytes) -> None:
+    receiver = Receiver()
+    runtime.post(runtime.spawn(receiver), "m", body)
+    runtime.settle()
+    assert receiver.bodies == [b"x"]
+
+
+def test_body_that_is_text_is_refused(runtime: Runtime) -> None:
+    receiver = Receiver()
+    runtime.spawn(receiver)
+    with pytest.raises(InvalidArgument, match="expected the body of a message as bytes"):
+        runtime.post(receiver, "m", "text")  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match="expected the body of a message as bytes"):
+        receiver.send(receiver, "m", "text")  # type: ignore[arg-type]
+
+
+def test_target_that_is_no_process_is_refused(runtime: Runtime) -> None:
+    with pytest.raises(InvalidArgument, match="expected a UPID or a Process, got 'a@1"):
+        runtime.post("a@1.2.3.4:5", "m")  # type: ignore[arg-type]
+
+
+def test_message_to_the_empty_address_vanishes(runtime: Runtime) -> None:
+    dropped = drops(runtime)
+    runtime.post(UPID(), "m")
+    assert dropped == []
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("unknown", "no handler"), ("nobody", "no such process")]
+)
+def test_message_that_is_not_handled_is_reported(runtime: Runtime, name: str, reason: str) -> None:
+    dropped = drops(runtime)
+    pid = runtime.spawn(Receiver())
+    runtime.post(pid if name == "unknown" else UPID("nobody", runtime.address), name)
+    runtime.settle()
+    assert dropped == [(name, reason)]
+
+
+def test_messages_of_an_ended_process_are_reported(runtime: Runtime) -> None:
+    dropped = drops(runtime)
+    receiver = Receiver()
+    runtime.spawn(receiver)
+    gate = hold(runtime, receiver)
+    runtime.post(receiver, "m")
+    runtime.terminate(receiver)
+    runtime.post(receiver, "later")
+    gate.set(None)
+    runtime.wait(receiver)
+    assert dropped == [("m", "process terminated"), ("later", "process terminated")]
+
+
+def test_full_mailbox_takes_no_more_but_ends(make_runtime: RuntimeMaker) -> None:
+    node = make_runtime(Settings(ip="127.0.0.1", max_mailbox_events=3))
+    dropped = drops(node)
+    receiver = Receiver("full")
+    node.spawn(receiver)
+    gate = hold(node, receiver)
+    for number in range(5):
+        node.post(receiver, "m", str(number).encode())
+    refused = node.dispatch(receiver, Receiver.call)
+    assert refused.is_abandoned
+    assert dropped == [("m", "mailbox full")] * 2
+    assert node.processes.inject_exited(UPID(), receiver)
+    node.terminate(receiver, inject=False)
+    gate.set(None)
+    assert node.wait(receiver)
+    assert receiver.bodies == [b"0", b"1", b"2"]
+
+
+def test_full_mailbox_is_answered_with_503(make_runtime: RuntimeMaker) -> None:
+    node = make_runtime(Settings(ip="127.0.0.1", max_mailbox_events=1))
+    receiver = Receiver("full")
+    node.spawn(receiver)
+    gate = hold(node, receiver)
+    node.post(receiver, "m")
+    with Peer.connect(node.address) as peer:
+        assert peer.get("/full/x").code == 503
+        message = (
+            b"POST /full/m HTTP/1.1\r\nHost: x\r\nLibprocess-From: @1.2.3.4:9\r\n"
+            b"Content-Length: 0\r\n\r\n"
+        )
+        assert peer.ask(message).code == 503
+    gate.set(None)
+
+
+# Ending
+
+
+def test_second_terminate_is_harmless(runtime: Runtime) -> None:
+    pid = runtime.spawn(Process())
+    runtime.terminate(pid)
+    runtime.terminate(pid, inject=False)
+    assert runtime.wait(pid)
+    runtime.terminate(pid)
+    runtime.settle()
+
+
+def test_terminate_of_a_remote_or_unknown_process_does_nothing(runtime: Runtime) -> None:
+    runtime.terminate(UPID("x", Address("10.0.0.1", 5050)))
+    runtime.terminate(UPID("x", runtime.address))
+    runtime.terminate(UPID())
+
+
+def test_terminate_tells_who_asked(runtime: Runtime) -> None:
+    senders: list[UPID] = []
+
+    class Asked(Process):
+        def consume_terminate(self, event: TerminateEvent) -> None:
+            senders.append(event.sender)
+
+    asked, asking = Asked(), Process("asking")
+    runtime.spawn(asked)
+    runtime.spawn(asking)
+    runtime.dispatch(asking, runtime.terminate, asked.pid).get()
+    runtime.wait(asked)
+    another = runtime.spawn(Asked())
+    runtime.terminate(another)
+    runtime.wait(another)
+    assert senders == [asking.pid, UPID()]
+
+
+def test_all_who_wait_are_released(runtime: Runtime) -> None:
+    pid = runtime.spawn(Process())
+    waiting = [gevent.spawn(runtime.wait, pid) for _ in range(3)]
+    gevent.sleep(0)
+    runtime.terminate(pid)
+    assert [greenlet.get(timeout=15.0) for greenlet in waiting] == [True] * 3
+
+
+@pytest.mark.parametrize("timeout", [None, 1.0])
+def test_process_that_waits_for_itself_is_told(runtime: Runtime, timeout: float | None) -> None:
+    pid = runtime.spawn(Process())
+    with pytest.raises(Deadlock, match="waits for its own end"):
+        runtime.dispatch(pid, runtime.wait, pid, timeout).get()
+
+
+def test_what_dropping_sets_off_reaches_no_successor(runtime: Runtime) -> None:
+    first = Receiver("a")
+    runtime.spawn(first)
+    gate = hold(runtime, first)
+    dropped = runtime.dispatch(first, Receiver.call)
+    dropped.on_abandoned(lambda: runtime.post(first, "m", b"leak"))
+    runtime.terminate(first)
+    gate.set(None)
+    runtime.wait(first)
+    second = Receiver("a")
+    runtime.spawn(second)
+    runtime.settle()
+    assert second.bodies == []
+
+
+# Introspection
+
+
+def test_event_count_counts_what_is_queued(runtime: Runtime) -> None:
+    receiver = Receiver()
+    runtime.spawn(receiver)
+    gate = hold(runtime, receiver)
+    runtime.post(receiver, "m")
+    runtime.post(receiver, "m")
+    runtime.dispatch(receiver, Receiver.call)
+    assert receiver.event_count(MessageEvent) == 2
+    assert receiver.event_count(DispatchEvent) == 1
+    assert [event.kind for event in receiver.queued_events()] == ["MESSAGE", "MESSAGE", "DISPATCH"]
+    gate.set(None)
+    runtime.settle()
+    assert receiver.event_count(MessageEvent) == 0
+
+
+def test_processes_are_listed_with_what_is_queued(runtime: Runtime) -> None:
+    receiver = Receiver("r")
+    pid = runtime.spawn(receiver)
+    runtime.settle()
+    with Peer.connect(runtime.address) as peer:
+        answer = peer.get("/__processes__")
+    assert answer.header("Content-Type") == "application/json"
+    listed = {entry["id"]: entry["events"] for entry in json.loads(answer.body)}
+    assert listed["r"] == []
+    assert pid.id == "r"
+
+
+def test_busy_processes_are_named_but_not_too_many(runtime: Runtime) -> None:
+    gates = []
+    for number in range(12):
+        process = Process(f"busy-{number}")
+        runtime.spawn(process)
+        gates.append(hold(runtime, process))
+    told = runtime.processes.describe_busy()
+    assert "busy-0@" in told
+    assert "busy-11@" not in told
+    assert told.endswith("and 2 more")
+    for gate in gates:
+        gate.set(None)
+
+
+# Native threads
+
+
+def start_thread(function: Callable[[], object]) -> None:
+    get_original("threading", "Thread")(target=function).start()
+
+
+def start_in_pool(function: Callable[[], object]) -> None:
+    gevent.get_hub().threadpool.spawn(function)
+
+
+NATIVE = {"threading": start_thread, "threadpool": start_in_pool}
+
+
+@pytest.mark.parametrize("start", NATIVE.values(), ids=NATIVE)
+def test_other_threads_may_post_dispatch_and_terminate(
+    runtime: Runtime, start: Callable[[Callable[[], object]], object]
+) -> None:
+    receiver = Receiver()
+    pid = runtime.spawn(receiver)
+    called: Promise[object] = Promise()
+
+    def work() -> None:
+        runtime.post(pid, "m", b"from a thread")
+        receiver.send(pid, "m", b"sent from a thread")
+        called.set(runtime.dispatch(pid, Receiver.call, 42))
+        runtime.terminate(pid, inject=False)
+
+    start(work)
+    assert await_ready(called.future) == 42
+    runtime.wait(pid)
+    assert receiver.bodies == [b"from a thread", b"sent from a thread"]
+
+
+@pytest.mark.parametrize("start", NATIVE.values(), ids=NATIVE)
+def test_thread_may_wait_for_a_dispatch(
+    runtime: Runtime, start: Callable[[Callable[[], object]], object]
+) -> None:
+    pid = runtime.spawn(Receiver())
+    got: Promise[object] = Promise()
+    start(lambda: got.set(runtime.dispatch(pid, Receiver.call, "value").get(timeout=15.0)))
+    assert await_ready(got.future) == "value"
+
+
+def test_thread_cannot_spawn(runtime: Runtime) -> None:
+    def spawn() -> str:
+        try:
+            runtime.spawn(Process())
+        except StateError as error:
+            return str(error)
+        return "spawned"
+
+    told = gevent.get_hub().threadpool.apply(spawn)
+    assert "use runtime.call_from_thread()" in told
+
+
+def test_call_from_thread_runs_in_the_runtime(runtime: Runtime) -> None:
+    spawned: Promise[PID[Process]] = Promise()
+    start_thread(
+        lambda: runtime.call_from_thread(lambda: spawned.set(runtime.spawn(Process("threaded"))))
+    )
+    assert await_ready(spawned.future) == UPID("threaded", runtime.address)
+
+
+def test_threads_that_post_lose_nothing_and_keep_their_order(runtime: Runtime) -> None:
+    done = Event()
+    got: dict[str, list[int]] = {name: [] for name in "abc"}
+
+    class Counting(Process):
+        @install("m")
+        def on_m(self, sender: UPID, body: bytes) -> None:
+            got[sender.id].append(int(body))
+            if sum(map(len, got.values())) == 600:
+                done.set()
+
+    pid = runtime.spawn(Counting())
+
+    def work(name: str) -> None:
+        for number in range(200):
+            runtime.post(pid, "m", str(number).encode(), sender=UPID(name, pid.address))
+
+    for name in got:
+        start_thread(lambda name=name: work(name))
+    assert done.wait(15.0)
+    assert list(got.values()) == [list(range(200))] * 3
