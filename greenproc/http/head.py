@@ -147,21 +147,14 @@ def read_request_head(data: bytes, limits: ParserLimits) -> RequestHead:
     hosts = len(fields.values(b"host"))
     if hosts > 1 or (hosts == 0 and version == (1, 1)):
         raise RemoteProtocolError(f"expected one Host, got {hosts}")
-    if fields.is_chunked(status=501):
-        if version == (1, 0):
-            raise RemoteProtocolError("expected no Transfer-Encoding with HTTP/1.0")
-        head.length = CHUNKED
-    else:
-        head.length = fields.content_length() or 0
+    chunked = fields.is_chunked(status=501)
+    if chunked and version == (1, 0):
+        raise RemoteProtocolError("expected no Transfer-Encoding with HTTP/1.0")
+    head.length = CHUNKED if chunked else fields.content_length() or 0
     fields.check_complete()
     head.is_gzip = fields.is_gzip()
-    expect = fields.values(b"expect")
-    head.expects_continue = (
-        version == (1, 1)
-        and head.length != 0
-        and bool(expect)
-        and expect[-1].lower() == b"100-continue"
-    )
+    wanted = version == (1, 1) and head.length != 0
+    head.expects_continue = wanted and fields.expects_continue()
     return head
 
 
@@ -331,6 +324,11 @@ class _RequestFields:
         if b"close" in options:
             return False
         return version == (1, 1) or b"keep-alive" in options
+
+    def expects_continue(self) -> bool:
+        """Whether the peer asks for ``100 Continue``; nothing else that it may expect is known."""
+        expectations = self.values(b"expect")
+        return bool(expectations) and expectations[-1].lower() == b"100-continue"
 
     def is_gzip(self) -> bool:
         """Whether the body is packed with gzip and nothing else."""
