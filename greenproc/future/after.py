@@ -19,9 +19,11 @@ def after(seconds: float) -> Future[None]:
 
     Source: libprocess include/process/after.hpp.
     """
+    # First, as it may make the hub of this thread: the timer is to be cancelled nowhere else.
+    clock = current_clock()
     promise: Promise[None] = Promise()
     future = promise.future
-    timer = current_clock().timer(seconds, partial(promise.set, None))
+    timer = clock.timer(seconds, partial(promise.set, None))
     # Only the timer holds the promise: a clock that stops lets go of it, and so abandons.
     future.on_discard(partial(_cancel, timer, ref(promise)))
     return future

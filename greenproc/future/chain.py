@@ -13,6 +13,9 @@ from functools import partial
 from typing import Any
 from weakref import ref
 
+from gevent._hub_local import get_hub_if_exists
+from gevent.hub import Hub
+
 from greenproc.clock.current import current_clock
 from greenproc.clock.timers import Timer
 from greenproc.errors import Discarded
@@ -27,6 +30,7 @@ from greenproc.future.core import (
     register,
     request_weakly,
 )
+from greenproc.future.delivery import call_in
 from greenproc.future.state import DISCARD, DISCARDED, END, FAILED, PENDING, READY
 
 
@@ -63,13 +67,14 @@ def after(
     delay = _Delay(source, downstream, function)
     if source.state is PENDING:
         delay.timer = current_clock().timer(seconds, delay.expire)
+        delay.hub = get_hub_if_exists()
     register(source, END, delay.finish)
 
 
 def _join(source: Core[Any], downstream: Core[Any]) -> None:
     open_up(downstream)
     # Nobody else knows it yet: no lock.
-    downstream.callbacks = [(DISCARD, partial(request_weakly, ref(source)))]
+    downstream.callbacks = [(DISCARD, partial(request_weakly, ref(source)), None)]
 
 
 def _then(downstream: Core[Any], function: Callable[[Any], object], source: Core[Any]) -> None:
@@ -116,10 +121,12 @@ def _complete(downstream: Core[Any], function: Callable[[Any], object], argument
 class _Delay:
     """The race of a source with a timer, and what is held while it lasts."""
 
-    __slots__ = ("downstream", "function", "source", "timer")
+    __slots__ = ("downstream", "function", "hub", "source", "timer")
 
     source: Core[Any] | None
     timer: Timer | None
+    hub: Hub | None
+    """Of the thread that made the timer, and the only one that may cancel it."""
 
     def __init__(
         self, source: Core[Any], downstream: Core[Any], function: Callable[[Any], object]
@@ -128,6 +135,7 @@ class _Delay:
         self.downstream = downstream
         self.function = function
         self.timer = None
+        self.hub = None
 
     def expire(self) -> None:
         source = self.source
@@ -140,7 +148,7 @@ class _Delay:
             timer = self.timer
             self._release()
             if timer is not None:
-                timer.cancel()
+                call_in(self.hub, timer.cancel)
             inherit(self.downstream, source)
 
     def _release(self) -> None:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 from weakref import ref
 
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub, Waiter
 from gevent.monkey import get_original
 
+from greenproc.current import RUNTIME
 from greenproc.errors import Discarded, Failure, InvalidArgument
 from greenproc.future.delivery import Call, deliver, deliver_here
 from greenproc.future.links import Link, notify, wake
@@ -37,6 +38,9 @@ T_co = TypeVar("T_co", covariant=True)
 
 allocate_lock = get_original("_thread", "allocate_lock")
 """Makes a native lock, which other threads need, also in a monkey-patched program."""
+
+Entry: TypeAlias = tuple[Kind, Callable[..., object], Any]
+"""When to call, what, and the runtime of who registered it."""
 
 MISSING: Final[Any] = object()
 """Stands for an argument that was not given."""
@@ -71,7 +75,7 @@ class Core(Generic[T_co]):
     requested: bool
     """Whether a discard was requested."""
     abandoned: bool
-    callbacks: list[tuple[Kind, Callable[..., object]]] | None
+    callbacks: list[Entry] | None
     """In order of registration. Not None when complete: their delivery is still under way."""
     links: dict[Link, Hub | None] | None
     """What the hubs call, once, after the end; each with its hub, None for a thread without."""
@@ -223,12 +227,12 @@ def _take_completed(core: Core[Any]) -> Iterator[Call]:
         return
     state = core.state
     arguments = _arguments(core, state)
-    for kind, callback in callbacks:
+    for kind, callback, runtime in callbacks:
         if kind is state:
-            yield callback, arguments
-    for kind, callback in callbacks:
+            yield callback, arguments, runtime
+    for kind, callback, runtime in callbacks:
         if kind is ANY or kind is END:
-            yield callback, (core,)
+            yield callback, (core,), runtime
 
 
 # Abandonment
@@ -283,7 +287,7 @@ def spread_abandonment(core: Core[Any]) -> None:
     with core.lock:
         taken = _pull(core, (ABANDONMENT, END))
     if taken:
-        calls = [(callback, (core,) if kind is END else ()) for kind, callback in taken]
+        calls = [(callback, (core,) if kind is END else (), rt) for kind, callback, rt in taken]
         deliver(core.home, iter, calls)
 
 
@@ -302,7 +306,7 @@ def request_discard(core: Core[Any]) -> bool:
     if core.abandoned:
         spread_abandonment(core)
     if taken:
-        deliver(core.home, iter, [(callback, ()) for _, callback in taken])
+        deliver(core.home, iter, [(callback, (), runtime) for _, callback, runtime in taken])
     return True
 
 
@@ -316,7 +320,7 @@ def request_weakly(reference: Callable[[], Core[Any] | None]) -> None:
 def register(core: Core[Any], kind: Kind, callback: Callable[..., object]) -> None:
     """Call *callback* when *kind* happens: at once if it has, never if it cannot any more."""
     if core.state is PENDING or core.callbacks is not None:
-        entry = (kind, callback)
+        entry = (kind, callback, RUNTIME.get())
         with core.lock:
             queued = (core.state is PENDING or core.callbacks is not None) and not (
                 kind is DISCARD and core.requested
@@ -331,7 +335,7 @@ def register(core: Core[Any], kind: Kind, callback: Callable[..., object]) -> No
                 spread_abandonment(core)
             return
     if _applies(core, kind):
-        deliver_here(iter, [(callback, _arguments(core, kind))])
+        deliver_here(iter, [(callback, _arguments(core, kind), RUNTIME.get())])
 
 
 def _applies(core: Core[Any], kind: Kind) -> bool:
@@ -350,7 +354,7 @@ def _arguments(core: Core[Any], kind: Kind) -> tuple[Any, ...]:
     return (core,) if kind is ANY or kind is END else ()
 
 
-def _pull(core: Core[Any], kinds: Iterable[Kind]) -> list[tuple[Kind, Callable[..., object]]]:
+def _pull(core: Core[Any], kinds: Iterable[Kind]) -> list[Entry]:
     """Take out the callbacks of *kinds*, under the lock."""
     callbacks = core.callbacks
     if callbacks is None:

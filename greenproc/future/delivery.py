@@ -17,10 +17,12 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub
 from greenlet import getcurrent
 
+from greenproc.current import RUNTIME
+
 log = logging.getLogger("greenproc.future")
 
-Call: TypeAlias = tuple[Callable[..., object], tuple[Any, ...]]
-"""A function and its arguments."""
+Call: TypeAlias = tuple[Callable[..., object], tuple[Any, ...], Any]
+"""A function, its arguments, and the runtime of who wanted it called."""
 
 Take: TypeAlias = Callable[[Any], Iterable[Call]]
 """Gives the calls to make, from what is passed along with it."""
@@ -55,13 +57,14 @@ def deliver(home: Hub | None, take: Take, source: Any) -> None:
     """Make the calls that ``take(source)`` gives: now, if this is the right place, else soon.
 
     The right place is a greenlet of the thread of *home* (without one, or after its end, of any
-    thread) that is not the hub: callbacks may wait, and a hub cannot.
+    thread) that is not the hub: callbacks may wait, and a hub cannot. A new greenlet has no
+    context of its own, so there each call is made in the runtime of who wanted it.
     """
     here = get_hub_if_exists()
     if home is not here and home is not None and home.loop is not None:
-        home.loop.run_callback_threadsafe(spawn_raw, run, take, source)
+        home.loop.run_callback_threadsafe(spawn_raw, _run_elsewhere, take, source)
     elif here is not None and getcurrent() is here:
-        spawn_raw(run, take, source)
+        spawn_raw(_run_elsewhere, take, source)
     else:
         run(take, source)
 
@@ -70,9 +73,17 @@ def deliver_here(take: Take, source: Any) -> None:
     """Make the calls in this thread: at once, unless this is its hub."""
     here = get_hub_if_exists()
     if here is not None and getcurrent() is here:
-        spawn_raw(run, take, source)
+        spawn_raw(_run_elsewhere, take, source)
     else:
         run(take, source)
+
+
+def call_in(hub: Hub | None, function: Callable[..., object], *arguments: Any) -> None:
+    """Call what must not wait in the thread of *hub*: now, if this is it or None is, else soon."""
+    if hub is None or hub is get_hub_if_exists():
+        function(*arguments)
+    elif hub.loop is not None:
+        hub.loop.run_callback_threadsafe(function, *arguments)
 
 
 def run(take: Take, source: Any) -> None:
@@ -94,7 +105,7 @@ def run(take: Take, source: Any) -> None:
     turn.depth = depth + 1
     fatal: BaseException | None = None
     try:
-        for function, arguments in take(source):
+        for function, arguments, _ in take(source):
             try:
                 function(*arguments)
             except Exception:
@@ -116,8 +127,19 @@ def hand_over() -> None:
     """
     turn = TURN.get()
     if turn is not None and turn.backlog and turn.owner == id(getcurrent()):
-        spawn_raw(run, _take_all, list(turn.backlog))
+        spawn_raw(_run_elsewhere, _take_all, list(turn.backlog))
         turn.backlog.clear()
+
+
+def _run_elsewhere(take: Take, source: Any) -> None:
+    """Be the greenlet that makes calls for who could not."""
+    run(_enter_runtimes, take(source))
+
+
+def _enter_runtimes(calls: Iterable[Call]) -> Iterator[Call]:
+    for call in calls:
+        RUNTIME.set(call[2])
+        yield call
 
 
 def _drain(backlog: deque[Delivery], fatal: BaseException | None) -> BaseException | None:

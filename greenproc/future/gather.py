@@ -12,6 +12,8 @@ from functools import partial
 from typing import Any, TypeVar, overload
 from weakref import ref
 
+from gevent._hub_local import get_hub_if_exists
+
 from greenproc.clock.current import current_clock
 from greenproc.errors import Failure, WaitTimeout
 from greenproc.future.core import (
@@ -22,6 +24,7 @@ from greenproc.future.core import (
     request_weakly,
     settle,
 )
+from greenproc.future.delivery import call_in
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
 from greenproc.future.state import DISCARD, DISCARDED, END, FAILED, PENDING, READY, State
@@ -153,7 +156,8 @@ class _Gathering:
                 register(source, END, partial(self.arrive, index))
         if timeout is not None and result.open:
             timer = current_clock().timer(timeout, partial(_expire, ref(self), timeout))
-            register(result, END, lambda _: timer.cancel())
+            hub = get_hub_if_exists()
+            register(result, END, lambda _: call_in(hub, timer.cancel))
         return result
 
     def heed_requests(self, inputs: list[Future[Any]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -12,9 +13,11 @@ from gevent import getcurrent
 from gevent._hub_local import get_hub_if_exists
 from gevent.event import Event
 
+from greenproc.clock import Timer
+from greenproc.current import RUNTIME
 from greenproc.future import Future, Promise, collect
 from greenproc.future.delivery import MAX_DEPTH
-from tests.future.support import in_thread
+from tests.future.support import Time, in_thread
 
 
 def in_hub(function: Any, *arguments: Any) -> None:
@@ -403,3 +406,80 @@ def test_inputs_completed_by_threads_are_collected_once() -> None:
     gevent.idle()
 
     assert result.value == [1] * 100
+
+
+def test_timers_of_homeless_futures_are_cancelled_in_the_thread_of_their_clock(
+    time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancelled: list[Any] = []
+    cancel = time.clock.cancel
+    promises: list[Promise[int]] = []
+    in_thread(lambda: promises.append(Promise()))
+
+    def note(timer: Timer) -> bool:
+        cancelled.append(threading.current_thread())
+        return cancel(timer)
+
+    monkeypatch.setattr(time.clock, "cancel", note)
+    delayed = promises[0].future.after(1.0, lambda _: 2)
+    in_thread(lambda: promises[0].set(1))
+
+    assert delayed.value == 1
+    assert cancelled == []
+    gevent.idle()
+    assert cancelled == [threading.main_thread()]
+    assert time.timers == 0
+
+
+# The runtime
+
+
+def runtime_of(register: Callable[[Callable[..., None]], object], node: object) -> list[object]:
+    """Let *register* register a callback for *node*, and return where that will note its own."""
+    found: list[object] = []
+    token = RUNTIME.set(node)
+    register(lambda *_: found.append(RUNTIME.get()))
+    RUNTIME.reset(token)
+    return found
+
+
+def test_a_callback_that_hops_from_the_hub_runs_in_the_runtime_of_who_registered_it() -> None:
+    promise: Promise[int] = Promise()
+    one = runtime_of(promise.future.on_ready, "one")
+    none = runtime_of(promise.future.on_ready, None)
+    other = runtime_of(promise.future.on_any, "other")
+
+    in_hub(promise.set, 1)
+    gevent.idle()
+
+    assert (one, none, other) == (["one"], [None], ["other"])
+
+
+def test_a_callback_that_hops_from_a_thread_runs_in_the_runtime_of_who_registered_it() -> None:
+    promise: Promise[int] = Promise()
+    found = runtime_of(promise.future.then, "one")
+
+    in_thread(lambda: promise.set(1))
+    gevent.idle()
+
+    assert found == ["one"]
+
+
+def test_a_request_that_hops_runs_its_callback_in_the_runtime_of_who_registered_it() -> None:
+    promise: Promise[int] = Promise()
+    found = runtime_of(promise.future.on_discard, "one")
+
+    in_thread(promise.future.discard)
+    gevent.idle()
+
+    assert found == ["one"]
+
+
+def test_a_callback_of_an_abandonment_runs_in_the_runtime_of_who_registered_it() -> None:
+    promise: Promise[int] = Promise()
+    found = runtime_of(promise.future.on_abandoned, "one")
+
+    in_hub(promise.abandon)
+    gevent.idle()
+
+    assert found == ["one"]
