@@ -1,0 +1,126 @@
+"""Stages: started in order, stopped in reverse, whatever one of them does."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import gevent
+import pytest
+
+from greenproc.runtime.lifecycle import Lifecycle, Stage, nothing
+from greenproc.testing import expect_failure
+
+
+class Log:
+    """Makes stages that note what they are told."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.seconds: list[float] = []
+
+    def stage(
+        self,
+        name: str,
+        start: Callable[[], object] = lambda: None,
+        stop: Callable[[], object] = lambda: None,
+    ) -> Stage:
+        def note_start() -> None:
+            self.calls.append(f"start {name}")
+            start()
+
+        def note_stop(seconds: float) -> None:
+            self.calls.append(f"stop {name}")
+            self.seconds.append(seconds)
+            stop()
+
+        return Stage(name, note_start, note_stop)
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+def fail() -> None:
+    raise ValueError("on purpose")
+
+
+def hang() -> None:
+    gevent.sleep(1000.0)
+
+
+def test_stages_stop_in_reverse(log: Log) -> None:
+    life = Lifecycle([log.stage("a"), log.stage("b"), log.stage("c")])
+    life.start(1.0)
+    life.stop(1.0)
+    assert log.calls == ["start a", "start b", "start c", "stop c", "stop b", "stop a"]
+
+
+def test_what_failed_to_start_is_not_stopped_and_what_did_is(log: Log) -> None:
+    life = Lifecycle([log.stage("a"), log.stage("b", start=fail), log.stage("c")])
+    with pytest.raises(ValueError, match="on purpose"):
+        life.start(1.0)
+    assert log.calls == ["start a", "start b", "stop a"]
+
+
+def test_failing_stop_is_logged_and_the_rest_goes_on(
+    log: Log, caplog: pytest.LogCaptureFixture
+) -> None:
+    life = Lifecycle([log.stage("a"), log.stage("b", stop=fail)])
+    life.start(1.0)
+    with expect_failure(ValueError):
+        life.stop(1.0)
+    assert log.calls[2:] == ["stop b", "stop a"]
+    assert "stopping b failed; going on" in caplog.text
+
+
+def test_stop_that_hangs_is_left_and_the_rest_goes_on(
+    log: Log, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life = Lifecycle([log.stage("a"), log.stage("b", stop=hang)])
+    life.start(1.0)
+    with caplog.at_level(logging.ERROR):
+        life.stop(0.0)  # a stage has a second more than it was told
+    assert log.calls[2:] == ["stop b", "stop a"]
+    assert "stopping b took more than" in caplog.text
+
+
+def test_each_stage_is_told_what_is_left_and_never_nothing(log: Log) -> None:
+    life = Lifecycle([log.stage("a"), log.stage("b")])
+    life.start(1.0)
+    life.stop(5.0)
+    assert all(4.0 < seconds <= 5.0 for seconds in log.seconds)
+
+    life.start(1.0)
+    log.seconds.clear()
+    life.stop(0.0)
+    assert all(seconds > 0.0 for seconds in log.seconds)
+
+
+def test_second_stop_does_nothing(log: Log) -> None:
+    life = Lifecycle([log.stage("a")])
+    life.start(1.0)
+    life.stop(1.0)
+    life.stop(1.0)
+    assert log.calls == ["start a", "stop a"]
+
+
+def test_timeout_of_somebody_else_is_not_taken_for_the_limit(log: Log) -> None:
+    other = gevent.Timeout(1000.0)
+
+    def time_out() -> None:
+        raise other
+
+    life = Lifecycle([log.stage("a", stop=time_out)])
+    life.start(1.0)
+    with pytest.raises(gevent.Timeout) as raised:
+        life.stop(1.0)
+    assert raised.value is other
+    other.close()
+
+
+def test_stage_may_have_no_start_or_stop() -> None:
+    life = Lifecycle([Stage("a", nothing, nothing)])
+    life.start(1.0)
+    life.stop(1.0)

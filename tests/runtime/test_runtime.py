@@ -1,0 +1,389 @@
+"""One node as a whole: start, stop, several at a time."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import weakref
+
+import gevent
+import pytest
+from gevent.event import Event
+from gevent.monkey import get_original
+
+from greenproc.current import RUNTIME, find_runtime
+from greenproc.errors import BindError, InvalidArgument, InvalidSettings, StateError
+from greenproc.future import Promise
+from greenproc.pid import UPID
+from greenproc.process import Process, install
+from greenproc.runtime import Runtime, RuntimeState
+from greenproc.settings import Settings
+from greenproc.testing import RuntimeMaker, await_ready
+from tests.peer import Acceptor, Peer
+
+LOOPBACK = Settings(ip="127.0.0.1")
+
+
+class Echo(Process):
+    """Answers each ``ping`` with a ``pong``."""
+
+    def __init__(self, id: str = "echo") -> None:
+        super().__init__(id)
+        self.pong: Promise[bytes] = Promise()
+
+    @install("ping")
+    def on_ping(self, sender: UPID, body: bytes) -> None:
+        self.send(sender, "pong", body)
+
+    @install("pong")
+    def on_pong(self, sender: UPID, body: bytes) -> None:
+        self.pong.set(body)
+
+
+# Start
+
+
+def test_runtime_goes_through_its_states() -> None:
+    node = Runtime(LOOPBACK)
+    assert node.state is RuntimeState.NEW
+    assert repr(node) == "<Runtime unbound new>"
+    node.start()
+    assert node.state is RuntimeState.RUNNING
+    assert repr(node) == f"<Runtime {node.address} running>"
+    node.stop()
+    assert node.state is RuntimeState.STOPPED
+
+
+def test_started_runtime_cannot_be_started(runtime: Runtime) -> None:
+    with pytest.raises(StateError, match="started once and this one is running"):
+        runtime.start()
+
+
+def test_stopped_runtime_cannot_be_started_again() -> None:
+    with Runtime(LOOPBACK) as node:
+        pass
+    with pytest.raises(StateError, match="this one is stopped: make a new one"):
+        node.start()
+
+
+def test_runtime_that_is_not_started_has_nothing() -> None:
+    node = Runtime(LOOPBACK)
+    for use in (
+        lambda: node.address,
+        lambda: node.clock,
+        lambda: node.spawn(Process()),
+        lambda: node.post(UPID(), "m"),
+        node.statistics,
+        node.settle,
+    ):
+        with pytest.raises(StateError, match=r"not started: call start\(\) first"):
+            use()
+    assert node.stop() == ()
+
+
+def test_busy_port_is_told_and_nothing_is_left(runtime: Runtime) -> None:
+    taken = Runtime(Settings(ip="127.0.0.1", port=runtime.address.port))
+    with pytest.raises(BindError):
+        taken.start()
+    assert taken.state is RuntimeState.STOPPED
+
+
+def test_port_is_free_again_after_the_stop() -> None:
+    with Runtime(LOOPBACK) as node, Peer.connect(node.address) as peer:
+        peer.get("/nobody")  # leaves a connection in TIME_WAIT
+    with Runtime(Settings(ip="127.0.0.1", port=node.address.port)) as again:
+        assert again.address == node.address
+
+
+def test_bad_setting_is_told_before_anything_starts() -> None:
+    with pytest.raises(InvalidSettings, match="port"):
+        Settings(port=70_000)
+
+
+def test_error_in_the_block_stops_the_runtime() -> None:
+    node = Runtime(LOOPBACK)
+    with pytest.raises(KeyError), node:
+        raise KeyError
+    assert node.state is RuntimeState.STOPPED
+
+
+# Stop
+
+
+def test_stop_does_nothing_when_it_does_not_run() -> None:
+    node = Runtime(LOOPBACK)
+    node.start()
+    assert node.stop() == ()
+    assert node.stop() == ()
+
+
+def test_stop_lets_processes_serve_what_they_have(make_runtime: RuntimeMaker) -> None:
+    node = make_runtime()
+    calls: list[str] = []
+
+    class Last(Process):
+        def finalize(self) -> None:
+            calls.append("finalize")
+
+    pid = node.spawn(Last())
+    node.dispatch(pid, gevent.sleep, 0.01)
+    node.dispatch(pid, calls.append, "queued")
+    assert node.stop() == ()
+    assert calls == ["queued", "finalize"]
+
+
+def test_youngest_process_ends_first(make_runtime: RuntimeMaker) -> None:
+    node = make_runtime()
+    ended: list[str] = []
+    node.signals.process_terminated.connect(lambda sender, pid, reason: ended.append(pid.id))
+    for id in "abc":
+        node.spawn(Process(id))
+    node.stop()
+    assert ended == ["c", "b", "a", "__processes__"]
+
+
+def test_stop_sends_what_processes_say_at_their_end(make_runtime: RuntimeMaker) -> None:
+    node, other = make_runtime(), make_runtime()
+    echo = Echo()
+    other.spawn(echo)
+
+    class Last(Process):
+        def finalize(self) -> None:
+            self.send(echo, "pong", b"goodbye")
+
+    node.spawn(Last())
+    node.stop()
+    assert await_ready(echo.pong.future) == b"goodbye"
+
+
+def test_nothing_is_spawned_while_it_stops(make_runtime: RuntimeMaker) -> None:
+    node = make_runtime()
+    pids: list[UPID] = []
+
+    class Last(Process):
+        def finalize(self) -> None:
+            pids.append(self.runtime.spawn(Process()))
+
+    node.spawn(Last())
+    node.stop()
+    assert [bool(pid) for pid in pids] == [False]
+
+
+def test_handler_that_blocks_for_ever_is_killed_and_told(make_runtime: RuntimeMaker) -> None:
+    node = make_runtime(Settings(ip="127.0.0.1", stop_timeout=0.05))
+    stuck, fine = Process("stuck"), Process("fine")
+    node.spawn(fine)
+    node.spawn(stuck)
+    called = node.dispatch(stuck, gevent.sleep, 1000.0)
+    queued = node.dispatch(stuck, int)
+    gevent.sleep(0)
+    assert node.stop() == (stuck.pid,)
+    assert called.is_abandoned
+    assert queued.is_abandoned
+    assert node.state is RuntimeState.STOPPED
+
+
+def test_process_that_will_not_be_killed_is_left(
+    make_runtime: RuntimeMaker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("greenproc.runtime.parts.UNWIND_SECONDS", 0.02)
+    node = make_runtime(Settings(ip="127.0.0.1", stop_timeout=0.02))
+    gate: Promise[None] = Promise()
+
+    def resist() -> None:
+        while not gate.future.is_ready:
+            try:
+                gate.future.get()
+            except gevent.GreenletExit:
+                continue
+
+    pid = node.spawn(Process("resisting"))
+    node.dispatch(pid, resist)
+    gevent.sleep(0)
+    with caplog.at_level(logging.ERROR):
+        assert node.stop() == (pid,)
+    assert "do not let themselves be killed" in caplog.text
+    gate.set(None)
+    gevent.idle()
+
+
+def test_paused_clock_does_not_hold_up_the_stop(make_runtime: RuntimeMaker) -> None:
+    node = make_runtime()
+    node.clock.pause()
+    assert node.stop() == ()
+    assert not node.clock.paused
+
+
+def test_process_cannot_stop_its_own_runtime(runtime: Runtime) -> None:
+    with pytest.raises(StateError, match="use another greenlet"):
+        runtime.dispatch(runtime.spawn(Process()), runtime.stop).get()
+
+
+def test_process_may_stop_another_runtime(make_runtime: RuntimeMaker) -> None:
+    node, other = make_runtime(), make_runtime()
+    assert node.dispatch(node.spawn(Process()), other.stop).get() == ()
+    assert other.state is RuntimeState.STOPPED
+
+
+def test_connections_are_closed_at_the_stop(make_runtime: RuntimeMaker) -> None:
+    node = make_runtime()
+    with Peer.connect(node.address) as peer:
+        assert peer.get("/nobody").code == 404
+        node.stop()
+        assert peer.read_to_end() == b""
+
+
+def test_link_of_another_node_is_closed_at_the_stop(make_runtime: RuntimeMaker) -> None:
+    node = make_runtime()
+    linker = Process()
+    node.spawn(linker)
+    with Acceptor() as acceptor:
+        node.dispatch(linker, linker.link, UPID("x", acceptor.address)).get()
+        with acceptor.accept() as peer:
+            node.stop()
+            assert peer.read_to_end() == b""
+
+
+def test_greenlets_of_the_runtime_end_with_it(make_runtime: RuntimeMaker) -> None:
+    node = make_runtime()
+    greenlet = node.spawn_greenlet(gevent.sleep, 1000.0)
+    gevent.sleep(0)
+    node.stop()
+    assert greenlet.dead
+
+
+def test_stopped_runtime_is_garbage() -> None:
+    with Runtime(LOOPBACK) as node:
+        node.spawn(Process())
+        reference = weakref.ref(node)
+    del node
+    gc.collect()
+    assert reference() is None
+
+
+# Several
+
+
+def test_two_runtimes_talk_to_each_other(make_runtime: RuntimeMaker) -> None:
+    first, second = make_runtime(), make_runtime()
+    here, there = Echo(), Echo()  # the same id on both
+    first.spawn(here)
+    second.spawn(there)
+    here.send(there, "ping", b"over and back")
+    assert await_ready(here.pong.future) == b"over and back"
+    assert there.pong.future.is_pending
+
+
+def test_each_runtime_has_its_own_clock_and_filter(make_runtime: RuntimeMaker) -> None:
+    first, second = make_runtime(), make_runtime()
+    first.clock.pause()
+    first.filter(lambda pid, event: True)
+    assert not second.clock.paused
+    assert second.dispatch(second.spawn(Process()), lambda: 1).get() == 1
+
+
+def test_process_of_another_runtime_is_not_local(make_runtime: RuntimeMaker) -> None:
+    first, second = make_runtime(), make_runtime()
+    pid = second.spawn(Process())
+    assert first.dispatch(pid, lambda: 1).is_abandoned
+    assert first.wait(pid) is False
+    first.terminate(pid)
+    assert second.dispatch(pid, lambda: 2).get() == 2
+
+
+def test_selected_runtime_is_that_of_the_block(make_runtime: RuntimeMaker) -> None:
+    first, second = make_runtime(), make_runtime()
+    before = find_runtime()
+    with first.selected() as selected:
+        assert selected is first
+        with second.selected():
+            assert find_runtime() is second
+        assert find_runtime() is first
+    assert find_runtime() is before
+
+
+def test_what_runs_in_a_runtime_finds_it(make_runtime: RuntimeMaker) -> None:
+    node, other = make_runtime(), make_runtime()
+    with other.selected():
+        assert node.spawn_greenlet(find_runtime).get(timeout=15.0) is node
+        assert node.dispatch(node.spawn(Process()), find_runtime).get() is node
+        fired: Promise[object] = Promise()
+        node.clock.timer(0.0, lambda: fired.set(RUNTIME.get()))
+        assert await_ready(fired.future) is node
+
+
+def test_runtime_may_live_in_another_native_thread(runtime: Runtime) -> None:
+    """Each thread has a hub of its own; messages go over sockets, calls through the loop."""
+    echo = Echo("here")
+    runtime.spawn(echo)
+    thread_has_node: Promise[Runtime] = Promise()
+
+    def work() -> None:
+        with Runtime(LOOPBACK) as node:
+            node.spawn(Echo("there"))
+            stop = gevent.get_hub().loop.async_()
+            stopped = Event()
+            stop.start(stopped.set)
+            node.stop_it = stop.send  # type: ignore[attr-defined]
+            thread_has_node.set(node)
+            stopped.wait(15.0)
+            stop.close()
+        gevent.get_hub().destroy()
+
+    thread = get_original("threading", "Thread")(target=work)
+    thread.start()
+    node = await_ready(thread_has_node.future)
+    there = UPID("there", node.address)
+    echo.send(there, "ping", b"to another thread")
+    assert await_ready(echo.pong.future) == b"to another thread"
+    assert node.dispatch(there, lambda: "called").get(timeout=15.0) == "called"
+    node.stop_it()
+    thread.join()
+
+
+# The rest
+
+
+def test_statistics_count_what_there_is(runtime: Runtime) -> None:
+    runtime.spawn(Process())
+    runtime.clock.timer(1000.0, lambda: None)
+    runtime.settle()
+    told = runtime.statistics()
+    assert told["state"] == "running"
+    assert told["processes"]["processes"] == 2
+    assert told["clock"]["timers"] == 1
+    assert set(told) == {"state", "processes", "clock", "inbound", "outbound"}
+
+
+def test_workers_are_those_of_the_settings() -> None:
+    assert Runtime(Settings(num_worker_threads=12)).workers() == 12
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), True, "1", None])
+def test_delay_takes_seconds_only(runtime: Runtime, seconds: float) -> None:
+    with pytest.raises(InvalidArgument, match="expected seconds, zero or more"):
+        runtime.delay(seconds, runtime.spawn(Process()), print)
+
+
+def test_delay_can_be_cancelled(runtime: Runtime) -> None:
+    runtime.clock.pause()
+    calls: list[int] = []
+    timer = runtime.delay(1.0, runtime.spawn(Process()), calls.append, 1)
+    assert timer.cancel() is True
+    runtime.clock.advance(1.0)
+    runtime.settle()
+    assert calls == []
+
+
+def test_delay_to_an_ended_process_does_nothing(runtime: Runtime) -> None:
+    runtime.clock.pause()
+    pid = runtime.spawn(Process())
+    runtime.delay(1.0, pid, print)
+    runtime.terminate(pid)
+    runtime.wait(pid)
+    runtime.clock.advance(1.0)
+    runtime.settle()
+
+
+def test_host_names_are_resolved(runtime: Runtime) -> None:
+    assert runtime.resolve("127.0.0.1") == "127.0.0.1"
