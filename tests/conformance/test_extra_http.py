@@ -14,7 +14,7 @@ from greenproc.pid import UPID
 from greenproc.process import Process, install, route
 from greenproc.runtime import Runtime
 from greenproc.settings import Settings
-from greenproc.testing import RuntimeMaker, await_ready
+from greenproc.testing import RuntimeMaker, await_ready, expect_failure
 from tests.peer import Peer
 
 
@@ -199,3 +199,58 @@ def test_message_passes_the_check_of_dots(runtime: Runtime) -> None:
             b"Content-Length: 0\r\n\r\n"
         )
     assert answer.code == 202
+
+
+class Odd(Process):
+    """Gives results that are no responses."""
+
+    @route("/raise")
+    def on_raise(self, request: Request) -> str:
+        raise ValueError("a secret")
+
+    @route("/none")
+    def on_none(self, request: Request) -> None:
+        return None
+
+    @route("/abandon")
+    def on_abandon(self, request: Request) -> Future[Response]:
+        promise: Promise[Response] = Promise()
+        promise.abandon()
+        return promise.future
+
+    @route("/discard")
+    def on_discard(self, request: Request) -> Future[Response]:
+        promise: Promise[Response] = Promise()
+        promise.discard()
+        return promise.future
+
+
+@pytest.mark.parametrize(("path", "error"), [("/odd/raise", ValueError), ("/odd/none", TypeError)])
+def test_unexpected_error_is_a_500_that_tells_nothing(
+    runtime: Runtime, path: str, error: type[Exception]
+) -> None:
+    runtime.spawn(Odd("odd"))
+    with Peer.connect(runtime.address) as peer, expect_failure(error):
+        answer = peer.get(path)
+    assert (answer.code, answer.body) == (500, b"500 Internal Server Error.")
+
+
+@pytest.mark.parametrize("path", ["/odd/abandon", "/odd/discard"])
+def test_future_that_gives_no_response_is_a_503(runtime: Runtime, path: str) -> None:
+    runtime.spawn(Odd("odd"))
+    with Peer.connect(runtime.address) as peer:
+        assert peer.get(path).code == 503
+        assert peer.get("/nobody").code == 404  # the connection goes on
+
+
+def test_response_of_a_process_that_has_ended_is_still_sent(runtime: Runtime) -> None:
+    slow = Slow()
+    slow.expected = 1
+    runtime.spawn(slow)
+    with Peer.connect(runtime.address) as peer:
+        peer.send(b"GET /slow/wait?n=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        await_ready(slow.all_here.future)
+        runtime.terminate(slow)
+        runtime.wait(slow)
+        slow.promises["1"].set(OK("late"))
+        assert peer.read_answer().body == b"late"

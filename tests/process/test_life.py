@@ -343,3 +343,30 @@ def test_error_thrown_into_an_idle_process_is_its_own(runtime: Runtime) -> None:
     ((event, _),) = process.failures
     assert event is None
     assert runtime.dispatch(pid, Failing.call).get() == "fine"
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_what_ends_the_program_is_raised_in_the_main_greenlet(
+    runtime: Runtime, error: type[BaseException]
+) -> None:
+    class Exiting(Process):
+        @install("m")
+        def on_m(self, sender: UPID, body: bytes) -> None:
+            raise error
+
+    pid = runtime.spawn(Exiting())
+    runtime.post(pid, "m")
+    with pytest.raises(error):
+        gevent.sleep(15.0)
+    runtime.settle()
+    assert runtime.processes.find_process(pid) is None
+
+
+def test_dispatch_that_ends_the_program_is_abandoned(runtime: Runtime) -> None:
+    def leave() -> None:
+        raise SystemExit
+
+    future = runtime.dispatch(runtime.spawn(Process()), leave)
+    with pytest.raises(SystemExit):
+        gevent.sleep(15.0)
+    assert future.is_abandoned
