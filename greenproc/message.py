@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from greenproc.pid import UPID
 
 
-@dataclass(slots=True)
-class Message:
-    """A named body on its way from one process to another.
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """A named body on its way from one process to another. Immutable, equal by value.
 
-    Messages are values: treat them as immutable. They are not frozen because one is made for
-    each message, and making a frozen dataclass costs four times as much (645 against 157 ns).
+    A `msgspec.Struct` because one is made for every message: it takes 46 ns, a dataclass 157 ns
+    and a frozen one 645 ns. The garbage collector need not look at it, since what it refers to
+    cannot refer back to it; with a full mailbox, looking was a quarter of all work.
     """
 
     name: str

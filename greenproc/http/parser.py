@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from greenproc.address import Address
 from greenproc.errors import InvalidURL, RemoteProtocolError
 from greenproc.http.body import CHUNK_LINE, OpenBody
@@ -25,21 +27,14 @@ _NO_PREFIX = b"\0"  # which no request begins with
 _MAX_KNOWN_SIZES = 1024
 
 
-class RawRequest:
+class RawRequest(msgspec.Struct, eq=False):
     """A request as it came; `to_request` makes the value for handlers of it."""
-
-    __slots__ = ("head", "body", "sink")
 
     head: RequestHead
     body: bytes
     """As on the wire, so packed when the head says so; empty when it goes to `sink`."""
-    sink: BodySink | None
+    sink: BodySink | None = None
     """Where the body goes, when it is streamed."""
-
-    def __init__(self, head: RequestHead, body: bytes) -> None:
-        self.head = head
-        self.body = body
-        self.sink = None
 
     @property
     def method(self) -> bytes:

@@ -30,6 +30,8 @@ LINES = [
     b"Transfer-Encoding: chunked",
     b"Transfer-Encoding: gzip, chunked",
 ]
+# httptools refuses such a byte in a target, where libprocess takes it as it takes a letter.
+AS_LETTER = bytes.maketrans(b"\xff", b"q")
 NOISE = [b"\r", b"\n", b"\r\n", b" ", b":", b";", b"\x00", b"0", b"3", b"a", b"\x7f", b"\xff", b""]
 
 chunks = st.lists(st.binary(min_size=1, max_size=20), max_size=4)
@@ -117,13 +119,21 @@ def view(request: RawRequest) -> tuple[bytes, tuple[tuple[bytes, bytes], ...], b
     return request.target, request.headers, request.body
 
 
+def as_letters(
+    target: bytes, lines: tuple[tuple[bytes, bytes], ...], body: bytes
+) -> tuple[bytes, tuple[tuple[bytes, bytes], ...], bytes]:
+    translated = ((name, value.translate(AS_LETTER)) for name, value in lines)
+    return target.translate(AS_LETTER), tuple(translated), body.translate(AS_LETTER)
+
+
 @settings(max_examples=1500, deadline=None, database=None, derandomize=True)
 @given(streams())
 def test_what_we_accept_httptools_reads_the_same(data: bytes) -> None:
     oracle = Oracle()
-    oracle.read(data)
+    oracle.read(data.translate(AS_LETTER))
     accepted, parser = read_once([data])
-    assert [view(request) for request in accepted] == oracle.found[: len(accepted)]
+    found = [view(request) for request in accepted]
+    assert [as_letters(*request) for request in found] == oracle.found[: len(accepted)]
     if parser.error is None and parser.is_idle and not parser.is_finished:
         assert len(accepted) == len(oracle.found)
         assert not oracle.failed
