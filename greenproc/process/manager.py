@@ -76,7 +76,8 @@ class ProcessManager:
         self.names = Names()
         self.address: Address | None = None
         self.accepting = False
-        self._transport: Transport | None = None
+        self._foreign: Address | None = None
+        self._transport: Transport  # from open() on; before it there is no process to send
         self._hub = hub
         self._thread = get_ident()
         self._observer = observer
@@ -264,9 +265,20 @@ class ProcessManager:
             self.run_in_hub(self.send, message)
             return
         address = message.to.address
-        if address is self.address or address == self.address:
+        if address is self.address:
             self.deliver(message)
-        elif not message.to.is_empty and self._transport is not None:
+        elif address is self._foreign:
+            self._transport.send(message)
+        else:
+            self._send_to(address, message)
+
+    def _send_to(self, address: Address, message: Message) -> None:
+        """Send to an address that has to be compared first, which is slow."""
+        if address == self.address:
+            self.deliver(message)
+        elif not message.to.is_empty:
+            # Messages come in runs, and UPIDs of one peer mostly share their address.
+            self._foreign = None if address.is_empty else address
             self._transport.send(message)
 
     def deliver(self, message: Message) -> Delivery:
