@@ -13,6 +13,7 @@ from gevent.event import Event
 from greenproc.address import Address
 from greenproc.errors import RemoteProtocolError
 from greenproc.future import Future
+from greenproc.http.head import RequestHead
 from greenproc.http.head_cache import HeadCache
 from greenproc.http.parser import RawRequest, RequestParser, to_request
 from greenproc.http.response import Response
@@ -22,6 +23,7 @@ from greenproc.process.ports import Delivery
 from greenproc.settings import Settings
 from greenproc.transport.answers import Answers
 from greenproc.transport.hooks import TransportHooks
+from greenproc.transport.postponed import Postponed
 from greenproc.transport.respond import (
     refuse_delivery,
     refuse_request,
@@ -32,15 +34,15 @@ from greenproc.transport.respond import (
 )
 from greenproc.wire.framing import MessageDecoder
 
-READ_BYTES = 64 * 1024
+READ_BYTES = 128 * 1024  # 4 % more messages a second than 64 KiB or 256 KiB
 YIELD_BYTES = 64 * 1024  # after so much, processes and other connections get their turn ...
 MIN_READ_COST = 4 * 1024  # ... where a read counts as this much at least
 
 # A libprocess peer closes its socket right after its last byte, and an answer that meets a
-# closed socket makes the system throw away what is still on its way to us. So answers are held
-# while there is more to read, but not for ever: other peers wait for them.
+# closed socket makes the system throw away what is still on its way to us. So its answers are
+# put off while there is more to read, but not for ever: a temporary connection counts them.
 HOLD_SECONDS = 1.0
-HOLD_ANSWERS = 100_000
+HOLD_ANSWERS = 20_000  # to 6 MB of small messages, what Linux buffers for a connection by default
 
 LINGER_SECONDS = 2.0  # how long a client may take to read the last answer; as Apache
 LINGER_BYTES = 16 * 1024 * 1024  # and how much it may go on sending
@@ -64,6 +66,7 @@ class InboundContext:
     hooks: TransportHooks
     decoder: MessageDecoder
     heads: HeadCache
+    postponed: Postponed
     closed: Callable[[Inbound], None]
     """Called with a connection whose socket is closed."""
     counters: Counters = field(default_factory=Counters)
@@ -99,6 +102,9 @@ class Inbound:
         # No request is taken any more; answers have nowhere to go; the socket is closed.
         self._last = self._mute = self._closed = False
         self._flushed_at = monotonic()
+        # The last head, and whether its sender ignores answers; whether some are put off.
+        self._head: RequestHead | None = None
+        self._is_agent = self._postponed = False
 
     def __repr__(self) -> str:
         if self._closed:
@@ -150,20 +156,24 @@ class Inbound:
                 sleep(0)
 
     def _receive(self) -> bytes:
-        """Return what has come; answer only when there is nothing more to read, and wait."""
-        if self._answers and not self._is_holding_long():
-            self._socket.settimeout(0.0)
-            try:
-                return self._socket.recv(READ_BYTES)
-            except BlockingIOError:
-                pass
-            finally:
-                self._socket.settimeout(None)
-        if self._answers:
+        """Answer, wait, and return what has come."""
+        if self._answers and not self._postpone():
             self._flush()
         data = self._socket.recv(READ_BYTES)
         # A handler may have ended the connection in the meantime.
         return b"" if self._last else data
+
+    def _postpone(self) -> bool:
+        """Put off answers for which nobody waits; tell whether that was done.
+
+        Source: mesos-go's upid server, which sends no answers to clients of that name at all.
+        """
+        if not self._is_agent or self._answers.pending or self._is_holding_long():
+            return False
+        if not self._postponed:
+            self._postponed = True
+            self._context.postponed.add(self)
+        return True
 
     def _take(self, requests: list[RawRequest]) -> None:
         """Deliver messages and serve requests, and queue their answers."""
@@ -188,8 +198,19 @@ class Inbound:
                 append(refuse_sender(message, self.client))
             else:
                 append(refuse_delivery(delivery))
-        self._context.counters.requests += len(requests)
-        self._wait_for_room()
+        if requests:
+            self._context.counters.requests += len(requests)
+            self._note_agent(requests[-1].head)
+            self._wait_for_room()
+
+    def _note_agent(self, head: RequestHead) -> None:
+        """Find out whether the client is libprocess, or sends as it does, and ignores answers."""
+        if head is not self._head:
+            self._head = head
+            self._is_agent = any(
+                name.lower() == b"user-agent" and value.startswith(b"libprocess/")
+                for name, value in head.headers
+            )
 
     def _deliver_from_client(self, message: Message) -> Delivery | None:
         """Deliver a message, but only if its sender lives where the client does."""
@@ -283,6 +304,27 @@ class Inbound:
         finally:
             self._writing = False
         self._after_write()
+
+    def flush_postponed(self) -> bool:
+        """Send what was put off, in the hub, unless there is something to be read before."""
+        if not self._mute and self._has_input():
+            return False
+        self._postponed = False
+        self._flush_in_hub()
+        return True
+
+    def _has_input(self) -> bool:
+        """Tell whether reading would not wait."""
+        self._socket.settimeout(0.0)
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass  # as the reader will find out
+        finally:
+            self._socket.settimeout(None)
+        return True
 
     def _answer_came(self, _future: Future[Response]) -> None:
         """Let the hub send what can leave; called wherever the future was completed."""

@@ -18,6 +18,7 @@ from greenproc.http.limits import ParserLimits
 from greenproc.settings import Settings
 from greenproc.transport.hooks import TransportHooks
 from greenproc.transport.inbound import Counters, Inbound, InboundContext
+from greenproc.transport.postponed import Postponed
 from greenproc.wire.framing import MessageDecoder
 
 BACKLOG = 500_000  # libprocess' LISTEN_BACKLOG; the kernel cuts it to net.core.somaxconn
@@ -101,6 +102,7 @@ class Listener:
                 self.address if local is None else local, max_body_bytes=settings.max_body_bytes
             ),
             heads=HeadCache(limits),
+            postponed=Postponed(),
             closed=self._connections.discard,
             counters=self._counters,
         )
@@ -124,6 +126,8 @@ class Listener:
         self.stop_accepting()
         for connection in list(self._connections):
             connection.close()
+        if self._context is not None:
+            self._context.postponed.close()
         joinall(list(self._greenlets), timeout=timeout)
         stuck = list(self._greenlets)
         killall(stuck, timeout=KILL_SECONDS)

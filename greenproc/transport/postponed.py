@@ -1,0 +1,54 @@
+"""Answers that can wait a little, so that one send carries many of them."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from gevent import get_hub
+
+POSTPONE_SECONDS = 0.005
+"""How long. A round trip between two nodes takes a fiftieth of it."""
+
+
+class Postponing(Protocol):
+    """A connection with answers that can wait."""
+
+    def flush_postponed(self) -> bool:
+        """Send them, in the hub; return False if it is not the moment yet."""
+
+
+class Postponed:
+    """The connections of one listener that put off their answers; one timer for all of them."""
+
+    def __init__(self) -> None:
+        self._loop = get_hub().loop
+        self._timer: Any = None
+        self._waiting: list[Postponing] = []
+
+    def add(self, connection: Postponing) -> None:
+        """Let *connection* send its answers soon. It must not be added again before it did."""
+        self._waiting.append(connection)
+        if self._timer is None:
+            self._start_timer()
+
+    def close(self) -> None:
+        """Forget all of them."""
+        self._waiting.clear()
+        self._stop_timer()
+
+    def _flush(self) -> None:
+        self._stop_timer()
+        waiting, self._waiting = self._waiting, []
+        self._waiting += [one for one in waiting if not one.flush_postponed()]
+        if self._waiting:
+            self._start_timer()
+
+    def _start_timer(self) -> None:
+        # A new one each time: one that has fired fires at once when it is started again.
+        self._timer = self._loop.timer(POSTPONE_SECONDS)
+        self._timer.start(self._flush)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.close()
+            self._timer = None
