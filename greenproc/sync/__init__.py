@@ -1,0 +1,11 @@
+"""Sharing and waiting, by futures or by blocking a greenlet: locks, queues, latches, rates.
+
+Like promises, none of this may be used in a finalizer or in a signal handler of Python's own: both
+can interrupt another use of the same object, whose lock they would wait for.
+"""
+
+from greenproc.sync.mutex import Mutex
+
+__all__ = [
+    "Mutex",
+]

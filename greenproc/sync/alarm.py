@@ -1,0 +1,43 @@
+"""A timer that also tells when its clock is stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from greenproc.clock.clock import Clock
+from greenproc.future.future import Future
+from greenproc.future.promise import Promise
+
+
+class Alarm:
+    """Calls a function after a while with True, or with False if the clock is stopped before.
+
+    Args:
+        seconds: of *clock*, which a test can pause.
+
+    Raises:
+        StateError: the clock was stopped already.
+    """
+
+    __slots__ = ("_call", "_timer")
+
+    def __init__(self, clock: Clock, seconds: float, call: Callable[[bool], object]) -> None:
+        tick: Promise[None] = Promise()
+        self._call: Callable[[bool], object] | None = call
+        # Only the timer holds the promise: a clock that stops lets go of it, and so abandons.
+        self._timer = clock.timer(seconds, partial(tick.set, None))
+        tick.future.add_done_callback(self._ring)
+
+    def cancel(self) -> None:
+        """Do not call any more."""
+        self._call = None
+        self._timer.cancel()
+
+    def _ring(self, tick: Future[None]) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            call(tick.is_ready)
+
+    def __repr__(self) -> str:
+        return f"<Alarm {'over' if self._call is None else self._timer}>"
