@@ -1,0 +1,205 @@
+"""A lock that many readers share, or one writer has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+
+from greenproc.errors import Closed, StateError
+from greenproc.future.core import allocate_lock
+from greenproc.future.future import Future
+from greenproc.sync.line import Line
+from greenproc.sync.seat import Seat, abandon_all, deliver_all
+
+
+class _Kind(Enum):
+    """What is waited for, kept as the tag of a seat."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+class ReadWriteLock:
+    """A lock that either one writer has, or any number of readers.
+
+    ::
+
+        with lock.read():                # this greenlet waits
+            ...
+        lock.write_lock().then(work).on_any(lambda _: lock.write_unlock())    # nobody waits
+
+    All wait in one line, so neither kind starves the other: a reader that comes while a writer
+    waits is behind it, and readers that follow each other in the line get in together. It has no
+    owners, cannot be taken twice, and a reader cannot become the writer. It may be used from any
+    native thread.
+
+    When it is garbage, the futures of those who wait for it are abandoned.
+
+    Source: libprocess include/process/rwlock.hpp.
+    Differs: a discarded waiter does not get the lock, but is taken out of the line; a mistaken
+    unlock raises.
+    """
+
+    __slots__ = ("__weakref__", "_guard", "_has_writer", "_is_closed", "_line", "_readers")
+
+    def __init__(self) -> None:
+        self._guard = allocate_lock()
+        self._line: Line[None] = Line(self._guard, self._admit)
+        self._readers = 0
+        self._has_writer = False
+        self._is_closed = False
+
+    @property
+    def readers(self) -> int:
+        """How many readers have it."""
+        return self._readers
+
+    @property
+    def has_writer(self) -> bool:
+        """Whether a writer has it."""
+        return self._has_writer
+
+    def read_lock(self) -> Future[None]:
+        """Return a future that is ready once the caller may read.
+
+        A discard request gives the place in the line up.
+
+        Raises:
+            Closed: it was closed.
+        """
+        return self._lock(_Kind.READ)
+
+    def write_lock(self) -> Future[None]:
+        """Return a future that is ready once the caller may write.
+
+        A discard request gives the place in the line up.
+
+        Raises:
+            Closed: it was closed.
+        """
+        return self._lock(_Kind.WRITE)
+
+    def wait_read_lock(self, timeout: float | None = None) -> bool:
+        """Wait until the caller may read, and tell whether it may.
+
+        Args:
+            timeout: seconds of the current clock, which a test can pause; None means for ever.
+
+        Raises:
+            Closed: it was closed, before or meanwhile.
+        """
+        return self._wait(_Kind.READ, timeout)
+
+    def wait_write_lock(self, timeout: float | None = None) -> bool:
+        """Wait until the caller may write, and tell whether it may. See `wait_read_lock`."""
+        return self._wait(_Kind.WRITE, timeout)
+
+    def read_unlock(self) -> None:
+        """Say that one reader is done. The last one lets in who is next.
+
+        Raises:
+            StateError: nobody reads.
+        """
+        self._unlock(_Kind.READ)
+
+    def write_unlock(self) -> None:
+        """Say that the writer is done. That lets in the next writer, or all readers at the front.
+
+        Raises:
+            StateError: nobody writes.
+        """
+        self._unlock(_Kind.WRITE)
+
+    @contextmanager
+    def read(self) -> Iterator[None]:
+        """Wait for it, and hold it for reading in a ``with`` block."""
+        self.wait_read_lock()
+        try:
+            yield
+        finally:
+            self.read_unlock()
+
+    @contextmanager
+    def write(self) -> Iterator[None]:
+        """Wait for it, and hold it for writing in a ``with`` block."""
+        self.wait_write_lock()
+        try:
+            yield
+        finally:
+            self.write_unlock()
+
+    def close(self) -> None:
+        """Abandon whoever waits, and refuse the lock from now on. Who has it may unlock it."""
+        with self._guard:
+            self._is_closed = True
+            seats = self._line.clear()
+        abandon_all(seats)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._is_closed else "free"
+        if self._has_writer:
+            state = "written"
+        elif self._readers:
+            state = f"read by {self._readers}"
+        return f"<ReadWriteLock {state}, {len(self._line)} waiting>"
+
+    def _lock(self, kind: _Kind) -> Future[None]:
+        claim = self._line.claim()
+        return claim.grant(None) if self._take_or_join(kind, claim) else claim.future
+
+    def _wait(self, kind: _Kind, timeout: float | None) -> bool:
+        sleeper = self._line.sleeper()
+        if self._take_or_join(kind, sleeper):
+            return True
+        try:
+            self._line.wait(sleeper, timeout)
+        except BaseException:
+            if sleeper.is_given:
+                self._unlock(kind)
+            raise
+        if not sleeper.is_given and not sleeper.has_left:
+            raise Closed("the lock was closed while it was waited for")
+        return sleeper.is_given
+
+    def _take_or_join(self, kind: _Kind, seat: Seat[None]) -> bool:
+        """Take what is asked for and return True, or put *seat* in the line."""
+        with self._guard:
+            if self._is_closed:
+                raise Closed("expected an open lock, but it was closed")
+            if not len(self._line) and self._is_open_to(kind):
+                self._take(kind)
+                return True
+            seat.tag = kind
+            self._line.join(seat)
+            return False
+
+    def _is_open_to(self, kind: object) -> bool:
+        return not self._has_writer and (kind is _Kind.READ or not self._readers)
+
+    def _take(self, kind: object) -> None:
+        if kind is _Kind.WRITE:
+            self._has_writer = True
+        else:
+            self._readers += 1
+
+    def _unlock(self, kind: _Kind) -> None:
+        with self._guard:
+            is_held = self._has_writer if kind is _Kind.WRITE else self._readers
+            if not is_held:
+                raise StateError(f"expected a lock that is held to {kind.value}, got {self!r}")
+            if kind is _Kind.WRITE:
+                self._has_writer = False
+            else:
+                self._readers -= 1
+        self._admit()
+
+    def _admit(self) -> None:
+        """Let in who can be let in at the front of the line."""
+        admitted = []
+        with self._guard:
+            while (seat := self._line.peek()) is not None and self._is_open_to(seat.tag):
+                self._take(seat.tag)
+                self._line.pop(None)
+                admitted.append(seat)
+        deliver_all(admitted)
