@@ -5,9 +5,11 @@ can interrupt another use of the same object, whose lock they would wait for.
 """
 
 from greenproc.sync.mutex import Mutex
+from greenproc.sync.queue import Queue
 from greenproc.sync.rwlock import ReadWriteLock
 
 __all__ = [
     "Mutex",
+    "Queue",
     "ReadWriteLock",
 ]
