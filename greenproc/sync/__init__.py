@@ -4,12 +4,17 @@ Like promises, none of this may be used in a finalizer or in a signal handler of
 can interrupt another use of the same object, whose lock they would wait for.
 """
 
+from greenproc.sync.latch import CountDownLatch, Latch
 from greenproc.sync.mutex import Mutex
+from greenproc.sync.once import Once
 from greenproc.sync.queue import Queue
 from greenproc.sync.rwlock import ReadWriteLock
 
 __all__ = [
+    "CountDownLatch",
+    "Latch",
     "Mutex",
+    "Once",
     "Queue",
     "ReadWriteLock",
 ]
