@@ -5,6 +5,7 @@ can interrupt another use of the same object, whose lock they would wait for.
 """
 
 from greenproc.sync.latch import CountDownLatch, Latch
+from greenproc.sync.limiter import RateLimiter
 from greenproc.sync.mutex import Mutex
 from greenproc.sync.once import Once
 from greenproc.sync.queue import Queue
@@ -16,5 +17,6 @@ __all__ = [
     "Mutex",
     "Once",
     "Queue",
+    "RateLimiter",
     "ReadWriteLock",
 ]
