@@ -10,6 +10,7 @@ from greenproc.sync.mutex import Mutex
 from greenproc.sync.once import Once
 from greenproc.sync.queue import Queue
 from greenproc.sync.rwlock import ReadWriteLock
+from greenproc.sync.sequence import Sequence
 
 __all__ = [
     "CountDownLatch",
@@ -19,4 +20,5 @@ __all__ = [
     "Queue",
     "RateLimiter",
     "ReadWriteLock",
+    "Sequence",
 ]

@@ -1,0 +1,187 @@
+"""Functions that run one after the other, each when what the one before began has ended."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar, overload
+
+from gevent import Timeout, get_hub, spawn_raw
+from gevent._hub_local import get_hub_if_exists
+
+from greenproc.errors import Closed, InvalidArgument, StateError
+from greenproc.future.core import allocate_lock
+from greenproc.future.future import Future
+from greenproc.future.promise import Promise
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Sequence:
+    """Runs functions in the order in which they were added.
+
+    A function may return a value or a future, or raise. The next one starts when the future of
+    the one before is over, however that is: a failure stops nobody. They run in a greenlet of the
+    sequence, each in a copy of the context in which it was added. ``with`` closes it at the end.
+
+    It may be used from any native thread; the functions run in the one that made it. Without a
+    reference it goes on until all have run.
+
+    Args:
+        name: for `repr`.
+        capacity: how many functions may wait. None, as in libprocess, is no bound.
+
+    Source: libprocess include/process/sequence.hpp.
+    Differs: an abandoned future counts as over; the end of the object closes nothing.
+    """
+
+    def __init__(self, name: str = "sequence", *, capacity: int | None = None) -> None:
+        if capacity is not None and capacity < 0:
+            raise InvalidArgument(f"expected a capacity of 0 or more, got {capacity!r}")
+        self.name = name
+        self._capacity = capacity
+        self._home = get_hub()
+        self._guard = allocate_lock()
+        self._items: deque[_Item] = deque()
+        self._current: _Item | None = None
+        self._is_running = False
+        self._is_closed = False
+        self._ended = 0
+
+    @overload
+    def add(
+        self, function: Callable[P, Future[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> Future[T]: ...
+    @overload
+    def add(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]: ...
+    def add(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run *function* when its turn comes, never before this returns; return its future.
+
+        A discard request before its turn keeps *function* from being called: then, when its turn
+        comes, the future is discarded. Later it goes to the future that *function* returned.
+
+        Raises:
+            Closed: it was closed.
+            StateError: as many functions wait as may, or the thread of the sequence has ended.
+        """
+        item = _Item(partial(copy_context().run, function, *args, **kwargs))
+        with self._guard:
+            if self._is_closed:
+                raise Closed("expected an open sequence, but it was closed")
+            added = len(self._items) + (self._current is not None)
+            if self._capacity is not None and added > self._capacity:
+                raise StateError(f"expected a sequence with room, got {self!r}")
+            if self._home.loop is None:
+                raise StateError("expected the thread that made the sequence to be there still")
+            self._items.append(item)
+            is_first = not self._is_running
+            self._is_running = True
+        if is_first:
+            self._start()
+        return item.promise.future
+
+    def close(self) -> None:
+        """Take no more functions, and request a discard of all that were added.
+
+        That does not show on their futures until their turn comes.
+        """
+        with self._guard:
+            self._is_closed = True
+            items = [*reversed(self._items)]
+            if self._current is not None:
+                items.append(self._current)
+        for item in items:
+            item.drop()
+
+    def statistics(self) -> dict[str, float]:
+        """Count the functions that wait, that run (0 or 1), and whose futures are over."""
+        return {
+            "waiting": len(self._items),
+            "running": int(self._current is not None),
+            "ended": self._ended,
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed, " if self._is_closed else ""
+        state += "running" if self._is_running else "idle"
+        return f"<Sequence {self.name!r} {state}, {len(self._items)} waiting>"
+
+    def _start(self) -> None:
+        if self._home is get_hub_if_exists():
+            spawn_raw(self._run)
+        else:
+            self._home.loop.run_callback_threadsafe(spawn_raw, self._run)
+
+    def _run(self) -> None:
+        try:
+            while (item := self._next()) is not None:
+                item.run()
+        except BaseException:
+            self._start()  # what ended this greenlet concerns one function, not the others
+            raise
+
+    def _next(self) -> _Item | None:
+        with self._guard:
+            if self._current is not None:
+                self._ended += 1
+            self._current = self._items.popleft() if self._items else None
+            self._is_running = self._current is not None
+            return self._current
+
+
+class _Item:
+    """A function in a sequence, and the promise of what it returns."""
+
+    __slots__ = ("call", "is_dropped", "promise", "result")
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self.call = call
+        self.promise: Promise[Any] = Promise()
+        self.is_dropped = False
+        self.result: Future[Any] | None = None
+
+    def run(self) -> None:
+        """Call the function, unless nobody wants that any more, and wait until all is over."""
+        if self.is_dropped or self.promise.future.has_discard:
+            self.promise.discard()
+            return
+        try:
+            value = self.call()
+        except (Exception, Timeout) as error:
+            # Without this frame, which would tie the error and the future into a cycle.
+            traceback = error.__traceback__ and error.__traceback__.tb_next
+            self.promise.fail(error.with_traceback(traceback))
+        except BaseException:
+            self.promise.abandon()
+            raise
+        else:
+            self.follow(value)
+
+    def follow(self, value: Any) -> None:
+        self.promise.set(value)
+        if isinstance(value, Future):
+            self.result = value
+            if self.is_dropped:  # while the function ran
+                value.discard()
+            value.await_()
+
+    def drop(self) -> None:
+        """Request a discard, without its future telling."""
+        self.is_dropped = True
+        if self.result is not None:
+            self.result.discard()
