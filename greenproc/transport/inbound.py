@@ -24,6 +24,7 @@ from greenproc.settings import Settings
 from greenproc.transport.answers import Answers
 from greenproc.transport.hooks import TransportHooks
 from greenproc.transport.postponed import Postponed
+from greenproc.transport.reader import Reader
 from greenproc.transport.respond import (
     refuse_delivery,
     refuse_request,
@@ -87,6 +88,7 @@ class Inbound:
         settings = context.settings
         self.client = client
         self._socket = accepted
+        self._reader = Reader(accepted, READ_BYTES)
         self._context = context
         self._settings = settings
         self._hooks = context.hooks
@@ -130,6 +132,7 @@ class Inbound:
         if self._closed:
             return
         self._closed = self._mute = True
+        self._reader.close()
         self._socket.close()
         self._notify()
         self._context.closed(self)
@@ -159,7 +162,7 @@ class Inbound:
         """Answer, wait, and return what has come."""
         if self._answers and not self._postpone():
             self._flush()
-        data = self._socket.recv(READ_BYTES)
+        data = self._reader.read()
         # A handler may have ended the connection in the meantime.
         return b"" if self._last else data
 

@@ -18,11 +18,14 @@ from greenproc.message import Message
 from greenproc.settings import Settings
 from greenproc.transport.hooks import Spawn
 from greenproc.transport.outgoing import Outgoing
+from greenproc.transport.respond import write_some
 from greenproc.wire.framing import MessageEncoder
 
 READ_BYTES = 64 * 1024
 YIELD_BYTES = 64 * 1024  # a batch of this size took long enough for others to want a turn
+LITTLE_BYTES = 16 * 1024  # written in the hub, which costs no switch to the writer
 MIN_CHECK_SECONDS = 0.001
+NOTHING = memoryview(b"")
 LINGER_SECONDS = 2.0  # how long a peer may take to close after us; Apache's lingering close
 
 
@@ -84,6 +87,8 @@ class Outbound:
         self._timer: Any = None
         self._last_used = monotonic()
         self.was_open = False
+        # What the socket did not take of a batch that was written in the hub.
+        self._rest = NOTHING
         # The writer while it is parked, and whether nobody has woken it yet.
         self._parked: greenlet | None = None
         self._wakeable = False
@@ -184,7 +189,7 @@ class Outbound:
     def _write(self) -> None:
         """Write batches; when there is nothing to write, park, or say that this was all."""
         while self.state is State.OPEN:
-            if self.outgoing:
+            if self._rest or self.outgoing:
                 self._write_batch()
             elif self.leaving:
                 self.socket.shutdown(socket.SHUT_WR)
@@ -193,19 +198,32 @@ class Outbound:
                 self._park()
 
     def _write_batch(self) -> None:
-        batch = self.outgoing.take_batch()
-        send = self.socket.send
-        sent = send(batch)
-        if sent < len(batch):
-            rest = memoryview(batch)
-            while sent < len(batch):
-                self._last_used = monotonic()
-                sent += send(rest[sent:])
-        self._last_used = monotonic()
-        if self.linked:
-            self.outgoing.forget_sent()
+        """Write what is left of a batch, or the next one; waits for the peer."""
+        batch = rest = self._rest or memoryview(self.outgoing.take_batch())
+        self._rest = NOTHING
+        while rest:
+            rest = rest[self.socket.send(rest) :]
+            self._last_used = monotonic()
+        self._batch_written()
         if len(batch) >= YIELD_BYTES:
             sleep(0)
+
+    def _write_at_once(self) -> None:
+        """Write the next batch in the hub, as far as the socket takes it without waiting."""
+        batch = self.outgoing.take_batch()
+        try:
+            sent = write_some(self.socket, batch)
+        except OSError:
+            sent = 0  # which the writer will find out
+        if sent < len(batch):
+            self._rest = memoryview(batch)[sent:]
+        else:
+            self._last_used = monotonic()
+            self._batch_written()
+
+    def _batch_written(self) -> None:
+        if self.linked:
+            self.outgoing.forget_sent()
 
     def _park(self) -> None:
         """Give up the turn until there is something to write.
@@ -225,9 +243,15 @@ class Outbound:
         self._hub.loop.run_callback(self._resume)
 
     def _resume(self) -> None:
-        """Switch to the writer, in the hub, unless it was killed in the meantime."""
-        if self._parked is not None:
+        """Write a little, in the hub; switch to the writer if there is more to do than that."""
+        if self._parked is None:
+            return  # The writer was killed in the meantime.
+        if 0 < self.outgoing.queued_bytes <= LITTLE_BYTES and self.state is State.OPEN:
+            self._write_at_once()
+        if self._rest or self.outgoing or self.leaving or self.state is not State.OPEN:
             self._parked.switch()
+        else:
+            self._wakeable = True
 
     # Reading
 

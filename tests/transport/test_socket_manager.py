@@ -214,6 +214,25 @@ def test_what_a_peer_does_not_read_is_bounded_and_the_rest_is_dropped(
     server.close()
 
 
+def test_messages_one_at_a_time_to_a_full_socket_arrive_whole_and_in_order(
+    node: Node, manager: Manager, server: RawServer
+) -> None:
+    sockets = manager(max_outgoing_bytes=1_000_000)
+    sockets.link(server.address, REUSE)
+    peer = server.accept()
+    assert node.connected.get(timeout=LIMIT) == server.address
+    sent = 0
+    # Each is small enough to be written at once, until the socket takes only a part of one.
+    while sockets.statistics()["queued_bytes"] == 0 or sent % 100:
+        sockets.send(message("data", b"%08x" % sent * 1000, to=server.address))
+        gevent.idle()
+        sent += 1
+
+    for number in range(sent):
+        read_message(peer, "data", f"{number:08x}" * 1000, to=server.address)
+    assert node.dropped.empty()
+
+
 # Temporary connections
 
 
