@@ -58,21 +58,27 @@ def test_order(runtime: Runtime) -> None:
     assert clock.now(process1) == now + 1.0
 
 
+def take_a_while() -> None:
+    """Give everybody else several turns."""
+    for _ in range(10):
+        gevent.sleep(0)
+
+
 def test_settle(runtime: Runtime) -> None:
-    """ProcessTest.Settle."""
+    """ProcessTest.Settle, with turns for others where the original sleeps."""
     done: list[str] = []
 
     class Settles(Process):
         def initialize(self) -> None:
-            gevent.sleep(0.01)
+            take_a_while()
             self.runtime.delay(0.0, self.pid, Settles.after_delay)
 
         def after_delay(self) -> None:
-            gevent.sleep(0.01)
+            take_a_while()
             self.runtime.dispatch(self.pid, Settles.after_dispatch)
 
         def after_dispatch(self) -> None:
-            gevent.sleep(0.01)
+            take_a_while()
             pid = self.runtime.spawn(Process())
             self.runtime.terminate(pid)
             self.runtime.wait(pid)

@@ -7,6 +7,7 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from greenproc.errors import Abandoned
 from greenproc.future import Failure, Future, Promise
@@ -14,7 +15,8 @@ from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.http.url import URL
 from greenproc.pid import UPID
-from greenproc.process import Event, ExitedEvent, Process, install, route
+from greenproc.process import Event as ProcessEvent
+from greenproc.process import ExitedEvent, Process, install, route
 from greenproc.process.base import cell_of
 from greenproc.runtime import Runtime
 from greenproc.testing import await_ready, expect_failure
@@ -60,7 +62,7 @@ class Failing(Process):
 class Surviving(Failing):
     """Does not let errors end it."""
 
-    def failed(self, event: Event | None, error: BaseException) -> None:
+    def failed(self, event: ProcessEvent | None, error: BaseException) -> None:
         self.failures.append((event, error))
 
 
@@ -221,7 +223,7 @@ def test_process_may_survive_its_errors(runtime: Runtime, where: str) -> None:
 
 def test_failing_failed_ends_the_process(runtime: Runtime) -> None:
     class Worse(Failing):
-        def failed(self, event: Event | None, error: BaseException) -> None:
+        def failed(self, event: ProcessEvent | None, error: BaseException) -> None:
             raise KeyError("worse")
 
     pid = runtime.spawn(Worse("message"))
@@ -258,7 +260,7 @@ def test_failing_dispatch_fails_its_future_and_nothing_else(runtime: Runtime) ->
 def test_timeout_in_a_dispatch_fails_its_future(runtime: Runtime) -> None:
     def time_out() -> None:
         with gevent.Timeout(0.0):
-            gevent.sleep(15.0)
+            Event().wait()
 
     pid = runtime.spawn(Process())
     with pytest.raises(gevent.Timeout):
@@ -271,7 +273,7 @@ def test_timeout_in_a_message_handler_is_an_error_as_any(runtime: Runtime) -> No
         @install("m")
         def on_m(self, sender: UPID, body: bytes) -> None:
             with gevent.Timeout(0.0):
-                gevent.sleep(15.0)
+                Event().wait()
 
     pid = runtime.spawn(Slow())
     with expect_failure(gevent.Timeout):
@@ -312,7 +314,7 @@ def test_discarded_future_as_a_result_discards(runtime: Runtime) -> None:
 def test_kill_of_a_blocked_handler_ends_the_process(runtime: Runtime) -> None:
     process = Failing()
     pid = runtime.spawn(process)
-    called = runtime.dispatch(pid, gevent.sleep, 1000.0)
+    called = runtime.dispatch(pid, Event().wait)
     gevent.sleep(0)
     gevent.kill(cell_of(process).greenlet)
     runtime.settle()
@@ -325,7 +327,7 @@ def test_kill_of_a_blocked_handler_ends_the_process(runtime: Runtime) -> None:
 def test_no_override_of_failed_survives_a_kill(runtime: Runtime) -> None:
     process = Surviving()
     pid = runtime.spawn(process)
-    runtime.dispatch(pid, gevent.sleep, 1000.0)
+    runtime.dispatch(pid, Event().wait)
     gevent.sleep(0)
     gevent.kill(cell_of(process).greenlet)
     runtime.settle()
@@ -357,7 +359,7 @@ def test_what_ends_the_program_is_raised_in_the_main_greenlet(
     pid = runtime.spawn(Exiting())
     runtime.post(pid, "m")
     with pytest.raises(error):
-        gevent.sleep(15.0)
+        Event().wait(15.0)
     runtime.settle()
     assert runtime.processes.find_process(pid) is None
 
@@ -368,5 +370,5 @@ def test_dispatch_that_ends_the_program_is_abandoned(runtime: Runtime) -> None:
 
     future = runtime.dispatch(runtime.spawn(Process()), leave)
     with pytest.raises(SystemExit):
-        gevent.sleep(15.0)
+        Event().wait(15.0)
     assert future.is_abandoned

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from greenproc.runtime.lifecycle import Lifecycle, Stage, nothing
 from greenproc.testing import expect_failure
@@ -47,7 +48,7 @@ def fail() -> None:
 
 
 def hang() -> None:
-    gevent.sleep(1000.0)
+    Event().wait()
 
 
 def test_stages_stop_in_reverse(log: Log) -> None:

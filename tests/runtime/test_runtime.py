@@ -180,7 +180,8 @@ def test_runtime_may_live_in_another_native_thread(runtime: Runtime) -> None:
     assert await_ready(echo.pong.future) == b"to another thread"
     assert node.dispatch(there, lambda: "called").get(timeout=15.0) == "called"
     node.stop_it()
-    thread.join()
+    # This hub must go on: the other node waits for what ours has to answer.
+    gevent.get_hub().threadpool.apply(thread.join)
 
 
 # The rest

@@ -8,6 +8,7 @@ import weakref
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from greenproc.errors import StateError
 from greenproc.future import Promise
@@ -47,7 +48,7 @@ def test_stop_lets_processes_serve_what_they_have(make_runtime: RuntimeMaker) ->
             calls.append("finalize")
 
     pid = node.spawn(Last())
-    node.dispatch(pid, gevent.sleep, 0.01)
+    node.dispatch(pid, gevent.sleep, 0)
     node.dispatch(pid, calls.append, "queued")
     assert node.stop() == ()
     assert calls == ["queued", "finalize"]
@@ -95,7 +96,7 @@ def test_handler_that_blocks_for_ever_is_killed_and_told(make_runtime: RuntimeMa
     stuck, fine = Process("stuck"), Process("fine")
     node.spawn(fine)
     node.spawn(stuck)
-    called = node.dispatch(stuck, gevent.sleep, 1000.0)
+    called = node.dispatch(stuck, Event().wait)
     queued = node.dispatch(stuck, int)
     gevent.sleep(0)
     assert node.stop() == (stuck.pid,)
@@ -167,7 +168,7 @@ def test_link_of_another_node_is_closed_at_the_stop(make_runtime: RuntimeMaker) 
 
 def test_greenlets_of_the_runtime_end_with_it(make_runtime: RuntimeMaker) -> None:
     node = make_runtime()
-    greenlet = node.spawn_greenlet(gevent.sleep, 1000.0)
+    greenlet = node.spawn_greenlet(Event().wait)
     gevent.sleep(0)
     node.stop()
     assert greenlet.dead
