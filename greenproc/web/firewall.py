@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from greenproc.errors import InvalidURL
+from greenproc.http.paths import normalised_path
 from greenproc.http.request import Request
 from greenproc.http.response import Forbidden, Response
-from greenproc.pid import decode_id
 
 
 class FirewallRule(Protocol):
@@ -60,12 +59,3 @@ class DisabledEndpointsFirewallRule:
         """Return 403 when the request's path is disabled."""
         path = normalised_path(request.url.path)
         return Forbidden(f"Endpoint '{path}' is disabled") if path in self._paths else None
-
-
-def normalised_path(path: str) -> str:
-    """Return *path* decoded, with single slashes and without one at the end."""
-    try:
-        path = decode_id(path)
-    except InvalidURL:
-        pass  # as it is spelled: such a path reaches no process
-    return "/" + "/".join(segment for segment in path.split("/") if segment)
