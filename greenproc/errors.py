@@ -7,6 +7,7 @@
     │   ├── InvalidAddress
     │   ├── InvalidPID
     │   ├── InvalidSettings
+    │   ├── InvalidToken
     │   └── InvalidURL
     ├── WaitTimeout              (also TimeoutError)
     │   └── NotSettled
@@ -50,6 +51,10 @@ class InvalidPID(InvalidArgument):
 
 class InvalidSettings(InvalidArgument):
     """A setting or an environment variable has a value out of its range."""
+
+
+class InvalidToken(InvalidArgument):
+    """A text is no JSON Web Token, or one that is expired or not signed as it should be."""
 
 
 class InvalidURL(InvalidArgument):

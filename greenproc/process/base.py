@@ -27,7 +27,8 @@ from greenproc.process.event import (
 from greenproc.process.handlers import Declared, RouteOptions, checked_path, declared_handlers
 from greenproc.process.mailbox import Mailbox, as_event, count_events
 from greenproc.process.ports import RemoteConnection
-from greenproc.process.routes import Route, RouteTable, as_response, call_route
+from greenproc.process.routes import Route, RouteTable
+from greenproc.process.serving import serve_request
 
 if TYPE_CHECKING:
     from greenproc.process.manager import ProcessManager
@@ -121,15 +122,8 @@ class Process:
         route = self.__routes().find(event.request.url.path)
         if route is None:
             event.promise.set(NotFound())
-            return
-        try:
-            event.promise.set(as_response(call_route(route, event.request)))
-        except (Exception, gevent.Timeout) as error:
-            error.add_note(f"in process {self.pid}, serving {event.kind} {event.request.url}")
-            event.promise.fail(error)
-        except BaseException:
-            event.drop()
-            raise
+        else:
+            serve_request(self.__cell, route, event)
 
     def consume_exited(self, event: ExitedEvent) -> None:
         """Call `exited`."""

@@ -37,6 +37,7 @@ from greenproc.process.ports import (
     FULL,
     UNKNOWN,
     Delivery,
+    Gatekeeper,
     Observer,
     Transport,
 )
@@ -78,20 +79,22 @@ class ProcessManager:
         self.accepting = False
         self._foreign: Address | None = None
         self._transport: Transport  # from open() on; before it there is no process to send
+        self.gatekeeper: Gatekeeper  # likewise
         self._hub = hub
         self._thread = get_ident()
         self._observer = observer
         self.linking = Linking(self.cells, clock, observer, self.enqueue)
-        self._max_events = max_events
+        self.max_events = max_events
         self.life = Life(hub, observer, end=self.end, on_end=self._clean_up)
         self.scheduler = Scheduler(
             hub, self.life.serve_turn, self.life.thrown, max_parked=max_parked
         )
 
-    def open(self, address: Address, transport: Transport) -> None:
+    def open(self, address: Address, transport: Transport, gatekeeper: Gatekeeper) -> None:
         """Begin to accept processes, which live at *address*."""
         self.address = address
         self._transport = transport
+        self.gatekeeper = gatekeeper
         self.linking.open(address, transport)
         self.accepting = True
 
@@ -185,6 +188,8 @@ class ProcessManager:
         cell.state = TERMINATING
         while cell.events:
             self.life.discard(cell.events.popleft())
+        if cell.routes is not None and cell.routes.line is not None:
+            cell.routes.line.close()
         del self.cells[pid.id]
         self.linking.end(cell)
         self.clock.forget(process)
@@ -241,9 +246,7 @@ class ProcessManager:
         items = cell.events
         if items is None:
             items = self.open_mailbox(cell).queue
-        elif len(items) >= self._max_events and not isinstance(
-            item, (ExitedEvent, TerminateEvent)
-        ):
+        elif len(items) >= self.max_events and not isinstance(item, (ExitedEvent, TerminateEvent)):
             return FULL
         if self.clock.paused:
             self.clock.order(current_process(), cell.process)
@@ -324,6 +327,13 @@ class ProcessManager:
     ) -> None:
         """Queue a call whose result nobody gets; an error in it is the process' own."""
         self._dispatch(pid, DispatchEvent(method, args))
+
+    def push(self, cell: Cell, event: DispatchEvent) -> None:
+        """Queue *event* for *cell*, from any native thread; drop it when that cannot be."""
+        if get_ident() != self._thread:
+            self.run_in_hub(self.push, cell, event)
+        elif self.enqueue(cell, event) is FULL:
+            event.drop()
 
     def inject_exited(self, pid: UPID, to: UPID | Process) -> bool:
         """Queue the news that *pid* exited for process *to*; links are not touched."""

@@ -6,9 +6,10 @@ The process manager knows no sockets and no composition root; `greenproc.runtime
 from __future__ import annotations
 
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 from greenproc.address import Address
+from greenproc.http.request import Request
 from greenproc.message import Message
 from greenproc.pid import UPID
 
@@ -50,6 +51,26 @@ class Transport(Protocol):
 
         Raises:
             Broken: no socket could be made; existing connections are untouched.
+        """
+
+
+class Gatekeeper(Protocol):
+    """Decides who may use which route. A process asks in its own turn, so an answer may wait."""
+
+    @property
+    def authorizes(self) -> bool:
+        """Whether `authorize` has anything to say at the moment."""
+
+    def authenticate(self, request: Request, realm: str) -> Any:
+        """Return the principal who asks, or the `Response` that refuses, or a future of either.
+
+        The principal is None when nobody has to be known in *realm*.
+        """
+
+    def authorize(self, request: Request, principal: Any, id: str, path: str) -> Any:
+        """Return whether *principal* may use the route *path* of the process *id*, or a future of it.
+
+        Anything but True means no.
         """
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from greenproc.errors import Failure
 from greenproc.future import Future
 from greenproc.http.request import Request
 from greenproc.http.response import OK, Response
 from greenproc.process.handlers import RouteOptions
+
+if TYPE_CHECKING:
+    from greenproc.process.serving import Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +30,12 @@ class RouteTable:
     Source: libprocess src/process.cpp, ProcessBase::consume(HttpEvent).
     """
 
-    __slots__ = ("_routes",)
+    __slots__ = ("_routes", "line")
 
     def __init__(self) -> None:
         self._routes: dict[str, Route] = {}
+        self.line: Line | None = None
+        """The requests that wait for their handlers; made when the first one has to."""
 
     def add(self, route: Route) -> None:
         """Add *route*; an earlier one of the same path is replaced."""
@@ -65,10 +70,10 @@ def _below_process(path: str) -> str | None:
     return path[1:].partition("/")[2].strip("/")
 
 
-def call_route(route: Route, request: Request) -> Any:
-    """Call the handler of *route*; one in a realm is also given the principal, here None."""
+def call_route(route: Route, request: Request, principal: Any = None) -> Any:
+    """Call the handler of *route*; one in a realm is also given the principal."""
     if route.options.realm is not None:
-        return route.handler(request, None)
+        return route.handler(request, principal)
     return route.handler(request)
 
 

@@ -11,6 +11,7 @@ import gevent
 from gevent import socket
 
 from greenproc.address import Address
+from greenproc.auth import Gate
 from greenproc.builtin.processes import ProcessesEndpoint
 from greenproc.clock import Clock, HubSource
 from greenproc.errors import BindError
@@ -65,6 +66,7 @@ class Parts:
             spawn=spawn,
         )
         self.listener = Listener(settings, self._hooks)
+        self._gate = Gate(runtime.authenticators, runtime.authorization)
         self.sockets: SocketManager | None = None
         self.address: Address | None = None
         self.killed: list[UPID] = []
@@ -104,7 +106,7 @@ class Parts:
 
     def _open_processes(self) -> None:
         assert self.address is not None and self.sockets is not None
-        self.processes.open(self.address, self.sockets)
+        self.processes.open(self.address, self.sockets, self._gate)
 
     def _spawn_builtins(self) -> None:
         self.processes.spawn(ProcessesEndpoint(self.processes))

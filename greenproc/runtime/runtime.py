@@ -12,6 +12,7 @@ from gevent import socket
 from gevent.event import Event
 
 from greenproc.address import Address
+from greenproc.auth import Authenticator, Authenticators, Authorization
 from greenproc.clock import Clock, Timer
 from greenproc.current import RUNTIME
 from greenproc.errors import InvalidArgument, StateError
@@ -63,6 +64,8 @@ class Runtime:
         self.readonly_realm = readonly_realm
         self.signals = Signals()
         self.firewall = Firewall()
+        self.authenticators = Authenticators()
+        self.authorization = Authorization()
         self.state = RuntimeState.NEW
         self._built: Parts | None = None
         self._context: Context | None = None
@@ -335,6 +338,14 @@ class Runtime:
     def workers(self) -> int:
         """Return the number of worker threads that libprocess would have; nothing here uses it."""
         return self.settings.num_worker_threads
+
+    def set_authenticator(self, realm: str, authenticator: Authenticator) -> Future[None]:
+        """Let *authenticator* say who asks in *realm*. See `Authenticators.set`."""
+        return self.authenticators.set(realm, authenticator)
+
+    def unset_authenticator(self, realm: str) -> Future[None]:
+        """Take the authenticator of *realm* away. See `Authenticators.unset`."""
+        return self.authenticators.unset(realm)
 
     # Threads and greenlets
 

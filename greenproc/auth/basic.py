@@ -1,0 +1,69 @@
+"""Names and passwords: the Basic scheme."""
+
+from __future__ import annotations
+
+import binascii
+import hmac
+from base64 import b64decode
+from collections.abc import Mapping
+
+from greenproc.auth.authenticator import checked_realm, quoted, unauthorized
+from greenproc.auth.principal import AuthenticationResult, Principal
+from greenproc.errors import InvalidArgument
+from greenproc.http.request import Request
+
+
+class BasicAuthenticator:
+    """Knows the passwords of some users; each refusal is a 401 that asks for a password.
+
+    Passwords cross the network readable: use it behind TLS or on a host's own loopback.
+
+    Args:
+        realm: what the challenge calls the realm.
+        credentials: passwords by user. They may hold colons, which users cannot.
+
+    Raises:
+        InvalidArgument: the realm cannot stand in a header, or a user's name has a colon.
+
+    Source: libprocess src/authenticator.cpp, BasicAuthenticator; RFC 7617.
+    Differs: a password may hold colons, and the case of the scheme does not matter.
+    """
+
+    scheme = "Basic"
+
+    def __init__(self, realm: str, credentials: Mapping[str, str]) -> None:
+        self._challenge = f"Basic realm={quoted(checked_realm(realm))}"
+        self._passwords: dict[bytes, bytes] = {}
+        for user, password in credentials.items():
+            if ":" in user:
+                raise InvalidArgument(f"expected the name of a user without a colon, got {user!r}")
+            self._passwords[user.encode()] = password.encode()
+
+    def authenticate(self, request: Request) -> AuthenticationResult:
+        """Return the user whose password came along, as the principal."""
+        user = self._find_user(request.headers.get("Authorization", ""))
+        if user is None:
+            return unauthorized(self._challenge)
+        return AuthenticationResult(principal=Principal(user.decode()))
+
+    def _find_user(self, authorization: str) -> bytes | None:
+        scheme, _, credentials = authorization.partition(" ")
+        if scheme.lower() != "basic":
+            return None
+        user, colon, password = _decode(credentials).partition(b":")
+        expected = self._passwords.get(user)
+        # An unknown user takes as long as a wrong password.
+        is_right = hmac.compare_digest(password, b"" if expected is None else expected)
+        return user if colon and is_right and expected is not None else None
+
+    def __repr__(self) -> str:
+        return f"<BasicAuthenticator {self._challenge}, {len(self._passwords)} users>"
+
+
+def _decode(text: str) -> bytes:
+    """Return what *text* says in base64, b"" if nothing; padding may be missing."""
+    digits = text.partition("=")[0]
+    try:
+        return b64decode(digits + "=" * (-len(digits) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return b""

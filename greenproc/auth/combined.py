@@ -1,0 +1,133 @@
+"""Several authenticators for one realm."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from greenproc.auth.authenticator import Authenticator
+from greenproc.auth.principal import AuthenticationResult, Principal, found_in
+from greenproc.errors import InvalidArgument
+from greenproc.future import Break, Continue, Failure, Future, loop
+from greenproc.http.request import Request
+from greenproc.http.response import Forbidden, Response, Unauthorized
+
+logger = logging.getLogger("greenproc.auth")
+
+_END: Final = object()
+"""Comes after the last member."""
+
+
+class CombinedAuthenticator:
+    """Asks authenticators one after the other; the first principal that one finds is let in.
+
+    When none finds one, the refusals are combined: with any 401 into one that has all challenges,
+    else with any 403 into one. A failure counts when nobody has refused.
+
+    Args:
+        realm: for `repr`, as the members have their own.
+        authenticators: asked in this order.
+
+    Raises:
+        InvalidArgument: there are none.
+
+    Source: Mesos src/authentication/http/combined_authenticator.cpp.
+    """
+
+    def __init__(self, realm: str, authenticators: Iterable[Authenticator]) -> None:
+        self._realm = realm
+        self._members = [(one.scheme, one) for one in authenticators]
+        if not self._members:
+            raise InvalidArgument("expected at least one authenticator to combine")
+
+    @property
+    def scheme(self) -> str:
+        """The schemes of the members, each once."""
+        return " ".join(dict.fromkeys(scheme for scheme, _ in self._members))
+
+    def authenticate(self, request: Request) -> Future[AuthenticationResult]:
+        """Return what the members find out together."""
+        attempt = _Attempt(request, iter(self._members))
+        return loop(attempt.ask_next, attempt.hear, inline=True)
+
+    def __repr__(self) -> str:
+        return f"<CombinedAuthenticator {self._realm!r} of {self.scheme}>"
+
+
+class _Attempt:
+    """One request on its way past the members."""
+
+    def __init__(self, request: Request, members: Iterator[tuple[str, Authenticator]]) -> None:
+        self._request = request
+        self._members = members
+        self._scheme = ""
+        self._unauthorized: list[tuple[str, Response]] = []
+        self._forbidden: list[tuple[str, Response]] = []
+        self._errors: list[str] = []
+
+    def ask_next(self) -> Any:
+        """Return what the next member says; None when it fails, `_END` after the last one."""
+        self._scheme, member = next(self._members, ("", None))
+        if member is None:
+            return _END
+        try:
+            result = member.authenticate(self._request)
+        except Exception as error:
+            return self._note(error)
+        if isinstance(result, Future):
+            return result.repair(lambda failed: self._note(failed.exception))
+        return result
+
+    def hear(self, result: Any) -> Continue | Break[Any]:
+        """Take note of what a member said and tell whether that settles it."""
+        if result is _END:
+            return Break(self._combine())
+        if result is None:
+            return Continue()
+        found = found_in(result)
+        if len(found) != 1:
+            logger.warning("%s authenticator returned no single result: ignored", self._scheme)
+        elif isinstance(found[0], Principal):
+            return Break(result)
+        elif result.unauthorized is not None:
+            self._unauthorized.append((self._scheme, found[0]))
+        else:
+            self._forbidden.append((self._scheme, found[0]))
+        return Continue()
+
+    def _note(self, error: BaseException | None) -> None:
+        """Keep what is said about *error*; one that is no `Failure` is nobody else's business."""
+        text = str(error)
+        if not isinstance(error, Failure):
+            logger.error("%s authenticator failed", self._scheme, exc_info=error)
+            text = "internal error"
+        self._errors.append(_titled(self._scheme, text))
+
+    def _combine(self) -> AuthenticationResult | Failure:
+        if self._unauthorized:
+            challenges = [
+                challenge
+                for _, response in self._unauthorized
+                for challenge in response.headers.getall("WWW-Authenticate")
+            ]
+            body = _joined_bodies(self._unauthorized)
+            # Without a space, as Mesos joins them.
+            return AuthenticationResult(unauthorized=Unauthorized([",".join(challenges)], body))
+        if self._forbidden:
+            return AuthenticationResult(forbidden=Forbidden(_joined_bodies(self._forbidden)))
+        if self._errors:
+            return Failure("\n\n".join(self._errors))
+        return AuthenticationResult()
+
+
+def _joined_bodies(refusals: list[tuple[str, Response]]) -> str:
+    return "\n\n".join(
+        _titled(scheme, response.body.decode("utf-8", "replace"))
+        for scheme, response in refusals
+        if response.body
+    )
+
+
+def _titled(scheme: str, text: str) -> str:
+    return f'"{scheme}" authenticator returned:\n{text}'

@@ -1,0 +1,75 @@
+"""Who asks, and what an authenticator says about that."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from greenproc.http.response import Response
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Principal:
+    """Who is authenticated: a name, or what a token claims about its bearer, or both.
+
+    A principal equals another one of the same name and claims, and a text that is its name.
+
+    Args:
+        value: the name.
+        claims: texts by name.
+
+    Source: libprocess include/process/authenticator.hpp, struct Principal.
+    """
+
+    value: str | None = None
+    claims: Mapping[str, str] = field(default_factory=dict)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, str):
+            return self.value == other
+        if isinstance(other, Principal):
+            return self.value == other.value and dict(self.claims) == dict(other.claims)
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+    def __str__(self) -> str:
+        if self.value is not None and not self.claims:
+            return self.value
+        parts: dict[str, object] = {}
+        if self.value is not None:
+            parts["value"] = self.value
+        if self.claims:
+            parts["claims"] = dict(self.claims)
+        return json.dumps(parts, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthenticationResult:
+    """What an authenticator found out: exactly one of the three is set.
+
+    Args:
+        principal: who asks; with a value or with claims.
+        unauthorized: the 401 that tells how one can prove who one is.
+        forbidden: the 403 for who is known and not wanted.
+
+    Source: libprocess include/process/authenticator.hpp, struct AuthenticationResult.
+    """
+
+    principal: Principal | None = None
+    unauthorized: Response | None = None
+    forbidden: Response | None = None
+
+
+def found_in(result: object) -> list[Principal | Response]:
+    """Return those members of *result* that are set.
+
+    Raises:
+        TypeError: it is no result at all.
+    """
+    if not isinstance(result, AuthenticationResult):
+        raise TypeError(f"expected an authenticator to return a result, got {result!r}")
+    members = (result.principal, result.unauthorized, result.forbidden)
+    return [one for one in members if one is not None]

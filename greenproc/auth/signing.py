@@ -1,0 +1,92 @@
+"""How JSON Web Tokens are signed: the algorithms that PyJWT has, one for each kind of key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from greenproc.errors import InvalidArgument, InvalidToken
+
+MIN_SECRET_BYTES = 32  # RFC 7518 section 3.2: as long as what SHA-256 gives
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """One algorithm with one key. The key decides on the algorithm, never a token.
+
+    Source: libprocess include/process/jwt.hpp has a parse function for each kind of key.
+    """
+
+    algorithm: str
+    _pyjwt: Any = None
+    _key: Any = None
+
+    @classmethod
+    def by(cls, key: Any) -> Signing:
+        """Return what signs with *key*: a secret by HS256, an RSA key by RS256, None not at all.
+
+        Raises:
+            InvalidArgument: the secret is empty or looks like a key of another kind.
+            ModuleNotFoundError: PyJWT, or for RSA cryptography, is not installed.
+        """
+        if key is None:
+            return cls("none")
+        name = "HS256" if isinstance(key, (str, bytes)) else "RS256"
+        return cls(name, _algorithm(name), _prepared(name, key))
+
+    def sign(self, data: bytes) -> bytes:
+        """Return the signature of *data*; empty for "none"."""
+        return bytes(self._pyjwt.sign(data, self._key)) if self._pyjwt is not None else b""
+
+    def check(self, data: bytes, signature: bytes) -> None:
+        """Return if *signature* is that of *data*.
+
+        Raises:
+            InvalidToken: it is not.
+        """
+        if self._pyjwt is None:
+            if signature:
+                raise InvalidToken("Unsecured JWT contains a signature")
+        elif not self._pyjwt.verify(data, self._key, signature):
+            if self.algorithm == "HS256":
+                raise InvalidToken("Token signature does not match")
+            raise InvalidToken("Failed to verify token: the signature does not match")
+
+
+def parse_rsa_key(pem: str | bytes) -> Any:
+    """Return the RSA key, private or public, that *pem* holds.
+
+    Raises:
+        InvalidArgument: it holds none.
+        ModuleNotFoundError: PyJWT or cryptography is not installed.
+
+    Source: libprocess src/ssl/utilities.cpp, pem_to_rsa_private_key and pem_to_rsa_public_key.
+    """
+    return _prepared("RS256", pem)
+
+
+def _algorithm(name: str) -> Any:
+    """Return PyJWT's algorithm; it is imported here, since it takes a tenth of a second."""
+    try:
+        from jwt import get_algorithm_by_name
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "JSON Web Tokens need PyJWT: pip install 'greenproc[jwt]'", name=error.name
+        ) from error
+    try:
+        return get_algorithm_by_name(name)
+    except NotImplementedError as error:
+        raise ModuleNotFoundError(
+            f"{name} needs cryptography: pip install 'PyJWT[crypto]'", name="cryptography"
+        ) from error
+
+
+def _prepared(name: str, key: Any) -> Any:
+    algorithm = _algorithm(name)
+    from jwt import InvalidKeyError
+
+    try:
+        return algorithm.prepare_key(key)
+    except (InvalidKeyError, TypeError, ValueError) as error:
+        # The key itself must not get into a log.
+        raise InvalidArgument(f"expected a key for {name}: {error}") from None

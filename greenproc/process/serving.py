@@ -1,0 +1,217 @@
+"""From a route to its handler: who asks, whether they may, and in which order handlers start."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import gevent
+
+from greenproc.future import Future
+from greenproc.http.response import Forbidden, Response, ServiceUnavailable
+from greenproc.process.cell import Cell
+from greenproc.process.event import DispatchEvent, HttpEvent
+from greenproc.process.ports import Gatekeeper
+from greenproc.process.routes import Route, as_response, call_route
+
+if TYPE_CHECKING:
+    from greenproc.process.manager import ProcessManager
+
+
+def serve_request(cell: Cell, route: Route, event: HttpEvent) -> None:
+    """Serve a request for *route* of the process of *cell*: begin now, or when it is its turn.
+
+    Source: libprocess src/process.cpp, ProcessBase::consume(HttpEvent).
+    """
+    manager, routes = cell.manager, cell.routes
+    assert manager is not None and routes is not None
+    line = routes.line
+    is_open = route.options.realm is None and not manager.gatekeeper.authorizes
+    if is_open and (line is None or not len(line)):
+        run_handler(cell, route, event)
+        return
+    if line is None:
+        line = routes.line = Line(cell, manager, manager.gatekeeper)
+    line.enter(Visit(route, event))
+
+
+def run_handler(cell: Cell, route: Route, event: HttpEvent, principal: Any = None) -> None:
+    """Call the handler of *route*; its result or error is the response."""
+    try:
+        event.promise.set(as_response(call_route(route, event.request, principal)))
+    except (Exception, gevent.Timeout) as error:
+        error.add_note(f"in process {cell.pid}, serving {event.kind} {event.request.url}")
+        event.promise.fail(error)
+    except BaseException:
+        event.drop()
+        raise
+
+
+class Visit:
+    """A request on its way to a handler."""
+
+    __slots__ = ("answer", "event", "principal", "route")
+
+    def __init__(self, route: Route, event: HttpEvent) -> None:
+        self.route = route
+        self.event = event
+        self.principal: Any = None
+        self.answer: Future[Any] | None = None
+
+    def ask(self, question: Callable[..., Any], *args: Any) -> None:
+        """Keep the answer to *question* as a future, also when it is an error."""
+        try:
+            answer = question(*args)
+        except (Exception, gevent.Timeout) as error:
+            # Without this frame, which would tie the error and the future into a cycle.
+            traceback = error.__traceback__ and error.__traceback__.tb_next
+            self.answer = Future.failed(error.with_traceback(traceback))
+        except BaseException:
+            self.event.drop()
+            raise
+        else:
+            self.answer = answer if isinstance(answer, Future) else Future(answer)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether there is an answer, or none will come."""
+        return self.answer is None or self.answer.ready()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the client still waits."""
+        return not self.event.promise.future.has_discard
+
+    def discard(self) -> None:
+        """Ask whoever owes the answer to stop."""
+        if self.answer is not None:
+            self.answer.discard()
+
+
+class Line:
+    """The requests of one process that wait until it is known who asks and whether they may.
+
+    Authentications run side by side; authorization callbacks are called, and handlers begin, in
+    the order in which the requests came, however the answers come. Whatever has to happen does so
+    in a turn of the process, one handler a turn.
+
+    Source: libprocess src/process.cpp has a Sequence for each process. Differs: a request waits
+    for those before it only; there, its authorization also waits for later authentications.
+    """
+
+    __slots__ = (
+        "_authenticating",
+        "_authorizing",
+        "_cell",
+        "_gatekeeper",
+        "_is_woken",
+        "_manager",
+    )
+
+    def __init__(self, cell: Cell, manager: ProcessManager, gatekeeper: Gatekeeper) -> None:
+        self._cell = cell
+        self._manager = manager
+        self._gatekeeper = gatekeeper
+        self._authenticating: deque[Visit] = deque()
+        self._authorizing: deque[Visit] = deque()
+        self._is_woken = False
+
+    def __len__(self) -> int:
+        return len(self._authenticating) + len(self._authorizing)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Line of {self._cell.pid}, {len(self._authenticating)} authenticating, "
+            f"{len(self._authorizing)} authorizing>"
+        )
+
+    # In a turn of the process
+
+    def enter(self, visit: Visit) -> None:
+        """Let *visit* go as far as it may, behind those that are here."""
+        if len(self) >= self._manager.max_events:
+            visit.event.promise.set(ServiceUnavailable())
+            return
+        realm = visit.route.options.realm
+        if realm is not None:
+            self._ask(visit, self._gatekeeper.authenticate, visit.event.request, realm)
+        self._authenticating.append(visit)
+        self.advance()
+
+    def advance(self) -> None:
+        """Let everybody go as far as they may; at most one handler begins."""
+        self._is_woken = False
+        while self._authenticating and self._authenticating[0].is_answered:
+            visit = self._authenticating.popleft()
+            self._authorize(visit)
+            self._authorizing.append(visit)
+        if self._authorizing and self._authorizing[0].is_answered:
+            visit = self._authorizing.popleft()
+            if self._authorizing and self._authorizing[0].is_answered:
+                self._wake()
+            self._finish(visit)
+
+    def _authorize(self, visit: Visit) -> None:
+        """Ask whether *visit* may pass, unless it is refused already or nobody wants it."""
+        answer = visit.answer
+        if answer is not None:
+            if not answer.is_ready or isinstance(answer.value, Response) or not visit.is_wanted:
+                return
+            visit.principal = answer.value
+            visit.answer = None
+        if self._gatekeeper.authorizes:
+            where = self._cell.pid.id, visit.route.options.path
+            self._ask(
+                visit, self._gatekeeper.authorize, visit.event.request, visit.principal, *where
+            )
+
+    def _finish(self, visit: Visit) -> None:
+        """Let the handler begin, or answer what stands against it."""
+        promise, answer = visit.event.promise, visit.answer
+        if not visit.is_wanted:
+            promise.discard()
+        elif answer is not None and not answer.is_ready:
+            promise.associate(answer)
+        elif answer is not None and isinstance(answer.value, Response):
+            promise.set(answer.value)
+        elif answer is not None and answer.value is not True:
+            promise.set(Forbidden())
+        else:
+            run_handler(self._cell, visit.route, visit.event, visit.principal)
+
+    def _ask(self, visit: Visit, question: Callable[..., Any], *args: Any) -> None:
+        visit.ask(question, *args)
+        if visit.answer is not None and not visit.is_answered:
+            visit.event.promise.future.on_discard(visit.discard)
+            visit.answer.add_done_callback(self._wake)
+
+    # Anywhere
+
+    def _wake(self, answer: object = None) -> None:
+        """See to it that the process advances; may run in any native thread."""
+        if not self._is_woken:
+            self._is_woken = True
+            self._manager.push(self._cell, Admission(self))
+
+    def close(self) -> None:
+        """Tell everybody who waits that nothing will serve them."""
+        visits = [*self._authorizing, *self._authenticating]
+        self._authorizing.clear()
+        self._authenticating.clear()
+        for visit in visits:
+            visit.event.drop()
+            visit.discard()
+
+
+class Admission(DispatchEvent):
+    """The call of `Line.advance` in a turn of the process."""
+
+    __slots__ = ("_line",)
+
+    def __init__(self, line: Line) -> None:
+        super().__init__(line.advance)
+        self._line = line
+
+    def drop(self) -> None:
+        self._line.close()
