@@ -1,0 +1,365 @@
+"""A stream of byte strings from one greenlet to another: a pipe with a writer and a reader.
+
+How a pipe becomes the body of a request or a response is the business of `greenproc.web`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+from functools import partial
+from typing import Any, Self
+
+from gevent.monkey import get_original
+
+from greenproc.clock.current import current_clock
+from greenproc.errors import Closed, Failure, InvalidArgument, WaitTimeout
+from greenproc.future.future import Future
+from greenproc.future.loop import Break, Continue, Flow, loop
+from greenproc.future.promise import Promise
+from greenproc.sync.alarm import Alarm
+
+MAX_PIPE_BYTES = 64 * 1024 * 1024
+"""How much may wait for a slow reader before the pipe breaks: as much as a whole body may have."""
+HIGH_WATER_BYTES = 256 * 1024
+"""From how much on a writer should wait: some reads of a socket, so that neither side starves."""
+
+_allocate_lock = get_original("_thread", "allocate_lock")
+
+
+class _End(Enum):
+    """What has become of one end of a pipe."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    FAILED = "failed"
+
+
+class Pipe:
+    """A stream of byte strings, written at one end and read at the other.
+
+    What one write brings is what one read gets, in order; nothing is joined or split. Writing
+    never waits: a writer that could be faster than the reader waits for `Writer.writable`.
+
+    The ends may be used from different greenlets, and from any native thread.
+
+    Args:
+        max_pipe_bytes: a writer that waits for nobody and goes on when so much is unread breaks
+            the pipe: both sides see it fail.
+
+    Source: libprocess include/process/http.hpp, class Pipe.
+    Differs: libprocess has no bound, and nothing that a writer could wait for.
+    """
+
+    __slots__ = ("_channel", "reader", "writer")
+
+    reader: Reader
+    writer: Writer
+
+    def __init__(self, *, max_pipe_bytes: int = MAX_PIPE_BYTES) -> None:
+        if max_pipe_bytes < 1:
+            raise InvalidArgument(f"expected at least one byte, got {max_pipe_bytes!r}")
+        self._channel = _Channel(max_pipe_bytes)
+        self.reader = Reader(self._channel)
+        self.writer = Writer(self._channel)
+
+    def statistics(self) -> dict[str, int]:
+        """Count the bytes and pieces that are unread, and the reads that wait."""
+        return self._channel.statistics()
+
+    def __repr__(self) -> str:
+        return f"<Pipe {self._channel!r}>"
+
+
+class Reader:
+    """The reading end of a `Pipe`. As an iterator it waits for each piece, until the end."""
+
+    __slots__ = ("__weakref__", "_channel")
+
+    def __init__(self, channel: _Channel) -> None:
+        self._channel = channel
+
+    def read(self, timeout: float | None = None) -> Future[bytes]:
+        """Return the future of the next piece; ``b""`` is the end of the stream.
+
+        What was written before the writer closed or failed is read first. Reads that wait are
+        served in the order in which they came. A discard request changes nothing: the read goes on
+        waiting, and takes the next piece.
+
+        Args:
+            timeout: seconds of the current clock, which a test can pause. Then the read fails
+                with `WaitTimeout` and takes nothing.
+        """
+        claim: Promise[bytes] = Promise()
+        future = claim.future
+        if not self._channel.take_or_join(claim) and timeout is not None:
+            expire = partial(self._channel.expire, claim, timeout)
+            alarm = Alarm(current_clock(), timeout, expire)
+            future.on_any(lambda _: alarm.cancel())
+        return future
+
+    def read_all(self) -> Future[bytes]:
+        """Return the future of all pieces up to the end, joined. It fails if a read fails.
+
+        Source: libprocess src/http.cpp, Pipe::Reader::readAll.
+        """
+        pieces: list[bytes] = []
+
+        def gather(piece: bytes) -> Flow[bytes]:
+            if not piece:
+                return Break(b"".join(pieces))
+            pieces.append(piece)
+            return Continue()
+
+        return loop(self.read, gather, inline=True)
+
+    def close(self) -> bool:
+        """Say that nobody reads any more; tell whether this is news.
+
+        What is unread is dropped, reads that wait fail, and so does every later one.
+        """
+        return self._channel.close_reader()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        claim: Promise[bytes] = Promise()
+        try:
+            self._channel.take_or_join(claim)
+            piece = claim.future.get()
+        except BaseException:
+            self._channel.leave(claim)
+            raise
+        if not piece:
+            raise StopIteration
+        return piece
+
+    def __repr__(self) -> str:
+        return f"<Reader of {self._channel!r}>"
+
+
+class Writer:
+    """The writing end of a `Pipe`.
+
+    Source: libprocess include/process/http.hpp, class Pipe::Writer.
+    """
+
+    __slots__ = ("__weakref__", "_channel")
+
+    def __init__(self, channel: _Channel) -> None:
+        self._channel = channel
+
+    def write(self, data: bytes) -> bool:
+        """Give the reader a piece; tell whether both ends were still open.
+
+        Nothing is written for an empty piece, since a reader would take it for the end.
+
+        Raises:
+            InvalidArgument: *data* is neither bytes, bytearray nor memoryview.
+        """
+        if type(data) is not bytes:
+            if not isinstance(data, (bytes, bytearray, memoryview)):
+                raise InvalidArgument(f"expected bytes to write, got {data!r}")
+            data = bytes(data)
+        return self._channel.write(data)
+
+    def close(self) -> bool:
+        """End the stream; tell whether it had not ended before."""
+        return self._channel.close_writer(_End.CLOSED, None)
+
+    def fail(self, error: BaseException | str) -> bool:
+        """End the stream with an error; tell whether it had not ended before.
+
+        Args:
+            error: what reads fail with, once everything is read. A text becomes a `Failure`.
+        """
+        if not isinstance(error, BaseException):
+            error = Failure(error)
+        return self._channel.close_writer(_End.FAILED, error)
+
+    def writable(self) -> Future[None]:
+        """Return a future that is ready when the reader has caught up, or no longer matters.
+
+        It is ready at once unless 256 KiB are unread, or what the pipe may hold if that is less.
+        """
+        return self._channel.writable()
+
+    @property
+    def reader_closed(self) -> Future[None]:
+        """Ready once the reader has closed; discarded if the writer had ended the stream before."""
+        return self._channel.reader_closed.future
+
+    def statistics(self) -> dict[str, int]:
+        """Count the bytes and pieces that are unread, and the reads that wait."""
+        return self._channel.statistics()
+
+    def __repr__(self) -> str:
+        return f"<Writer of {self._channel!r}>"
+
+
+class _Channel:
+    """What the two ends share. Promises are completed after the lock is free."""
+
+    __slots__ = (
+        "claims",
+        "error",
+        "guard",
+        "high_water",
+        "max_bytes",
+        "pieces",
+        "reader",
+        "reader_closed",
+        "room",
+        "unread",
+        "writer",
+    )
+
+    def __init__(self, max_bytes: int) -> None:
+        self.guard = _allocate_lock()
+        self.max_bytes = max_bytes
+        self.high_water = min(max_bytes, HIGH_WATER_BYTES)
+        self.pieces: deque[bytes] = deque()
+        self.unread = 0
+        # Reads that wait. There is no bound: each belongs to a future that the program has made.
+        self.claims: deque[Promise[bytes]] = deque()
+        self.room: list[Promise[None]] = []
+        self.reader = _End.OPEN
+        self.writer = _End.OPEN
+        self.error: BaseException | None = None
+        self.reader_closed: Promise[None] = Promise()
+
+    def take_or_join(self, claim: Promise[bytes]) -> bool:
+        """Complete *claim* and return True, or let it wait for a piece."""
+        room: list[Promise[None]] = []
+        piece = b""
+        with self.guard:
+            if self.reader is not _End.OPEN:
+                error: BaseException | None = Closed("closed")
+            elif self.pieces:
+                error = None
+                piece = self.pieces.popleft()
+                self.unread -= len(piece)
+                if self.unread < self.high_water:
+                    room, self.room = self.room, room
+            elif self.writer is _End.OPEN:
+                self.claims.append(claim)
+                return False
+            else:
+                error = self.error
+        if error is None:
+            claim.set(piece)
+        else:
+            claim.fail(error)
+        _set_all(room)
+        return True
+
+    def leave(self, claim: Promise[bytes]) -> None:
+        """Let *claim* take nothing; what it was given goes to the next read."""
+        with self.guard:
+            if claim in self.claims:
+                self.claims.remove(claim)
+                return
+            piece = claim.future.value
+            if not piece or self.reader is not _End.OPEN:
+                return
+            successor = self.claims.popleft() if self.claims else None
+            if successor is None:
+                self.pieces.appendleft(piece)
+                self.unread += len(piece)
+        if successor is not None:
+            successor.set(piece)
+
+    def expire(self, claim: Promise[bytes], timeout: float, has_rung: bool) -> None:
+        """Fail *claim* if it still waits; *has_rung* says whether the time is up or its clock stopped."""
+        with self.guard:
+            if claim not in self.claims:
+                return
+            self.claims.remove(claim)
+        if has_rung:
+            claim.fail(WaitTimeout(f"nothing was written for {timeout} s"))
+        else:
+            claim.abandon()
+
+    def write(self, data: bytes) -> bool:
+        with self.guard:
+            if self.writer is not _End.OPEN or self.reader is not _End.OPEN:
+                return False
+            if not data:
+                return True
+            claim = self.claims.popleft() if self.claims else None
+            is_full = claim is None and self.unread >= self.max_bytes
+            if claim is None and not is_full:
+                self.pieces.append(data)
+                self.unread += len(data)
+        if claim is not None:
+            claim.set(data)
+        elif is_full:
+            text = f"the reader is too slow: {self.max_bytes} bytes or more were unread"
+            self.close_writer(_End.FAILED, Failure(text))
+            return False
+        return True
+
+    def close_writer(self, end: _End, error: BaseException | None) -> bool:
+        with self.guard:
+            if self.writer is not _End.OPEN:
+                return False
+            self.writer = end
+            self.error = error
+            claims = list(self.claims)
+            self.claims.clear()
+            room, self.room = self.room, []
+        for claim in claims:
+            if error is None:
+                claim.set(b"")
+            else:
+                claim.fail(error)
+        _set_all(room)
+        return True
+
+    def close_reader(self) -> bool:
+        with self.guard:
+            if self.reader is not _End.OPEN:
+                return False
+            self.reader = _End.CLOSED
+            is_early = self.writer is _End.OPEN
+            claims = list(self.claims)
+            self.claims.clear()
+            self.pieces.clear()
+            self.unread = 0
+            room, self.room = self.room, []
+        for claim in claims:
+            claim.fail(Closed("closed"))
+        _set_all(room)
+        if is_early:
+            self.reader_closed.set(None)
+        else:
+            self.reader_closed.discard()
+        return True
+
+    def writable(self) -> Future[None]:
+        promise: Promise[None] = Promise()
+        with self.guard:
+            is_open = self.writer is _End.OPEN and self.reader is _End.OPEN
+            must_wait = is_open and self.unread >= self.high_water
+            if must_wait:
+                self.room.append(promise)
+        if not must_wait:
+            promise.set(None)
+        return promise.future
+
+    def statistics(self) -> dict[str, int]:
+        return {
+            "unread_bytes": self.unread,
+            "unread_pieces": len(self.pieces),
+            "waiting": len(self.claims),
+        }
+
+    def __repr__(self) -> str:
+        ends = f"writer {self.writer.value}, reader {self.reader.value}"
+        return f"{ends}, {self.unread} bytes unread, {len(self.claims)} waiting"
+
+
+def _set_all(promises: list[Promise[Any]]) -> None:
+    for promise in promises:
+        promise.set(None)
