@@ -3,10 +3,17 @@
 from greenproc.errors import Abandoned, Discarded, Failure, FutureError
 from greenproc.future.after import after
 from greenproc.future.future import Future
-from greenproc.future.gather import await_all, collect, select
+from greenproc.future.gather import await_all, collect, discard, select
 from greenproc.future.loop import Break, Continue, loop
 from greenproc.future.promise import Promise
+from greenproc.future.sources import (
+    from_async_result,
+    from_asyncio,
+    from_concurrent,
+    from_greenlet,
+)
 from greenproc.future.undiscardable import undiscardable
+from greenproc.future.views import to_async_result, to_asyncio, to_concurrent
 
 __all__ = [
     "Abandoned",
@@ -20,7 +27,15 @@ __all__ = [
     "after",
     "await_all",
     "collect",
+    "discard",
+    "from_async_result",
+    "from_asyncio",
+    "from_concurrent",
+    "from_greenlet",
     "loop",
     "select",
+    "to_async_result",
+    "to_asyncio",
+    "to_concurrent",
     "undiscardable",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar, overload
 
@@ -21,6 +21,7 @@ from greenproc.future.state import (
     PENDING,
     READY,
 )
+from greenproc.future.views import to_asyncio
 from greenproc.future.waiting import add_link, remove_link, wait
 
 U = TypeVar("U")
@@ -43,7 +44,7 @@ class Future(Core[T_co]):
     `recover`, `repair` and `after`. What they raise is reported to the hub.
 
     It has the protocol of gevent's AsyncResult, so `gevent.wait`, `iwait` and `joinall` take it,
-    and most of that of concurrent.futures. Mind the words: ``ready()`` is gevent's and means
+    and most of that of concurrent.futures; coroutines of asyncio can await it. Mind the words: ``ready()`` is gevent's and means
     "over"; `is_ready` is libprocess' and means "has a value".
 
     Source: libprocess include/process/future.hpp, class Future<T>.
@@ -203,6 +204,12 @@ class Future(Core[T_co]):
         if self.state is PENDING and not self.abandoned:
             wait(self, timeout)
         return self.state is not PENDING
+
+    def __await__(self) -> Generator[Any, None, T_co]:
+        """Wait in a coroutine of asyncio: ``value = await future``. See `to_asyncio`."""
+        if self.state is READY:
+            return self.outcome  # type: ignore[no-any-return]
+        return (yield from to_asyncio(self))
 
     def rawlink(self, callback: Callable[[Any], object]) -> None:
         """Call *callback* with this future once it is over, later, in the hub of this thread.

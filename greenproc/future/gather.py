@@ -1,4 +1,4 @@
-"""Futures of several futures: collect, await_all, select.
+"""Futures of several futures: collect, await_all, select; and discard for several.
 
 Greenlets that just want to wait can use `gevent.wait`, `iwait` and `joinall` on futures.
 
@@ -21,6 +21,7 @@ from greenproc.future.core import (
     claim,
     conclude,
     register,
+    request_discard,
     request_weakly,
     settle,
 )
@@ -110,6 +111,15 @@ def select(futures: Iterable[Future[T]], *, timeout: float | None = None) -> Fut
         timeout: seconds of the current clock; then the result fails with `WaitTimeout`.
     """
     return _Selecting(list).start(list(futures), timeout)
+
+
+def discard(futures: Iterable[Future[Any]]) -> None:
+    """Request a discard of each of *futures*.
+
+    Source: libprocess include/process/future.hpp, the free function discard.
+    """
+    for future in list(futures):  # a request may change the collection that it is in
+        request_discard(future)
 
 
 def _inputs(futures: tuple[Any, ...]) -> tuple[list[Future[Any]], Callable[[Any], Any]]:

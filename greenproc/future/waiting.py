@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from gevent._hub_local import get_hub_if_exists
@@ -76,6 +77,27 @@ def wait(core: Core[Any], timeout: float | None) -> None:
             _remove_waiter(core, waiter)
     if result is not core and result is not _TIMED_OUT:
         raise InvalidSwitchError(f"somebody switched into {getcurrent()!r} with {result!r}")
+
+
+def keep_awake(core: Core[Any]) -> None:
+    """Let the hub of this thread, if it has one, wait for the end of *core*, whatever it may be.
+
+    A hub with nothing to wait for gives up, with LoopExit. It does not know that another thread
+    is going to complete a future; this is to be called where one is asked to.
+    """
+    hub = get_hub_if_exists()
+    if hub is not None:
+        watcher = hub.loop.async_()
+        watcher.start(_nothing)
+        add_link(core, partial(_release, watcher), hub)
+
+
+def _nothing() -> None:
+    """Be what a watcher has to call."""
+
+
+def _release(watcher: Any, _: object) -> None:
+    watcher.close()
 
 
 def _remove_waiter(core: Core[Any], waiter: Waiter[Any]) -> None:

@@ -1,0 +1,111 @@
+"""How a future looks to others: as gevent's AsyncResult, of concurrent.futures, of asyncio.
+
+The other direction is in `greenproc.future.sources`.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+from concurrent.futures import InvalidStateError
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gevent import get_hub
+from gevent.event import AsyncResult
+
+from greenproc.errors import Abandoned, StateError
+from greenproc.future.core import Core, register, request_discard
+from greenproc.future.state import DISCARDED, END, FAILED, READY
+from greenproc.future.waiting import add_link
+
+if TYPE_CHECKING:
+    import asyncio
+
+T = TypeVar("T")
+
+
+def to_async_result(future: Core[T]) -> AsyncResult[T]:
+    """Return an AsyncResult of this thread's hub that ends as *future* does.
+
+    What was discarded or abandoned raises `Discarded` or `Abandoned`. As every AsyncResult it is
+    set from the hub, soon after the end, and cannot cancel anything.
+    """
+    result: AsyncResult[T] = AsyncResult()
+    add_link(future, result, get_hub())
+    return result
+
+
+def to_concurrent(future: Core[T]) -> concurrent.futures.Future[T]:
+    """Return a future of concurrent.futures that ends as *future* does.
+
+    It is for other native threads, and for `wait` and `as_completed` there: its methods that
+    wait hold up the whole thread with its hub, unless the program is monkey-patched.
+
+    ``cancel()`` requests a discard; what was discarded is cancelled, and what was abandoned
+    raises `Abandoned`.
+    """
+    return _ConcurrentView(future)
+
+
+def to_asyncio(
+    future: Core[T], loop: asyncio.AbstractEventLoop | None = None
+) -> asyncio.Future[T]:
+    """Return a future of asyncio that ends as *future* does, for the thread of *loop*.
+
+    Cancelling it, or a task that awaits it, requests a discard; what was discarded is cancelled,
+    and what was abandoned raises `Abandoned`. In a coroutine ``await future`` is the same.
+
+    Args:
+        loop: None means the one that is running in this thread.
+
+    Raises:
+        StateError: no loop is running in this thread, and none was given.
+    """
+    # asyncio takes 40 ms to import, and most programs on gevent do without.
+    import asyncio
+
+    if loop is None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError as error:
+            raise StateError(
+                "expected to be called by a running asyncio loop: give the loop otherwise"
+            ) from error
+    return asyncio.wrap_future(_AsyncioView(future), loop=loop)
+
+
+class _ConcurrentView(concurrent.futures.Future[T]):
+    """Follows a future. It is never RUNNING, so that `cancel` can be granted at any time."""
+
+    def __init__(self, core: Core[T]) -> None:
+        super().__init__()
+        self._core = core
+        register(core, END, self._take)
+
+    def cancel(self) -> bool:
+        request_discard(self._core)
+        return self.cancelled()
+
+    def _take(self, core: Core[Any]) -> None:
+        try:
+            if core.state is READY:
+                self.set_result(core.outcome)
+            elif core.state is FAILED:
+                self.set_exception(core.outcome[0])
+            elif core.state is not DISCARDED:
+                self.set_exception(Abandoned())
+            elif super().cancel():
+                # Without this, wait and as_completed would not be told.
+                self.set_running_or_notify_cancel()
+        except InvalidStateError:
+            pass  # somebody has completed the view itself; then it shows that
+
+
+class _AsyncioView(_ConcurrentView[T]):
+    """Is what asyncio follows. It cannot raise StopIteration, and would never end for it."""
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        if isinstance(exception, StopIteration):
+            error = RuntimeError("the future failed with StopIteration")
+            error.__cause__ = exception
+            exception = error
+        super().set_exception(exception)
