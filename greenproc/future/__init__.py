@@ -12,6 +12,7 @@ from greenproc.future.sources import (
     from_concurrent,
     from_greenlet,
 )
+from greenproc.future.threads import Threads, in_thread, offload
 from greenproc.future.undiscardable import undiscardable
 from greenproc.future.views import to_async_result, to_asyncio, to_concurrent
 
@@ -24,6 +25,7 @@ __all__ = [
     "Future",
     "FutureError",
     "Promise",
+    "Threads",
     "after",
     "await_all",
     "collect",
@@ -32,7 +34,9 @@ __all__ = [
     "from_asyncio",
     "from_concurrent",
     "from_greenlet",
+    "in_thread",
     "loop",
+    "offload",
     "select",
     "to_async_result",
     "to_asyncio",

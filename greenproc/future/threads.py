@@ -1,0 +1,251 @@
+"""Native threads for what would hold up the hub: computing, and C code that waits.
+
+Whose threads? Those of a `Threads` that the program makes, or of the one that belongs to the hub.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial, wraps
+from typing import Any, Final, ParamSpec, TypeVar, cast
+from weakref import ref
+
+from gevent import get_hub
+from gevent._hub_local import get_hub_if_exists
+from gevent.event import AsyncResult
+from gevent.hub import Hub
+from gevent.threadpool import ThreadPool
+
+from greenproc.errors import Closed, InvalidArgument, StateError
+from greenproc.future.delivery import call_in
+from greenproc.future.future import Future
+from greenproc.future.promise import Promise
+from greenproc.future.waiting import keep_awake
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+MAX_THREADS = min(32, (os.cpu_count() or 1) + 4)
+"""As many as those of concurrent.futures: some for work that waits, without a crowd for the CPUs."""
+
+MAX_QUEUED = 100_000
+"""Functions that may wait for a thread; who offloads more has lost control of something."""
+
+IDLE_SECONDS = 10
+"""How long a thread without work stays. Starting one takes 0.1 ms."""
+
+HUB_ATTRIBUTE: Final = "greenproc_threads"
+
+
+def offload(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+    """Call *function* in a native thread, and return the future of its result.
+
+    ::
+
+        digest = offload(hashlib.sha256, data).get()   # other greenlets run meanwhile
+
+    The threads are those of the hub of this thread, `MAX_THREADS` at most; see `Threads` for the
+    rest. In a native thread without a hub, where nothing needs to be kept free, *function* is
+    called at once; so it may itself call what is offloaded elsewhere.
+    """
+    if get_hub_if_exists() is None and threading.get_ident() != threading.main_thread().ident:
+        promise: Promise[T] = Promise()
+        future = promise.future
+        _complete(promise, *_outcome(partial(function, *args, **kwargs)))
+        return future
+    return current_threads().offload(function, *args, **kwargs)
+
+
+def in_thread(function: Callable[P, T]) -> Callable[P, Future[T]]:
+    """Decorate a function whose calls go through `offload`, and so return futures.
+
+    ::
+
+        @in_thread
+        def thumbnail(path: str) -> bytes: ...
+
+        picture = thumbnail("a.png").get()
+    """
+
+    @wraps(function)
+    def offloaded(*args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        return offload(function, *args, **kwargs)
+
+    return offloaded
+
+
+def current_threads() -> Threads:
+    """Return the threads that belong to the hub of this thread."""
+    # Like its clock: an attribute of the hub has just its life.
+    attributes = vars(get_hub())
+    threads = attributes.get(HUB_ATTRIBUTE)
+    if threads is None:
+        threads = attributes[HUB_ATTRIBUTE] = Threads()
+    return cast(Threads, threads)
+
+
+class _Task:
+    """A call that waits for a thread, until somebody takes or drops it."""
+
+    __slots__ = ("__weakref__", "call", "promise")
+
+    call: Callable[[], Any] | None
+
+    def __init__(self, promise: Promise[Any], call: Callable[[], Any]) -> None:
+        self.promise = promise
+        self.call = call
+
+    def take(self) -> Callable[[], Any] | None:
+        """Return the call, to the first who asks."""
+        call, self.call = self.call, None
+        return call
+
+
+class Threads:
+    """A few native threads, started when needed and ended when idle, and a queue before them.
+
+    They are apart from those of ``hub.threadpool``, which look up host names: work cannot keep
+    names from being found. A function runs with a copy of the caller's context. What it raises
+    fails the future; a future that it returns is followed. A discard request drops a function
+    that still waits for a thread, and discards; one that runs cannot be stopped. Nor is it waited
+    for when the program ends.
+
+    A function must not wait for another one of the same threads: all could do so.
+
+    `offload` may be called in any thread. The hub of the one that made this feeds the native
+    threads and passes their results on.
+
+    Args:
+        max_threads: how many at most; 1 is for code that must not run twice at a time.
+        max_queued: how many functions may wait for a thread.
+    """
+
+    def __init__(self, max_threads: int = MAX_THREADS, *, max_queued: int = MAX_QUEUED) -> None:
+        if max_threads < 1 or max_queued < 1:
+            raise InvalidArgument(
+                f"expected 1 or more, got {max_threads!r} threads and {max_queued!r} in the queue"
+            )
+        self._max_threads = max_threads
+        self._max_queued = max_queued
+        self._hub = get_hub()
+        self._pool = ThreadPool(max_threads, self._hub, idle_task_timeout=IDLE_SECONDS)
+        self._tasks: deque[_Task] = deque()
+        self._running = 0  # this and the pool are touched in the thread of the hub only
+        self._done = 0
+        self._is_closed = False
+        self._end: Promise[None] = Promise()
+
+    def offload(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Call *function* in one of the threads, and return the future of its result.
+
+        Raises:
+            StateError: too many functions wait for a thread.
+            Closed: the threads were closed.
+        """
+        if self._is_closed:
+            raise Closed("expected threads that are open, but they were closed")
+        promise: Promise[T] = Promise()
+        future = promise.future
+        call = partial(copy_context().run, function, *args, **kwargs)
+        is_here = get_hub_if_exists() is self._hub
+        if is_here and not self._tasks and self._running < self._max_threads:
+            self._start(promise, call)
+            return future
+        if len(self._tasks) >= self._max_queued:
+            raise StateError(f"expected a queue with room, got {self!r}")
+        task = _Task(promise, call)
+        self._tasks.append(task)
+        future.on_discard(partial(_drop, self._hub, ref(task)))
+        del promise, task  # the queue has the only one: if that is lost, so is the promise
+        if not is_here:
+            keep_awake(future)
+            call_in(self._hub, self._start_queued)
+        return future
+
+    def in_thread(self, function: Callable[P, T]) -> Callable[P, Future[T]]:
+        """Decorate a function whose calls go through `offload`, and so return futures."""
+
+        @wraps(function)
+        def offloaded(*args: P.args, **kwargs: P.kwargs) -> Future[T]:
+            return self.offload(function, *args, **kwargs)
+
+        return offloaded
+
+    def close(self) -> None:
+        """Refuse functions from now on, and wait until those that were offloaded have run.
+
+        Must be called in the thread that made this.
+        """
+        self._is_closed = True
+        self._note_end()
+        self._end.future.get()
+        self._pool.kill()
+
+    def statistics(self) -> dict[str, float]:
+        """Count functions: those that run, each in a thread, that wait for one, that are done."""
+        return {"running": self._running, "queued": len(self._tasks), "done": self._done}
+
+    def __repr__(self) -> str:
+        state = "closed, " if self._is_closed else ""
+        threads = f"{self._running} of {self._max_threads} busy"
+        return f"<Threads {state}{threads}, {len(self._tasks)} queued>"
+
+    def _start(self, promise: Promise[Any], call: Callable[[], Any]) -> None:
+        """Let the pool make *call*. It has room, so this does not wait for it."""
+        try:
+            result = self._pool.spawn(_outcome, call)
+        except Exception as error:  # no native thread can be started
+            promise.fail(error)
+            return
+        self._running += 1
+        result.rawlink(partial(self._finish, promise))
+
+    def _start_queued(self) -> None:
+        while self._tasks and self._running < self._max_threads:
+            task = self._tasks.popleft()
+            call = task.take()
+            if call is not None:
+                self._start(task.promise, call)
+        self._note_end()
+
+    def _finish(self, promise: Promise[Any], result: AsyncResult[Any]) -> None:
+        self._running -= 1
+        self._done += 1
+        self._start_queued()
+        outcome = result.value
+        if outcome is not None:
+            _complete(promise, *outcome)
+        else:
+            promise(result)  # failed: a hook of a profiler or debugger has raised
+
+    def _note_end(self) -> None:
+        if self._is_closed and not self._running and not self._tasks:
+            self._end.set(None)
+
+
+def _drop(hub: Hub, reference: ref[_Task]) -> None:
+    task = reference()
+    if task is None:
+        return
+    if hub is not get_hub_if_exists():
+        call_in(hub, _drop, hub, reference)
+    elif task.take() is not None:
+        task.promise.discard()
+
+
+def _outcome(call: Callable[[], Any]) -> tuple[Any, BaseException | None]:
+    try:
+        return call(), None
+    except BaseException as error:
+        return None, error  # there is nobody else in this thread whom it could concern
+
+
+def _complete(promise: Promise[Any], value: Any, error: BaseException | None) -> None:
+    if error is None:
+        promise.set(value)
+    else:
+        promise.fail(error)
