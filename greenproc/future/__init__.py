@@ -12,6 +12,7 @@ from greenproc.future.sources import (
     from_concurrent,
     from_greenlet,
 )
+from greenproc.future.state_machine import StateMachine
 from greenproc.future.threads import Threads, in_thread, offload
 from greenproc.future.undiscardable import undiscardable
 from greenproc.future.views import to_async_result, to_asyncio, to_concurrent
@@ -25,6 +26,7 @@ __all__ = [
     "Future",
     "FutureError",
     "Promise",
+    "StateMachine",
     "Threads",
     "after",
     "await_all",
