@@ -2,11 +2,13 @@
 
 from greenproc.clock.clock import Clock
 from greenproc.clock.current import current_clock
+from greenproc.clock.deadline import Deadline
 from greenproc.clock.source import HubSource, ManualSource, Source
 from greenproc.clock.timers import Timer, TimerQueue
 
 __all__ = [
     "Clock",
+    "Deadline",
     "HubSource",
     "ManualSource",
     "Source",
