@@ -1,0 +1,77 @@
+"""What is typical and what is extreme among some values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+
+class Measure(Protocol):
+    """What can be ordered and interpolated: numbers, and `datetime.timedelta`."""
+
+    def __lt__(self, other: Any, /) -> bool: ...
+    def __add__(self, other: Any, /) -> Any: ...
+    def __sub__(self, other: Any, /) -> Any: ...
+    def __mul__(self, other: float, /) -> Any: ...
+
+
+M = TypeVar("M", bound=Measure)
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics(Generic[M]):
+    """How many values there are, their extremes, and percentiles: p50 is the median.
+
+    A percentile between two values is interpolated in proportion.
+
+    Source: libprocess include/process/statistics.hpp.
+    """
+
+    count: int
+    min: M
+    max: M
+    p25: M
+    p50: M
+    p75: M
+    p90: M
+    p95: M
+    p99: M
+    p999: M
+    p9999: M
+
+    @classmethod
+    def of(cls, values: Iterable[M]) -> Self | None:
+        """Return the statistics of *values*, which may be a `TimeSeries`; None of less than two."""
+        ordered = sorted(values)
+        if len(ordered) < 2:
+            return None
+        return cls(
+            count=len(ordered),
+            min=ordered[0],
+            max=ordered[-1],
+            p25=percentile(ordered, 0.25),
+            p50=percentile(ordered, 0.5),
+            p75=percentile(ordered, 0.75),
+            p90=percentile(ordered, 0.9),
+            p95=percentile(ordered, 0.95),
+            p99=percentile(ordered, 0.99),
+            p999=percentile(ordered, 0.999),
+            p9999=percentile(ordered, 0.9999),
+        )
+
+
+def percentile(ordered: Sequence[M], share: float) -> M:
+    """Return the value below which there is *share* of the values.
+
+    Args:
+        ordered: one value or more, the smallest first.
+        share: from 0 to 1.
+    """
+    position = share * (len(ordered) - 1)
+    index = int(position)
+    if index >= len(ordered) - 1:
+        return ordered[-1]
+    low, high = ordered[index], ordered[index + 1]
+    value: M = low + (high - low) * (position - index)
+    return value

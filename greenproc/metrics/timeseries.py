@@ -1,0 +1,119 @@
+"""Values over time, of which the older ones get fewer."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from typing import Generic, NamedTuple, TypeVar
+
+from greenproc.clock.current import current_clock
+from greenproc.clock.microseconds import from_seconds, span, to_seconds
+
+T = TypeVar("T")
+
+WINDOW_SECONDS = 14 * 86_400.0
+"""Two weeks."""
+
+CAPACITY = 1000
+
+MIN_CAPACITY = 3
+"""The first, the last, and one between them to delete."""
+
+
+class Point(NamedTuple, Generic[T]):
+    """A value and when it was so, in seconds since 1970."""
+
+    time: float
+    value: T
+
+
+class TimeSeries(Generic[T]):
+    """Values and their times, within a window of time and a number of values.
+
+    What is older than the window is dropped. Where there are too many values, every other one of
+    the older half goes, over and over: the past becomes coarser, the present stays exact.
+
+    Iterating gives the values in the order of their times. It belongs to one thread.
+
+    Args:
+        window: seconds before now that are kept.
+        capacity: how many values; fewer than three are taken for three.
+
+    Source: libprocess include/process/timeseries.hpp.
+    """
+
+    __slots__ = ("_capacity", "_cursor", "_times", "_values", "_window")
+
+    def __init__(self, window: float = WINDOW_SECONDS, capacity: int = CAPACITY) -> None:
+        self._window = span(window)
+        self._capacity = max(capacity, MIN_CAPACITY)
+        self._times: list[int] = []  # in microseconds, as the clock counts
+        self._values: list[T] = []
+        self._cursor: int | None = None  # which value is the next to go
+
+    def set(self, value: T, time: float | None = None) -> None:
+        """Store *value*; it replaces one of the same time.
+
+        Args:
+            time: seconds since 1970; None means now, by the current clock.
+
+        Raises:
+            InvalidArgument: *time* is no number.
+        """
+        moment = from_seconds(current_clock().now() if time is None else time)
+        if self._times and moment < self._times[-1]:
+            self._cursor = None
+        index = bisect_left(self._times, moment)
+        if index < len(self._times) and self._times[index] == moment:
+            self._values[index] = value
+        else:
+            self._times.insert(index, moment)
+            self._values.insert(index, value)
+        self.truncate()
+        self._sparsify()
+
+    def get(self, start: float | None = None, stop: float | None = None) -> list[Point[T]]:
+        """Return the points from *start* to *stop*, both included.
+
+        Args:
+            start: seconds since 1970; None means from the first.
+            stop: seconds since 1970; None means to the last.
+        """
+        first = 0 if start is None else bisect_left(self._times, from_seconds(start))
+        end = len(self) if stop is None else bisect_right(self._times, from_seconds(stop))
+        return [
+            Point(to_seconds(time), value)
+            for time, value in zip(self._times[first:end], self._values[first:end], strict=True)
+        ]
+
+    def latest(self) -> Point[T] | None:
+        """Return the point with the latest time; None when there is none."""
+        return Point(to_seconds(self._times[-1]), self._values[-1]) if self._times else None
+
+    def truncate(self) -> None:
+        """Drop what is older than the window, unless that would be everything."""
+        oldest = from_seconds(current_clock().now()) - self._window
+        count = bisect_right(self._times, oldest)
+        if not count or count == len(self._times):
+            return
+        del self._times[:count]
+        del self._values[:count]
+        if self._cursor is not None:
+            self._cursor = self._cursor - count if count < self._cursor else None
+
+    def _sparsify(self) -> None:
+        while len(self._times) > self._capacity:
+            if self._cursor is None or self._cursor > len(self._times) // 2:
+                self._cursor = 1  # the first is kept: it says since when
+            del self._times[self._cursor]
+            del self._values[self._cursor]
+            self._cursor += 1
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._values)
+
+    def __repr__(self) -> str:
+        return f"<TimeSeries {len(self)} of {self._capacity} values, latest {self.latest()}>"
