@@ -16,8 +16,8 @@ SETTINGS = Settings(ip="127.0.0.1", port=0, stop_timeout=5.0)
 class RuntimeMaker:
     """Makes runtimes within a ``with`` block and looks after them at its end.
 
-    At the end filters are removed, clocks resumed and the runtimes stopped, the youngest first.
-    Then it is an error if a process had to be killed; if anything failed that nobody saw (see
+    At the end filters are removed and the runtimes stopped, which resumes their clocks, the
+    youngest first. Then it is an error if a process had to be killed; if anything failed that nobody saw (see
     `ErrorLog` and `expect_failure`); or if a greenlet, socket, timer, native thread or child
     process is left that was not there at the beginning.
     """
@@ -62,7 +62,6 @@ class RuntimeMaker:
         try:
             for runtime in reversed(self.runtimes):
                 runtime.filter(None)
-                runtime.clock.resume()
                 problems += [f"- process {pid} had to be killed" for pid in runtime.stop()]
         finally:
             self.errors.__exit__()

@@ -48,6 +48,7 @@ def main() -> None:
         for descriptor in taken:
             os.close(descriptor)
         assert linker.exits == [linkee], linker.exits
+        assert runtime.statistics()["processes"]["links"] == 0
         assert runtime.transport.persistent_socket(acceptor.address) is None
 
 

@@ -222,6 +222,7 @@ def test_stale_switch_gives_no_turn(runtime: Runtime) -> None:
     gevent.get_hub().loop.run_callback(cell.greenlet.switch, "stale")
     gevent.sleep(0)
     assert cell.state is State.BLOCKED
+    assert runtime.statistics()["processes"]["busy"] == 0
     assert runtime.dispatch(counter, Counter.call).get(timeout=15.0) == 1
 
 

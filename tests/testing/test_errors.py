@@ -97,6 +97,20 @@ def test_failures_before_the_block_stay_unexpected() -> None:
     assert [str(error) for error in log.errors] == ["early"]
 
 
+def test_error_of_a_process_is_collected_even_where_nothing_is_logged(runtime: Runtime) -> None:
+    class Failing(Process):
+        def initialize(self) -> None:
+            raise ValueError("on purpose")
+
+    logging.disable()
+    try:
+        with expect_failure(ValueError):
+            runtime.spawn(Failing())
+            runtime.settle()
+    finally:
+        logging.disable(logging.NOTSET)
+
+
 def test_failing_filter_is_an_error(runtime: Runtime) -> None:
     runtime.filter(lambda pid, event: 1 / 0)
     with expect_failure(ZeroDivisionError):
