@@ -89,6 +89,21 @@ def test_counter_is_reached_by_http_as_a_node() -> None:
         assert fetch(f"http://{address}/counter/total") == {"total": 0}
 
 
+def test_futures_gives_the_first_answer_and_tells_the_others_to_stop() -> None:
+    with example("futures") as program:
+        result = program.finish()
+
+    expected = """\
+first: answer of b
+  (a may stop)
+  (c may stop)
+in time: no answer
+digests: d679019b 47f5cf57
+abandoned: the future was abandoned
+"""
+    assert result == (0, expected, "")
+
+
 def test_chat_shows_everybody_what_is_said_and_who_comes_and_goes() -> None:
     with node("chat:Room", cwd=EXAMPLES) as room:
         address = room.line(r"^room@.*$")[0]
