@@ -1,0 +1,156 @@
+"""Connections of clients that are kept for many requests."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Self, Unpack
+
+from gevent import get_hub, socket
+
+from greenproc.address import Address
+from greenproc.errors import Closed, GreenprocError
+from greenproc.future import Future, Promise
+from greenproc.http.request import Request
+from greenproc.http.response import Response
+from greenproc.web.dial import dial, spawn
+from greenproc.web.endpoint import Endpoint, Target, endpoint_of, parse_target
+from greenproc.web.exchange import Exchange
+from greenproc.web.options import LimitOptions, Limits, check_seconds
+from greenproc.web.patience import limited
+from greenproc.web.pipeline import Pipeline
+
+
+class Connection:
+    """A connection to a server, made by `connect`.
+
+    ::
+
+        with connect("http://127.0.0.1:5050").get() as connection:
+            first = connection.send(Request("GET", URL.parse("/a"), keep_alive=True))
+            second = connection.send(Request("GET", URL.parse("/b"), keep_alive=True))
+            print(first.get().status, second.get().status)
+
+    Requests are pipelined: they are written one after the other without waiting for responses,
+    which come in the same order. Whoever holds the connection keeps it open; when nobody does,
+    it is closed and what is unanswered fails.
+
+    It belongs to the thread it was made in.
+
+    Source: libprocess include/process/http.hpp, class Connection.
+    """
+
+    __slots__ = ("__weakref__", "_loop", "_pipeline", "local_address", "peer_address")
+
+    local_address: Address | None
+    """The address of this side; None for a Unix socket."""
+    peer_address: Address | None
+    """The address of the server; None for a Unix socket."""
+
+    def __init__(self, connected: socket.socket, endpoint: Endpoint, limits: Limits) -> None:
+        self.local_address = self.peer_address = None
+        if not endpoint.is_unix:
+            self.local_address = Address(*connected.getsockname()[:2])
+            self.peer_address = Address(*connected.getpeername()[:2])
+        self._loop = get_hub().loop
+        self._pipeline = Pipeline(connected, endpoint, limits)
+        spawn(self._pipeline.run)
+
+    def send(
+        self,
+        request: Request,
+        streamed_response: bool = False,
+        *,
+        timeout: float | None = None,
+    ) -> Future[Response]:
+        """Send *request* behind those that were sent before, and return the future of its response.
+
+        Without ``keep_alive`` it is the last one: the connection is closed after its response. A
+        discard request changes nothing for the server; the response is dropped.
+
+        Args:
+            request: its URL need not have a host. Any iterable of byte strings is good as its
+                ``reader``, and is sent piece by piece, in chunks; requests behind it wait for its
+                end. If it fails, the connection is closed.
+            streamed_response: the response is there after its head, and its body is read from
+                ``response.reader``. While nobody reads it, nothing behind it comes in.
+            timeout: seconds of the current clock until the response must be there. After that it
+                is dropped, and the connection goes on.
+
+        Failures of the future are `Closed`, when no request can be sent any more, or what
+        `request` has.
+
+        Source: libprocess src/http.cpp, Connection::send.
+        """
+        try:
+            check_seconds("timeout", timeout)
+            promise: Promise[Response] = Promise()
+            future = promise.future
+            endpoint = self._pipeline.endpoint
+            exchange = Exchange(request, endpoint, promise, streamed=streamed_response)
+        except GreenprocError as error:
+            return Future.failed(error)
+        self._pipeline.submit(exchange)
+        return limited(future, timeout, f"no response from {endpoint}")
+
+    def disconnect(self) -> Future[None]:
+        """Close the connection and return `disconnected`. What is unanswered fails with `Closed`."""
+        self._pipeline.end(Closed("Disconnected"))
+        return self.disconnected
+
+    @property
+    def disconnected(self) -> Future[None]:
+        """Ready once the connection is closed, whoever closed it."""
+        return self._pipeline.disconnected.future
+
+    def statistics(self) -> dict[str, int]:
+        """Count the requests sent, the responses that came, and the requests without one."""
+        pipeline = self._pipeline
+        return {
+            "requests": pipeline.requests,
+            "responses": pipeline.responses,
+            "unanswered": pipeline.unanswered,
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.disconnect()
+
+    def __del__(self) -> None:
+        # A finalizer runs anywhere, in the middle of anything: the hub does the rest.
+        pipeline: Pipeline | None = getattr(self, "_pipeline", None)
+        if pipeline is not None and pipeline.state != "CLOSED":
+            error = Closed("Disconnected: Connection object was destructed")
+            self._loop.run_callback_threadsafe(pipeline.end, error)
+
+    def __repr__(self) -> str:
+        pipeline = self._pipeline
+        return (
+            f"<Connection {pipeline.endpoint} {pipeline.state}, {pipeline.unanswered} unanswered>"
+        )
+
+
+def connect(target: Target, **limits: Unpack[LimitOptions]) -> Future[Connection]:
+    """Connect to a server and return the future of the connection. A discard request gives up.
+
+    Args:
+        target: a URL, ``http://host:port`` or ``http+unix://%2Frun%2Fserver.sock``; a UPID or an
+            `Address`; or the path of a Unix socket. What follows the place in a URL is ignored.
+        limits: see `Limits`.
+
+    Failures of the future are `InvalidURL`, `InvalidArgument`, `Broken` and `WaitTimeout`.
+
+    Source: libprocess include/process/http.hpp, http::connect.
+    """
+    try:
+        endpoint = endpoint_of(parse_target(target))
+        agreed = Limits(**limits)
+    except GreenprocError as error:
+        return Future.failed(error)
+    opening = dial(endpoint, agreed.connect_timeout)
+    return opening.then(partial(_open, endpoint, agreed))
+
+
+def _open(endpoint: Endpoint, limits: Limits, connected: socket.socket) -> Connection:
+    return Connection(connected, endpoint, limits)

@@ -1,0 +1,118 @@
+"""Opening the sockets of clients, and starting the greenlets that use them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import gevent
+from gevent import Greenlet, socket
+
+from greenproc.address import Address
+from greenproc.current import find_runtime
+from greenproc.errors import Broken, InvalidAddress
+from greenproc.future import Future, Promise
+from greenproc.web.endpoint import Endpoint
+from greenproc.web.patience import limited
+
+Place = tuple[socket.AddressFamily, Any]
+"""A family and an address as the system takes them."""
+
+
+def spawn(function: Callable[..., object], *args: Any) -> Greenlet[..., Any]:
+    """Start a greenlet; one of the runtime, which ends it when it stops, if there is one."""
+    runtime = find_runtime()
+    start: Callable[..., Greenlet[..., Any]]
+    start = gevent.spawn if runtime is None else runtime.spawn_greenlet
+    return start(function, *args)
+
+
+def dial(endpoint: Endpoint, timeout: float | None) -> Future[socket.socket]:
+    """Return the future of a socket that is connected to *endpoint*.
+
+    A discard request gives up.
+
+    Args:
+        timeout: seconds of the current clock; None leaves it to the system.
+
+    Its failures are `Broken` and `WaitTimeout`.
+    """
+    promise: Promise[socket.socket] = Promise()
+    future = promise.future
+    opener = spawn(_open, endpoint, promise)
+    future.on_discard(partial(opener.kill, block=False))
+    return limited(future, timeout, f"cannot connect to {endpoint}: no answer")
+
+
+def open_socket(endpoint: Endpoint) -> socket.socket:
+    """Connect to *endpoint*, to the first of its addresses that answers, and return the socket.
+
+    Raises:
+        Broken: it has no address, or none that a connection could be made to.
+
+    Source: libprocess src/http.cpp, http::connect.
+    Differs: libprocess tries the first IPv4 address only.
+    """
+    refusal: OSError | None = None
+    try:
+        for place in _places(endpoint):
+            try:
+                return _connect(*place)
+            except OSError as error:
+                refusal = error
+    except (socket.gaierror, UnicodeError) as error:
+        raise Broken(f"cannot find the address of {endpoint.host!r}: {error}") from error
+    raise Broken(f"cannot connect to {endpoint}: {refusal}") from refusal
+
+
+def _open(endpoint: Endpoint, promise: Promise[socket.socket]) -> None:
+    opened: socket.socket | None = None
+    try:
+        opened = open_socket(endpoint)
+    except Broken as error:
+        promise.fail(error)
+    finally:
+        if opened is not None and not promise.future.has_discard:
+            promise.set(opened)
+        else:
+            promise.discard()
+            if opened is not None:
+                opened.close()
+
+
+def _places(endpoint: Endpoint) -> Iterator[Place]:
+    if endpoint.is_unix:
+        yield socket.AF_UNIX, endpoint.host
+        return
+    try:
+        literal = Address(endpoint.host, endpoint.port)
+    except InvalidAddress:
+        pass
+    else:
+        family = socket.AF_INET6 if literal.is_ipv6 else socket.AF_INET
+        yield family, (literal.ip, literal.port)
+        return
+    kind = socket.SOCK_STREAM
+    for found in socket.getaddrinfo(endpoint.host, endpoint.port, type=kind):
+        yield found[0], found[4]
+
+
+def _connect(family: socket.AddressFamily, address: Any) -> socket.socket:
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    connected = False
+    try:
+        opened.settimeout(None)
+        opened.connect(address)
+        if family != socket.AF_UNIX:
+            # Without it a request of two segments can wait 40 ms for the peer to acknowledge.
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # A free port of the local host can end up connected to itself: the system may pick
+            # it as the source port of the attempt.
+            if opened.getsockname() == opened.getpeername():
+                raise ConnectionRefusedError("nobody listens there")
+        connected = True
+        return opened
+    finally:
+        if not connected:
+            opened.close()

@@ -1,0 +1,112 @@
+"""Where a client connects to, and what its users may write for that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from greenproc.address import Address
+from greenproc.errors import InvalidURL
+from greenproc.http.url import DEFAULT_PORTS, URL, decode
+from greenproc.pid import UPID, encode_id
+
+UNIX = "http+unix"
+"""The scheme of URLs whose host is the percent-encoded path of a Unix socket."""
+
+SCHEMES = frozenset(("http", UNIX))
+
+Target: TypeAlias = str | URL | UPID | tuple[UPID, str] | Address
+"""What a request is for: a URL, a process, a path of a process, or a server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A server: a host with a port, or the path of a Unix socket with port 0."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def is_unix(self) -> bool:
+        """Whether it is a Unix socket."""
+        return self.scheme == UNIX
+
+    def __str__(self) -> str:
+        if self.is_unix:
+            return self.host
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+def parse_target(target: Target) -> URL:
+    """Return the URL that *target* stands for, which says where to connect to.
+
+    A text that begins with a slash is the path of a Unix socket. The id of a process is encoded
+    where it has to be.
+
+    Raises:
+        InvalidURL: it is malformed, has no host, or is none of these.
+
+    Source: libprocess include/process/http.hpp, get for a URL and for a UPID.
+    """
+    if isinstance(target, str):
+        return _parse_text(target)
+    if isinstance(target, URL):
+        scheme = target.scheme or "http"
+        return replace(target, scheme=scheme, port=target.port or DEFAULT_PORTS.get(scheme))
+    if isinstance(target, Address):
+        return URL("/", scheme="http", host=target.ip, port=target.port)
+    pid, path = target if isinstance(target, tuple) and len(target) == 2 else (target, "")
+    if not isinstance(pid, UPID) or not isinstance(path, str):
+        raise InvalidURL(f"expected a URL, a UPID or (UPID, path), got {target!r}")
+    if not pid:
+        raise InvalidURL("expected a process, got the empty UPID")
+    rest = path.removeprefix("/")
+    # Not urljoin, for which an id with a colon would be a scheme.
+    url = URL.parse("/" + encode_id(pid.id) + (rest if rest[:1] in ("", "?", "#") else f"/{rest}"))
+    return replace(url, scheme="http", host=pid.address.ip, port=pid.address.port)
+
+
+def endpoint_of(url: URL) -> Endpoint:
+    """Return the server that *url* is about.
+
+    Raises:
+        InvalidURL: it has no host, or a scheme that no connection is made for.
+
+    Source: libprocess src/http.cpp, http::connect; the words are libprocess'.
+    Differs: a URL without a port has that of its scheme.
+    """
+    scheme = url.scheme or "http"
+    if scheme not in SCHEMES:
+        raise InvalidURL(f"Unsupported URL scheme: {scheme!r}")
+    if not url.host:
+        raise InvalidURL(f"Expected URL.ip or URL.domain to be set, got {str(url)!r}")
+    if scheme == UNIX:
+        return Endpoint(scheme, url.host, 0)
+    return Endpoint(scheme, url.host, url.port or DEFAULT_PORTS[scheme])
+
+
+def addressed(url: URL, endpoint: Endpoint) -> URL:
+    """Return *url* with the host and port that the ``Host`` line of a request is to name.
+
+    Source: libprocess src/http.cpp, encode(Request): for a Unix socket that is ``localhost``.
+    """
+    if endpoint.is_unix:
+        return replace(url, scheme="http", host="localhost", port=None)
+    if url.host:
+        return url
+    return replace(url, scheme=endpoint.scheme, host=endpoint.host, port=endpoint.port)
+
+
+def _parse_text(text: str) -> URL:
+    if text.startswith("/"):
+        return URL("/", scheme=UNIX, host=text)
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme.lower() != UNIX:
+        return URL.absolute(text)
+    # The rules for hosts and ports do not hold here.
+    place, slash, path = rest.partition("/")
+    if not place:
+        raise InvalidURL("'http+unix' scheme requires domain (filesystem path)")
+    return replace(URL.parse(slash + path or "/"), scheme=UNIX, host=decode(place))

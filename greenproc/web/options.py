@@ -1,0 +1,104 @@
+"""What a caller may say about a request or a connection besides where it goes and what it says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Self, TypedDict
+
+from greenproc.errors import InvalidArgument
+from greenproc.http.limits import DEFAULT_LIMITS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long a client waits in each phase, and how much it takes.
+
+    Times are seconds of the current clock, which a test can pause; None is for ever.
+
+    Raises:
+        InvalidArgument: a value is out of its range.
+    """
+
+    connect_timeout: float | None = 10.0
+    """Finding the address and connecting, as `Settings.connect_timeout`."""
+    send_timeout: float | None = 30.0
+    """The server takes no byte of what is to be sent, as `Settings.answer_timeout`."""
+    first_byte_timeout: float | None = None
+    """All is sent, and no byte of the response comes."""
+    read_timeout: float | None = None
+    """A response has begun, and no further byte of it comes."""
+    max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes
+    """The body of a response that is read whole, also after unpacking."""
+
+    def __post_init__(self) -> None:
+        for name in TIMEOUTS:
+            check_seconds(name, getattr(self, name))
+        if not isinstance(self.max_body_bytes, int) or self.max_body_bytes < 0:
+            raise InvalidArgument(f"expected max_body_bytes, got {self.max_body_bytes!r}")
+
+
+TIMEOUTS = tuple(one.name for one in fields(Limits) if one.name.endswith("_timeout"))
+LIMITS = frozenset(one.name for one in fields(Limits))
+
+
+class LimitOptions(TypedDict, total=False):
+    """The keyword arguments of `connect`; see `Limits`."""
+
+    connect_timeout: float | None
+    send_timeout: float | None
+    first_byte_timeout: float | None
+    read_timeout: float | None
+    max_body_bytes: int
+
+
+class RequestOptions(LimitOptions, total=False):
+    """The keyword arguments of `request` and its like; see `Options` and `Limits`."""
+
+    stream: bool
+    timeout: float | None
+    max_redirects: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a caller says about one request.
+
+    Raises:
+        InvalidArgument: a value is out of its range.
+    """
+
+    stream: bool = False
+    """The response is there after its head, and its body is read from ``response.reader``."""
+    timeout: float | None = None
+    """All together: until the response is there."""
+    max_redirects: int = 0
+    """How many redirects are followed; with 0 they are responses like others."""
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        check_seconds("timeout", self.timeout)
+        if not isinstance(self.max_redirects, int) or self.max_redirects < 0:
+            raise InvalidArgument(f"expected max_redirects, got {self.max_redirects!r}")
+
+    @classmethod
+    def of(cls, arguments: RequestOptions) -> Self:
+        """Return the options that keyword *arguments* say.
+
+        Raises:
+            InvalidArgument: a value is out of its range.
+            TypeError: there is no such argument.
+        """
+        given: dict[str, Any] = dict(arguments)
+        limits = {name: given.pop(name) for name in LIMITS & given.keys()}
+        return cls(**given, limits=Limits(**limits))
+
+
+def check_seconds(name: str, seconds: object) -> None:
+    """Check that *seconds* is a time one can wait, or None.
+
+    Raises:
+        InvalidArgument: it is neither.
+    """
+    is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if seconds is not None and not (is_number and seconds >= 0):  # type: ignore[operator]
+        raise InvalidArgument(f"expected seconds, zero or more, as {name}, got {seconds!r}")

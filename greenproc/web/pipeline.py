@@ -1,0 +1,353 @@
+"""A connection of a client: requests out, responses in, matched by their order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from gevent import get_hub, sleep, socket
+
+from greenproc.clock.current import current_clock
+from greenproc.errors import (
+    Broken,
+    Closed,
+    GreenprocError,
+    RemoteProtocolError,
+    StateError,
+    WaitTimeout,
+)
+from greenproc.future import Promise
+from greenproc.http.body import BODY_FAILED
+from greenproc.http.limits import ParserLimits
+from greenproc.http.response import Response
+from greenproc.http.response_parser import RawResponse, ResponseParser, to_response
+from greenproc.sync.pipe import Pipe
+from greenproc.web.endpoint import Endpoint
+from greenproc.web.exchange import BodyFeed, Exchange
+from greenproc.web.options import Limits
+from greenproc.web.request_writer import RequestWriter, WriterHooks
+from greenproc.web.stopwatch import Stopwatch
+
+READ_BYTES = 64 * 1024
+YIELD_BYTES = 64 * 1024  # after so much, whoever waits for responses gets a turn ...
+MIN_READ_COST = 4 * 1024  # ... where a read counts as this much at least
+MAX_OUTSTANDING = 100_000
+"""Requests without a response; a server answers a thousand before it stops reading."""
+
+Outcome = tuple[Promise[Response], Response | BaseException]
+
+
+class Pipeline:
+    """A connected socket, the requests that were sent over it, and who waits for the responses.
+
+    `run` reads in one greenlet. Promises are kept in the hub, so that what is called back may use
+    the connection and wait for it.
+
+    Args:
+        unwanted: called when the reader of a streamed response was closed, or is lost, too early.
+
+    Source: libprocess src/http.cpp, internal::ConnectionProcess.
+    Differs: an interim response is no answer, gzip is unpacked, ``Connection: close`` may be
+    spelled in any case.
+    """
+
+    def __init__(
+        self,
+        connected: socket.socket,
+        endpoint: Endpoint,
+        limits: Limits,
+        unwanted: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.disconnected: Promise[None] = Promise()
+        self.requests = self.responses = 0
+        self._socket = connected
+        self._limits = limits
+        self._unwanted = unwanted
+        self._loop: Any = get_hub().loop
+        self._parser = ResponseParser(
+            ParserLimits(max_body_bytes=limits.max_body_bytes), streams=self._begin_response
+        )
+        clock = current_clock()
+        send_watch = Stopwatch(clock, limits.send_timeout, self._expire_send)
+        self._first_watch = Stopwatch(clock, limits.first_byte_timeout, self._expire_first)
+        self._read_watch = Stopwatch(clock, limits.read_timeout, self._expire_read)
+        self._watches = (send_watch, self._first_watch, self._read_watch)
+        hooks = WriterHooks(self._begin_request, self._note_sent, self._refuse_write, self.end)
+        self._writer = RequestWriter(connected, hooks, send_watch)
+        self._awaiting: deque[Exchange] = deque()  # no byte of their responses has come
+        self._receiving: deque[Exchange] = deque()  # the heads of their responses have come
+        self._feed: BodyFeed | None = None  # the last body that was streamed
+        self._last: Exchange | None = None  # no request is sent after this
+        self._peer_closes = self._closed = False
+        self._reason: BaseException | None = None
+        self._write_error: OSError | None = None
+
+    # Requests
+
+    def submit(self, exchange: Exchange) -> None:
+        """Let *exchange* be sent; if that is not possible any more its promise fails."""
+        refusal = self._refusal()
+        if refusal is not None:
+            exchange.close_body()
+            exchange.promise.fail(refusal)
+            return
+        if exchange.is_last:
+            self._last = exchange
+        self.requests += 1
+        self._writer.put(exchange)
+
+    @property
+    def unanswered(self) -> int:
+        """How many requests have no response yet."""
+        return len(self._writer) + len(self._awaiting) + len(self._receiving)
+
+    @property
+    def state(self) -> str:
+        """What can be done with this connection, in a word."""
+        if self._closed:
+            return "CLOSED"
+        return "CLOSING" if self._last is not None or self._peer_closes else "OPEN"
+
+    def _refusal(self) -> GreenprocError | None:
+        if self._closed:
+            return _disconnected(self._reason)
+        if self._last is not None or self._peer_closes:
+            return Closed("Cannot pipeline after 'Connection: close'")
+        if self.unanswered >= MAX_OUTSTANDING:
+            return StateError(f"expected fewer than {MAX_OUTSTANDING} requests without a response")
+        return None
+
+    def _begin_request(self, exchange: Exchange) -> None:
+        self._parser.expect(exchange.method)
+        self._awaiting.append(exchange)
+
+    def _note_sent(self) -> None:
+        if self._is_done():
+            self.end(None)
+        elif not self._first_watch.is_running:
+            self._rewatch()
+
+    def _refuse_write(self, error: OSError) -> None:
+        """Give up writing. Reading goes on: the peer may have answered before it closed."""
+        self._write_error = error
+
+    # Responses
+
+    def run(self) -> None:
+        """Read responses until the connection is over."""
+        error: BaseException | None = Closed("Disconnected: the greenlet that reads was killed")
+        try:
+            error = self._read()
+        except OSError as caught:
+            error = self._lost(caught)
+        finally:
+            self.end(error)
+
+    def _read(self) -> BaseException | None:
+        """Read until the end, and return the reason for it."""
+        cost = 0
+        while True:
+            data = self._socket.recv(READ_BYTES)
+            if self._closed:
+                return None
+            if not data:
+                return self._take_eof()
+            if not self._awaiting and self._parser.is_idle:
+                return RemoteProtocolError("Received data when none is expected")
+            self._take(self._parser.feed(data))
+            if self._parser.error is not None:
+                return _undecodable(self._parser.error)
+            if self._parser.is_finished:
+                return Broken("Received 'Connection: close' from the server")
+            if self._is_done():
+                return None
+            self._rewatch()
+            cost += max(len(data), MIN_READ_COST)
+            if cost >= YIELD_BYTES:
+                cost = 0
+                sleep(0)
+                self._keep_pace()
+
+    def _take(self, responses: Iterable[RawResponse]) -> None:
+        """Keep the promises of responses that are complete, or whose bodies are streamed."""
+        outcomes: list[Outcome] = []
+        for raw in responses:
+            exchange = self._receiving.popleft()
+            try:
+                response = to_response(raw, max_body_bytes=self._limits.max_body_bytes)
+            except RemoteProtocolError as error:
+                outcomes.append((exchange.promise, _undecodable(error)))
+                continue
+            if exchange.streamed:
+                response.reader = _reader_of(raw)
+            outcomes.append((exchange.promise, response))
+        self.responses += len(outcomes)
+        self._complete(outcomes)
+
+    def _begin_response(self, raw: RawResponse) -> _Sink | None:
+        """Find out whose response the parser has found, and where its body goes."""
+        if not self._awaiting:
+            raise RemoteProtocolError("Received data when none is expected")
+        exchange = self._awaiting.popleft()
+        self._receiving.append(exchange)
+        if not raw.head.keep_alive:
+            self._peer_closes = True
+            others = [*self._awaiting, *self._writer.drop_unsent()]
+            self._awaiting.clear()
+            self._fail(others, lambda: Broken("Received 'Connection: close' from the server"))
+        # What has no body has nothing to be unpacked either, whatever the head says.
+        if not exchange.streamed or raw.head.length == 0:
+            return None
+        sink = _Sink(self._unwanted)
+        self._feed = sink.feed
+        return sink
+
+    def _take_eof(self) -> BaseException | None:
+        """Take the end of the connection, which completes a body without a length."""
+        self._take(self._parser.feed_eof())
+        if self._parser.error is not None:
+            return Broken(f"{self._parser.error}: {self.endpoint} closed the connection too early")
+        if self._write_error is not None:
+            return self._lost(self._write_error)
+        return Broken(f"Disconnected: {self.endpoint} closed the connection")
+
+    def _is_done(self) -> bool:
+        """Whether the response to a request that closes the connection is complete."""
+        return (
+            self._last is not None
+            and self._last.is_sent
+            and not self.unanswered
+            and self._parser.is_idle
+        )
+
+    def _keep_pace(self) -> None:
+        """Wait until the reader of a streamed body has caught up."""
+        if self._feed is None or self._feed.is_over:
+            return
+        room = self._feed.room()
+        if not room.ready():
+            self._read_watch.stop()
+            room.get()
+            self._rewatch()
+
+    # The end
+
+    def end(self, error: BaseException | None) -> None:
+        """Close at once. Only the first call has an effect.
+
+        The request whose turn it is fails with *error*, or a streamed response does; the others
+        learn that the connection is gone.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self._reason = error
+        self._socket.close()
+        for watch in self._watches:
+            watch.close()
+        unsent = self._writer.close()
+        exchanges = [*self._receiving, *self._awaiting, *unsent]
+        self._receiving.clear()
+        self._awaiting.clear()
+        if self._feed is not None and not self._feed.is_over:
+            self._feed.fail(error if error is not None else BODY_FAILED)
+        elif exchanges and error is not None:
+            self._complete([(exchanges.pop(0).promise, error)])
+        self._fail(exchanges, lambda: _disconnected(error))
+        self._loop.run_callback(self.disconnected.set, None)
+
+    def _fail(
+        self, exchanges: Iterable[Exchange], make_error: Callable[[], BaseException]
+    ) -> None:
+        self._complete([(exchange.promise, make_error()) for exchange in exchanges])
+
+    def _complete(self, outcomes: list[Outcome]) -> None:
+        if outcomes:
+            self._loop.run_callback(_keep_promises, outcomes)
+
+    def _lost(self, error: OSError) -> Broken:
+        broken = Broken(f"Disconnected: connection to {self.endpoint} lost: {error}")
+        broken.__cause__ = error
+        return broken
+
+    # Times
+
+    def _rewatch(self) -> None:
+        """Watch what the peer is to do next."""
+        if not self._parser.is_idle:
+            self._first_watch.stop()
+            self._read_watch.start()
+            return
+        self._read_watch.stop()
+        if self._awaiting and self._awaiting[0].is_sent:
+            self._first_watch.start()
+        else:
+            self._first_watch.stop()
+
+    def _expire_send(self) -> None:
+        self._expire("took no byte of a request", self._limits.send_timeout)
+
+    def _expire_first(self) -> None:
+        self._expire("sent no byte of a response", self._limits.first_byte_timeout)
+
+    def _expire_read(self) -> None:
+        self._expire("sent no further byte of a response", self._limits.read_timeout)
+
+    def _expire(self, what: str, seconds: float | None) -> None:
+        self.end(WaitTimeout(f"{self.endpoint} {what} within {seconds:g} s"))
+
+    def __repr__(self) -> str:
+        return f"<Pipeline {self.endpoint} {self.state}, {self.unanswered} unanswered>"
+
+
+class _Sink:
+    """Where the parser writes the body of a streamed response."""
+
+    __slots__ = ("_reader", "close", "fail", "feed", "write")
+
+    def __init__(self, unwanted: Callable[[], object]) -> None:
+        pipe = Pipe()
+        self.feed = BodyFeed(pipe, unwanted)
+        self.write = self.feed.write
+        self.close = self.feed.close
+        self.fail = self.feed.fail
+        self._reader: Any = pipe.reader
+
+    def take_reader(self) -> Any:
+        """Give the reader away: it is lost when who gets it has lost it."""
+        reader, self._reader = self._reader, None
+        return reader
+
+
+def _reader_of(raw: RawResponse) -> Any:
+    if isinstance(raw.sink, _Sink):
+        return raw.sink.take_reader()
+    empty = Pipe()
+    empty.writer.close()
+    return empty.reader
+
+
+def _keep_promises(outcomes: list[Outcome]) -> None:
+    for promise, outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            promise.fail(outcome)
+        else:
+            promise.set(outcome)
+
+
+def _disconnected(reason: BaseException | None) -> GreenprocError:
+    """Return the error of a request that is not to blame for the end of its connection."""
+    if reason is None or isinstance(reason, Closed):
+        return Closed(str(reason) if reason else "Disconnected: the last response has come")
+    text = str(reason)
+    return Broken(
+        text if text.startswith("Disconnected") else f"Disconnected: {text}"
+    )
+
+
+def _undecodable(error: RemoteProtocolError) -> RemoteProtocolError:
+    failed = RemoteProtocolError(f"Failed to decode response: {error}", status=error.status)
+    failed.__cause__ = error
+    return failed

@@ -1,0 +1,198 @@
+"""Writing requests to a connection, one after the other, whole ones and streamed ones."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from gevent import Greenlet, Timeout, get_hub, getcurrent, sleep, socket
+
+from greenproc.http.writer import LAST_CHUNK, encode_chunk
+from greenproc.transport.respond import write_some
+from greenproc.web.dial import spawn
+from greenproc.web.exchange import Exchange, as_piece
+from greenproc.web.stopwatch import Stopwatch
+
+BATCH_BYTES = 256 * 1024  # of requests joined into one send, as many as a batch of messages
+YIELD_BYTES = 64 * 1024  # after so much of a streamed body others get their turn
+
+
+@dataclass(frozen=True, slots=True)
+class WriterHooks:
+    """What a writer tells its connection. None of these may wait: some are called in the hub."""
+
+    begun: Callable[[Exchange], None]
+    """The first byte of a request is about to be written."""
+    sent: Callable[[], None]
+    """There is a request more whose last byte is written."""
+    refused: Callable[[OSError], None]
+    """The peer takes no more."""
+    failed: Callable[[BaseException], None]
+    """A streamed body cannot be completed."""
+
+
+class RequestWriter:
+    """Writes requests in order.
+
+    All that are put in one turn of the hub leave in one send, which the hub makes. Only a peer
+    that does not read, or a streamed body, takes a greenlet, which ends with what it has to write.
+
+    Args:
+        watch: runs while the peer takes nothing.
+    """
+
+    __slots__ = (
+        "_closed",
+        "_current",
+        "_greenlet",
+        "_hooks",
+        "_loop",
+        "_queue",
+        "_running",
+        "_scheduled",
+        "_socket",
+        "_watch",
+    )
+
+    def __init__(self, connected: socket.socket, hooks: WriterHooks, watch: Stopwatch) -> None:
+        self._socket = connected
+        self._hooks = hooks
+        self._watch = watch
+        self._loop = get_hub().loop
+        self._queue: deque[Exchange] = deque()
+        self._current: Exchange | None = None  # its body is streamed
+        self._greenlet: Greenlet[..., Any] | None = None
+        self._scheduled = self._running = self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def put(self, exchange: Exchange) -> None:
+        """Let *exchange* be written when it is its turn. Never waits."""
+        self._queue.append(exchange)
+        if not self._scheduled and self._greenlet is None:
+            self._scheduled = True
+            self._loop.run_callback(self._flush)
+
+    def drop_unsent(self) -> list[Exchange]:
+        """Return what is not begun, which will not be. What is begun is written to its end."""
+        unsent = list(self._queue)
+        self._queue.clear()
+        for exchange in unsent:
+            exchange.close_body()
+        return unsent
+
+    def close(self) -> list[Exchange]:
+        """Write no more, and return what was not begun."""
+        self._closed = True
+        greenlet, self._greenlet = self._greenlet, None
+        if greenlet is not None and greenlet is not getcurrent():
+            greenlet.kill(block=False)
+            if self._current is not None and not self._running:
+                self._current.close_body()  # A greenlet that has not begun does not clean up.
+        return self.drop_unsent()
+
+    def _flush(self) -> None:
+        """Write, in the hub, what can be written without waiting; leave the rest to a greenlet."""
+        self._scheduled = False
+        if self._closed or self._greenlet is not None or not self._queue:
+            return
+        batch = self._take()
+        try:
+            sent = write_some(self._socket, batch)
+        except OSError as error:
+            self._refuse(error)
+            return
+        if sent < len(batch) or self._current is not None or self._queue:
+            self._greenlet = spawn(self._write, memoryview(batch)[sent:])
+        else:
+            self._hooks.sent()
+
+    def _take(self) -> bytes:
+        """Return what is to be written next, up to where a body has to be streamed."""
+        pieces = []
+        size = 0
+        while self._queue and self._current is None and size < BATCH_BYTES:
+            exchange = self._queue.popleft()
+            if exchange.body is None:
+                exchange.is_sent = True
+            else:
+                self._current = exchange
+            pieces.append(exchange.data)
+            size += len(exchange.data)
+            exchange.data = b""
+            self._hooks.begun(exchange)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _write(self, rest: bytes | memoryview) -> None:
+        """Write *rest* and all that comes after it."""
+        self._running = True
+        try:
+            while True:
+                self._send(rest)
+                if self._current is not None and not self._stream(self._current):
+                    return
+                self._hooks.sent()
+                if not self._queue or self._closed:
+                    return
+                rest = self._take()
+        except OSError as error:
+            self._refuse(error)
+        finally:
+            self._running = False
+            self._greenlet = None
+            self._finish_body()
+
+    def _stream(self, exchange: Exchange) -> bool:
+        """Write a body piece by piece; tell whether it is complete."""
+        unyielded = 0
+        for data in self._pieces(exchange):
+            if data is None or self._closed:
+                return False
+            self._send(data)
+            unyielded += len(data)
+            if unyielded >= YIELD_BYTES:
+                unyielded = 0
+                sleep(0)
+        exchange.is_sent = True
+        self._finish_body()
+        return True
+
+    def _pieces(self, exchange: Exchange) -> Iterator[bytes | None]:
+        """Give the chunks of a body; None if there will be no more before its end."""
+        try:
+            for piece in exchange.body:
+                data = as_piece(piece)
+                if data:
+                    yield encode_chunk(data)
+        except (Exception, Timeout) as error:
+            self._hooks.failed(error)
+            yield None
+        else:
+            yield LAST_CHUNK
+
+    def _send(self, data: bytes | memoryview) -> None:
+        sent = write_some(self._socket, data) if data else 0
+        if sent == len(data):
+            return
+        rest = memoryview(data)
+        while sent < len(data):
+            self._watch.start()
+            sent += self._socket.send(rest[sent:])
+        self._watch.stop()
+
+    def _finish_body(self) -> None:
+        exchange, self._current = self._current, None
+        if exchange is not None:
+            exchange.close_body()
+
+    def _refuse(self, error: OSError) -> None:
+        if not self._closed:
+            self._closed = True
+            self._hooks.refused(error)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "streaming" if self._current else "open"
+        return f"<RequestWriter {state}, {len(self._queue)} queued>"
