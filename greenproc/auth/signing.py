@@ -35,8 +35,16 @@ class Signing:
         return cls(name, _algorithm(name), _prepared(name, key))
 
     def sign(self, data: bytes) -> bytes:
-        """Return the signature of *data*; empty for "none"."""
-        return bytes(self._pyjwt.sign(data, self._key)) if self._pyjwt is not None else b""
+        """Return the signature of *data*; empty for "none".
+
+        Raises:
+            InvalidArgument: the key is a public one.
+        """
+        if self._pyjwt is None:
+            return b""
+        if self.algorithm == "RS256" and not hasattr(self._key, "sign"):
+            raise InvalidArgument("expected a private key to sign with, got a public one")
+        return bytes(self._pyjwt.sign(data, self._key))
 
     def check(self, data: bytes, signature: bytes) -> None:
         """Return if *signature* is that of *data*.
@@ -47,7 +55,10 @@ class Signing:
         if self._pyjwt is None:
             if signature:
                 raise InvalidToken("Unsecured JWT contains a signature")
-        elif not self._pyjwt.verify(data, self._key, signature):
+            return
+        # A private RSA key brings the public one along.
+        key = self._key.public_key() if hasattr(self._key, "public_key") else self._key
+        if not self._pyjwt.verify(data, key, signature):
             if self.algorithm == "HS256":
                 raise InvalidToken("Token signature does not match")
             raise InvalidToken("Failed to verify token: the signature does not match")
