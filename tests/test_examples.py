@@ -127,3 +127,17 @@ def test_chat_shows_everybody_what_is_said_and_who_comes_and_goes() -> None:
         "Bob: Hello, Ada",
         "* Bob has left",
     ]
+
+
+def test_private_lets_in_who_is_known_and_may() -> None:
+    with example("private") as program:
+        code, out, err = program.finish()
+
+    assert out.splitlines() == [
+        "nobody: 401 401 Unauthorized.",
+        "guesser: 401 401 Unauthorized.",
+        "guest: 200 guest sees 3",
+        "guest: 403 403 Forbidden.",
+        "owner: 200 ada leaves 2",
+    ]
+    assert (code, err) == (0, "")
