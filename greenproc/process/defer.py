@@ -93,9 +93,20 @@ def resolve_method(process: object, function: Callable[..., Any]) -> Callable[..
 
     A method that a subclass overrides is replaced by the override, as a virtual one is.
     """
+    bases = type(process).__mro__
     name = getattr(function, "__name__", "")
-    for base in type(process).__mro__:
+    for base in bases:
         if vars(base).get(name) is function:
-            bound: Callable[..., Any] = getattr(process, name)
-            return bound
+            return bound_method(process, name)
+    # A function can be on a class under another name than its own.
+    for base in bases:
+        for other, value in vars(base).items():
+            if value is function:
+                return bound_method(process, other)
     return function
+
+
+def bound_method(process: object, name: str) -> Callable[..., Any]:
+    """Return the method of *process* called *name*."""
+    method: Callable[..., Any] = getattr(process, name)
+    return method

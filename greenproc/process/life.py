@@ -66,16 +66,17 @@ class Life:
         for _ in range(MAX_EVENTS_PER_TURN):
             if not items:
                 return True
-            if cell.injected:
-                discard_until_terminate(items, self.discard)
-            item = items.popleft()
+            item: Item | None = None
             try:
+                if cell.injected:
+                    discard_until_terminate(items, self.discard)
+                item = items.popleft()
                 if is_plain and item.__class__ is Message and self.filter is None:
                     handle_message(process, item)
                 elif self.filter is None or not self._is_filtered(cell, item):
                     process.serve(as_event(item))
             except BaseException as error:
-                self._fail(cell, process, as_event(item), error)
+                self._fail(cell, process, None if item is None else as_event(item), error)
             if item.__class__ is TerminateEvent:
                 self._on_end(cell)
                 return False
@@ -122,6 +123,8 @@ class Life:
     ) -> None:
         """Log *error*, tell observers, and let the process decide whether it lives on."""
         pid = cell.pid
+        if event is not None:
+            event.drop()  # nothing else will serve it
         if isinstance(error, GreenletExit):
             # Somebody killed the greenlet: no handler may object.
             self._end(cell, error)

@@ -186,8 +186,12 @@ class ProcessManager:
         process, pid = cell.process, cell.pid
         assert process is not None
         cell.state = TERMINATING
+        fatal: BaseException | None = None
         while cell.events:
-            self.life.discard(cell.events.popleft())
+            try:
+                self.life.discard(cell.events.popleft())
+            except BaseException as error:  # killed while a callback of a dropped event waits
+                fatal = error
         if cell.routes is not None and cell.routes.line is not None:
             cell.routes.line.close()
         del self.cells[pid.id]
@@ -198,6 +202,8 @@ class ProcessManager:
         if cell.gate is not None:
             cell.gate.set()
         self._observer.process_terminated(pid, cell.reason)
+        if fatal is not None:
+            raise fatal
 
     def wait(self, target: UPID | Process) -> bool:
         """Wait for a local process to end; False at once if it is not running."""

@@ -7,7 +7,7 @@ from time import monotonic
 import gevent
 
 from greenproc.clock import Clock
-from greenproc.errors import NotSettled, StateError
+from greenproc.errors import InvalidArgument, NotSettled, StateError
 from greenproc.future import Promise
 from greenproc.pid import UPID
 from greenproc.process.base import Process
@@ -39,6 +39,10 @@ class Waiter(Process):
         self._timer.cancel()
         self._finish(True)
 
+    def finalize(self) -> None:
+        # The runtime stops: who waits is told that the other has not ended.
+        self._promise.set(False)
+
     def _expire(self) -> None:
         # Through the mailbox, so that an exit that is there already comes first.
         self.runtime.processes.dispatch_quietly(self.pid, self._finish, (False,))
@@ -58,7 +62,10 @@ def wait_with_limit(manager: ProcessManager, pid: UPID, seconds: float) -> bool:
     """
     if pid.is_empty:
         return False
-    manager.check_deadlock(manager.find_cell(pid))
+    cell = manager.find_cell(pid)
+    manager.check_deadlock(cell)
+    if not manager.accepting:
+        return cell is None and pid.address == manager.address
     waiter = Waiter(pid, seconds, manager.clock, manager.names.generate("__waiter__"))
     manager.spawn(waiter)
     return waiter.exited_first.get()
@@ -90,3 +97,14 @@ def settle(manager: ProcessManager, seconds: float) -> None:
             busy = manager.describe_busy() or "the clock, with due timers"
             raise NotSettled(f"not settled after {seconds} s, busy: {busy}")
         gevent.sleep(SETTLE_PAUSE)
+
+
+def checked_seconds(seconds: float) -> float:
+    """Return *seconds* if it is a duration that one can wait for.
+
+    Raises:
+        InvalidArgument: it is negative or no number.
+    """
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
+        raise InvalidArgument(f"expected seconds, zero or more, got {seconds!r}")
+    return seconds

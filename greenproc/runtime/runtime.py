@@ -25,7 +25,7 @@ from greenproc.process.defer import Deferred
 from greenproc.process.executor import Executor, run_async
 from greenproc.process.life import EventFilter
 from greenproc.process.manager import ProcessManager
-from greenproc.process.waiting import settle, wait_with_limit
+from greenproc.process.waiting import checked_seconds, settle, wait_with_limit
 from greenproc.runtime.lifecycle import RuntimeState
 from greenproc.runtime.parts import Parts
 from greenproc.runtime.signals import Signals
@@ -72,6 +72,7 @@ class Runtime:
         self._executor: Executor | None = None
         self._greenlets: set[gevent.Greenlet[..., Any]] = set()
         self._started = Event()
+        self._stopped = Event()
 
     # Life
 
@@ -100,6 +101,7 @@ class Runtime:
         try:
             self._built.lifecycle.start(self.settings.stop_timeout)
         except BaseException:
+            self._end_greenlets()
             self.state = RuntimeState.STOPPED
             raise
         finally:
@@ -116,8 +118,8 @@ class Runtime:
         """Stop in order and return the processes that had to be killed.
 
         Accepting ends first; processes serve what they have and terminate one after the other;
-        what is queued for other nodes is sent; then every socket is closed. Nothing happens when
-        it is not running.
+        what is queued for other nodes is sent; then every socket is closed. When another greenlet
+        is stopping it, that is waited for; nothing happens when it is not running.
 
         Args:
             timeout: real seconds for all of it, `Settings.stop_timeout` when None. Handlers that
@@ -126,18 +128,27 @@ class Runtime:
         Raises:
             StateError: called from one of its own processes, whose end it would wait for.
         """
-        if self.state is not RuntimeState.RUNNING:
+        if self.state not in (RuntimeState.RUNNING, RuntimeState.STOPPING):
             return ()
         if current_process() is not None and RUNTIME.get() is self:
             raise StateError("a process cannot wait for its runtime to stop: use another greenlet")
+        if self.state is RuntimeState.STOPPING:
+            self._stopped.wait()
+            return tuple(self._parts().killed)
         self.state = RuntimeState.STOPPING
         self.signals.runtime_stopping.emit(self)
         parts = self._parts()
         parts.lifecycle.stop(self.settings.stop_timeout if timeout is None else timeout)
-        gevent.killall(list(self._greenlets), timeout=1.0)
+        self._end_greenlets()
         self.state = RuntimeState.STOPPED
+        self._stopped.set()
         self.signals.runtime_stopped.emit(self, killed=tuple(parts.killed))
         return tuple(parts.killed)
+
+    def _end_greenlets(self) -> None:
+        """Kill what `spawn_greenlet` started and still runs, but for who is calling."""
+        others = [greenlet for greenlet in self._greenlets if greenlet is not gevent.getcurrent()]
+        gevent.killall(others, timeout=1.0)
 
     def __enter__(self) -> Self:
         self.start()
@@ -382,14 +393,3 @@ class Runtime:
     def __repr__(self) -> str:
         where = self._built.address if self._built is not None else "unbound"
         return f"<Runtime {where} {self.state.value}>"
-
-
-def checked_seconds(seconds: float) -> float:
-    """Return *seconds* if it is a duration that one can wait for.
-
-    Raises:
-        InvalidArgument: it is negative or no number.
-    """
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
-        raise InvalidArgument(f"expected seconds, zero or more, got {seconds!r}")
-    return seconds

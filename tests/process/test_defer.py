@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -189,3 +190,21 @@ def test_dispatch_never_runs_inline(runtime: Runtime, process: Taking) -> None:
 
     runtime.dispatch(process, outer).get()
     assert calls == ["outer", "inner"]
+
+
+class Aliased(Process):
+    by_lambda = lambda self: "lambda"  # noqa: E731 -- its __name__ is not the attribute's
+
+
+def helper(self: Process) -> str:
+    return type(self).__name__
+
+
+Aliased.helped = helper  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("method", [Aliased.by_lambda, helper])
+def test_function_of_the_class_under_another_name_is_called_as_a_method(
+    runtime: Runtime, method: Callable[..., object]
+) -> None:
+    assert runtime.dispatch(runtime.spawn(Aliased()), method).get()

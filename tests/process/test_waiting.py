@@ -9,6 +9,8 @@ from greenproc.errors import InvalidArgument, NotSettled, StateError
 from greenproc.future import Promise
 from greenproc.process import Process
 from greenproc.runtime import Runtime
+from greenproc.settings import Settings
+from greenproc.testing import RuntimeMaker
 
 
 def test_settle_names_who_is_busy(runtime: Runtime) -> None:
@@ -112,3 +114,28 @@ def test_wait_with_a_limit_leaves_no_timer_when_the_process_ends(runtime: Runtim
 def test_process_may_wait_with_a_limit(runtime: Runtime) -> None:
     pid = runtime.spawn(Process())
     assert runtime.dispatch(runtime.spawn(Process()), runtime.wait, pid, 0.0).get() is False
+
+
+def test_wait_with_a_limit_ends_when_the_runtime_stops(make_runtime: RuntimeMaker) -> None:
+    node = make_runtime()
+    waiting = gevent.spawn(node.wait, node.spawn(Process()), 1000.0)
+    gevent.sleep(0)
+    node.stop()
+    waiting.join(timeout=2.0)
+    ended = waiting.ready()
+    waiting.kill()
+    assert ended
+
+
+def test_wait_with_a_limit_while_the_runtime_stops_does_not_hang(
+    make_runtime: RuntimeMaker,
+) -> None:
+    node = make_runtime(Settings(ip="127.0.0.1", stop_timeout=1.0))
+    oldest = node.spawn(Process("oldest"))
+
+    class Last(Process):
+        def finalize(self) -> None:
+            self.runtime.wait(oldest, 0.0)
+
+    node.spawn(Last())
+    assert node.stop() == ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import weakref
+from typing import Any
 
 import gevent
 import pytest
@@ -216,3 +217,46 @@ def test_processes_that_play_over_sockets_end(make_runtime: RuntimeMaker) -> Non
     node.post(there, "ball", sender=here)
     await_ready(returned)
     assert node.stop() == ()
+
+
+def test_stop_from_call_from_thread_completes(make_runtime: RuntimeMaker) -> None:
+    node = make_runtime()
+    stopped: Promise[tuple[UPID, ...]] = Promise()
+    node.call_from_thread(lambda: stopped.set(node.stop()))
+    assert await_ready(stopped.future, timeout=5.0) == ()
+    assert node.state is RuntimeState.STOPPED
+
+
+def test_stop_from_a_timer_completes(make_runtime: RuntimeMaker) -> None:
+    node = make_runtime()
+    stopped: Promise[tuple[UPID, ...]] = Promise()
+    node.clock.timer(0.0, lambda: stopped.set(node.stop()))
+    assert await_ready(stopped.future, timeout=5.0) == ()
+    assert node.state is RuntimeState.STOPPED
+
+
+def test_second_stop_waits_for_the_first(make_runtime: RuntimeMaker) -> None:
+    node = make_runtime()
+    node.dispatch(node.spawn(Process()), gevent.sleep, 0.05)
+    first = gevent.spawn(node.stop)
+    gevent.sleep(0)
+    node.stop()
+    assert node.state is RuntimeState.STOPPED
+    first.join()
+
+
+def test_failing_start_leaves_no_greenlet(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = Runtime(Settings(ip="127.0.0.1"))
+    started: list[gevent.Greenlet[..., Any]] = []
+
+    def fail(_: object) -> None:
+        started.append(node.spawn_greenlet(gevent.sleep, 1000.0))
+        gevent.sleep(0)
+        raise ValueError
+
+    monkeypatch.setattr("greenproc.runtime.parts.Parts._spawn_builtins", fail)
+    with pytest.raises(ValueError):
+        node.start()
+    alive = not started[0].dead
+    gevent.killall(started)
+    assert not alive

@@ -1,0 +1,74 @@
+"""Events that nothing will serve: whoever waits for them is told, and the process ends all the same."""
+
+from __future__ import annotations
+
+import gevent
+from gevent.event import Event as Gate
+
+from greenproc.future import Promise
+from greenproc.http.request import Request
+from greenproc.http.url import URL
+from greenproc.pid import UPID
+from greenproc.process import DispatchEvent, Event, HttpEvent, Process
+from greenproc.process.base import cell_of
+from greenproc.runtime import Runtime
+from greenproc.testing import expect_failure
+
+
+class Strict(Process):
+    """Fails in `serve`, before anything could complete the event's promise."""
+
+    def serve(self, event: Event) -> None:
+        if isinstance(event, (DispatchEvent, HttpEvent)):
+            raise LookupError("not served")
+        super().serve(event)
+
+
+def test_dispatch_that_serve_fails_on_is_abandoned(runtime: Runtime) -> None:
+    pid = runtime.spawn(Strict())
+    with expect_failure(LookupError) as errors:
+        future = runtime.dispatch(pid, int)
+        runtime.settle()
+    assert errors
+    assert future.ready()
+
+
+def test_request_that_serve_fails_on_is_answered(runtime: Runtime) -> None:
+    runtime.spawn(Strict("strict"))
+    with expect_failure(LookupError) as errors:
+        future = runtime._parts().router.serve(Request("GET", URL.parse("/strict/x")))
+        runtime.settle()
+    assert errors
+    assert future.ready()
+
+
+def test_dispatch_that_a_filter_times_out_on_is_abandoned(runtime: Runtime) -> None:
+    def time_out(pid: UPID, event: Event) -> bool:
+        raise gevent.Timeout(1.0)
+
+    pid = runtime.spawn(Process())
+    runtime.filter(time_out)
+    with expect_failure(gevent.Timeout) as errors:
+        future = runtime.dispatch(pid, int)
+        runtime.settle()
+    runtime.filter(None)
+    assert errors
+    assert future.ready()
+
+
+def test_process_killed_while_it_drops_its_events_still_ends(runtime: Runtime) -> None:
+    process = Process("dying")
+    pid = runtime.spawn(process)
+    gate: Promise[None] = Promise()
+    runtime.dispatch(pid, gate.future.get)
+    gevent.sleep(0)
+    # A callback of a dropped dispatch waits, in the greenlet of the process.
+    runtime.dispatch(pid, int).on_abandoned(Gate().wait)
+    runtime.terminate(pid)
+    gate.set(None)
+    gevent.idle()
+
+    gevent.kill(cell_of(process).greenlet)
+    gevent.idle()
+
+    assert runtime.processes.find_process(pid) is None
