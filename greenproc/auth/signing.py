@@ -31,6 +31,8 @@ class Signing:
         """
         if key is None:
             return cls("none")
+        if isinstance(key, (str, bytes)) and not key:
+            raise InvalidArgument("expected a key for HS256, got an empty secret")
         name = "HS256" if isinstance(key, (str, bytes)) else "RS256"
         return cls(name, _algorithm(name), _prepared(name, key))
 
