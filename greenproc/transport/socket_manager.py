@@ -40,6 +40,9 @@ class SocketManager:
         self._hooks = hooks
         self._local = local
         self._connections: dict[Address, Outbound] = {}
+        # The entry that was used last, since messages come in runs; cleared when the table changes.
+        self._recent_address: Address | None = None
+        self._recent: Outbound | None = None
         # Those that get no more messages: idle, or replaced by RECONNECT.
         self._leaving: set[Outbound] = set()
         self._greenlets: set[Greenlet[..., Any]] = set()
@@ -65,16 +68,20 @@ class SocketManager:
 
     def send(self, message: Message) -> None:
         """Queue *message* for its address. Never waits, never raises."""
-        connection = self._connections.get(message.to.address)
-        if connection is None:
-            if not self._running:
-                self._drop(message, "the node is stopping")
-                return
-            try:
-                connection = self._open(message.to.address, linked=False)
-            except Broken as error:
-                self._drop(message, str(error))
-                return
+        address = message.to.address
+        connection = self._recent
+        if connection is None or address is not self._recent_address:
+            connection = self._connections.get(address)
+            if connection is None:
+                if not self._running:
+                    self._drop(message, "the node is stopping")
+                    return
+                try:
+                    connection = self._open(address, linked=False)
+                except Broken as error:
+                    self._drop(message, str(error))
+                    return
+            self._recent_address, self._recent = address, connection
         connection.send(message)
 
     def link(self, address: Address, mode: RemoteConnection) -> None:
@@ -136,6 +143,7 @@ class SocketManager:
         self._running = False
         leaving = list(self._connections.values())
         self._connections.clear()
+        self._recent = None
         self._leaving.update(leaving)
         for connection in leaving:
             connection.leave()
@@ -161,6 +169,7 @@ class SocketManager:
         except OSError as error:
             raise Broken(f"cannot connect to {address}: {error}") from error
         self._connections[address] = connection
+        self._recent = None
         self._none_left.clear()
         connection.start()
         return connection
@@ -169,6 +178,7 @@ class SocketManager:
         """Let an idle connection go; called in the hub."""
         if self._connections.get(connection.address) is connection:
             del self._connections[connection.address]
+            self._recent = None
             self._leaving.add(connection)
             connection.leave()
 
@@ -182,6 +192,7 @@ class SocketManager:
         was_current = self._connections.get(address) is connection
         if was_current:
             del self._connections[address]
+            self._recent = None
         self._leaving.discard(connection)
         if not self._connections and not self._leaving:
             self._none_left.set()

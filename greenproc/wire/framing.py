@@ -75,11 +75,16 @@ class MessageEncoder:
     It is made for one peer, and asks nothing about the receiver's address.
     """
 
-    __slots__ = ("_local", "_heads")
+    __slots__ = ("_heads", "_local", "_name", "_recent", "_sender", "_to")
 
     def __init__(self, local: Address) -> None:
         self._local = local
         self._heads: dict[tuple[str, str, str], _Heads] = {}
+        # The heads of the last message, and what they are made of; messages come in runs.
+        self._recent: _Heads = (b"", b"")
+        self._to: UPID | None = None
+        self._sender: UPID | None = None
+        self._name = ""
 
     def encode(self, message: Message) -> bytes:
         """Write a message.
@@ -87,9 +92,16 @@ class MessageEncoder:
         Raises:
             InvalidArgument: as `encode_message` does.
         """
+        name, sender, to = message.name, message.sender, message.to
+        if to is not self._to or sender is not self._sender or name is not self._name:
+            self._recent = self._find_heads(message)
+            self._name, self._sender, self._to = name, sender, to
+        return _encode(self._recent, message.body)
+
+    def _find_heads(self, message: Message) -> _Heads:
         address = message.sender.address
         if address is not self._local and address != self._local:
-            return encode_message(message)
+            return _encode_heads(message)
         key = (message.sender.id, message.to.id, message.name)
         heads = self._heads.get(key)
         if heads is None:
@@ -97,7 +109,7 @@ class MessageEncoder:
             if len(self._heads) >= MAX_CACHED:
                 self._heads.clear()
             self._heads[key] = heads
-        return _encode(heads, message.body)
+        return heads
 
 
 def is_message(raw: RawRequest) -> bool:
