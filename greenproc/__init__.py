@@ -52,6 +52,15 @@ from greenproc.process import (
 )
 from greenproc.runtime import Runtime
 from greenproc.settings import Settings
+from greenproc.sync import (
+    CountDownLatch,
+    Latch,
+    Mutex,
+    Queue,
+    RateLimiter,
+    ReadWriteLock,
+    Sequence,
+)
 
 __all__ = [
     "PID",
@@ -60,6 +69,7 @@ __all__ = [
     "Address",
     "Break",
     "Continue",
+    "CountDownLatch",
     "Deferred",
     "Discarded",
     "DispatchEvent",
@@ -67,12 +77,18 @@ __all__ = [
     "Failure",
     "Future",
     "HttpEvent",
+    "Latch",
     "Message",
     "MessageEvent",
+    "Mutex",
     "Process",
     "Promise",
+    "Queue",
+    "RateLimiter",
+    "ReadWriteLock",
     "RemoteConnection",
     "Runtime",
+    "Sequence",
     "Settings",
     "TerminateEvent",
     "Timer",
