@@ -1,0 +1,142 @@
+"""The default runtime and the functions bound to the current one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import gevent
+import pytest
+
+import greenproc
+from greenproc import Process, Runtime, Settings
+from greenproc.current import default
+from greenproc.errors import InvalidSettings, NoRuntime
+from greenproc.testing.runtimes import RuntimeMaker
+from tests.shell import Program
+
+
+class Adder(Process):
+    """Adds up."""
+
+    def __init__(self) -> None:
+        super().__init__("adder")
+        self.total = 0
+
+    def add(self, number: int) -> int:
+        self.total += number
+        return self.total
+
+
+@pytest.fixture
+def loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the default runtime listen on the loopback, and end it."""
+    monkeypatch.setenv("LIBPROCESS_IP", "127.0.0.1")
+    yield
+    greenproc.finalize()
+
+
+def test_without_a_runtime_the_error_says_what_to_do() -> None:
+    with pytest.raises(NoRuntime, match=r"greenproc\.initialize\(\)"):
+        greenproc.current_runtime()
+    with pytest.raises(NoRuntime, match=r"greenproc\.initialize\(\)"):
+        greenproc.spawn(Adder())
+    with pytest.raises(NoRuntime, match="Adder"):
+        _ = Adder().pid
+
+
+@pytest.mark.usefixtures("loopback")
+def test_initialize_tells_whether_it_started_the_default_runtime() -> None:
+    assert greenproc.initialize() is True
+    assert greenproc.initialize() is False
+    assert greenproc.current_runtime() is default.runtime
+    assert greenproc.address() == default.runtime.address
+
+
+@pytest.mark.usefixtures("loopback")
+def test_who_calls_initialize_while_another_does_waits_for_it() -> None:
+    starting = [gevent.spawn(greenproc.initialize) for _ in range(3)]
+
+    assert sorted(start.get() for start in starting) == [False, False, True]
+    assert default.runtime.state.value == "running"
+
+
+@pytest.mark.usefixtures("loopback")
+def test_after_finalize_a_new_default_runtime_can_be_started() -> None:
+    greenproc.initialize()
+    first = default.runtime
+    greenproc.finalize()
+    assert default.runtime is None
+
+    assert greenproc.initialize() is True
+    assert default.runtime is not first
+
+
+def test_finalize_without_a_default_runtime_does_nothing() -> None:
+    greenproc.finalize()
+
+    assert default.runtime is None
+
+
+def test_the_default_runtime_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIBPROCESS_PORT", "99999")
+
+    with pytest.raises(InvalidSettings, match="LIBPROCESS_PORT=99999 is not a valid port"):
+        greenproc.initialize()
+    assert default.runtime is None
+
+
+def test_a_runtime_of_ones_own_does_not_read_it(
+    monkeypatch: pytest.MonkeyPatch, make_runtime: RuntimeMaker
+) -> None:
+    monkeypatch.setenv("LIBPROCESS_PORT", "99999")
+
+    assert make_runtime(Settings(ip="127.0.0.1")).address.port != 99999
+
+
+@pytest.mark.usefixtures("loopback")
+def test_functions_act_on_the_default_runtime() -> None:
+    greenproc.initialize(delegate="adder")
+    adder = greenproc.spawn(Adder())
+
+    assert greenproc.dispatch(adder, Adder.add, 2).get() == 2
+    assert greenproc.defer(adder, Adder.add)(3).get() == 5
+    assert greenproc.run_async(sum, [1, 2]).get() == 3
+    assert greenproc.absolute_path("/total") == "/adder/total"
+    assert greenproc.workers() == default.runtime.settings.num_worker_threads
+    assert greenproc.signals() is default.runtime.signals
+    greenproc.terminate(adder)
+    assert greenproc.wait(adder) is True
+
+
+def test_a_selected_runtime_comes_before_the_default_one(runtime: Runtime, loopback: None) -> None:
+    greenproc.initialize()
+
+    assert greenproc.current_runtime() is runtime
+    assert gevent.spawn(greenproc.current_runtime).get() is default.runtime
+
+
+def test_handlers_act_on_the_runtime_of_their_process(make_runtime: RuntimeMaker) -> None:
+    first, second = make_runtime(), make_runtime()
+
+    def which(node: Runtime) -> object:
+        return node.dispatch(node.spawn(Process()), greenproc.current_runtime).get()
+
+    assert which(first) is first
+    assert which(second) is second
+
+
+PROGRAM = """
+import greenproc
+class Adder(greenproc.Process):
+    def add(self, number): return number + 1
+print(greenproc.dispatch(greenproc.spawn(Adder()), Adder.add, 1).get())
+greenproc.finalize()
+"""
+
+
+def test_the_first_use_starts_the_default_runtime() -> None:
+    with Program(sys.executable, "-c", PROGRAM, env={"LIBPROCESS_IP": "127.0.0.1"}) as program:
+        result = program.finish()
+
+    assert (result.code, result.out, result.err) == (0, "2\n", "")
