@@ -53,7 +53,8 @@ class Connection:
             self.peer_address = Address(*connected.getpeername()[:2])
         self._loop = get_hub().loop
         self._pipeline = Pipeline(connected, endpoint, limits)
-        spawn(self._pipeline.run)
+        # A greenlet that is killed before it begins cannot clean up by itself.
+        spawn(self._pipeline.run).rawlink(partial(_end, self._pipeline))
 
     def send(
         self,
@@ -150,6 +151,10 @@ def connect(target: Target, **limits: Unpack[LimitOptions]) -> Future[Connection
         return Future.failed(error)
     opening = dial(endpoint, agreed.connect_timeout)
     return opening.then(partial(_open, endpoint, agreed))
+
+
+def _end(pipeline: Pipeline, _greenlet: object) -> None:
+    pipeline.end(Closed("Disconnected: the greenlet that reads was killed"))
 
 
 def _open(endpoint: Endpoint, limits: Limits, connected: socket.socket) -> Connection:

@@ -42,6 +42,7 @@ def dial(endpoint: Endpoint, timeout: float | None) -> Future[socket.socket]:
     future = promise.future
     opener = spawn(_open, endpoint, promise)
     future.on_discard(partial(opener.kill, block=False))
+    opener.rawlink(lambda _: promise.discard())  # if it is killed before it begins
     return limited(future, timeout, f"cannot connect to {endpoint}: no answer")
 
 

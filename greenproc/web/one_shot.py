@@ -9,9 +9,9 @@ from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.web.dial import dial, spawn
-from greenproc.web.endpoint import endpoint_of
+from greenproc.web.endpoint import Endpoint, endpoint_of
 from greenproc.web.exchange import Exchange
-from greenproc.web.options import Options
+from greenproc.web.options import Limits, Options
 from greenproc.web.pipeline import Pipeline
 
 
@@ -24,51 +24,70 @@ def exchange(request: Request, options: Options) -> Future[Response]:
         InvalidURL: the URL of the request does not say where to connect to.
         LocalProtocolError: the request cannot be put on the wire.
     """
-    one = _OneShot(request, options)
-    spawn(one.run)
-    return one.promise.future
+    promise: Promise[Response] = Promise()
+    endpoint = endpoint_of(request.url)
+    asked = Exchange(request, endpoint, promise, streamed=options.stream)
+    one = _OneShot(asked, endpoint, options.limits)
+    promise.future.on_discard(one.abort)
+    spawn(one.run).rawlink(one.clean_up)
+    return promise.future
 
 
 class _OneShot:
-    """The life of such a connection."""
+    """The life of such a connection.
 
-    def __init__(self, request: Request, options: Options) -> None:
-        self.promise: Promise[Response] = Promise()
-        self._limits = options.limits
-        self._endpoint = endpoint_of(request.url)
-        self._exchange = Exchange(request, self._endpoint, self.promise, streamed=options.stream)
+    It must not hold the promise when that is kept: that nobody has the reader of a response any
+    more is how one learns that nobody wants it.
+    """
+
+    def __init__(self, asked: Exchange, endpoint: Endpoint, limits: Limits) -> None:
+        self._asked: Exchange | None = asked
+        self._endpoint = endpoint
+        self._limits = limits
+        self._is_aborted = False
         self._opening: Future[socket.socket] | None = None
         self._pipeline: Pipeline | None = None
-        self.promise.future.on_discard(self._abort)
 
     def run(self) -> None:
         """Connect, send, and read the response."""
-        error: GreenprocError = Closed("Disconnected: the greenlet that connects was killed")
-        connected: socket.socket | None = None
-        try:
-            if not self.promise.future.has_discard:
-                self._opening = dial(self._endpoint, self._limits.connect_timeout)
-                connected = self._opening.get()
-        except GreenprocError as caught:
-            error = caught
-        finally:
-            if connected is None:
-                self._fail(error)
+        connected = self._connect()
         if connected is not None:
-            pipeline = Pipeline(connected, self._endpoint, self._limits, self._abort)
-            self._pipeline = pipeline
-            pipeline.submit(self._exchange)
-            pipeline.run()
+            self._pipeline = Pipeline(connected, self._endpoint, self._limits, self.abort)
+            self._pipeline.submit(self._take())
+            self._pipeline.run()
 
-    def _abort(self) -> None:
+    def abort(self) -> None:
         """Give up: nobody wants the response, or its body, any more."""
+        self._is_aborted = True
         if self._pipeline is not None:
             self._pipeline.end(Discarded())
         elif self._opening is not None:
             self._opening.discard()
 
+    def clean_up(self, _greenlet: object) -> None:
+        """Fail a request that was not made: its greenlet was killed, maybe before it began."""
+        self._fail(Closed("Disconnected: the greenlet that connects was killed"))
+
+    def _connect(self) -> socket.socket | None:
+        try:
+            if not self._is_aborted:
+                self._opening = dial(self._endpoint, self._limits.connect_timeout)
+                return self._opening.get()
+            self._fail(Discarded())
+        except GreenprocError as error:
+            self._fail(error)
+        return None
+
+    def _take(self) -> Exchange:
+        asked, self._asked = self._asked, None
+        assert asked is not None
+        return asked
+
     def _fail(self, error: GreenprocError) -> None:
+        if self._asked is None:
+            return
         if self._opening is not None:
             self._opening.discard()
-        self._exchange.close_body()
-        self.promise.fail(Discarded() if self.promise.future.has_discard else error)
+        asked = self._take()
+        asked.close_body()
+        asked.promise.fail(Discarded() if self._is_aborted else error)

@@ -79,8 +79,8 @@ class Pipeline:
         self._awaiting: deque[Exchange] = deque()  # no byte of their responses has come
         self._receiving: deque[Exchange] = deque()  # the heads of their responses have come
         self._feed: BodyFeed | None = None  # the last body that was streamed
-        self._last: Exchange | None = None  # no request is sent after this
-        self._peer_closes = self._closed = False
+        # Which side has said that it closes; whether one has.
+        self._we_close = self._peer_closes = self._closed = False
         self._reason: BaseException | None = None
         self._write_error: OSError | None = None
 
@@ -93,8 +93,7 @@ class Pipeline:
             exchange.close_body()
             exchange.promise.fail(refusal)
             return
-        if exchange.is_last:
-            self._last = exchange
+        self._we_close = exchange.is_last
         self.requests += 1
         self._writer.put(exchange)
 
@@ -108,12 +107,12 @@ class Pipeline:
         """What can be done with this connection, in a word."""
         if self._closed:
             return "CLOSED"
-        return "CLOSING" if self._last is not None or self._peer_closes else "OPEN"
+        return "CLOSING" if self._we_close or self._peer_closes else "OPEN"
 
     def _refusal(self) -> GreenprocError | None:
         if self._closed:
             return _disconnected(self._reason)
-        if self._last is not None or self._peer_closes:
+        if self._we_close or self._peer_closes:
             return Closed("Cannot pipeline after 'Connection: close'")
         if self.unanswered >= MAX_OUTSTANDING:
             return StateError(f"expected fewer than {MAX_OUTSTANDING} requests without a response")
@@ -216,9 +215,9 @@ class Pipeline:
     def _is_done(self) -> bool:
         """Whether the response to a request that closes the connection is complete."""
         return (
-            self._last is not None
-            and self._last.is_sent
+            self._we_close
             and not self.unanswered
+            and not self._writer.is_streaming
             and self._parser.is_idle
         )
 
@@ -342,9 +341,7 @@ def _disconnected(reason: BaseException | None) -> GreenprocError:
     if reason is None or isinstance(reason, Closed):
         return Closed(str(reason) if reason else "Disconnected: the last response has come")
     text = str(reason)
-    return Broken(
-        text if text.startswith("Disconnected") else f"Disconnected: {text}"
-    )
+    return Broken(text if text.startswith("Disconnected") else f"Disconnected: {text}")
 
 
 def _undecodable(error: RemoteProtocolError) -> RemoteProtocolError:

@@ -69,6 +69,11 @@ class RequestWriter:
     def __len__(self) -> int:
         return len(self._queue)
 
+    @property
+    def is_streaming(self) -> bool:
+        """Whether a body is being written piece by piece."""
+        return self._current is not None
+
     def put(self, exchange: Exchange) -> None:
         """Let *exchange* be written when it is its turn. Never waits."""
         self._queue.append(exchange)
