@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 from pathlib import Path
+from shutil import copy
 from urllib.request import urlopen
 
 import pytest
@@ -140,4 +141,15 @@ def test_private_lets_in_who_is_known_and_may() -> None:
         "guest: 403 403 Forbidden.",
         "owner: 200 ada leaves 2",
     ]
+    assert (code, err) == (0, "")
+
+
+def test_testing_actors_passes_its_tests(tmp_path: Path) -> None:
+    # As where greenproc is installed, also where it is not; apart from this project's settings.
+    plugin = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "greenproc.testing.plugin"}
+    path = copy(EXAMPLES / "testing_actors.py", tmp_path)
+    with Program(sys.executable, str(path), env=plugin) as program:
+        code, out, err = program.finish()
+
+    assert "3 passed" in out
     assert (code, err) == (0, "")
