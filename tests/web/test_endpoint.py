@@ -1,0 +1,90 @@
+"""What may be written for where a request goes."""
+
+from __future__ import annotations
+
+import pytest
+
+from greenproc.address import Address
+from greenproc.errors import InvalidURL
+from greenproc.http.url import URL
+from greenproc.pid import UPID
+from greenproc.web.endpoint import Endpoint, addressed, endpoint_of, parse_target
+
+HERE = Address("127.0.0.1", 5050)
+
+
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [
+        ("http://h/x?a=b#c", "http://h:80/x?a=b#c"),
+        ("HTTP://h:8080", "http://h:8080/"),
+        ("http://[::1]:5050/x", "http://[::1]:5050/x"),
+        (URL("/x", host="h"), "http://h:80/x"),
+        (URL("/x", host="h", scheme="https"), "https://h:443/x"),
+        (HERE, "http://127.0.0.1:5050/"),
+        (UPID("counter(1)", HERE), "http://127.0.0.1:5050/counter(1)"),
+        ((UPID("c", HERE), "total"), "http://127.0.0.1:5050/c/total"),
+        ((UPID("c", HERE), "/total"), "http://127.0.0.1:5050/c/total"),
+        ((UPID("c", HERE), ""), "http://127.0.0.1:5050/c"),
+        ((UPID("c", HERE), "a/b?x=1&y#z"), "http://127.0.0.1:5050/c/a/b?x=1&y#z"),
+        ((UPID("c", HERE), "?x=1"), "http://127.0.0.1:5050/c?x=1"),
+        (UPID("a b/c?", HERE), "http://127.0.0.1:5050/a%20b%2Fc%3F"),
+        (UPID("x", Address("::1", 5050)), "http://[::1]:5050/x"),
+        ("/run/s.sock", "http+unix://%2Frun%2Fs.sock/"),
+        ("http+unix://%2Frun%2Fs%20o.sock/x?y=z", "http+unix://%2Frun%2Fs%20o.sock/x?y=z"),
+    ],
+    ids=str,
+)
+def test_targets(target: object, text: str) -> None:
+    assert str(parse_target(target)) == text  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("target", "endpoint", "text"),
+    [
+        ("http://h/x", Endpoint("http", "h", 80), "h:80"),
+        ("http://[::1]:5050/x", Endpoint("http", "::1", 5050), "[::1]:5050"),
+        ("/run/s.sock", Endpoint("http+unix", "/run/s.sock", 0), "/run/s.sock"),
+        ("http+unix://%2Frun%2Fs%3A80", Endpoint("http+unix", "/run/s:80", 0), "/run/s:80"),
+    ],
+)
+def test_where_to_connect_to(target: str, endpoint: Endpoint, text: str) -> None:
+    found = endpoint_of(parse_target(target))
+
+    assert found == endpoint
+    assert str(found) == text
+
+
+def test_a_url_by_hand_has_the_port_of_its_scheme() -> None:
+    assert endpoint_of(URL("/", host="h")) == Endpoint("http", "h", 80)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        URL("/"),
+        URL("/", scheme="http"),
+        URL("/", scheme="https", host="h"),
+        URL("/", scheme="ws", host="h", port=1),
+    ],
+    ids=str,
+)
+def test_a_url_that_no_connection_is_made_for(url: URL) -> None:
+    with pytest.raises(InvalidURL):
+        endpoint_of(url)
+
+
+@pytest.mark.parametrize(
+    "target", ["x", "", "http+unix:///x", "http+unix://%zz", ("a", "b"), b"http://h/", 1.5]
+)
+def test_what_is_no_target(target: object) -> None:
+    with pytest.raises(InvalidURL):
+        parse_target(target)  # type: ignore[arg-type]
+
+
+def test_the_host_of_a_request_is_its_own_else_that_of_the_connection() -> None:
+    endpoint = Endpoint("http", "h", 8080)
+
+    assert addressed(URL("/x"), endpoint).place == "h:8080"
+    assert addressed(URL("/x", host="other", port=80), endpoint).place == "other"
+    assert addressed(URL("/x", host="other"), Endpoint("http+unix", "/s", 0)).place == "localhost"

@@ -1,0 +1,65 @@
+"""What may be said about a request or a connection."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from greenproc.errors import InvalidArgument
+from greenproc.web.options import LimitOptions, Limits, Options, RequestOptions, check_seconds
+
+
+def test_options_and_keyword_arguments_have_the_same_names() -> None:
+    limits = {one.name for one in fields(Limits)}
+
+    assert LimitOptions.__annotations__.keys() == limits
+    assert RequestOptions.__annotations__.keys() == {
+        *limits,
+        *(one.name for one in fields(Options) if one.name != "limits"),
+    }
+
+
+def test_arguments_go_where_they_belong() -> None:
+    options = Options.of({"stream": True, "timeout": 1, "read_timeout": None, "max_body_bytes": 5})
+
+    assert options == Options(
+        stream=True, timeout=1, limits=Limits(read_timeout=None, max_body_bytes=5)
+    )
+
+
+def test_what_is_not_said_has_its_default() -> None:
+    assert Options.of({}) == Options()
+    assert Options().limits == Limits()
+    assert (Options().timeout, Options().max_redirects, Options().stream) == (None, 0, False)
+    assert Limits() == Limits(
+        connect_timeout=10.0,
+        send_timeout=30.0,
+        first_byte_timeout=None,
+        read_timeout=None,
+        max_body_bytes=64 * 1024 * 1024,
+    )
+
+
+@pytest.mark.parametrize("seconds", [0, 0.5, 10, float("inf"), None])
+def test_these_are_times(seconds: object) -> None:
+    check_seconds("timeout", seconds)
+
+
+@pytest.mark.parametrize("seconds", [-0.1, float("nan"), True, "1", [1]])
+def test_these_are_none(seconds: object) -> None:
+    with pytest.raises(InvalidArgument, match="as some_timeout"):
+        check_seconds("some_timeout", seconds)
+
+
+@pytest.mark.parametrize(
+    "limits", [{"max_body_bytes": -1}, {"max_body_bytes": 1.5}, {"connect_timeout": -1}], ids=str
+)
+def test_limits_out_of_range(limits: dict[str, float]) -> None:
+    with pytest.raises(InvalidArgument):
+        Limits(**limits)  # type: ignore[arg-type]
+
+
+def test_redirects_are_counted() -> None:
+    with pytest.raises(InvalidArgument, match="max_redirects"):
+        Options(max_redirects=-1)
