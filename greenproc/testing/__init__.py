@@ -30,6 +30,7 @@ from greenproc.testing.expect import (
     future_exited,
     future_message,
     future_request,
+    inject_exited,
 )
 from greenproc.testing.feeds import Feed, feeds
 from greenproc.testing.hang import stacks_after
@@ -67,6 +68,7 @@ __all__ = [
     "future_exited",
     "future_message",
     "future_request",
+    "inject_exited",
     "stacks_after",
     "take_snapshot",
 ]

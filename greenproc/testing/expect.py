@@ -223,6 +223,20 @@ def drop_exited(pid: Any = ANY, to: Any = ANY) -> Future[ExitedEvent]:
     return _next(_exits(pid, to), _get_event, drop=True)
 
 
+def inject_exited(pid: Any, to: Any) -> bool:
+    """Tell *to* that *pid* exited, though it did not; return whether it is running to be told.
+
+    Links are not touched, so the real exit is told, too.
+
+    Args:
+        pid: a UPID or a process.
+        to: a UPID or a process of the current runtime.
+
+    Source: libprocess src/process.cpp, inject::exited.
+    """
+    return _runtime().processes.inject_exited(as_upid(pid), to)
+
+
 # HTTP requests
 
 
@@ -266,10 +280,14 @@ def find_expectations(runtime: Any) -> Expectations:
 
 
 def _current() -> Expectations:
+    return find_expectations(_runtime())
+
+
+def _runtime() -> Any:
     runtime = find_runtime()
     if runtime is None:
         raise NoRuntime("an expectation needs a runtime: use the fixture or runtime.selected()")
-    return find_expectations(runtime)
+    return runtime
 
 
 def _next(pattern: Pattern, get: Callable[[Any], Any], *, drop: bool) -> Future[Any]:

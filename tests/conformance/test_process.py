@@ -15,6 +15,7 @@ from greenproc.testing import (
     drop_message,
     future_dispatch,
     future_exited,
+    inject_exited,
 )
 
 
@@ -190,7 +191,7 @@ def test_inject_exited(runtime: Runtime) -> None:
     linker = Linker(linkee)
     runtime.spawn(linker)
 
-    assert runtime.processes.inject_exited(linkee, linker)
+    assert inject_exited(linkee, linker)
 
     runtime.settle()
     assert linker.calls == [("exited", linkee)]
