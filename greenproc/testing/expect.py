@@ -234,7 +234,8 @@ def inject_exited(pid: Any, to: Any) -> bool:
 
     Source: libprocess src/process.cpp, inject::exited.
     """
-    return _runtime().processes.inject_exited(as_upid(pid), to)
+    was_told: bool = _runtime().processes.inject_exited(as_upid(pid), to)
+    return was_told
 
 
 # HTTP requests
