@@ -1,0 +1,143 @@
+"""`Registry`: the metrics of one node, and readings of all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from greenproc.errors import Failure, InvalidArgument
+from greenproc.future import Future, Promise, await_all, undiscardable
+from greenproc.metrics.metric import Metric, Reading
+
+Spawn = Callable[[Callable[[], None]], object]
+"""Starts a function in a greenlet of its own."""
+
+STATISTICS = ("count", "max", "min", "p50", "p90", "p95", "p99", "p999", "p9999")
+"""What a snapshot shows of the values in a metric's window."""
+
+
+class Registry:
+    """The metrics that a node shows, by name.
+
+    Source: libprocess include/process/metrics/metrics.hpp.
+    """
+
+    def __init__(self) -> None:
+        self._metrics: dict[str, Metric] = {}
+        # What was asked for and has not come: it is not asked for again meanwhile.
+        self._pending: dict[Metric, Future[Any]] = {}
+
+    def add(self, metric: Metric) -> Future[None]:
+        """Show *metric* from now on. The future is ready at once, or failed if its name is taken."""
+        if not isinstance(metric, Metric):
+            raise InvalidArgument(f"expected a metric, got {metric!r}")
+        if self._metrics.setdefault(metric.name, metric) is not metric:
+            return Future.failed(Failure(f"Metric '{metric.name}' was already added"))
+        return Future(None)
+
+    def remove(self, metric: Metric | str) -> Future[None]:
+        """Show the metric of that name no more. The future fails if there is none."""
+        name = metric if isinstance(metric, str) else metric.name
+        removed = self._metrics.pop(name, None)
+        if removed is None:
+            return Future.failed(Failure(f"Metric '{name}' not found"))
+        self._pending.pop(removed, None)
+        return Future(None)
+
+    def collect(
+        self, timeout: float | None = None, *, spawn: Spawn | None = None
+    ) -> Future[list[Reading]]:
+        """Return the future of a reading of each metric, in the order of their names.
+
+        Args:
+            timeout: seconds of the current clock; what has not come by then has no value.
+            spawn: starts the functions of gauges, which may wait, each in a greenlet of its own.
+                Without it they are called here, one after the other.
+        """
+        metrics = [metric for _, metric in sorted(self._metrics.items())]
+        values = [self._ask(metric, spawn) for metric in metrics]
+        finished = await_all([_tolerant(value) for value in values])
+        result = finished.then(lambda _: _read(metrics, values))
+        if timeout is None or result.ready():
+            return result
+        return result.after(timeout, lambda _: Future(_read(metrics, values)))
+
+    def snapshot(
+        self, timeout: float | None = None, *, spawn: Spawn | None = None
+    ) -> Future[dict[str, float]]:
+        """Return the future of all values by name, with the statistics of those that have a window.
+
+        What failed, has not come by *timeout*, or is no finite number is left out. For the
+        arguments see `collect`.
+
+        Source: libprocess src/metrics/metrics.cpp, MetricsProcess::snapshot.
+        """
+        return self.collect(timeout, spawn=spawn).then(flatten)
+
+    def _ask(self, metric: Metric, spawn: Spawn | None) -> Future[Any]:
+        pending = self._pending.get(metric)
+        if pending is not None and not pending.ready() and not pending.is_abandoned:
+            return pending
+        if spawn is None or not metric.may_wait:
+            value = metric.value()
+        else:
+            promise: Promise[Any] = Promise()
+            value = promise.future
+            spawn(partial(_answer, metric, promise))
+        if value.ready():
+            self._pending.pop(metric, None)
+        else:
+            self._pending[metric] = value
+        return value
+
+    def __len__(self) -> int:
+        return len(self._metrics)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._metrics
+
+    def __iter__(self) -> Iterator[Metric]:
+        return iter(list(self._metrics.values()))
+
+    def __repr__(self) -> str:
+        return f"<Registry of {len(self)} metrics>"
+
+
+def flatten(readings: list[Reading]) -> dict[str, float]:
+    """Return the numbers of *readings* by name, in the order of the names."""
+    numbers: dict[str, float] = {}
+    for reading in readings:
+        name, value = reading.metric.name, reading.value
+        if isinstance(value, (int, float)):
+            numbers[name] = float(value)
+        elif value is not None:
+            numbers.update({f"{name}/{label}": number for label, number in value.items()})
+        if reading.statistics is not None:
+            for part in STATISTICS:
+                numbers[f"{name}/{part}"] = float(getattr(reading.statistics, part))
+    return {name: number for name, number in sorted(numbers.items()) if math.isfinite(number)}
+
+
+def _answer(metric: Metric, promise: Promise[Any]) -> None:
+    try:
+        promise.associate(metric.value())
+    except BaseException:  # killed while the function waits
+        promise.abandon()
+        raise
+
+
+def _tolerant(value: Future[Any]) -> Future[Any]:
+    """Return a future that is ready when *value* is over, in whatever way.
+
+    It may be shared, so who stops waiting does not ask for a discard of it.
+    """
+    return undiscardable(value).recover(lambda _: None)
+
+
+def _read(metrics: list[Metric], values: list[Future[Any]]) -> list[Reading]:
+    return [
+        Reading(metric, value.value, metric.statistics())
+        for metric, value in zip(metrics, values, strict=True)
+    ]
