@@ -133,7 +133,7 @@ def _tolerant(value: Future[Any]) -> Future[Any]:
 
     It may be shared, so who stops waiting does not ask for a discard of it.
     """
-    return undiscardable(value).recover(lambda _: None)
+    return undiscardable(value.recover(lambda _: None))
 
 
 def _read(metrics: list[Metric], values: list[Future[Any]]) -> list[Reading]:
