@@ -20,13 +20,13 @@ class Strict(Process):
 
     def serve(self, event: Event) -> None:
         if isinstance(event, (DispatchEvent, HttpEvent)):
-            raise LookupError("not served")
+            raise TypeError("not served")
         super().serve(event)
 
 
 def test_dispatch_that_serve_fails_on_is_abandoned(runtime: Runtime) -> None:
     pid = runtime.spawn(Strict())
-    with expect_failure(LookupError) as errors:
+    with expect_failure(TypeError) as errors:
         future = runtime.dispatch(pid, int)
         runtime.settle()
     assert errors
@@ -35,7 +35,7 @@ def test_dispatch_that_serve_fails_on_is_abandoned(runtime: Runtime) -> None:
 
 def test_request_that_serve_fails_on_is_answered(runtime: Runtime) -> None:
     runtime.spawn(Strict("strict"))
-    with expect_failure(LookupError) as errors:
+    with expect_failure(TypeError) as errors:
         future = runtime._parts().router.serve(Request("GET", URL.parse("/strict/x")))
         runtime.settle()
     assert errors
