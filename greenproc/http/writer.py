@@ -50,27 +50,36 @@ def encode_response(
     if _is_to_be_packed(response, body, request):
         body = gzip_compress(body)
         first = b"Content-Encoding: gzip\r\n"
-    if not _may_have_body(response.status):
+    if not may_have_body(response.status):
         return _head(response.status, headers, None, now=now)
     head = _head(response.status, headers, len(body), now=now, first=first)
     return head if request is not None and request.method == "HEAD" else head + body
 
 
 def encode_response_head(
-    response: Response, *, size: int | None = None, now: float | None = None
+    response: Response,
+    *,
+    size: int | None = None,
+    is_chunked: bool = True,
+    now: float | None = None,
 ) -> bytes:
     """Write what stands before a body that comes from a file or a pipe.
 
     Args:
-        size: how many bytes follow; None if they follow as chunks.
+        size: how many bytes follow; None if that is not known.
+        is_chunked: whether they then follow as chunks; else they end with the connection.
         now: seconds since 1970, for the date; None takes the system's clock.
 
     Source: libprocess src/http_proxy.cpp.
     """
     headers = response.headers.copy()
     headers.pop("Content-Length", None)
-    framing = "Transfer-Encoding: chunked" if size is None else f"Content-Length: {size}"
-    return _head(response.status, headers, None, now=now, second=f"{framing}\r\n".encode())
+    framing = b""
+    if size is not None:
+        framing = b"Content-Length: %d\r\n" % size
+    elif is_chunked:
+        framing = b"Transfer-Encoding: chunked\r\n"
+    return _head(response.status, headers, None, now=now, second=framing)
 
 
 def encode_chunk(data: bytes) -> bytes:
@@ -135,7 +144,8 @@ def _cut(response: Response) -> bytes:
     return body
 
 
-def _may_have_body(status: int) -> bool:
+def may_have_body(status: int) -> bool:
+    """Whether a response of that status is followed by a body."""
     # RFC 9112 section 6.3: a client takes what follows these for the next response.
     return status >= 200 and status not in (Status.NO_CONTENT, Status.NOT_MODIFIED)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 from greenproc.future import Future
@@ -26,13 +27,18 @@ class Answers:
     Answers leave in the order of their requests, so one that is not ready holds up those behind
     it. A response that closes the connection is the last one: what is behind it is never sent.
 
+    Args:
+        answered: called with a request whose body is streamed when its response is taken, unless
+            that is streamed, too.
+
     Source: libprocess src/http_proxy.cpp.
     """
 
-    __slots__ = ("_expose_errors", "_items", "append", "is_closing", "pending")
+    __slots__ = ("_answered", "_expose_errors", "_items", "append", "is_closing", "pending")
 
-    def __init__(self, *, expose_errors: bool) -> None:
+    def __init__(self, *, expose_errors: bool, answered: Callable[[Request], None]) -> None:
         self._expose_errors = expose_errors
+        self._answered = answered
         self._items: deque[bytes | Pending] = deque()
         # The deque's own method: this is called for each message.
         self.append = self._items.append
@@ -106,6 +112,8 @@ class Answers:
         if not is_whole(response):
             return None
         self._pop(response, head)
+        if head.request.reader is not None:
+            self._answered(head.request)
         return encode(response, head.request)
 
     def _pop(self, response: Response, head: Pending) -> None:

@@ -27,6 +27,11 @@ def ignore(_address: Address) -> None:
     """Do nothing about a connection that came or went."""
 
 
+def never(_path: str) -> bool:
+    """Want every body whole."""
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportHooks:
     """The callables that a transport is built with.
@@ -45,6 +50,8 @@ class TransportHooks:
     """An outgoing message was lost, or may have been, for the reason given."""
     spawn: Spawn
     """Start a greenlet of the transport."""
+    streams: Callable[[str], bool] = never
+    """Whether a request for a path is to be served before its body is there. Must not wait."""
     connected: Callable[[Address], None] = ignore
     """A connection to an address stands."""
     disconnected: Callable[[Address], None] = ignore

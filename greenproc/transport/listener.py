@@ -16,8 +16,9 @@ from greenproc.errors import BindError, StateError
 from greenproc.http.head_cache import HeadCache
 from greenproc.http.limits import ParserLimits
 from greenproc.settings import Settings
+from greenproc.transport.context import Counters, InboundContext
 from greenproc.transport.hooks import TransportHooks
-from greenproc.transport.inbound import Counters, Inbound, InboundContext
+from greenproc.transport.inbound import Inbound
 from greenproc.transport.postponed import Postponed
 from greenproc.wire.framing import MessageDecoder
 
@@ -95,12 +96,13 @@ class Listener:
             max_headers=settings.max_headers,
             max_body_bytes=settings.max_body_bytes,
         )
+        decoder = MessageDecoder(
+            self.address if local is None else local, max_body_bytes=settings.max_body_bytes
+        )
         self._context = InboundContext(
             settings=settings,
             hooks=replace(self._hooks, spawn=self._spawn),
-            decoder=MessageDecoder(
-                self.address if local is None else local, max_body_bytes=settings.max_body_bytes
-            ),
+            decode=decoder.decode,
             heads=HeadCache(limits),
             postponed=Postponed(),
             closed=self._connections.discard,

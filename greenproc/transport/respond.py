@@ -14,7 +14,6 @@ from greenproc.http.response import (
     BadRequest,
     InternalServerError,
     NotFound,
-    NotImplemented,
     Response,
     ResponseKind,
     ServiceUnavailable,
@@ -57,9 +56,14 @@ def is_whole(response: Response) -> bool:
 def closes(response: Response, request: Request) -> bool:
     """Whether nothing is answered on the connection after this.
 
+    A stream to a client of HTTP/1.0 ends with the connection.
+
     Source: libprocess src/process.cpp, SocketManager::send.
+    Differs: ``Connection: close`` counts for files and streams, too, in any case.
     """
-    return not request.keep_alive or response.headers.get("Connection", "").lower() == "close"
+    if not request.keep_alive or response.headers.get("Connection", "").lower() == "close":
+        return True
+    return response.kind is ResponseKind.PIPE and request.version < (1, 1)
 
 
 def encode(response: Response, request: Request) -> bytes:
@@ -93,20 +97,6 @@ def refuse_request(error: RemoteProtocolError, *, last: bool) -> bytes:
     """Return the answer to a request that breaks the protocol; *last* if none can follow."""
     headers = {"Connection": "close"} if last else None
     return encode_response(Response(error.status, str(error), headers))
-
-
-def write_response(
-    to: socket.socket, response: Response, request: Request, stall_seconds: float
-) -> None:
-    """Write a response that may be more than bytes; waits for the client.
-
-    Raises:
-        OSError: the client is gone, or took nothing for *stall_seconds*.
-    """
-    if not is_whole(response):
-        log.error("no way to send %r", response)
-        response = NotImplemented()
-    write_all(to, encode(response, request), stall_seconds)
 
 
 def write_all(to: socket.socket, data: bytes | memoryview, stall_seconds: float) -> None:

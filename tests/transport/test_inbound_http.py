@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 import gevent
@@ -478,20 +477,6 @@ def test_messages_behind_an_answer_that_nobody_takes_are_delivered(
 
     assert [int(node.delivered.get(timeout=LIMIT).name) for _ in range(100)] == list(range(100))
     assert discarded.wait(LIMIT)
-
-
-def test_a_file_cannot_be_sent_yet(
-    node: Node, listen: Listen, connect: Connect, caplog: pytest.LogCaptureFixture
-) -> None:
-    node.answer = lambda request: Future(Response(path="/etc/hostname"))
-    peer = connect(listen())
-
-    with caplog.at_level(logging.ERROR):
-        peer.send(get("/file") + HELLO)
-        peer.end_sending()
-        answers = peer.receive_to_end()
-
-    assert statuses(answers) == [501, 501]
 
 
 def test_a_slow_client_of_one_connection_holds_up_no_other(

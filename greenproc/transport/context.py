@@ -1,0 +1,40 @@
+"""What the connections that one listener accepted share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from greenproc.http.head_cache import HeadCache
+from greenproc.http.parser import RawRequest
+from greenproc.message import Message
+from greenproc.settings import Settings
+from greenproc.transport.hooks import TransportHooks
+from greenproc.transport.postponed import Postponed
+
+if TYPE_CHECKING:
+    from greenproc.transport.inbound import Inbound
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the connections of one listener have seen."""
+
+    connections: int = 0
+    requests: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InboundContext:
+    """What all accepted connections of a listener share."""
+
+    settings: Settings
+    hooks: TransportHooks
+    decode: Callable[[RawRequest], Message | None]
+    """Makes messages of requests; returns None for those that are none."""
+    heads: HeadCache
+    postponed: Postponed
+    closed: Callable[[Inbound], None]
+    """Called with a connection whose socket is closed."""
+    counters: Counters = field(default_factory=Counters)

@@ -1,0 +1,259 @@
+"""What leaves on an accepted connection: the answers, in order, as the client takes them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, Protocol
+
+from gevent import Timeout, get_hub, socket
+from gevent.event import Event
+
+from greenproc.errors import Failure
+from greenproc.future import Future
+from greenproc.http.request import Request
+from greenproc.http.response import Response
+from greenproc.transport.answers import Answers
+from greenproc.transport.context import InboundContext
+from greenproc.transport.respond import write_some
+from greenproc.transport.sending import BrokenOff, Sender
+
+# A libprocess peer closes its socket right after its last byte, and an answer that meets a
+# closed socket makes the system throw away what is still on its way to us. So its answers are
+# put off while there is more to read, but not for ever: a temporary connection counts them.
+HOLD_SECONDS = 1.0
+HOLD_ANSWERS = 20_000  # to 6 MB of small messages, what Linux buffers for a connection by default
+
+log = logging.getLogger("greenproc.transport")
+
+
+class Owner(Protocol):
+    """The connection that an outlet belongs to."""
+
+    @property
+    def client(self) -> object:
+        """Who is at the other end, for the log."""
+
+    def end(self) -> None:
+        """Nothing leaves any more: the last answer did."""
+
+    def close(self) -> None:
+        """The client must see the connection break now."""
+
+    def answered(self, request: Request) -> None:
+        """The response to a request whose body is streamed is out."""
+
+
+class Outlet:
+    """Sends the answers of one connection.
+
+    What is at hand leaves in one send, from the greenlet that reads or from the hub. Only a
+    client that does not read, or an answer that is more than bytes, takes a greenlet of its own,
+    which ends when it has nothing to write.
+    """
+
+    def __init__(self, to: socket.socket, context: InboundContext, owner: Owner) -> None:
+        self._socket = to
+        self._owner = owner
+        self._hooks = context.hooks
+        self._postponing = context.postponed
+        self._sender = Sender(to, context.settings.answer_timeout, self._progressed)
+        self._loop = get_hub().loop
+        self._changed: Event | None = None
+        self._flush_scheduled = self._is_postponed = False
+        self._flushed_at = monotonic()
+        self._stream: Any = None  # the reader of the response that is being sent
+        self.answers = Answers(
+            expose_errors=context.settings.expose_errors, answered=owner.answered
+        )
+        self.is_writing = False
+        """Whether a greenlet is writing, so that nobody else may."""
+        self.is_mute = False
+        """Whether answers have nowhere to go."""
+        self.progress = 0
+        """Changes whenever the client takes something."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everything that was owed is sent."""
+        return not self.answers and not self.is_writing
+
+    # Sending
+
+    def flush(self) -> None:
+        """Send all that can leave; waits for the client."""
+        self._flushed_at = monotonic()
+        if self.is_mute:
+            self.forget()
+        elif not self.is_writing:
+            self._write(b"", may_stream=False)
+
+    def answer_came(self, _future: Future[Response]) -> None:
+        """Let the hub send what can leave; called wherever the future was completed."""
+        if not (self._flush_scheduled or self.is_writing or self.is_mute):
+            self._flush_scheduled = True
+            self._loop.run_callback(self._flush_in_hub)
+
+    def _flush_in_hub(self) -> None:
+        """Send what can leave without waiting, and leave the rest to a greenlet."""
+        self._flush_scheduled = False
+        if self.is_writing or self.is_mute or not self.answers.can_leave():
+            return
+        data = self.answers.take()
+        try:
+            sent = write_some(self._socket, data) if data else 0
+        except OSError as error:
+            self.is_mute = True
+            self._hooks.spawn(self.lose, error)
+            return
+        if sent < len(data) or self.answers.can_leave():
+            self.is_writing = True
+            self._hooks.spawn(self._write, memoryview(data)[sent:])
+        else:
+            self._after_write()
+
+    def _write(self, rest: bytes | memoryview, *, may_stream: bool = True) -> None:
+        """Send *rest* and all that can leave, as the only one who writes.
+
+        Unless *may_stream*, what takes long is left to another greenlet: who reads has to notice
+        when the client goes away.
+        """
+        self.is_writing = True
+        goes_on = False
+        try:
+            if rest:
+                self._sender.write(rest)
+            while self.answers.can_leave() and not self.is_mute:
+                if data := self.answers.take():
+                    self._sender.write(data)
+                elif may_stream:
+                    self._write_streamed()
+                else:
+                    goes_on = True
+                    break
+        except OSError as error:
+            self.lose(error)
+        except BrokenOff as error:
+            self._break_off(error)
+        finally:
+            self.is_writing = goes_on
+        if goes_on:
+            self._hooks.spawn(self._write, b"")
+        else:
+            self._after_write()
+
+    def _write_streamed(self) -> None:
+        taken = self.answers.take_streamed()
+        if taken is None:
+            return
+        response, request = taken
+        self._stream = response.reader
+        try:
+            self._sender.send(response, request)
+        finally:
+            self._stream = None
+        if request.reader is not None:
+            self._owner.answered(request)
+
+    def _after_write(self) -> None:
+        """Tell who waits; end the connection if that was its last answer."""
+        self.notify()
+        if self.answers.is_closing and not self.is_mute:
+            self._owner.end()
+
+    def _break_off(self, error: BrokenOff) -> None:
+        """Break the connection under a response that cannot be completed."""
+        cause = error.__cause__ or error
+        if self.is_mute or isinstance(cause, Failure):
+            log.debug("a response to %s broke off: %s", self._owner.client, cause)
+        else:
+            log.error("a response to %s broke off", self._owner.client, exc_info=cause)
+        self._owner.close()
+
+    # Putting off
+
+    def postpone(self) -> bool:
+        """Put off answers for which nobody waits; tell whether that was done.
+
+        Source: mesos-go's upid server, which sends no answers to clients of that name at all.
+        """
+        if self.answers.pending or self._is_holding_long():
+            return False
+        if not self._is_postponed:
+            self._is_postponed = True
+            self._postponing.add(self)
+        return True
+
+    def flush_postponed(self) -> bool:
+        """Send what was put off, in the hub, unless there is something to be read before."""
+        if not self.is_mute and self._has_input():
+            return False
+        self._is_postponed = False
+        self._flush_in_hub()
+        return True
+
+    def _is_holding_long(self) -> bool:
+        held = len(self.answers)
+        return held >= HOLD_ANSWERS or monotonic() - self._flushed_at > HOLD_SECONDS
+
+    def _has_input(self) -> bool:
+        """Tell whether reading would not wait."""
+        self._socket.settimeout(0.0)
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass  # as the reader will find out
+        finally:
+            self._socket.settimeout(None)
+        return True
+
+    # The end
+
+    def lose(self, error: OSError) -> None:
+        """Give up answering. Reading goes on: what the client has sent is still delivered."""
+        log.debug("connection from %s takes no answers: %s", self._owner.client, error)
+        self.mute()
+        self.forget()
+        if isinstance(error, TimeoutError):
+            self._owner.close()
+
+    def mute(self) -> None:
+        """Send nothing any more, and tell who writes the response that is being sent."""
+        self.is_mute = True
+        if self._stream is not None:
+            self._stream.close()
+        self.notify()
+
+    def forget(self) -> None:
+        """Tell the handlers that their answers are not wanted any more."""
+        for future in self.answers.clear():
+            future.discard()
+            future.on_ready(_close_reader)
+
+    # Waiting for room or for the end, which is rare; so no event exists unless somebody waits
+
+    def wait(self, satisfied: Callable[[], bool], seconds: float | None) -> None:
+        """Wait until *satisfied*, or nothing can be sent any more, or the time is over."""
+        with Timeout(seconds, False):  # type: ignore[arg-type]  # False: end quietly
+            while not (satisfied() or self.is_mute):
+                if self._changed is None:
+                    self._changed = Event()
+                self._changed.wait()
+
+    def notify(self) -> None:
+        """Let those who wait look again."""
+        if self._changed is not None:
+            changed, self._changed = self._changed, None
+            changed.set()
+
+    def _progressed(self) -> None:
+        self.progress += 1
+        self.notify()
+
+
+def _close_reader(response: Response) -> None:
+    if isinstance(response, Response) and response.reader is not None:
+        response.reader.close()

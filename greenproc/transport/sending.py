@@ -1,0 +1,223 @@
+"""Putting on a socket what is more than bytes: files, and streams of unknown length."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import stat
+from collections.abc import Callable
+
+from gevent import sleep, socket
+
+from greenproc.http.request import Request
+from greenproc.http.response import InternalServerError, NotFound, Response, ResponseKind
+from greenproc.http.writer import LAST_CHUNK, encode_chunk, encode_response_head, may_have_body
+from greenproc.transport.respond import encode, write_all
+
+# How much is sent before other greenlets get a turn, if the client is as fast as that; also the
+# most that one system call reads from the disk.
+STEP_BYTES = 1024 * 1024
+GATHERED_BYTES = 64 * 1024  # pieces of a stream that are joined into one send
+PIECE_BYTES = 256 * 1024  # of a file, where the system does not send it by itself
+
+# For a file in a folder that is given away, the fault is in the name that the client chose.
+_NOT_THERE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG))
+_ABORT = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # struct linger: on, zero seconds
+
+log = logging.getLogger("greenproc.transport")
+
+
+class BrokenOff(Exception):
+    """A body ended too early, after its head was sent; the cause tells why."""
+
+
+class Sender:
+    """Writes to the socket of one accepted connection; waits for the client.
+
+    Args:
+        to: the socket.
+        stall_seconds: how long the client may take nothing.
+        progressed: called when the client took something.
+    """
+
+    __slots__ = ("_progressed", "_stall_seconds", "_to")
+
+    def __init__(
+        self, to: socket.socket, stall_seconds: float, progressed: Callable[[], None]
+    ) -> None:
+        self._to = to
+        self._stall_seconds = stall_seconds
+        self._progressed = progressed
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Write *data*.
+
+        Raises:
+            OSError: the client is gone, or took nothing for too long.
+        """
+        write_all(self._to, data, self._stall_seconds)
+        self._progressed()
+
+    def send(self, response: Response, request: Request) -> None:
+        """Write a response whose body is a file or a stream.
+
+        Raises:
+            OSError: the client is gone, or took nothing for too long.
+            BrokenOff: the body ended too early, so the client must see the connection break.
+        """
+        if response.kind is ResponseKind.PATH:
+            self._send_file(response, request)
+            return
+        try:
+            self._send_stream(response, request)
+        finally:
+            response.reader.close()
+
+    # Files
+
+    def _send_file(self, response: Response, request: Request) -> None:
+        """Write a file, as long as it is now.
+
+        Source: libprocess src/http_proxy.cpp, HttpProxy::process.
+        Differs: what is no plain file is a 404; a file that got shorter breaks the connection,
+        where libprocess tries for ever.
+        """
+        number = open_file(response.path or "")
+        if isinstance(number, Response):
+            self.write(encode(number, request))
+            return
+        try:
+            size = os.fstat(number).st_size
+            head = self._head(response, request, size=size)
+            if head is None or not _takes_body(response, request):
+                self.write(head or encode(InternalServerError(), request))
+                return
+            self.write(head)
+            self._send_range(number, size)
+        finally:
+            os.close(number)
+
+    def _send_range(self, number: int, size: int) -> None:
+        at = since_turn = 0
+        while at < size:
+            sent = self._send_some(number, at, min(size - at, STEP_BYTES))
+            if not sent:
+                raise BrokenOff(f"the file ended after {at} of {size} bytes")
+            at += sent
+            since_turn += sent
+            self._progressed()
+            if since_turn >= STEP_BYTES:
+                since_turn = 0
+                sleep(0)
+
+    def _send_some(self, number: int, at: int, size: int) -> int:
+        """Send up to *size* bytes of a file and return how many; none means that it has ended."""
+        if type(self._to) is socket.socket:
+            try:
+                return os.sendfile(self._to.fileno(), number, at, size)
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.ENOSYS):
+                    raise
+        # The client is slower than we are, or something lies between the socket and us. gevent
+        # knows how to wait for a send only.
+        data = os.pread(number, min(size, PIECE_BYTES), at)
+        write_all(self._to, data, self._stall_seconds)
+        return len(data)
+
+    # Streams
+
+    def _send_stream(self, response: Response, request: Request) -> None:
+        """Write each piece as a chunk as it comes, up to the end of the stream.
+
+        A client of HTTP/1.0 knows no chunks: for it the body ends with the connection.
+
+        Source: libprocess src/http_proxy.cpp, HttpProxy::stream; RFC 9112 section 6.1.
+        Differs: libprocess sends chunks to every client, and when the stream fails a second
+        response between them.
+        """
+        is_chunked = request.version >= (1, 1)
+        head = self._head(response, request, is_chunked=is_chunked)
+        if head is None or not _takes_body(response, request):
+            self.write(head or encode(InternalServerError(), request))
+            return
+        try:
+            self._send_pieces(head, response, is_chunked=is_chunked)
+        except BrokenOff:
+            if not is_chunked:
+                # Without chunks only a reset tells the client that there should be more.
+                self._to.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
+            raise
+
+    def _send_pieces(self, head: bytes, response: Response, *, is_chunked: bool) -> None:
+        reader = response.reader
+        gathered = [head]
+        size = len(head)
+        since_turn = 0
+        while True:
+            reading = reader.read()
+            if size >= GATHERED_BYTES or (gathered and not reading.ready()):
+                self.write(b"".join(gathered))
+                gathered.clear()
+                since_turn += size
+                size = 0
+                if since_turn >= STEP_BYTES:
+                    since_turn = 0
+                    sleep(0)
+            try:
+                piece = reading.get()
+            except Exception as error:
+                self.write(b"".join(gathered))
+                raise BrokenOff("the stream failed") from error
+            if not piece:
+                break
+            gathered.append(encode_chunk(piece) if is_chunked else piece)
+            size += len(piece)
+        self.write(b"".join([*gathered, LAST_CHUNK if is_chunked else b""]))
+
+    def _head(
+        self,
+        response: Response,
+        request: Request,
+        *,
+        size: int | None = None,
+        is_chunked: bool = True,
+    ) -> bytes | None:
+        """Return the head; None, which is logged, if it cannot be spelled."""
+        has_body = may_have_body(response.status)
+        try:
+            return encode_response_head(
+                response,
+                size=size if has_body else None,
+                is_chunked=is_chunked and has_body,
+            )
+        except Exception:
+            log.exception("a response cannot be sent: %r", response)
+            return None
+
+
+def open_file(path: str) -> int | Response:
+    """Return a descriptor of the plain file at *path*, or the response that says why not.
+
+    Source: libprocess src/http_proxy.cpp, HttpProxy::process.
+    """
+    try:
+        # Without waiting, which opening a FIFO would do.
+        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except ValueError:  # a NUL in the name
+        return NotFound()
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return NotFound()
+        log.warning("cannot send the file %r: %s", path, error)
+        return InternalServerError()
+    if stat.S_ISREG(os.fstat(number).st_mode):
+        return number
+    os.close(number)
+    return NotFound()
+
+
+def _takes_body(response: Response, request: Request) -> bool:
+    return request.method != "HEAD" and may_have_body(response.status)
