@@ -153,3 +153,23 @@ def test_testing_actors_passes_its_tests(tmp_path: Path) -> None:
 
     assert "3 passed" in out
     assert (code, err) == (0, "")
+
+
+def test_fetch_asks_for_all_at_the_same_time() -> None:
+    with example("fetch") as program:
+        code, out, err = program.finish()
+
+    told = sorted(line.partition("/pages/")[2] for line in out.splitlines())
+    assert told == [f"page?number={n}: 200, {16 * n} bytes" for n in (1, 2, 3)]
+    assert (code, err) == (0, "")
+
+
+def test_fetch_tells_what_went_wrong() -> None:
+    with example("fetch", "http://127.0.0.1:1/", "nonsense") as program:
+        code, out, err = program.finish()
+
+    assert sorted(out.splitlines()) == [
+        "http://127.0.0.1:1/: cannot connect to 127.0.0.1:1: [Errno 111] Connection refused",
+        "nonsense: Missing scheme in url string",
+    ]
+    assert (code, err) == (0, "")

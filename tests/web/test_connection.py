@@ -241,6 +241,23 @@ def test_an_early_response_does_not_stop_the_request(server: Acceptor) -> None:
         assert await_ready(behind).status == 200
 
 
+def test_the_last_request_is_sent_to_its_end_even_if_it_was_answered(server: Acceptor) -> None:
+    pipe = Pipe()
+    with connected(server) as (connection, peer):
+        early = connection.send(Request("POST", URL("/"), reader=pipe.reader))
+        peer.read_until(HEAD_END)
+        peer.send(HELLO)
+        assert await_ready(early).body == b"hello"
+        pipe.writer.write(b"more")
+        assert peer.read(9) == b"4\r\nmore\r\n"
+        assert connection.disconnected.is_pending
+
+        pipe.writer.close()
+
+        assert peer.read_to_end() == b"0\r\n\r\n"
+        await_ready(connection.disconnected)
+
+
 def test_an_early_response_that_closes_ends_the_request(server: Acceptor) -> None:
     pipe = Pipe()
     with connected(server) as (connection, peer):

@@ -116,6 +116,23 @@ def test_a_request_is_begun_only_when_it_is_its_turn(bench: Bench) -> None:
     assert not bench.writer.is_streaming
 
 
+def test_others_get_their_turn_while_a_peer_takes_everything(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_writer, "write_some", lambda _to, data: len(data))
+    left: list[int] = []
+    pieces = iter([bytes(64 * 1024)] * 10)
+    bench.put("POST", reader=pieces)
+    gevent.sleep(0)
+
+    while "sent" not in bench.told:
+        left.append(pieces.__length_hint__())
+        gevent.sleep(0)
+
+    assert sorted(set(left), reverse=True) == left
+    assert len(left) >= 10
+
+
 def test_what_was_not_begun_is_returned_at_the_end(bench: Bench) -> None:
     pipe = Pipe()
     bench.put("POST", reader=pipe.reader)

@@ -86,6 +86,16 @@ def test_it_can_be_used_again_after_it_went_off(time: Time, alarms: list[str]) -
     assert alarms == ["late", "late"]
 
 
+def test_rounding_does_not_make_it_miss_its_time(time: Time, alarms: list[str]) -> None:
+    watch = watch_of(time, alarms, 0.1)
+    for number in range(100):
+        time.advance(number / 7)
+        watch.start()
+        time.advance(0.1)
+
+    assert len(alarms) == 100
+
+
 def test_many_starts_make_one_timer(time: Time, alarms: list[str]) -> None:
     watch = watch_of(time, alarms)
     for _ in range(100):
