@@ -1,0 +1,23 @@
+"""File descriptors: waiting until they are ready, reading, writing, copying, watching files."""
+
+from greenproc.io.descriptor import Descriptor, close, is_async, prepare_async
+from greenproc.io.poll import READ, WRITE, poll
+from greenproc.io.redirect import redirect
+from greenproc.io.transfer import read, write
+from greenproc.io.watcher import Event, EventType, Watcher
+
+__all__ = [
+    "READ",
+    "WRITE",
+    "Descriptor",
+    "Event",
+    "EventType",
+    "Watcher",
+    "close",
+    "is_async",
+    "poll",
+    "prepare_async",
+    "read",
+    "redirect",
+    "write",
+]

@@ -1,0 +1,124 @@
+"""What a descriptor is, and the few questions that one asks about it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import Protocol, TypeAlias
+
+from gevent import monkey
+from gevent._hub_local import get_hub_if_exists
+
+from greenproc.errors import Closed, InvalidArgument, StateError
+
+
+class HasDescriptor(Protocol):
+    """A file object, a socket, the end of a pipe: whatever has a descriptor."""
+
+    def fileno(self) -> int:
+        """Return the number of the descriptor."""
+
+
+Descriptor: TypeAlias = int | HasDescriptor
+"""What all functions here take. Give the object rather than its number: it is held while needed."""
+
+# In a patched program os.close waits for the next turn of the loop, which may be far away. This
+# one is for descriptors that nobody else knows; see `close` for others.
+close_unwatched = monkey.get_original("os", "close")
+
+
+def number_of(file: Descriptor) -> int:
+    """Return the number of an open descriptor.
+
+    Raises:
+        InvalidArgument: *file* is nothing that has a descriptor.
+        OSError: it has been closed.
+    """
+    number: object = file
+    if hasattr(file, "fileno"):
+        try:
+            number = file.fileno()
+        except OSError as error:  # of a file in memory, an io.UnsupportedOperation
+            if error.errno is not None:
+                raise
+            raise InvalidArgument(f"expected a file with a descriptor, got {file!r}") from error
+        except (ValueError, Closed) as error:
+            raise OSError(errno.EBADF, f"{file!r} is closed") from error
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise InvalidArgument(f"expected a descriptor or a file object, got {file!r}")
+    if number < 0:
+        raise OSError(errno.EBADF, f"{os.strerror(errno.EBADF)}: {number}")
+    os.fstat(number)
+    return number
+
+
+def is_async(file: Descriptor) -> bool:
+    """Tell whether reading and writing never wait: the descriptor is non-blocking.
+
+    Raises:
+        InvalidArgument: *file* is nothing that has a descriptor.
+        OSError: it is not open.
+
+    Source: libprocess src/posix/io.cpp, is_async.
+    """
+    return not os.get_blocking(number_of(file))
+
+
+def prepare_async(file: Descriptor) -> None:
+    """Make a descriptor non-blocking.
+
+    That is a property of what was opened, so every duplicate of the descriptor becomes
+    non-blocking too, also in other OS processes, such as those that share a terminal.
+
+    Raises:
+        InvalidArgument: *file* is nothing that has a descriptor.
+        OSError: it is not open.
+
+    Source: libprocess src/posix/io.cpp, prepare_async.
+    """
+    os.set_blocking(number_of(file), False)
+
+
+def close(number: int) -> None:
+    """Close a descriptor. Who polls it, by gevent or by `greenproc.io.poll`, is told before.
+
+    Raises:
+        OSError: it is not open.
+    """
+    os.fstat(number)
+    hub = get_hub_if_exists()
+    # As gevent closes sockets: what has been told refers to the descriptor, which goes after it.
+    if hub is not None and hub.loop.closing_fd(number):
+        hub.loop.run_callback(close_unwatched, number)
+    else:
+        close_unwatched(number)
+
+
+def require_async(number: int) -> None:
+    """Refuse a descriptor on which reading and writing would hold up everybody.
+
+    Raises:
+        StateError: it is a blocking one.
+    """
+    if os.get_blocking(number):
+        raise StateError(
+            f"expected a non-blocking descriptor, got {number}: call prepare_async() first"
+        )
+
+
+def duplicate_async(file: Descriptor) -> int:
+    """Return a non-blocking duplicate of a descriptor, which programs started do not inherit."""
+    number = os.dup(number_of(file))
+    try:
+        os.set_blocking(number, False)
+    except BaseException:
+        close_unwatched(number)
+        raise
+    return number
+
+
+def is_storage(number: int) -> bool:
+    """Tell whether this is a regular file or a disk: never "not ready", but slow at times."""
+    mode = os.fstat(number).st_mode
+    return stat.S_ISREG(mode) or stat.S_ISBLK(mode)

@@ -1,0 +1,93 @@
+"""Copying from one descriptor to another until the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from greenproc.errors import InvalidArgument
+from greenproc.future import Break, Continue, Future, loop
+from greenproc.io.descriptor import (
+    Descriptor,
+    close_unwatched,
+    duplicate_async,
+    is_storage,
+    number_of,
+)
+from greenproc.io.poll import READ
+from greenproc.io.transfer import attempt_read, run, steps_of_write, when_ready
+
+PAGE = 4096  # bytes; libprocess' step
+
+
+def redirect(
+    source: Descriptor,
+    target: Descriptor | None = None,
+    *,
+    chunk: int = PAGE,
+    hooks: Iterable[Callable[[bytes], object]] = (),
+) -> Future[None]:
+    """Copy *source* to *target* until *source* ends, and return the future of that.
+
+    It works on duplicates, so both may be closed at once; beware that they become non-blocking,
+    see `prepare_async`. A discard request stops it where it is.
+
+    Args:
+        target: None throws everything away.
+        chunk: how many bytes to read at most before they are written.
+        hooks: called in order with the bytes read, before these are written. One that raises
+            ends it with that error.
+
+    Raises:
+        InvalidArgument: *chunk* is no positive number, a hook cannot be called, or *source* or
+            *target* has no descriptor.
+
+    Source: libprocess src/io.cpp, redirect.
+    Differs: it fails with OSError.
+    """
+    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
+        raise InvalidArgument(f"expected a chunk of one byte or more, got {chunk!r}")
+    called = tuple(hooks)
+    for hook in called:
+        if not callable(hook):
+            raise InvalidArgument(f"expected a function to call with each chunk, got {hook!r}")
+    try:
+        numbers = _duplicate_both(source, target)
+    except OSError as error:
+        return Future.failed(error)
+    return _copy(*numbers, chunk, called)
+
+
+def _duplicate_both(source: Descriptor, target: Descriptor | None) -> tuple[int, int]:
+    if target is not None:
+        # Before anything is opened, which could get the number of a target that is closed.
+        number_of(target)
+    number = duplicate_async(source)
+    try:
+        if target is None:
+            return number, os.open(os.devnull, os.O_WRONLY)
+        return number, duplicate_async(target)
+    except BaseException:
+        close_unwatched(number)
+        raise
+
+
+def _copy(
+    source: int, target: int, size: int, hooks: tuple[Callable[[bytes], object], ...]
+) -> Future[None]:
+    to_storage = is_storage(target)
+
+    def go_on(chunk: bytes | None) -> Any:
+        if chunk is None:
+            return when_ready(source, READ)
+        if not chunk:
+            return Break()
+        for hook in hooks:
+            hook(chunk)
+        steps = steps_of_write(target, memoryview(chunk), to_storage)
+        return loop(*steps, inline=True).then(lambda _: Continue())
+
+    attempt = partial(attempt_read, source, size, in_thread=is_storage(source))
+    return run(attempt, go_on, (source, target))

@@ -1,0 +1,180 @@
+"""Telling when files change."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+from weakref import ref
+
+from greenproc.errors import Broken, Closed, InvalidArgument
+from greenproc.future import Break, Continue, Future, loop
+from greenproc.io import inotify
+from greenproc.io.descriptor import close_unwatched
+from greenproc.io.transfer import read
+from greenproc.sync.queue import Queue
+
+MASK = inotify.MODIFY | inotify.DELETE_SELF | inotify.MOVE_SELF | inotify.MASK_CREATE
+BUFFER = 32 * (16 + 256)  # bytes: 32 records with the longest name, as in libprocess
+MAX_EVENTS = 16 * 1024  # events nobody has fetched; as many as the kernel itself queues
+
+
+class EventType(Enum):
+    """What happened to a file that is watched."""
+
+    WRITE = "Write"
+    """Its content changed, and may go on changing."""
+    REMOVE = "Remove"
+    """It was deleted, or its file system was unmounted. It is not watched any more."""
+    RENAME = "Rename"
+    """It was moved away. It is not watched any more."""
+    FAILURE = "Failure"
+    """The watcher itself has failed, and there will be no further event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a file."""
+
+    type: EventType
+    path: str
+    """As it was added; of a failure, the text of the error."""
+
+
+class Watcher:
+    """Watches files, each named by its path, and queues what happens to them.
+
+    To miss nothing, add the file first and read it afterwards. When the watcher is garbage, or
+    closed, the watching ends. Linux only.
+
+    Raises:
+        OSError: the system has no inotify, or no queue of events to spare.
+
+    Source: libprocess include/process/io.hpp, src/posix/io.cpp, class Watcher.
+    """
+
+    def __init__(self) -> None:
+        self._state = _State()
+        self._done = _follow(self._state)
+
+    def add(self, path: str | os.PathLike[str]) -> None:
+        """Watch a file; its content must not matter before.
+
+        Raises:
+            InvalidArgument: it is a folder, or is watched already.
+            OSError: it cannot be watched, for example because it does not exist.
+            Closed: the watcher was closed.
+        """
+        self._state.add(os.fspath(path))
+
+    def remove(self, path: str | os.PathLike[str]) -> None:
+        """Stop watching a file. One that is not watched is no error."""
+        self._state.remove(os.fspath(path))
+
+    @property
+    def events(self) -> Queue[Event]:
+        """What happened, in order. With 16384 events that nobody fetches the watcher fails."""
+        return self._state.events
+
+    def close(self) -> None:
+        """Stop. Events that are queued can still be fetched; whoever waits for one is abandoned."""
+        self._done.discard()
+        self._state.events.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # It can run in any thread and in the middle of anything, so it only asks the hub.
+        done = getattr(self, "_done", None)
+        if done is not None and done.home is not None and done.home.loop is not None:
+            done.home.loop.run_callback_threadsafe(done.discard)
+
+    def __repr__(self) -> str:
+        return f"<Watcher of {len(self._state.watches)} files>"
+
+
+class _State:
+    """The descriptor, what is watched through it, and the events."""
+
+    def __init__(self) -> None:
+        self.events: Queue[Event] = Queue()
+        self.paths: dict[int, str] = {}
+        self.watches: dict[str, int] = {}
+        self.number: int | None = inotify.open_queue()
+
+    def add(self, path: str) -> None:
+        if self.number is None:
+            raise Closed("the watcher was closed or has failed; make a new one")
+        if os.path.isdir(path):  # noqa: PTH112 -- the path is a text of the caller
+            raise InvalidArgument(f"expected a file to watch, got the folder {path!r}")
+        if path in self.watches:
+            raise InvalidArgument(f"expected a file that is not watched yet, got {path!r}")
+        try:
+            watch = inotify.add_watch(self.number, path, MASK)
+        except FileExistsError as error:
+            raise InvalidArgument(f"{path!r} is watched already by another name") from error
+        self.paths[watch] = path
+        self.watches[path] = watch
+
+    def remove(self, path: str) -> None:
+        watch = self.watches.pop(path, None)
+        if watch is not None:
+            del self.paths[watch]
+            if self.number is not None:
+                inotify.remove_watch(self.number, watch)
+
+    def take(self, watch: int, mask: int) -> None:
+        """Queue the event of one record."""
+        if mask & inotify.OVERFLOW or self.events.size() >= MAX_EVENTS:
+            raise Broken("events of watched files came faster than they were fetched")
+        path = self.paths.get(watch)
+        if path is None or mask & inotify.IGNORED:
+            return  # it was removed meanwhile
+        if mask & inotify.MODIFY:
+            kind = EventType.WRITE
+        else:
+            is_move = mask & inotify.MOVE_SELF
+            kind = EventType.RENAME if is_move else EventType.REMOVE
+            self.remove(path)
+        self.events.put(Event(kind, path))
+
+    def close(self) -> None:
+        if self.number is not None:
+            close_unwatched(self.number)
+            self.number = None
+
+
+def _follow(state: _State) -> Future[None]:
+    """Read events until a discard is requested or something fails."""
+    number = state.number
+    assert number is not None
+
+    def take_all(data: bytes) -> Any:
+        if not data:
+            return Break()
+        for watch, mask in inotify.records(data):
+            state.take(watch, mask)
+        return Continue()
+
+    done: Future[None] = loop(lambda: read(number, BUFFER), take_all)
+    done.on_failed(partial(_tell, ref(state)))
+    done.add_done_callback(lambda _: state.close())
+    return done
+
+
+def _tell(reference: ref[_State], error: BaseException) -> None:
+    state = reference()
+    if state is not None:
+        state.events.put(Event(EventType.FAILURE, str(error)))
