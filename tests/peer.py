@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -87,6 +88,11 @@ class Peer:
         return self.ask(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
 
     def close(self) -> None:
+        self.socket.close()
+
+    def reset(self) -> None:
+        """Close so that the other side sees a reset."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
     def _read_body(self, answer: Answer) -> bytes:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import attrgetter
+from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import gevent
 
 from greenproc.current import find_runtime
 from greenproc.errors import InvalidArgument, NoRuntime
-from greenproc.http.response import NotFound
 from greenproc.message import Message
 from greenproc.pid import PID, UPID
+from greenproc.process.assets import checked_asset
 from greenproc.process.cell import Cell
 from greenproc.process.defer import Deferred, resolve_method
 from greenproc.process.event import (
@@ -118,10 +119,11 @@ class Process:
             promise.set(result)
 
     def consume_http(self, event: HttpEvent) -> None:
-        """Answer with the route that matches the path best, else 404."""
-        route = self.__routes().find(event.request.url.path)
+        """Answer with the route that matches the path best, else with a file, else 404."""
+        routes = self.__routes()
+        route = routes.find(event.request.url.path)
         if route is None:
-            event.promise.set(NotFound())
+            event.promise.set(routes.provided(event.request.url.path))
         else:
             serve_request(self.__cell, route, event)
 
@@ -211,9 +213,29 @@ class Process:
         *,
         help: str | None = None,
         realm: str | None = None,
+        streaming: bool = False,
     ) -> None:
         """Answer HTTP requests at *path* below this process' id. See `greenproc.route`."""
-        self.__routes().add(Route(RouteOptions(checked_path(path), help, realm), handler))
+        options = RouteOptions(checked_path(path), help, realm, streaming)
+        self.__routes().add(Route(options, handler))
+
+    def provide(
+        self, name: str, path: str | PathLike[str], types: Mapping[str, str] | None = None
+    ) -> None:
+        """Give files away at *name* below this process' id, where no route answers.
+
+        Args:
+            name: the first segment behind the id, or no text for the id itself.
+            path: a file, or a directory of which everything is given away, at any depth.
+            types: media types by suffix, such as ``{".html": "text/html"}``; a usual table when
+                None.
+
+        Raises:
+            InvalidArgument: *name* has a slash, or *path* is no path.
+
+        Source: libprocess include/process/process.hpp, ProcessBase::provide.
+        """
+        self.__routes().provide(name, checked_asset(name, path, types))
 
     def event_count(self, kind: type[Event]) -> int:
         """Return how many events of *kind* are queued, the one being served not counted."""
@@ -236,11 +258,7 @@ class Process:
 
         It runs beside the process, not in its turn, and the process does not wait for it.
         """
-        greenlet = gevent.Greenlet(function, *args, **kwargs)
-        context = self.__cell.context
-        greenlet.gr_context = context.copy() if context is not None else None
-        greenlet.start()
-        return greenlet
+        return self.__cell.start_greenlet(function, *args, **kwargs)
 
     def __repr__(self) -> str:
         cell = self.__cell
@@ -291,6 +309,9 @@ class Process:
 
 handle_message: Callable[[Process, Message], None] = vars(Process)["_Process__handle"]
 """Serve a message without an event around it. For the scheduler, not for users."""
+
+routes_of: Callable[[Process], RouteTable] = vars(Process)["_Process__routes"]
+"""Return the routes of a process. For the parts of the runtime, not for users."""
 
 
 def as_upid(target: Any) -> UPID:

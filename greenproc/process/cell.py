@@ -8,6 +8,7 @@ from contextvars import Context
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+import gevent
 from gevent.event import Event as GateEvent
 
 from greenproc.pid import PID
@@ -87,6 +88,13 @@ class Cell:
         self.handlers: dict[str, Callable[..., Any]] | None = None
         self.delegates: dict[str, Any] | None = None
         self.routes: RouteTable | None = None
+
+    def start_greenlet(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Start a greenlet in the process' context and return it."""
+        greenlet = gevent.Greenlet(function, *args, **kwargs)
+        greenlet.gr_context = self.context.copy() if self.context is not None else None
+        greenlet.start()
+        return greenlet
 
     def __repr__(self) -> str:
         queued = len(self.events) if self.events else 0

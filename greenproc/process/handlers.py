@@ -24,6 +24,7 @@ class RouteOptions:
     path: str
     help: str | None = None
     realm: str | None = None
+    streaming: bool = False
 
 
 def install(name: str) -> Callable[[Function], Function]:
@@ -40,21 +41,29 @@ def install(name: str) -> Callable[[Function], Function]:
 
 
 def route(
-    path: str, *, help: str | None = None, realm: str | None = None
+    path: str, *, help: str | None = None, realm: str | None = None, streaming: bool = False
 ) -> Callable[[Function], Function]:
     """Declare a method as the handler of HTTP requests at *path* below the process' id.
+
+    The handler returns a `Response`, a future of one, or what is made one: ``str`` and ``bytes``
+    are a body, ``dict`` and ``list`` one in JSON, and the pieces of a generator, or any other
+    iterator of ``str`` and ``bytes``, are sent as they come. A generator runs beside the process,
+    not in its turn, as fast as the client takes the pieces; it is closed when the client is gone.
 
     Args:
         path: starts with ``/`` and, but for ``/`` itself, does not end with one.
         help: text for people who look the endpoint up.
         realm: the authentication realm; the handler is then called with the principal, too.
+        streaming: call the handler as soon as the head of a request is there. The body is not in
+            ``request.body`` but comes through ``request.reader``, without a limit; while it is
+            not read, the client waits. When the response is out the reader is closed.
 
     Raises:
         InvalidArgument: the path has another form.
 
     Source: libprocess include/process/process.hpp, ProcessBase::route.
     """
-    return _mark(RouteOptions(checked_path(path), help, realm))
+    return _mark(RouteOptions(checked_path(path), help, realm, streaming))
 
 
 def _mark(mark: str | RouteOptions) -> Callable[[Function], Function]:

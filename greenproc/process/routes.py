@@ -1,4 +1,4 @@
-"""Which of a process' routes answers a path, and what a handler's result means as a response."""
+"""Which of a process' routes answers a path, and which file if none does."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from greenproc.errors import Failure
-from greenproc.future import Future
 from greenproc.http.request import Request
-from greenproc.http.response import OK, Response
+from greenproc.http.response import NotFound, Response
+from greenproc.process.assets import Asset
 from greenproc.process.handlers import RouteOptions
 
 if TYPE_CHECKING:
@@ -25,15 +24,16 @@ class Route:
 
 
 class RouteTable:
-    """The routes of one process, by path without slashes at its ends.
+    """The routes of one process, by path without slashes at its ends, and its files.
 
     Source: libprocess src/process.cpp, ProcessBase::consume(HttpEvent).
     """
 
-    __slots__ = ("_routes", "line")
+    __slots__ = ("_assets", "_routes", "line")
 
     def __init__(self) -> None:
         self._routes: dict[str, Route] = {}
+        self._assets: dict[str, Asset] = {}
         self.line: Line | None = None
         """The requests that wait for their handlers; made when the first one has to."""
 
@@ -57,6 +57,19 @@ class RouteTable:
             if not rest:
                 return None
 
+    def provide(self, name: str, asset: Asset) -> None:
+        """Give *asset* away at *name*, where no route answers."""
+        self._assets[name] = asset
+
+    def provided(self, path: str) -> Response:
+        """Return the file that *path*, whose first segment is the process, leads to, or 404."""
+        rest = _below_process(path)
+        if not self._assets or rest is None:
+            return NotFound()
+        name, *segments = [segment for segment in rest.split("/") if segment] or [""]
+        asset = self._assets.get(name)
+        return NotFound() if asset is None else asset.response(segments)
+
     @property
     def paths(self) -> list[str]:
         """The paths of all routes, sorted."""
@@ -75,26 +88,3 @@ def call_route(route: Route, request: Request, principal: Any = None) -> Any:
     if route.options.realm is not None:
         return route.handler(request, principal)
     return route.handler(request)
-
-
-def as_response(result: Any) -> Response | Future[Any] | Failure:
-    """Return what a handler's *result* means as a response.
-
-    ``str`` and ``bytes`` are a 200 with that body, ``dict`` and ``list`` a 200 with that JSON; a
-    future is followed.
-
-    Raises:
-        TypeError: it means nothing.
-    """
-    if isinstance(result, (Response, Failure)):
-        return result
-    if isinstance(result, Future):
-        return result.then(as_response)
-    if isinstance(result, (str, bytes)):
-        return OK(result)
-    if isinstance(result, (dict, list)):
-        return OK(json=result)
-    raise TypeError(
-        "expected a handler to return a Response, a Future of one, str, bytes, dict or list, "
-        f"got {result!r}"
-    )

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import gevent
 
 from greenproc.future import Future
+from greenproc.http.request import Request
 from greenproc.http.response import Forbidden, Response, ServiceUnavailable
 from greenproc.process.cell import Cell
 from greenproc.process.event import DispatchEvent, HttpEvent
 from greenproc.process.ports import Gatekeeper
-from greenproc.process.routes import Route, as_response, call_route
+from greenproc.process.results import as_response, dismiss
+from greenproc.process.routes import Route, call_route
+from greenproc.sync.pipe import Pipe
 
 if TYPE_CHECKING:
     from greenproc.process.manager import ProcessManager
@@ -38,14 +42,32 @@ def serve_request(cell: Cell, route: Route, event: HttpEvent) -> None:
 
 def run_handler(cell: Cell, route: Route, event: HttpEvent, principal: Any = None) -> None:
     """Call the handler of *route*; its result or error is the response."""
+    request = event.request
+    if route.options.streaming:
+        request = with_reader(request)
+    elif request.reader is not None:  # the route was another one when the request came
+        event.promise.set(ServiceUnavailable())
+        return
     try:
-        event.promise.set(as_response(call_route(route, event.request, principal)))
+        response = as_response(call_route(route, request, principal), cell.start_greenlet)
+        if not event.promise.set(response):
+            dismiss(response)
     except (Exception, gevent.Timeout) as error:
         error.add_note(f"in process {cell.pid}, serving {event.kind} {event.request.url}")
         event.promise.fail(error)
     except BaseException:
         event.drop()
         raise
+
+
+def with_reader(request: Request) -> Request:
+    """Return *request* with its body in a pipe, if it is not."""
+    if request.reader is not None:
+        return request
+    pipe = Pipe()
+    pipe.writer.write(request.body)
+    pipe.writer.close()
+    return replace(request, body=b"", reader=pipe.reader)
 
 
 class Visit:

@@ -61,6 +61,7 @@ class Parts:
         self._hooks = TransportHooks(
             deliver=self.processes.deliver,
             serve=self.router.serve,
+            streams=self.router.streams,
             lost=lambda address, error: self.processes.linking.lose_address(address),
             dropped=observer.message_dropped,
             spawn=spawn,

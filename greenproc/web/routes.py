@@ -9,6 +9,7 @@ from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import BadRequest, NotFound, Response, ServiceUnavailable
 from greenproc.pid import decode_id
+from greenproc.process.base import routes_of
 from greenproc.process.event import HttpEvent
 from greenproc.process.manager import ProcessManager
 from greenproc.process.ports import Delivery
@@ -51,6 +52,15 @@ class Router:
         elif delivery is Delivery.FULL:
             promise.set(ServiceUnavailable())
         return future
+
+    def streams(self, path: str) -> bool:
+        """Whether the route that answers *path* takes bodies as they come."""
+        receiver, path = self._resolve(path)
+        cell = None if receiver is None else self._processes.cells.get(receiver)
+        if cell is None or cell.process is None:
+            return False
+        route = routes_of(cell.process).find(path)
+        return route is not None and route.options.streaming
 
     def absolute_path(self, path: str) -> str:
         """Return *path* with the delegate's id in front if its first segment is no process."""

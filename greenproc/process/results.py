@@ -1,0 +1,92 @@
+"""What a handler's result means as a response."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import gevent
+
+from greenproc.errors import Abandoned, Failure
+from greenproc.future import Future
+from greenproc.http.response import OK, Response
+from greenproc.sync.pipe import Pipe, Reader, Writer
+
+Start: TypeAlias = Callable[..., Any]
+"""Starts a greenlet and returns it, as `gevent.spawn` does."""
+
+
+def as_response(result: Any, start: Start = gevent.spawn) -> Response | Future[Any] | Failure:
+    """Return what a handler's *result* means as a response.
+
+    ``str`` and ``bytes`` are a 200 with that body, ``dict`` and ``list`` a 200 with that JSON. A
+    generator, or any other iterator, of ``str`` and ``bytes`` is a 200 whose pieces are sent as
+    they come; so is the reader of a pipe. A future is followed.
+
+    Args:
+        start: for the greenlet in which an iterator runs, as fast as the client takes its pieces.
+
+    Raises:
+        TypeError: it means nothing.
+    """
+    if isinstance(result, Response):
+        if result.reader is not None and not isinstance(result.reader, Reader):
+            result.reader = stream(result.reader, start)
+        return result
+    if isinstance(result, Failure):
+        return result
+    if isinstance(result, Future):
+        return result.then(lambda value: as_response(value, start))
+    if isinstance(result, (str, bytes)):
+        return OK(result)
+    if isinstance(result, (dict, list)):
+        return OK(json=result)
+    if isinstance(result, Reader):
+        return Response(reader=result)
+    if isinstance(result, Iterator):
+        return Response(reader=stream(result, start))
+    raise TypeError(
+        "expected a handler to return a Response, a Future of one, str, bytes, dict, list or an "
+        f"iterator, got {result!r}"
+    )
+
+
+def stream(pieces: Iterator[str | bytes], start: Start) -> Reader:
+    """Return a pipe's reader that gets what the iterator *pieces* brings.
+
+    The iterator runs in a greenlet of its own, which waits when the reader is slow, and is killed
+    when the reader is closed. Its ``close`` is called in the end.
+
+    Raises:
+        TypeError: it is no iterator.
+    """
+    if not isinstance(pieces, Iterator):
+        raise TypeError(f"expected the reader of a pipe or an iterator, got {pieces!r}")
+    pipe = Pipe()
+    greenlet = start(_pump, pieces, pipe.writer)
+    pipe.writer.reader_closed.on_ready(lambda _: greenlet.kill(block=False))
+    return pipe.reader
+
+
+def _pump(pieces: Iterator[str | bytes], writer: Writer) -> None:
+    try:
+        for piece in pieces:
+            if not writer.write(piece.encode() if isinstance(piece, str) else piece):
+                break
+            writer.writable().wait()
+    except (Exception, gevent.Timeout) as error:
+        writer.fail(error)
+    else:
+        writer.close()
+    finally:
+        # It was killed, if the stream has not ended yet.
+        writer.fail(Abandoned("the greenlet of the stream was killed"))
+        close = getattr(pieces, "close", None)
+        if close is not None:
+            close()
+
+
+def dismiss(response: object) -> None:
+    """Say that *response* will not be sent."""
+    if isinstance(response, Response) and response.reader is not None:
+        response.reader.close()
