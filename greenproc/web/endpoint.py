@@ -92,11 +92,14 @@ def addressed(url: URL, endpoint: Endpoint) -> URL:
 
     Source: libprocess src/http.cpp, encode(Request): for a Unix socket that is ``localhost``.
     """
+    host: str | None = endpoint.host
+    port: int | None = endpoint.port
     if endpoint.is_unix:
-        return replace(url, scheme="http", host="localhost", port=None)
-    if url.host:
+        host, port = "localhost", None
+    elif url.host:
         return url
-    return replace(url, scheme=endpoint.scheme, host=endpoint.host, port=endpoint.port)
+    # Not replace(), which costs several times as much: this is done for every request.
+    return URL(url.path, url.query, url.fragment, scheme="http", host=host, port=port)
 
 
 def _parse_text(text: str) -> URL:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from types import GeneratorType
 from typing import Any
 from weakref import ref
@@ -43,10 +42,18 @@ class Exchange:
     def __init__(
         self, request: Request, endpoint: Endpoint, promise: Promise[Response], *, streamed: bool
     ) -> None:
-        url = addressed(request.url, endpoint)
-        self.data = encode_request(request if url is request.url else replace(request, url=url))
         self.method = request.method
         self.body = request.reader
+        self.data = encode_request(
+            Request(
+                self.method,
+                addressed(request.url, endpoint),
+                request.headers,
+                request.body,
+                self.body,
+                keep_alive=request.keep_alive,
+            )
+        )
         self.is_last = not request.keep_alive
         self.is_sent = False
         self.promise = promise

@@ -19,6 +19,7 @@ from greenproc.errors import (
 )
 from greenproc.future import Promise
 from greenproc.http.body import BODY_FAILED
+from greenproc.http.headers import Headers
 from greenproc.http.limits import ParserLimits
 from greenproc.http.response import Response
 from greenproc.http.response_parser import RawResponse, ResponseParser, to_response
@@ -175,7 +176,7 @@ class Pipeline:
         for raw in responses:
             exchange = self._receiving.popleft()
             try:
-                response = to_response(raw, max_body_bytes=self._limits.max_body_bytes)
+                response = self._make_response(raw)
             except RemoteProtocolError as error:
                 outcomes.append((exchange.promise, _undecodable(error)))
                 continue
@@ -184,6 +185,16 @@ class Pipeline:
             outcomes.append((exchange.promise, response))
         self.responses += len(outcomes)
         self._complete(outcomes)
+
+    def _make_response(self, raw: RawResponse) -> Response:
+        """Do as `to_response`, for most responses at a third of the price."""
+        if raw.head.is_gzip:
+            return to_response(raw, max_body_bytes=self._limits.max_body_bytes)
+        response = Response(raw.head.status)
+        if raw.body:
+            response.body = raw.body
+        response.headers = Headers.from_wire(raw.head.headers)
+        return response
 
     def _begin_response(self, raw: RawResponse) -> _Sink | None:
         """Find out whose response the parser has found, and where its body goes."""
