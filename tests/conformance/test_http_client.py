@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from greenproc.http.request import Request
-from greenproc.http.response import OK, Response
+from greenproc.http.response import OK, Response, ResponseKind
 from greenproc.http.url import URL
 from greenproc.process import Process, route
 from greenproc.runtime import Runtime
 from greenproc.testing import await_failed, await_ready
-from greenproc.web import delete, get, post, request
-from tests.peer import Acceptor, Peer
+from greenproc.web import Pipe, delete, get, post, request
+from tests.peer import Acceptor
 
 
 class Asked(Process):
@@ -112,45 +112,58 @@ def test_query_encoding() -> None:
             await_ready(future)
 
 
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+class Streaming(Process):
+    """Answers with what the test writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pipe = Pipe()
+
+    @route("/pipe")
+    def on_pipe(self, request: Request) -> Response:
+        return Response(200, reader=self.pipe.reader)
 
 
-def streamed(server: Acceptor) -> tuple[Peer, Response]:
-    """Return a server in the middle of a response, and the response."""
-    future = get(server.address, stream=True)
-    peer = server.accept()
-    peer.read_until(b"\r\n\r\n")
-    assert future.is_pending
-    peer.send(CHUNKED)
-    response = await_ready(future)
+@pytest.fixture
+def streaming(runtime: Runtime) -> Streaming:
+    process = Streaming()
+    runtime.spawn(process)
+    return process
+
+
+def test_streaming_get_complete(streaming: Streaming) -> None:
+    """HTTPTest.StreamingGetComplete."""
+    response = await_ready(get((streaming.pid, "pipe"), stream=True))
     assert (response.status, response.headers["Transfer-Encoding"]) == (200, "chunked")
-    assert response.kind.value == "pipe"
-    return peer, response
+    assert response.kind is ResponseKind.PIPE
+    reader, writer = response.reader, streaming.pipe.writer
+
+    read = reader.read()
+    assert read.is_pending
+    assert writer.write(b"hello")
+    assert await_ready(read) == b"hello"
+    read = reader.read()
+    assert read.is_pending
+    assert writer.write(b"goodbye")
+    assert await_ready(read) == b"goodbye"
+    read = reader.read()
+    assert read.is_pending
+    assert writer.close()
+    assert await_ready(read) == b""
 
 
-def test_streaming_get_complete() -> None:
-    """HTTPTest.StreamingGetComplete, with the server written by hand."""
-    with Acceptor() as server:
-        peer, response = streamed(server)
-        with peer:
-            read = response.reader.read()
-            assert read.is_pending
-            peer.send(b"5\r\nhello\r\n")
-            assert await_ready(read) == b"hello"
-            read = response.reader.read()
-            assert read.is_pending
-            peer.send(b"5\r\nworld\r\n")
-            assert await_ready(read) == b"world"
-            peer.send(b"0\r\n\r\n")
-            assert await_ready(response.reader.read()) == b""
+def test_streaming_get_failure(streaming: Streaming) -> None:
+    """HTTPTest.StreamingGetFailure."""
+    response = await_ready(get((streaming.pid, "pipe"), stream=True))
+    assert (response.status, response.headers["Transfer-Encoding"]) == (200, "chunked")
+    assert response.kind is ResponseKind.PIPE
+    reader, writer = response.reader, streaming.pipe.writer
 
-
-def test_streaming_get_failure() -> None:
-    """HTTPTest.StreamingGetFailure, with the server written by hand."""
-    with Acceptor() as server:
-        peer, response = streamed(server)
-        with peer:
-            peer.send(b"5\r\nhello\r\n")
-            assert await_ready(response.reader.read()) == b"hello"
-            read = response.reader.read()
-        await_failed(read)
+    read = reader.read()
+    assert read.is_pending
+    assert writer.write(b"hello")
+    assert await_ready(read) == b"hello"
+    read = reader.read()
+    assert read.is_pending
+    assert writer.fail("oops!")
+    await_failed(read)

@@ -14,7 +14,7 @@ from greenproc.http.url import URL
 from greenproc.process import Process, route
 from greenproc.runtime import Runtime
 from greenproc.testing import await_failed, await_ready
-from greenproc.web import Connection, connect
+from greenproc.web import Connection, Pipe, connect
 
 
 class Asked(Process):
@@ -165,3 +165,42 @@ def test_gzip_request_body(runtime: Runtime, asked: Asked) -> None:
         assert await_ready(connection.send(packed)).status == 200
 
     assert asked.requests[0].body == b"this is the uncompressed body"
+
+
+class StreamedTo(Process):
+    """Takes a request before its body is there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.request: Promise[Request] = Promise()
+        self.answer: Promise[Response] = Promise()
+
+    @route("/get", streaming=True)
+    def on_get(self, request: Request) -> Future[Response]:
+        self.request.set(request)
+        return self.answer.future
+
+
+def test_request_streaming(runtime: Runtime) -> None:
+    """HTTPConnectionTest.RequestStreaming."""
+    process = StreamedTo()
+    runtime.spawn(process)
+    pipe = Pipe()
+    with await_ready(connect(f"http://{runtime.address}")) as connection:
+        streamed = Request(
+            "POST", URL(f"/{process.pid.id}/get"), reader=pipe.reader, keep_alive=True
+        )
+        future = connection.send(streamed)
+        request = await_ready(process.request.future)
+        assert request.body == b""
+
+        for piece in (b"hello", b"world"):
+            read = request.reader.read()
+            assert read.is_pending
+            assert pipe.writer.write(piece)
+            assert await_ready(read) == piece
+        assert pipe.writer.close()
+        assert await_ready(request.reader.read()) == b""
+
+        process.answer.set(OK())
+        assert await_ready(future).status == 200
