@@ -68,6 +68,7 @@ class Cell:
         "process",
         "reason",
         "routes",
+        "served",
         "state",
         "__weakref__",
     )
@@ -88,6 +89,7 @@ class Cell:
         self.handlers: dict[str, Callable[..., Any]] | None = None
         self.delegates: dict[str, Any] | None = None
         self.routes: RouteTable | None = None
+        self.served = 0
 
     def start_greenlet(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Start a greenlet in the process' context and return it."""

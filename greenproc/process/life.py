@@ -60,12 +60,10 @@ class Life:
             self._on_end(cell)
             return False
         items = cell.events
-        if items is None:
+        if not items:
             return True
         is_plain = process.serves_messages_plainly
-        for _ in range(MAX_EVENTS_PER_TURN):
-            if not items:
-                return True
+        for served in range(1, MAX_EVENTS_PER_TURN + 1):
             item: Item | None = None
             try:
                 if cell.injected:
@@ -78,8 +76,12 @@ class Life:
             except BaseException as error:
                 self._fail(cell, process, None if item is None else as_event(item), error)
             if item.__class__ is TerminateEvent:
+                cell.served += served
                 self._on_end(cell)
                 return False
+            if not items:
+                break
+        cell.served += served
         return True
 
     def thrown(self, cell: Cell, error: BaseException) -> None:

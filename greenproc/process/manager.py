@@ -77,6 +77,8 @@ class ProcessManager:
         self.names = Names()
         self.address: Address | None = None
         self.accepting = False
+        self.served_by_ended = 0
+        """How many events were served by processes that are over."""
         self._foreign: Address | None = None
         self._transport: Transport  # from open() on; before it there is no process to send
         self.gatekeeper: Gatekeeper  # likewise
@@ -195,6 +197,7 @@ class ProcessManager:
         if cell.routes is not None and cell.routes.line is not None:
             cell.routes.line.close()
         del self.cells[pid.id]
+        self.served_by_ended += cell.served
         self.linking.end(cell)
         self.clock.forget(process)
         cell.process = cell.greenlet = cell.mailbox = cell.events = None

@@ -372,3 +372,23 @@ def test_dispatch_that_ends_the_program_is_abandoned(runtime: Runtime) -> None:
     with pytest.raises(SystemExit):
         Event().wait(15.0)
     assert future.is_abandoned
+
+
+def test_events_are_counted_also_when_their_handlers_fail(runtime: Runtime) -> None:
+    process = Surviving("message")
+    pid = runtime.spawn(process)
+    for _ in range(250):  # more than two turns
+        runtime.dispatch(pid, Surviving.call)
+    runtime.post(pid, "m")
+    with expect_failure(ValueError, "failing in message"):
+        runtime.settle()
+    assert cell_of(process).served == 251
+
+
+def test_what_an_ended_process_served_stays_counted(runtime: Runtime) -> None:
+    before = runtime.processes.served_by_ended
+    pid = runtime.spawn(Failing())
+    runtime.dispatch(pid, Failing.call).get()
+    runtime.terminate(pid)
+    runtime.wait(pid)
+    assert runtime.processes.served_by_ended == before + 2
