@@ -9,7 +9,7 @@ from typing import NamedTuple
 from greenproc.future import Future
 from greenproc.http.request import Request
 from greenproc.http.response import Response
-from greenproc.transport.respond import closes, encode, is_whole, response_of
+from greenproc.transport.respond import closes, closing, encode, is_whole, response_of
 
 MAX_TAKEN_BYTES = 256 * 1024  # bodies that are encoded before the first of them is sent
 
@@ -34,7 +34,15 @@ class Answers:
     Source: libprocess src/http_proxy.cpp.
     """
 
-    __slots__ = ("_answered", "_expose_errors", "_items", "append", "is_closing", "pending")
+    __slots__ = (
+        "_answered",
+        "_expose_errors",
+        "_items",
+        "append",
+        "is_closing",
+        "is_draining",
+        "pending",
+    )
 
     def __init__(self, *, expose_errors: bool, answered: Callable[[Request], None]) -> None:
         self._expose_errors = expose_errors
@@ -44,6 +52,8 @@ class Answers:
         self.append = self._items.append
         self.pending = 0
         self.is_closing = False
+        self.is_draining = False
+        """Whether the response behind which none waits is the last one."""
 
     def __len__(self) -> int:
         """Return how many requests wait for their answers."""
@@ -84,8 +94,7 @@ class Answers:
         response = response_of(head.future, expose_errors=self._expose_errors)
         if is_whole(response):
             return None
-        self._pop(response, head)
-        return response, head.request
+        return self._pop(response, head), head.request
 
     def can_leave(self) -> bool:
         """Tell whether there is something for `take` or `take_streamed` to return."""
@@ -111,12 +120,17 @@ class Answers:
         response = response_of(head.future, expose_errors=self._expose_errors)
         if not is_whole(response):
             return None
-        self._pop(response, head)
+        response = self._pop(response, head)
         if head.request.reader is not None:
             self._answered(head.request)
         return encode(response, head.request)
 
-    def _pop(self, response: Response, head: Pending) -> None:
+    def _pop(self, response: Response, head: Pending) -> Response:
+        """Remove the head and return what to send."""
         self._items.popleft()
         self.pending -= 1
         self.is_closing = closes(response, head.request)
+        if self.is_draining and not self._items and not self.is_closing:
+            self.is_closing = True
+            return closing(response)
+        return response

@@ -33,6 +33,8 @@ class InboundContext:
     hooks: TransportHooks
     decode: Callable[[RawRequest], Message | None]
     """Makes messages of requests; returns None for those that are none."""
+    is_message: Callable[[RawRequest], bool | None]
+    """Whether a request is a message, before its body is there."""
     heads: HeadCache
     postponed: Postponed
     closed: Callable[[Inbound], None]

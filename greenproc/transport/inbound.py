@@ -22,7 +22,6 @@ from greenproc.transport.context import InboundContext
 from greenproc.transport.outlet import Outlet
 from greenproc.transport.reader import Reader
 from greenproc.transport.respond import refuse_delivery, refuse_request, refuse_sender
-from greenproc.wire.framing import is_message
 
 READ_BYTES = 128 * 1024  # 4 % more messages a second than 64 KiB or 256 KiB
 YIELD_BYTES = 64 * 1024  # after so much, processes and other connections get their turn ...
@@ -44,7 +43,9 @@ class Inbound:
     Source: libprocess src/process.cpp, internal::receive, and src/http_proxy.cpp.
     """
 
-    def __init__(self, accepted: socket.socket, client: Address, context: InboundContext) -> None:
+    def __init__(
+        self, accepted: socket.socket, client: Address | None, context: InboundContext
+    ) -> None:
         settings = context.settings
         self.client = client
         self._socket = accepted
@@ -72,7 +73,8 @@ class Inbound:
             state = "MUTE"
         else:
             state = "LAST" if self._last else "OPEN"
-        return f"<Inbound {self.client} {state}, {len(self._answers)} unanswered>"
+        client = self.client or "at a Unix socket"
+        return f"<Inbound {client} {state}, {len(self._answers)} unanswered>"
 
     def run(self) -> None:
         """Serve the client until it closes, breaks a rule, or is done."""
@@ -163,7 +165,7 @@ class Inbound:
 
     def _deliver_from_client(self, message: Message) -> Delivery | None:
         """Deliver a message, but only if its sender lives where the client does."""
-        if message.sender.address.ip != self.client.ip:
+        if self.client is None or message.sender.address.ip != self.client.ip:
             return None
         return self._hooks.deliver(message)
 
@@ -211,7 +213,7 @@ class Inbound:
 
     def _open_body(self, raw: RawRequest) -> BodyPipe | None:
         """Return where the body of a request goes if it is not to be read whole."""
-        if is_message(raw):
+        if self._context.is_message(raw):
             return None
         try:
             path = URL.parse(raw.target.decode("utf-8", "surrogateescape")).path
@@ -244,6 +246,13 @@ class Inbound:
         if not self._last:
             self._last = True
             self._hooks.spawn(self._close_politely)
+
+    def drain(self) -> None:
+        """End the connection as soon as everything that was asked is answered."""
+        if self._outlet.is_done and self._parser.is_idle:
+            self.close()
+        else:
+            self._answers.is_draining = True
 
     def _finish(self) -> None:
         """Send the answers that are still owed, and let the client read them."""

@@ -6,28 +6,34 @@ import errno
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from time import monotonic
 from typing import Any
 
 from gevent import Greenlet, joinall, killall, socket
 from gevent.server import StreamServer
 
-from greenproc.address import Address
-from greenproc.errors import BindError, StateError
+from greenproc.address import ADDRESS_EMPTY, Address
+from greenproc.errors import StateError
 from greenproc.http.head_cache import HeadCache
 from greenproc.http.limits import ParserLimits
+from greenproc.http.parser import RawRequest
 from greenproc.settings import Settings
 from greenproc.transport.context import Counters, InboundContext
 from greenproc.transport.hooks import TransportHooks
 from greenproc.transport.inbound import Inbound
+from greenproc.transport.places import address_of, listening_socket, path_of, remove_path
 from greenproc.transport.postponed import Postponed
-from greenproc.wire.framing import MessageDecoder
+from greenproc.wire.framing import MessageDecoder, is_message
 
-BACKLOG = 500_000  # libprocess' LISTEN_BACKLOG; the kernel cuts it to net.core.somaxconn
 KILL_SECONDS = 1.0  # how long a killed greenlet may take to end
 MIN_BACK_OFF = 0.01  # seconds; doubled with each failure in a row
 MAX_BACK_OFF = 1.0
 
 log = logging.getLogger("greenproc.transport")
+
+
+def no_message(_request: RawRequest) -> None:
+    """Take no request for a message."""
 
 
 class Listener:
@@ -47,13 +53,16 @@ class Listener:
         self._connections: set[Inbound] = set()
         self._greenlets: set[Greenlet[..., Any]] = set()
         self._socket: socket.socket | None = None
+        self._path: str | None = None
         self._acceptor: Acceptor | None = None
         self._context: InboundContext | None = None
         self.address: Address | None = None
+        self.owner: object = None
+        """Whatever is to live as long as this accepts."""
 
     def __repr__(self) -> str:
         state = "ACCEPTING" if self._acceptor is not None else "IDLE"
-        return f"<Listener {self.address} {state}, {len(self._connections)} connections>"
+        return f"<Listener {self.address or self._path} {state}, {len(self._connections)} connections>"
 
     def bind(self) -> Address:
         """Bind and listen, and return the address that was bound.
@@ -61,55 +70,51 @@ class Listener:
         Raises:
             BindError: the address cannot be had.
         """
-        ip, port = self._settings.ip, self._settings.port
-        family = socket.AF_INET6 if ":" in ip else socket.AF_INET
-        listening = None
-        try:
-            listening = socket.socket(family, socket.SOCK_STREAM)
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind((ip, port))
-            listening.listen(BACKLOG)
-        except OSError as error:
-            if listening is not None:
-                listening.close()
-            where = f"[{ip}]:{port}" if family == socket.AF_INET6 else f"{ip}:{port}"
-            raise BindError(f"cannot listen on {where}: {error.strerror or error}") from error
-        self._socket = listening
-        self.address = peer_address(listening.getsockname())
+        self.adopt(listening_socket(Address(self._settings.ip, self._settings.port)))
+        assert self.address is not None
         return self.address
 
-    def start(self, local: Address | None = None) -> None:
+    def adopt(self, listening: socket.socket) -> None:
+        """Accept from a socket that listens already, instead of `bind`."""
+        self._socket = listening
+        self._path = path_of(listening)
+        self.address = address_of(listening.getsockname())
+
+    def start(self, local: Address | None = None, *, carries_messages: bool = True) -> None:
         """Begin to accept.
 
         Args:
             local: what the node tells others to be its address, to which the messages that come
                 in are addressed; None means the address that is bound.
+            carries_messages: whether requests may be messages. If not, each is served.
 
         Raises:
-            StateError: there is no bound address.
+            StateError: there is nothing to accept from.
         """
-        if self._socket is None or self.address is None:
+        if self._socket is None:
             raise StateError("nothing to accept from: call bind() first")
+        self._context = self._new_context(local or self.address, carries_messages=carries_messages)
+        self._acceptor = Acceptor(self._socket, self._accept)
+        self._acceptor.start()
+
+    def _new_context(self, local: Address | None, *, carries_messages: bool) -> InboundContext:
         settings = self._settings
         limits = ParserLimits(
             max_header_bytes=settings.max_header_bytes,
             max_headers=settings.max_headers,
             max_body_bytes=settings.max_body_bytes,
         )
-        decoder = MessageDecoder(
-            self.address if local is None else local, max_body_bytes=settings.max_body_bytes
-        )
-        self._context = InboundContext(
+        decoder = MessageDecoder(local or ADDRESS_EMPTY, max_body_bytes=settings.max_body_bytes)
+        return InboundContext(
             settings=settings,
-            hooks=replace(self._hooks, spawn=self._spawn),
-            decode=decoder.decode,
+            hooks=replace(self._hooks, spawn=self.spawn),
+            decode=decoder.decode if carries_messages else no_message,
+            is_message=is_message if carries_messages else no_message,
             heads=HeadCache(limits),
             postponed=Postponed(),
             closed=self._connections.discard,
             counters=self._counters,
         )
-        self._acceptor = Acceptor(self._socket, self._accept)
-        self._acceptor.start()
 
     def stop_accepting(self) -> None:
         """Close the listening socket; connections that stand go on."""
@@ -119,6 +124,21 @@ class Listener:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+            if self._path is not None:
+                remove_path(self._path)
+
+    def drain(self, timeout: float) -> None:
+        """Stop accepting, and wait until all connections have answered what was asked.
+
+        A connection closes as soon as that is so. Those that have not after *timeout* seconds
+        stand as they are.
+        """
+        self.stop_accepting()
+        deadline = monotonic() + timeout
+        for connection in list(self._connections):
+            connection.drain()
+        while self._greenlets and (left := deadline - monotonic()) > 0:
+            joinall(list(self._greenlets), timeout=left)
 
     def stop(self, timeout: float) -> int:
         """Stop accepting and close all connections.
@@ -143,22 +163,39 @@ class Listener:
             "requests": self._counters.requests,
         }
 
-    def _accept(self, accepted: socket.socket, name: tuple[Any, ...]) -> None:
+    def serve(self, connected: socket.socket) -> tuple[Inbound, Greenlet[..., Any]]:
+        """Serve a connection that was accepted elsewhere, on which nothing is a message.
+
+        Returns it with the greenlet that ends when it does.
+
+        Raises:
+            OSError: it is lost already.
+        """
+        if self._context is None:
+            self._context = self._new_context(None, carries_messages=False)
+        return self._serve(connected, connected.getpeername())
+
+    def _accept(self, accepted: socket.socket, name: Any) -> None:
         """Serve a new connection; called in the hub."""
-        assert self._context is not None
         try:
-            accepted.settimeout(None)
-            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._serve(accepted, name)
         except OSError as error:
             log.debug("connection from %s lost: %s", name, error)
             accepted.close()
-            return
-        connection = Inbound(accepted, peer_address(name), self._context)
+
+    def _serve(self, accepted: socket.socket, name: Any) -> tuple[Inbound, Greenlet[..., Any]]:
+        assert self._context is not None
+        client = address_of(name)
+        accepted.settimeout(None)
+        if client is not None:
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = Inbound(accepted, client, self._context)
         self._counters.connections += 1
         self._connections.add(connection)
-        self._spawn(connection.run)
+        return connection, self.spawn(connection.run)
 
-    def _spawn(self, function: Callable[..., object], /, *args: object) -> Greenlet[..., Any]:
+    def spawn(self, function: Callable[..., object], /, *args: object) -> Greenlet[..., Any]:
+        """Start a greenlet that `stop` waits for."""
         greenlet = self._hooks.spawn(function, *args)
         self._greenlets.add(greenlet)
         greenlet.rawlink(self._greenlets.discard)
@@ -171,7 +208,7 @@ class Acceptor(StreamServer):
     def __init__(
         self,
         listening: socket.socket,
-        accepted: Callable[[socket.socket, tuple[Any, ...]], None],
+        accepted: Callable[[socket.socket, Any], None],
     ) -> None:
         super().__init__(listening, accepted, spawn=None)
         self._accepted = accepted
@@ -210,15 +247,3 @@ class Acceptor(StreamServer):
         self._retry = self.loop.timer(self._back_off)
         self._retry.start(self.start_accepting)
         self._back_off = min(self._back_off * 2, MAX_BACK_OFF)
-
-
-def peer_address(name: tuple[Any, ...]) -> Address:
-    """Return the address that a socket's *name* means.
-
-    An IPv6 zone is left out, and an IPv4 address that came over an IPv6 socket is shown as what
-    it is, so that it compares equal to what the peer calls itself.
-    """
-    ip = str(name[0]).partition("%")[0]
-    if ip.startswith("::ffff:") and "." in ip:
-        ip = ip.removeprefix("::ffff:")
-    return Address(ip, int(name[1]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from copy import copy
 
 from gevent import Timeout, socket
 
@@ -66,6 +67,14 @@ def closes(response: Response, request: Request) -> bool:
     return response.kind is ResponseKind.PIPE and request.version < (1, 1)
 
 
+def closing(response: Response) -> Response:
+    """Return *response* with the news that it is the last one of the connection."""
+    last = copy(response)
+    last.headers = response.headers.copy()
+    last.headers["Connection"] = "close"
+    return last
+
+
 def encode(response: Response, request: Request) -> bytes:
     """Return the bytes of a whole *response*; what cannot be spelled becomes a 500."""
     try:
@@ -80,7 +89,7 @@ def refuse_delivery(delivery: Delivery) -> bytes:
     return encode_response(NotFound() if delivery is Delivery.UNKNOWN else ServiceUnavailable())
 
 
-def refuse_sender(message: Message, client: Address) -> bytes:
+def refuse_sender(message: Message, client: Address | None) -> bytes:
     """Return the answer to a message whose sender claims to live at another address.
 
     Source: libprocess src/process.cpp, ProcessManager::handle.
@@ -88,7 +97,7 @@ def refuse_sender(message: Message, client: Address) -> bytes:
     return encode_response(
         BadRequest(
             "UPID IP address validation failed:"
-            f" Message from {message.sender} was sent from IP {client.ip}"
+            f" Message from {message.sender} was sent from IP {client and client.ip}"
         )
     )
 

@@ -1,10 +1,11 @@
-"""What a runtime does with HTTP: which process a request is for, and what is refused; and a client."""
+"""What a runtime does with HTTP: which process a request is for, and what is refused; servers and a client."""
 
 from greenproc.sync.pipe import Pipe
 from greenproc.web.client import delete, get, head, patch, post, put, request
 from greenproc.web.connection import Connection, connect
 from greenproc.web.firewall import DisabledEndpointsFirewallRule, Firewall, FirewallRule
 from greenproc.web.routes import Router
+from greenproc.web.server import Server, serve, serve_connection
 
 __all__ = [
     "Connection",
@@ -13,6 +14,7 @@ __all__ = [
     "FirewallRule",
     "Pipe",
     "Router",
+    "Server",
     "connect",
     "delete",
     "get",
@@ -21,4 +23,6 @@ __all__ = [
     "post",
     "put",
     "request",
+    "serve",
+    "serve_connection",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,23 @@ def spawn(function: Callable[..., object], *args: Any) -> Greenlet[..., Any]:
     start: Callable[..., Greenlet[..., Any]]
     start = gevent.spawn if runtime is None else runtime.spawn_greenlet
     return start(function, *args)
+
+
+def bound_spawn() -> Callable[..., Greenlet[..., Any]]:
+    """Return what `spawn` is here, to be called elsewhere: in this runtime or this context."""
+    runtime = find_runtime()
+    if runtime is not None:
+        start: Callable[..., Greenlet[..., Any]] = runtime.spawn_greenlet
+        return start
+    context = copy_context()
+
+    def start_in_context(function: Callable[..., object], *args: Any) -> Greenlet[..., Any]:
+        greenlet = Greenlet(function, *args)
+        greenlet.gr_context = context.copy()
+        greenlet.start()
+        return greenlet
+
+    return start_in_context
 
 
 def dial(endpoint: Endpoint, timeout: float | None) -> Future[socket.socket]:

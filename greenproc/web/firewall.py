@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from greenproc.current import find_runtime
+from greenproc.errors import NoRuntime
 from greenproc.http.paths import normalised_path
 from greenproc.http.request import Request
 from greenproc.http.response import Forbidden, Response
@@ -37,6 +39,20 @@ class Firewall:
             if response is not None:
                 return response
         return None
+
+
+def install(rules: Iterable[FirewallRule]) -> None:
+    """Replace the rules of the current runtime by *rules*. See `Firewall.install`.
+
+    Raises:
+        NoRuntime: there is no current runtime.
+
+    Source: libprocess include/process/process.hpp, firewall::install.
+    """
+    runtime = find_runtime()
+    if runtime is None:
+        raise NoRuntime("no runtime whose firewall it could be: call greenproc.initialize() first")
+    runtime.firewall.install(rules)
 
 
 class DisabledEndpointsFirewallRule:

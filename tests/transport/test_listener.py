@@ -14,7 +14,8 @@ from greenproc.errors import BindError, StateError
 from greenproc.future import Future
 from greenproc.http.response import OK
 from greenproc.settings import Settings
-from greenproc.transport.listener import Listener, peer_address
+from greenproc.transport.listener import Listener
+from greenproc.transport.places import address_of
 from tests.transport.conftest import LIMIT, Node, Peer, RawServer
 
 Listen = Callable[..., Address]
@@ -241,4 +242,4 @@ def test_a_client_that_is_gone_before_it_is_accepted_does_no_harm(
     ],
 )
 def test_the_name_of_a_socket_becomes_an_address(name: Any, address: Address) -> None:
-    assert peer_address(name) == address
+    assert address_of(name) == address

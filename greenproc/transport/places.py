@@ -1,0 +1,95 @@
+"""Where a listener listens: an address, or the path of a Unix socket."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import Any
+
+from gevent import socket
+
+from greenproc.address import Address
+from greenproc.errors import BindError
+
+BACKLOG = 500_000  # libprocess' LISTEN_BACKLOG; the kernel cuts it to net.core.somaxconn
+
+
+def listening_socket(where: Address | str, backlog: int = BACKLOG) -> socket.socket:
+    """Return a socket that listens at *where*: an address, or the path of a Unix socket.
+
+    What a server that is gone has left at the path is replaced.
+
+    Raises:
+        BindError: the place cannot be had.
+    """
+    listening = None
+    try:
+        if isinstance(where, Address):
+            family = socket.AF_INET6 if where.is_ipv6 else socket.AF_INET
+            listening = socket.socket(family, socket.SOCK_STREAM)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind((where.ip, where.port))
+        else:
+            listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            _bind_path(listening, where)
+        listening.listen(backlog)
+    except (OSError, ValueError) as error:
+        if listening is not None:
+            listening.close()
+        reason = getattr(error, "strerror", None) or error
+        raise BindError(f"cannot listen on {where}: {reason}") from error
+    return listening
+
+
+def path_of(listening: socket.socket) -> str | None:
+    """Return the path of a Unix socket; None for a socket that has another kind of place."""
+    if listening.family != socket.AF_UNIX:
+        return None
+    path = listening.getsockname()
+    return path if isinstance(path, str) and path else None
+
+
+def remove_path(path: str) -> None:
+    """Remove the Unix socket at *path* from its folder."""
+    try:
+        if stat.S_ISSOCK(os.lstat(path).st_mode):
+            os.unlink(path)  # noqa: PTH108 -- beside lstat
+    except OSError:
+        pass  # somebody else has removed it
+
+
+def address_of(name: Any) -> Address | None:
+    """Return the address that a socket's *name* means; None for that of a Unix socket.
+
+    An IPv6 zone is left out, and an IPv4 address that came over an IPv6 socket is shown as what
+    it is, so that it compares equal to what the peer calls itself.
+    """
+    if not isinstance(name, tuple):
+        return None
+    ip = str(name[0]).partition("%")[0]
+    if ip.startswith("::ffff:") and "." in ip:
+        ip = ip.removeprefix("::ffff:")
+    return Address(ip, int(name[1]))
+
+
+def _bind_path(listening: socket.socket, path: str) -> None:
+    try:
+        listening.bind(path)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE or _is_served(path):
+            raise
+        remove_path(path)
+        listening.bind(path)
+
+
+def _is_served(path: str) -> bool:
+    """Whether somebody listens at *path*, or it is no socket at all."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return False
+        except OSError:
+            pass
+    return True

@@ -1,0 +1,44 @@
+"""Functions as HTTP servers: from a request to the response of a handler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import gevent
+
+from greenproc.future import Future, Promise
+from greenproc.http.request import Request
+from greenproc.http.response import Response
+from greenproc.process.results import Start, as_response, dismiss
+
+Handler: TypeAlias = Callable[[Request], Any]
+"""Returns what the handler of a route may return; see `greenproc.route`."""
+
+
+def ask(handler: Handler, request: Request, start: Start) -> Future[Response]:
+    """Call *handler* in a greenlet of its own, and return the future of the response.
+
+    Args:
+        start: starts a greenlet, and returns it.
+    """
+    promise: Promise[Response] = Promise()
+    future = promise.future
+    start(_answer, handler, request, promise, start)
+    return future
+
+
+def _answer(handler: Handler, request: Request, promise: Promise[Response], start: Start) -> None:
+    if promise.future.has_discard:
+        promise.discard()
+        return
+    try:
+        response = as_response(handler(request), start)
+        if not promise.set(response):
+            dismiss(response)
+    except (Exception, gevent.Timeout) as error:
+        error.add_note(f"serving {request.method} {request.url}")
+        promise.fail(error)
+    except BaseException:
+        promise.abandon()
+        raise

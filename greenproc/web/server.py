@@ -1,0 +1,279 @@
+"""HTTP servers of their own, beside the one that every runtime is: any address, any handler."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, Self
+
+from gevent import Greenlet, get_hub, socket
+
+from greenproc.address import Address
+from greenproc.errors import Broken, Closed, Failure, InvalidAddress
+from greenproc.future import Future, Promise
+from greenproc.http.request import Request
+from greenproc.http.response import Response
+from greenproc.process.ports import Delivery
+from greenproc.settings import Settings
+from greenproc.transport.hooks import TransportHooks
+from greenproc.transport.listener import Listener
+from greenproc.transport.places import listening_socket
+from greenproc.web.dial import bound_spawn, spawn
+from greenproc.web.handling import Handler, ask
+
+BACKLOG = 16_384  # libprocess' default for servers
+GRACE_SECONDS = 10.0  # as Settings.stop_timeout
+UNWIND_SECONDS = 0.5  # for greenlets whose connection was closed under them
+
+Place = Address | str
+"""An address, such as ``127.0.0.1:8080``, or the path of a Unix socket, which has a slash."""
+
+
+class ServerState(Enum):
+    """Where a server is in its life, which has one direction.
+
+    Source: libprocess src/http.cpp, ServerProcess::State.
+    """
+
+    INITIALIZED = "initialized"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+class Server:
+    """An HTTP server for one handler, at an address or a Unix socket.
+
+    ::
+
+        with Server(lambda request: "hello", "127.0.0.1:8080") as server:
+            ...
+
+    It listens from the moment it is made, so clients may connect before `run`. As a context
+    manager it runs and stops itself. A server that nobody holds any more is closed.
+
+    Each request is handled in a greenlet of its own, so handlers may block; responses leave in
+    the order of the requests. A handler whose client is gone sees a discard of its future.
+
+    Args:
+        handler: is called with each `Request`, and returns what the handler of a route may
+            return. What it raises is answered with 500, see `Settings.expose_errors`.
+        where: port 0 lets the system choose, see `address`.
+        settings: the limits; what `Settings` says by default when None.
+        streaming: call the handler before the body is there; see `greenproc.route`.
+        backlog: how many connections may wait to be accepted.
+
+    Raises:
+        BindError: the place cannot be had.
+        InvalidAddress: it is neither an address nor a path.
+
+    Source: libprocess include/process/http.hpp, class Server.
+    Differs: bodies come whole unless streaming is asked for.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        where: Place | os.PathLike[str] = "127.0.0.1:0",
+        *,
+        settings: Settings | None = None,
+        streaming: bool = False,
+        backlog: int = BACKLOG,
+    ) -> None:
+        self.state = ServerState.STOPPED  # until it listens
+        place = checked_place(where)
+        listening = listening_socket(place, backlog)
+        self._listener = new_listener(handler, settings or Settings(), streaming=streaming)
+        self._listener.adopt(listening)
+        self._loop = get_hub().loop
+        self._run: Promise[None] = Promise()
+        self.state = ServerState.INITIALIZED
+        self.address: Place = self._listener.address or place
+        """Where it listens."""
+
+    def run(self) -> Future[None]:
+        """Begin to accept, and return a future that is ready when the server has stopped.
+
+        A discard request stops the server at once, and makes the future fail.
+
+        Its failure is `Failure` when the server ran before.
+
+        Source: libprocess src/http.cpp, Server::run.
+        """
+        if self.state is not ServerState.INITIALIZED:
+            return Future.failed(Failure("Invalid current state"))
+        self.state = ServerState.RUNNING
+        self._listener.start(carries_messages=False)
+        discard = weakref.WeakMethod(self._discarded)
+        self._run.future.on_discard(lambda: _call(discard()))
+        return self._run.future
+
+    def stop(self, grace: float = GRACE_SECONDS) -> Future[None]:
+        """Stop accepting, finish what is being answered, and return a future that is ready then.
+
+        Connections on which nothing is owed are closed at once, the others with their last
+        response.
+
+        Args:
+            grace: seconds after which the rest is cut off; handlers then see a discard, and are
+                killed if they go on.
+
+        Its failure is `Failure` when the server does not run.
+
+        Source: libprocess src/http.cpp, Server::stop.
+        Differs: there idle connections hold it up for the whole time, which is none by default.
+        """
+        if self.state is not ServerState.RUNNING:
+            return Future.failed(Failure("Server must be started in order to be stopped"))
+        return self._begin_stop(grace, None)
+
+    def hold(self) -> Self:
+        """Go on until stopped, whether anybody holds this or not."""
+        self._listener.owner = self
+        return self
+
+    def statistics(self) -> dict[str, int]:
+        """Count connections that are open, and connections and requests since the start."""
+        return self._listener.statistics()
+
+    def _begin_stop(self, grace: float, error: BaseException | None) -> Future[None]:
+        self.state = ServerState.STOPPING
+        stopped: Promise[None] = Promise()
+        future = stopped.future
+        spawn(self._stop, grace, error, stopped)
+        return future
+
+    def _stop(self, grace: float, error: BaseException | None, stopped: Promise[None]) -> None:
+        try:
+            self._listener.drain(grace)
+            self._listener.stop(UNWIND_SECONDS)
+        finally:
+            self.state = ServerState.STOPPED
+            if error is None:
+                self._run.set(None)
+            else:
+                self._run.fail(error)
+            self._listener.owner = None
+            stopped.set(None)
+
+    def _discarded(self) -> None:
+        if self.state is ServerState.RUNNING:
+            self._begin_stop(0.0, Closed("the server was discarded"))
+
+    def __enter__(self) -> Self:
+        self.run()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.state is ServerState.RUNNING:
+            self.stop().get()
+
+    def __del__(self) -> None:
+        # A finalizer runs anywhere, in the middle of anything: a greenlet does the rest.
+        if getattr(self, "state", ServerState.STOPPED) in (
+            ServerState.INITIALIZED,
+            ServerState.RUNNING,
+        ):
+            self._loop.run_callback_threadsafe(spawn, _abandon, self._listener, self._run)
+
+    def __repr__(self) -> str:
+        connections = self._listener.statistics()["connections"]
+        return f"<Server {self.address} {self.state.name}, {connections} connections>"
+
+
+def serve(
+    handler: Handler,
+    where: Place | os.PathLike[str] = "127.0.0.1:0",
+    *,
+    settings: Settings | None = None,
+    streaming: bool = False,
+    backlog: int = BACKLOG,
+) -> Server:
+    """Run a `Server` and return it; it goes on until it is stopped, whether it is held or not.
+
+    See `Server` about the arguments and errors.
+    """
+    server = Server(handler, where, settings=settings, streaming=streaming, backlog=backlog)
+    server.run()
+    return server.hold()
+
+
+def serve_connection(
+    handler: Handler,
+    connected: socket.socket,
+    *,
+    settings: Settings | None = None,
+    streaming: bool = False,
+) -> Future[None]:
+    """Serve one connection that was accepted elsewhere; it is closed in the end.
+
+    The future is ready when the connection is over. A discard request closes it.
+
+    Its failure is `Broken` when the connection is lost already.
+
+    Source: libprocess include/process/http.hpp, http::serve.
+    Differs: bodies come whole unless streaming is asked for; a client that breaks a rule is
+    answered, which is no failure.
+    """
+    listener = new_listener(handler, settings or Settings(), streaming=streaming)
+    try:
+        connection, serving = listener.serve(connected)
+    except OSError as error:
+        return Future.failed(Broken(f"nothing to serve: {error}"))
+    promise: Promise[None] = Promise()
+    future = promise.future
+    future.on_discard(connection.close)
+    spawn(_wait, serving, promise)
+    return future
+
+
+def checked_place(where: Place | os.PathLike[str]) -> Place:
+    """Return *where* as an address or a path.
+
+    Raises:
+        InvalidAddress: it is neither.
+    """
+    if isinstance(where, Address):
+        return where
+    if not isinstance(where, (str, os.PathLike)):
+        raise InvalidAddress(f"expected an address or the path of a Unix socket, got {where!r}")
+    text = os.fspath(where)
+    return text if "/" in text else Address.parse(text)
+
+
+def new_listener(handler: Handler, settings: Settings, *, streaming: bool) -> Listener:
+    """Return a listener that hands every request to *handler*."""
+
+    def serve(request: Request) -> Future[Response]:
+        return ask(handler, request, listener.spawn)
+
+    hooks = TransportHooks(
+        deliver=lambda message: Delivery.UNKNOWN,
+        serve=serve,
+        streams=lambda path: streaming,
+        lost=lambda address, error: None,
+        dropped=lambda message, reason: None,
+        spawn=bound_spawn(),
+    )
+    listener = Listener(settings, hooks)
+    return listener
+
+
+def _call(function: Callable[[], object] | None) -> None:
+    if function is not None:
+        function()
+
+
+def _wait(serving: Greenlet[..., Any], promise: Promise[None]) -> None:
+    serving.join()
+    if promise.future.has_discard:
+        promise.discard()
+    else:
+        promise.set(None)
+
+
+def _abandon(listener: Listener, running: Promise[None]) -> None:
+    listener.stop(UNWIND_SECONDS)
+    running.abandon()
