@@ -83,19 +83,28 @@ class ChunkedReader:
 
     Args:
         max_overhead_bytes: for all extensions and trailers together.
+        max_chunk_bytes: for one chunk, where what it brings is kept.
 
     Source: RFC 9112 section 7.1.
     Differs: libprocess takes a trailer for an error.
     """
 
-    __slots__ = ("is_done", "_missing", "_after_chunk", "_in_trailer", "_overhead")
+    __slots__ = (
+        "is_done",
+        "_after_chunk",
+        "_in_trailer",
+        "_max_chunk_bytes",
+        "_missing",
+        "_overhead",
+    )
 
-    def __init__(self, max_overhead_bytes: int) -> None:
+    def __init__(self, max_overhead_bytes: int, max_chunk_bytes: int | None = None) -> None:
         self.is_done = False
         self._missing = 0
         self._after_chunk = False
         self._in_trailer = False
         self._overhead = max_overhead_bytes
+        self._max_chunk_bytes = max_chunk_bytes
 
     def read(self, data: bytes, at: int, sink: BodySink) -> int:
         """See `BodyReader`."""
@@ -141,6 +150,9 @@ class ChunkedReader:
         if line.end() - at > _MAX_CHUNK_LINE:
             raise RemoteProtocolError("chunk extensions too large", status=431)
         self._missing = int(line[1], 16)
+        limit = self._max_chunk_bytes
+        if limit is not None and self._missing > limit:
+            raise RemoteProtocolError(f"body of more than {limit} bytes", status=413)
         self._in_trailer = self._missing == 0
         self._spend(len(line[2]))
         return line.end()
@@ -221,7 +233,8 @@ class OpenBody:
             raise RemoteProtocolError(f"body of {length} bytes", status=413)
         self._reader: BodyReader
         if length == CHUNKED:
-            self._reader = ChunkedReader(limits.max_header_bytes)
+            kept_bytes = limits.max_body_bytes if sink is None else None
+            self._reader = ChunkedReader(limits.max_header_bytes, kept_bytes)
         elif length == UNTIL_EOF:
             self._reader = UntilEofReader()
         else:

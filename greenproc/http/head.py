@@ -39,6 +39,8 @@ _REASON = rb"[^\x00-\x08\x0a-\x1f\x7f]*"
 _STATUS_LINE = re.compile(rb"HTTP/([0-9])\.([0-9]) ([0-9]{3})(?: (" + _REASON + rb"))?\r\n")
 _STATUS_LINE_START = re.compile(rb"[HTP/0-9.]{0,8}(?: [0-9]{0,3}(?: " + _REASON + rb")?)?\r?")
 _TARGET = re.compile(rb"/|\*\Z|[A-Za-z][A-Za-z0-9+.\-]*://")
+# A name as RFC 3986 section 3.2.2 has it, or an address, and a port.
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z\-._~!$&'()*+,;=%]*)(?::[0-9]*)?")
 _BLANK_BEFORE_COLON = re.compile(rb"(?m)^(" + _TOKEN + rb"+)[ \t]+:")
 
 _VERSIONS = {(b"1", b"1"): (1, 1), (b"1", b"0"): (1, 0)}
@@ -132,6 +134,9 @@ def read_request_head(data: bytes, limits: ParserLimits) -> RequestHead:
     version = _VERSIONS.get((major, minor))
     if version is None:
         raise RemoteProtocolError("expected HTTP/1.1 or HTTP/1.0", status=505)
+    if method == b"CONNECT":
+        # What follows its head belongs to a tunnel, also where the target is a path.
+        raise RemoteProtocolError("no tunnels here", status=501)
     if not _TARGET.match(target):
         raise RemoteProtocolError("malformed request target")
     # The target is checked above, because llhttp refuses bytes from 0x80 on.
@@ -144,9 +149,7 @@ def read_request_head(data: bytes, limits: ParserLimits) -> RequestHead:
     head.version = version
     head.headers = tuple(fields.lines)
     head.keep_alive = fields.keep_alive(version)
-    hosts = len(fields.values(b"host"))
-    if hosts > 1 or (hosts == 0 and version == (1, 1)):
-        raise RemoteProtocolError(f"expected one Host, got {hosts}")
+    fields.check_host(version)
     chunked = fields.is_chunked(status=501)
     if chunked and version == (1, 0):
         raise RemoteProtocolError("expected no Transfer-Encoding with HTTP/1.0")
@@ -298,6 +301,20 @@ class _RequestFields:
     def values(self, name: bytes) -> Sequence[bytes]:
         """Return the values of all lines of a name that is one of those with a meaning here."""
         return self._found.get(name, ())
+
+    def check_host(self, version: tuple[int, int]) -> None:
+        """Check that the host is named as HTTP/1.1 wants it.
+
+        Raises:
+            RemoteProtocolError: it is not.
+
+        Source: RFC 9112 section 3.2.
+        """
+        hosts = self.values(b"host")
+        if len(hosts) > 1 or (not hosts and version == (1, 1)):
+            raise RemoteProtocolError(f"expected one Host, got {len(hosts)}")
+        if hosts and not _HOST.fullmatch(hosts[0]):
+            raise RemoteProtocolError("malformed Host")
 
     def is_chunked(self, *, status: int) -> bool:
         """Whether the body comes in chunks.

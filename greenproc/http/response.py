@@ -19,6 +19,18 @@ _ABSENT: Any = object()
 HeaderItems = Headers | Mapping[str, str] | Iterable[tuple[str, str]] | None
 
 
+def encode_text(text: str) -> bytes:
+    """Spell *text* as UTF-8, whatever is in it.
+
+    Bytes of a request that were no UTF-8, which stand in text as lone surrogates, become those
+    bytes again; lone surrogates that JSON brought become question marks.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
+
+
 class ResponseKind(Enum):
     """Where the body of a response comes from. Source: libprocess, Response::Type."""
 
@@ -57,7 +69,7 @@ class Response:
         self.headers = Headers(headers)
         self.path = path
         self.reader = reader
-        self._body = body.encode() if isinstance(body, str) else body
+        self._body = encode_text(body) if isinstance(body, str) else body
         if body is not None and "Content-Type" not in self.headers:
             self.headers.add("Content-Type", TEXT)
 
@@ -68,7 +80,7 @@ class Response:
 
     @body.setter
     def body(self, body: bytes | str) -> None:
-        self._body = body.encode() if isinstance(body, str) else body
+        self._body = encode_text(body) if isinstance(body, str) else body
         if "Content-Length" in self.headers:
             self.headers["Content-Length"] = str(len(self._body))
 

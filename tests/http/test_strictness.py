@@ -97,7 +97,7 @@ REFUSED = {
     "DEL in the target": (b"GET /\x7f HTTP/1.1\r\nHost: h\r\n\r\n", 400),
     "tab in the target": (b"GET /a\tb HTTP/1.1\r\nHost: h\r\n\r\n", 400),
     "target without a slash": (b"GET echo/hello HTTP/1.1\r\nHost: h\r\n\r\n", 400),
-    "authority as a target": (b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", 400),
+    "authority as a target": (b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", 501),
     "more than a star": (b"OPTIONS *a HTTP/1.1\r\nHost: h\r\n\r\n", 400),
     "method in small letters": (b"get / HTTP/1.1\r\nHost: h\r\n\r\n", 501),
     "unknown method": (b"FOO /echo/hello HTTP/1.1\r\nHost: h\r\n\r\n", 501),
