@@ -8,6 +8,7 @@ from benchmarks.rows import (
     future_chain,
     future_collect,
     future_thread,
+    http_client,
     local_burst,
     local_round_trip,
     memory,
@@ -41,6 +42,9 @@ ROWS: tuple[Row, ...] = (
     remote_burst.UNLINKED,
     remote_round_trip.ONE,
     remote_round_trip.MANY,
+    http_client.ONE,
+    http_client.GREENLETS,
+    http_client.PIPELINED,
 )
 
 BY_NAME = {row.name: row for row in ROWS}

@@ -31,6 +31,9 @@ QUICK_ROWS = [
     "remote-unlinked",
     "remote-window-1",
     "remote-window-256",
+    "http-client",
+    "http-client-50",
+    "http-client-pipelined",
 ]
 
 
