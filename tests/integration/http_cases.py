@@ -25,6 +25,7 @@ VERSION = "505 HTTP Version not supported"
 # What follows the blank is said by llhttp, whose words differ from version to version.
 HEAD = b"malformed head: "
 REQUEST_LINE = b"malformed request line"
+TUNNEL = b"no tunnels here"
 TARGET = b"malformed request target"
 BARE_LF = b"a line ends with a bare LF"
 CODING = b"expected no transfer coding but chunked"
@@ -217,12 +218,26 @@ FIRST_LINES = {
     ),
     "method of a kilobyte": refused(b"G" * 1024 + b" / HTTP/1.1\r\n\r\n", REQUEST_LINE),
     "no method": refused(b" /probe/dump HTTP/1.1\r\nHost: h\r\n\r\n", REQUEST_LINE),
-    "authority as a target": refused(b"CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n", TARGET),
+    "tunnel": refused(b"CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n", TUNNEL, NOT_IMPLEMENTED),
+    "tunnel to a path": refused(
+        b"CONNECT /probe/dump HTTP/1.1\r\nHost: h\r\n\r\n", TUNNEL, NOT_IMPLEMENTED
+    ),
+    "tunnel to a URL": refused(
+        b"CONNECT http://h/probe HTTP/1.1\r\nHost: h\r\n\r\n", TUNNEL, NOT_IMPLEMENTED
+    ),
     "greeting of TLS": refused(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", REQUEST_LINE),
     "greeting of SSH": refused(b"SSH-2.0-OpenSSH_9.6\r\n", REQUEST_LINE),
     "greeting of SOCKS": refused(b"\x05\x01\x00", REQUEST_LINE),
     "answer instead of a request": refused(b"HTTP/1.1 200 OK\r\n\r\n", REQUEST_LINE),
     "NUL bytes": refused(b"\x00" * 100, REQUEST_LINE),
+}
+
+# RFC 9112 section 3.2: what is no host is refused, whoever sent it.
+HOSTS = {
+    f"host {host!r}": refused(
+        b"GET /probe HTTP/1.1\r\nHost: " + host + b"\r\n\r\n", b"malformed Host"
+    )
+    for host in (b"a b", b"a, b", b"a/b", b"a@b", b"\xff", b"a:b:c", b"h:80x", b"[::1", b"a?b")
 }
 
 # Ways to spell a path above the process, or around its route, that some server has fallen for.
@@ -260,6 +275,20 @@ DOTS = {
         b"/\xff\xfe",
         b"/%ff%fe",
         b"/%zz/dump",
+        b"/probe/files/../../secret",
+        b"/probe/files/%2e%2e/secret",
+        b"/probe/files/..%2fsecret",
+        b"/probe/files/%2e%2e%2fsecret",
+        b"/probe/files/..%5csecret",
+        b"/probe/files/%252e%252e/secret",
+        b"/probe/files/%2fetc/passwd",
+        b"/probe/files//etc/passwd",
+        b"/probe/files/file/../../secret",
+        b"/probe/files/file%00.txt",
+        b"/probe/files/%c0%ae%c0%ae/secret",
+        b"/probe/files/" + b"a" * 5000,
+        b"/probe/files/" + b"a/" * 5000,
+        b"/probe/%66iles/../secret",
     )
 }
 
@@ -296,6 +325,9 @@ HUGE = {
         chunked(b"10\r\n0123456789abcdef\r\n" * 257 + b"0\r\n\r\n"),
         b"body of more than 4096 bytes",
         TOO_LARGE,
+    ),
+    "chunk of 16 EiB": refused(
+        chunked(b"ffffffffffffffff\r\n"), b"body of more than 4096 bytes", TOO_LARGE
     ),
     "extension of 4 KiB": refused(
         chunked(b"1;" + b"a" * 4096 + b"\r\n"), b"chunk extensions too large", HEAD_TOO_LARGE
@@ -397,6 +429,11 @@ ODD = {
     "dots in a query": served(get(b"/probe/dump?/../="), "GET /probe/dump 0"),
     "dots in a fragment": served(get(b"/probe/dump#/../x"), "GET /probe/dump 0"),
     "line end in a query": served(get(b"/probe/dump?a=%0d%0aX:%20y"), "GET /probe/dump 0"),
+    "bytes that are no UTF-8": Case(
+        get(b"/probe/dump/\xff\xed\xa0\x80"),
+        (("200 OK", b"GET /probe/dump/\xff\xed\xa0\x80 0"),),
+        served=("GET /probe/dump/\udcff\udced\udca0\udc80 0",),
+    ),
     "unknown expectation": served(
         post(b"Expect: 200-ok\r\nContent-Length: 2", b"hi"), "POST /probe/dump 2"
     ),
@@ -406,6 +443,11 @@ MEANINGS = {
     "broken escape in a query": Case(
         get(b"/probe/dump?a=%zz") + SMUGGLED,
         ((BAD_REQUEST, b"Malformed % escape in '%zz': '%zz'"),),
+        closed=True,
+    ),
+    "broken escape behind a byte that is no UTF-8": Case(
+        get(b"/probe?x=\xff%zz") + SMUGGLED,
+        ((BAD_REQUEST, b"Malformed % escape in '\xff%zz': '%zz'"),),
         closed=True,
     ),
     "star": Case(
@@ -434,6 +476,10 @@ MEANINGS = {
             ),
         ),
     ),
+    "message to bytes that are no UTF-8": Case(
+        message(b"Libprocess-From: a@1.2.3.4:5\r\nContent-Length: 0", b"/\xff%zz/note"),
+        ((BAD_REQUEST, b"Failed to decode URL path: Malformed % escape in '\xff%zz': '%zz'"),),
+    ),
     "message from nowhere": Case(
         message(b"Libprocess-From: \xff\xfe\r\nContent-Length: 0"), (("202 Accepted", b""),)
     ),
@@ -460,6 +506,7 @@ CASES = {
     **CHUNKS,
     **LINES,
     **FIRST_LINES,
+    **HOSTS,
     **DOTS,
     **HUGE,
     **ENDS,
