@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import gevent
 import pytest
+from gevent import socket
 
 from greenproc.errors import (
     Broken,
@@ -289,10 +290,17 @@ def test_a_refused_connection_tells_where_and_why() -> None:
     assert text == f"cannot connect to {address}: [Errno 111] Connection refused"
 
 
-def test_a_host_without_an_address_is_told() -> None:
-    text = failure_of(get("http://host.invalid/"), Broken)
+def test_a_host_without_an_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find_nothing(*args: object, **options: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    assert text.startswith("cannot find the address of 'host.invalid': ")
+    monkeypatch.setattr("greenproc.web.dial.socket.getaddrinfo", find_nothing)
+
+    text = failure_of(get("http://nobody.example/"), Broken)
+
+    assert text == (
+        "cannot find the address of 'nobody.example': [Errno -2] Name or service not known"
+    )
 
 
 def test_a_host_name_that_none_can_be_is_told() -> None:
