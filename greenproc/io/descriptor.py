@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from gevent import monkey
 from gevent._hub_local import get_hub_if_exists
@@ -88,11 +88,18 @@ def close(number: int) -> None:
     """
     os.fstat(number)
     hub = get_hub_if_exists()
-    # As gevent closes sockets: what has been told refers to the descriptor, which goes after it.
     if hub is not None and hub.loop.closing_fd(number):
-        hub.loop.run_callback(close_unwatched, number)
+        # It goes after who is told of it. A timer, unlike a callback, comes after them, and keeps
+        # the loop from going to sleep before.
+        timer = hub.loop.timer(0.0)
+        timer.start(_close_at_last, number, timer)
     else:
         close_unwatched(number)
+
+
+def _close_at_last(number: int, timer: Any) -> None:
+    timer.close()
+    close_unwatched(number)
 
 
 def require_async(number: int) -> None:

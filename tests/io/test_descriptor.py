@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io as standard_io
 import os
+from time import monotonic
 
 import gevent
 import pytest
@@ -70,14 +71,19 @@ def test_close_closes_at_once_what_nobody_polls(pipe: Pipe) -> None:
         os.fstat(number)
 
 
-def test_close_ends_the_polls_of_a_descriptor(pipe: Pipe) -> None:
+@pytest.mark.parametrize("turns", range(3))
+def test_close_ends_the_polls_of_a_descriptor_at_once(pipe: Pipe, turns: int) -> None:
     number = os.dup(pipe.reader)
+    gevent.sleep(0)  # so that the loop is in the middle of a turn
     future = io.poll(number, io.READ)
-    gevent.idle()
+    for _ in range(turns):
+        gevent.sleep(0)
 
     io.close(number)
 
+    started = monotonic()
     assert future.get(timeout=5.0) == io.READ
+    assert monotonic() - started < 4.0
     gevent.idle()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(number)
