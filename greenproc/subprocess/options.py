@@ -1,0 +1,86 @@
+"""What can be set about a launch, besides its command and its standard streams."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from greenproc.errors import InvalidArgument
+from greenproc.io.descriptor import Descriptor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What can be set about a launch.
+
+    Raises:
+        InvalidArgument: a value is of no use.
+
+    Source: libprocess include/process/subprocess.hpp, the arguments of subprocess().
+    """
+
+    path: str | os.PathLike[str] | None = None
+    """The program to run, when it is not the first word of the command. Without a slash it is
+    looked up in the PATH of the child's environment."""
+    flags: Mapping[str, object] | None = None
+    """Each one that is not None becomes an argument ``--name=value`` after the others."""
+    environment: Mapping[str, str] | None = None
+    """All the child has, nothing being inherited; None is the environment of this OS process."""
+    cwd: str | os.PathLike[str] | None = None
+    """The working directory; None is that of this OS process."""
+    new_session: bool = False
+    """Whether the child leads a session and a process group of its own."""
+    whitelist_fds: Collection[Descriptor] = ()
+    """Descriptors that the child keeps under their numbers. All others but 0, 1, 2 are closed."""
+    parent_hooks: Sequence[Callable[[int], object]] = ()
+    """Called here, in order, with the child's pid, before the program begins. They may wait."""
+    child_hooks: Sequence[Callable[[], object]] = ()
+    """Called in the child, in order, before the program begins. Only this greenlet goes on there,
+    and no other thread, so a hook should do no more than a few system calls."""
+
+    def __post_init__(self) -> None:
+        for hook in (*self.parent_hooks, *self.child_hooks):
+            if not callable(hook):
+                raise InvalidArgument(f"expected a function as a hook, got {hook!r}")
+        for name, value in (self.environment or {}).items():
+            if not isinstance(name, str) or not name or "=" in name or "\0" in name:
+                raise InvalidArgument(f"expected the name of a variable, got {name!r}")
+            if not isinstance(value, str) or "\0" in value:
+                raise InvalidArgument(f"expected a text as the variable {name}, got {value!r}")
+        for what in (self.path, self.cwd):
+            if what is not None and "\0" in os.fsdecode(what):
+                raise InvalidArgument(f"expected a path, got {what!r}")
+
+
+def arguments_of(command: str | Sequence[str], options: Options) -> list[str]:
+    """Return the arguments of a program, its own name first. A text is left to the shell.
+
+    Raises:
+        InvalidArgument: there is no command, it is no text, or the shell is given flags.
+    """
+    flags = [
+        f"--{name}={flag_text(value)}"
+        for name, value in (options.flags or {}).items()
+        if value is not None
+    ]
+    if isinstance(command, str):
+        if flags or options.path is not None:
+            raise InvalidArgument("expected a list of arguments with a path or flags, got a text")
+        command = ["sh", "-c", command]
+    try:
+        arguments = [os.fsdecode(argument) for argument in command]
+    except TypeError as error:
+        raise InvalidArgument(f"expected a text or a list of texts, got {command!r}") from error
+    if not arguments:
+        raise InvalidArgument("expected a command, got no arguments at all")
+    for argument in (*arguments, *flags):
+        if "\0" in argument:
+            raise InvalidArgument(f"expected arguments without null characters, got {argument!r}")
+    return arguments + flags
+
+
+def flag_text(value: object) -> str:
+    """Return the text of a flag: true, false, a text as it is, other values as JSON."""
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,106 @@
+"""Learning how OS processes end, children or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from gevent import get_hub
+
+from greenproc.clock import Clock, HubSource, Timer
+from greenproc.current import find_runtime
+from greenproc.errors import Closed, InvalidArgument, StateError
+from greenproc.future import Future, undiscardable
+from greenproc.subprocess.watch import Watch
+
+HUB_ATTRIBUTE = "greenproc_reaper"
+
+# libprocess' intervals, and how many processes are awaited then.
+MIN_INTERVAL, FEW = 0.1, 50
+MAX_INTERVAL, MANY = 1.0, 500
+
+
+class Reaper:
+    """Tells how OS processes end.
+
+    The kernel and gevent wake it. Where the kernel has no way to tell the end of that process, it
+    looks from time to time, by its clock.
+
+    It belongs to the hub of the main thread, where gevent collects the children.
+
+    Args:
+        clock: tells how long to wait between two looks.
+
+    Source: libprocess src/reap.cpp.
+    Differs: that always looks from time to time, and misses a status that somebody else takes.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._watches: dict[int, Watch] = {}
+        self._is_closed = False
+
+    def reap(self, pid: int) -> Future[int | None]:
+        """Return the future of the status of an OS process, as ``os.waitpid`` has it.
+
+        It is None if there is no such process, if it is no child of this one, or if somebody else
+        took the status. The future never fails, and a discard request does nothing.
+
+        Raises:
+            InvalidArgument: *pid* is no positive number.
+            StateError: this is not the main thread.
+            Closed: the reaper was closed.
+        """
+        if isinstance(pid, bool) or not isinstance(pid, int) or pid <= 0:
+            raise InvalidArgument(f"expected the pid of a process, got {pid!r}")
+        if self._is_closed:
+            raise Closed("the reaper was closed")
+        if not get_hub().loop.default:
+            raise StateError("expected the main thread: gevent collects children only there")
+        watch = self._watches.get(pid)
+        if watch is None:
+            watch = self._watches[pid] = Watch(pid, self._look_later, self._forget)
+            watch.start()
+        return undiscardable(watch.promise.future)
+
+    def interval(self) -> float:
+        """Return the seconds between two looks: longer, the more processes are awaited."""
+        excess = (len(self._watches) - FEW) / (MANY - FEW)
+        return MIN_INTERVAL + (MAX_INTERVAL - MIN_INTERVAL) * min(max(excess, 0.0), 1.0)
+
+    def statistics(self) -> dict[str, int]:
+        """Count the OS processes that are watched."""
+        return {"watched": len(self._watches)}
+
+    def close(self) -> None:
+        """Stop watching. Futures that are pending are abandoned."""
+        self._is_closed = True
+        for watch in list(self._watches.values()):
+            watch.close()
+            watch.promise.abandon()
+
+    def __repr__(self) -> str:
+        return f"<Reaper{' closed' if self._is_closed else ''}, {len(self._watches)} watched>"
+
+    def _look_later(self, look: Callable[[], None]) -> Timer:
+        return self._clock.timer(self.interval(), look)
+
+    def _forget(self, watch: Watch) -> None:
+        self._watches.pop(watch.pid, None)
+
+
+def current_reaper() -> Reaper:
+    """Return the reaper of the runtime of this greenlet if it has one, else that of this hub."""
+    reaper = getattr(find_runtime(), "reaper", None)
+    if reaper is None:
+        # It needs the loop of one hub and has its life, as the clock of `greenproc.clock.current`.
+        attributes = vars(get_hub())
+        reaper = attributes.get(HUB_ATTRIBUTE)
+        if reaper is None:
+            reaper = attributes[HUB_ATTRIBUTE] = Reaper(Clock(HubSource()))
+    return cast(Reaper, reaper)
+
+
+def reap(pid: int) -> Future[int | None]:
+    """Return the future of the status of an OS process, child or not. See `Reaper.reap`."""
+    return current_reaper().reap(pid)

@@ -1,0 +1,91 @@
+"""The handle of a program."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import gevent
+
+from greenproc.subprocess import PIPE, launch
+from tests.subprocess.support import LIMIT, NULL, output_of, waiter
+
+
+def test_the_status_is_that_of_the_kernel_and_the_returncode_that_of_python() -> None:
+    child = launch("exit 3")
+    assert child.returncode is None
+
+    assert child.status.get(timeout=LIMIT) == 3 << 8
+    assert child.returncode == 3
+
+
+def test_a_signal_is_a_negative_returncode() -> None:
+    child = waiter()
+
+    assert child.terminate()
+
+    assert child.status.get(timeout=LIMIT) == signal.SIGTERM
+    assert child.returncode == -signal.SIGTERM
+
+
+def test_a_discard_request_does_nothing_to_the_status() -> None:
+    child = waiter()
+
+    child.status.discard()
+    gevent.idle()
+    assert child.status.is_pending
+
+    child.kill()
+    assert child.status.get(timeout=LIMIT) == signal.SIGKILL
+
+
+def test_signals_reach_the_child() -> None:
+    child = launch("trap 'echo caught; exit' USR1; echo ready; read word", stdin=PIPE, stdout=PIPE)
+    assert os.read(child.stdout.fileno(), 99) == b"ready\n"
+
+    assert child.send_signal(signal.SIGUSR1)
+
+    assert output_of(child) == b"caught\n"
+    child.status.get(timeout=LIMIT)
+
+
+def test_nothing_is_sent_to_a_child_that_has_ended() -> None:
+    child = launch(["true"])
+    child.status.get(timeout=LIMIT)
+
+    assert not child.terminate()
+    assert not child.kill()
+    assert child.kill_tree() == ()
+
+
+def test_nothing_is_sent_to_a_child_that_somebody_else_has_collected() -> None:
+    child = launch(["cat"], stdin=PIPE, stdout=NULL)
+    child.close()
+    os.waitpid(child.pid, 0)
+
+    assert not child.kill()
+    assert child.status.get(timeout=LIMIT) is None
+    assert child.returncode is None
+
+
+def test_the_whole_tree_is_killed() -> None:
+    child = launch("sleep 1000 & sleep 1000", stdin=NULL, stdout=NULL, stderr=NULL)
+    other = waiter()
+
+    hit = child.kill_tree()
+
+    assert hit[0] == child.pid
+    assert other.pid not in hit
+    assert child.status.get(timeout=LIMIT) == signal.SIGKILL
+    other.kill()
+    other.status.get(timeout=LIMIT)
+
+
+def test_a_handle_shows_whether_its_program_runs() -> None:
+    child = waiter()
+    assert repr(child) == f"<Subprocess {child.pid} running>"
+
+    child.kill()
+    child.status.get(timeout=LIMIT)
+
+    assert repr(child) == f"<Subprocess {child.pid} ended with -9>"
