@@ -64,6 +64,8 @@ class ResponseParser:
         "_unfinished",
         "_response",
         "_body",
+        "_last_head",
+        "_last_key",
     )
 
     error: RemoteProtocolError | None
@@ -83,6 +85,9 @@ class ResponseParser:
         self._unfinished: UnfinishedHead | None = None
         self._response: RawResponse | None = None
         self._body: OpenBody | None = None
+        # The last head with its bytes and method: within a second a server repeats itself.
+        self._last_key: tuple[bytes, str] | None = None
+        self._last_head: ResponseHead | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -159,7 +164,11 @@ class ResponseParser:
             self._unfinished.check(data[at:])
             return at
         method = self._methods[0] if self._methods else "GET"
-        head = read_response_head(data[at:end], self._limits, method)
+        key = data[at:end], method
+        head = self._last_head
+        if head is None or key != self._last_key:
+            head = self._last_head = read_response_head(data[at:end], self._limits, method)
+            self._last_key = key
         if head.status < 200 and head.status != 101:
             return end
         if self._methods:

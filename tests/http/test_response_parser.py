@@ -93,6 +93,15 @@ def test_a_response_to_head_has_no_body_whatever_it_says() -> None:
     )
 
 
+def test_a_head_that_comes_again_is_read_for_the_method_it_answers() -> None:
+    head = UNKNOWN[: -len(b"404 Not Found.")]
+
+    assert read(UNKNOWN + head + UNKNOWN + UNKNOWN, ("GET", "HEAD", "GET", "GET")) == (
+        [(404, b"404 Not Found."), (404, b""), (404, b"404 Not Found."), (404, b"404 Not Found.")],
+        False,
+    )
+
+
 @pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
 def test_some_statuses_never_have_a_body(status: bytes) -> None:
     data = b"HTTP/1.1 " + status + b"\r\nContent-Length: 7\r\n\r\n" + ACCEPTED
