@@ -6,7 +6,7 @@ from greenproc.http.content import BodySink
 from greenproc.http.head_cache import HeadCache
 from greenproc.http.limits import DEFAULT_LIMITS, ParserLimits
 from greenproc.http.parser import RawRequest, RequestParser
-from tests.feeds import feedings
+from greenproc.testing import feeds
 
 # A message as libprocess sends it, to stand behind a case.
 SPARE = (
@@ -88,7 +88,7 @@ def read(data: bytes, *, limits: ParserLimits = DEFAULT_LIMITS) -> tuple[list[Se
     expected = [seen(request) for request in requests]
     status = parser.error.status if parser.error else None
     shared = HeadCache(limits)
-    for pieces in feedings(data):
+    for pieces in feeds(data):
         for heads in (HeadCache(limits, max_heads=0), shared):
             requests, parser = read_once(pieces, limits=limits, heads=heads)
             assert [seen(request) for request in requests] == expected, pieces

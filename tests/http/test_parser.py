@@ -12,7 +12,7 @@ from greenproc.http.content import BodySink
 from greenproc.http.head_cache import HeadCache
 from greenproc.http.limits import ParserLimits
 from greenproc.http.parser import RawRequest, RequestParser, to_request
-from tests.feeds import feedings
+from greenproc.testing import feeds
 from tests.http.requests import SPARE, Sink, read, read_error, read_once, read_one
 
 HELLO = b"GET /echo/hello HTTP/1.1\r\nHost: 127.0.0.1:36069\r\n\r\n"
@@ -210,14 +210,14 @@ def test_a_body_at_the_limit_is_read(frame) -> None:
 
 @pytest.mark.parametrize("frame", FRAMED.values(), ids=list(FRAMED))
 def test_a_body_over_the_limit_is_refused(frame) -> None:
-    for pieces in feedings(frame(b"0123456789a")):
+    for pieces in feeds(frame(b"0123456789a")):
         requests, parser = read_once(pieces, limits=LIMITS)
         assert requests == [] and parser.error is not None and parser.error.status == 413
 
 
 @pytest.mark.parametrize("frame", FRAMED.values(), ids=list(FRAMED))
 def test_a_streamed_body_has_no_limit(frame) -> None:
-    for pieces in feedings(frame(b"0123456789a")):
+    for pieces in feeds(frame(b"0123456789a")):
         requests, parser = read_once(pieces, limits=LIMITS, streamed=True)
         sink = requests[0].sink
         assert isinstance(sink, Sink) and parser.error is None
@@ -270,7 +270,7 @@ def test_memory_stays_small_while_nothing_useful_comes() -> None:
     ],
 )
 def test_a_peer_may_wait_for_100_continue(head: bytes, expected: bool) -> None:
-    for pieces in feedings(head):
+    for pieces in feeds(head):
         _, parser = read_once(pieces)
         assert parser.expects_continue is expected
 
@@ -342,7 +342,7 @@ GZIP = (
 
 
 def test_a_packed_stream_is_unpacked() -> None:
-    for pieces in feedings(GZIP + PACKED):
+    for pieces in feeds(GZIP + PACKED):
         (request,), parser = read_once(pieces, streamed=True)
         if isinstance(request.sink, Sink):
             assert (request.sink.data, request.sink.ended) == (b"zipped", "closed")

@@ -10,7 +10,7 @@ from greenproc.http.limits import ParserLimits
 from greenproc.http.response import ResponseKind
 from greenproc.http.response_counter import ResponseCounter
 from greenproc.http.response_parser import RawResponse, ResponseParser, to_response
-from tests.feeds import feedings
+from greenproc.testing import feeds
 from tests.http.requests import Sink
 
 ACCEPTED = (
@@ -36,7 +36,7 @@ def read(data: bytes, methods: tuple[str, ...] = (), *, eof: bool = False) -> tu
     However the bytes are cut, and with bodies collected and streamed, that must be the same.
     """
     results = []
-    for pieces in feedings(data):
+    for pieces in feeds(data):
         for streamed in (False, True):
             parser = ResponseParser(streams=_stream if streamed else None)
             for method in methods:
@@ -180,7 +180,7 @@ def test_trailers_are_dropped() -> None:
     ],
 )
 def test_garbage_becomes_an_error_and_never_an_exception(data: bytes) -> None:
-    for pieces in feedings(data):
+    for pieces in feeds(data):
         parser = ResponseParser()
         assert [raw for piece in pieces for raw in parser.feed(piece)] == []
         assert parser.error is not None
@@ -196,7 +196,7 @@ def test_limits_hold_for_responses_too() -> None:
         b"HTTP/1.1 200 OK\r\nA:\r\nB:\r\nC:\r\nD:\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 11,
     ):
-        for pieces in feedings(data):
+        for pieces in feeds(data):
             parser = ResponseParser(limits)
             assert [raw for piece in pieces for raw in parser.feed(piece)] == []
             assert parser.error is not None
@@ -260,7 +260,7 @@ def test_a_response_to_head_keeps_its_length_and_is_not_unpacked() -> None:
     ],
 )
 def test_responses_are_counted_however_they_come(data: bytes, complete: int, refused: int) -> None:
-    for pieces in feedings(data):
+    for pieces in feeds(data):
         counter = ResponseCounter()
         assert sum(counter.feed(piece) for piece in pieces) == complete
         assert (counter.complete, counter.refused) == (complete, refused)
@@ -282,7 +282,7 @@ def test_counting_many_equal_responses_parses_one() -> None:
 
 
 def test_nothing_is_counted_after_garbage() -> None:
-    for pieces in feedings(ACCEPTED * 2 + b"garbage\r\n\r\n" + ACCEPTED):
+    for pieces in feeds(ACCEPTED * 2 + b"garbage\r\n\r\n" + ACCEPTED):
         counter = ResponseCounter()
         for piece in pieces:
             counter.feed(piece)

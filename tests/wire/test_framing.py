@@ -12,6 +12,7 @@ from greenproc.http.head_cache import HeadCache
 from greenproc.http.parser import RawRequest, RequestParser
 from greenproc.message import Message
 from greenproc.pid import UPID
+from greenproc.testing import feeds
 from greenproc.wire.framing import (
     MAX_CACHED,
     MessageDecoder,
@@ -19,7 +20,6 @@ from greenproc.wire.framing import (
     encode_message,
     is_message,
 )
-from tests.feeds import feedings
 
 SENDER_ADDRESS = Address("127.0.0.1", 43173)
 RECEIVER_ADDRESS = Address("127.0.0.1", 33885)
@@ -163,8 +163,8 @@ def test_a_recorded_message_is_read_as_libprocess_does(
     expected = Message(name, message.sender, to(id), message.body)
     decoder = MessageDecoder(RECEIVER_ADDRESS)
     # The long one is cut where something can happen only.
-    feeds = feedings(data) if len(data) < 1000 else ([data[:at], data[at:]] for at in range(240))
-    for pieces in feeds:
+    ways = feeds(data) if len(data) < 1000 else ([data[:at], data[at:]] for at in range(240))
+    for pieces in ways:
         parser = RequestParser()
         requests = [request for piece in pieces for request in parser.feed(piece)]
         assert [decoder.decode(request) for request in requests] == [expected]
@@ -172,7 +172,7 @@ def test_a_recorded_message_is_read_as_libprocess_does(
 
 def test_a_recorded_burst_is_read_as_three_messages() -> None:
     decoder = MessageDecoder(RECEIVER_ADDRESS)
-    for pieces in feedings(BURST):
+    for pieces in feeds(BURST):
         parser = RequestParser()
         requests = [request for piece in pieces for request in parser.feed(piece)]
         assert [decoder.decode(request) for request in requests] == [
