@@ -295,6 +295,13 @@ class Settings:
     """How long a connection without a link may be idle before it is closed."""
     answer_timeout: float = _setting(30.0, _SECONDS)
     """How long to wait for a peer to acknowledge messages before it counts as gone."""
+    head_timeout: float = _setting(30.0, _SECONDS)  # Apache allows 20 to 40
+    """How long the head of an HTTP request may take from its first byte on; 0 is for ever."""
+    body_timeout: float = _setting(30.0, _SECONDS)
+    """How long the body of an HTTP request may stand still; 0 is for ever."""
+    idle_timeout: float = _setting(75.0, _SECONDS)  # the default of nginx
+    """How long a connection is kept after its last HTTP request, unless it carries messages, or
+    carried nothing at all, as links do; 0 is for ever."""
     stop_timeout: float = _setting(10.0, _SECONDS)
     """How long stopping may take."""
     expose_errors: bool = _setting(False, _FLAG)

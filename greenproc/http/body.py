@@ -220,11 +220,15 @@ class OpenBody:
             it is, within the limit, and taken from `collected`.
     """
 
-    __slots__ = ("_reader", "_sink", "_collector")
+    __slots__ = ("_reader", "_sink", "_collector", "taken")
+
+    taken: int
+    """How many bytes have been used up."""
 
     def __init__(
         self, length: int, limits: ParserLimits, sink: BodySink | None = None, *, is_gzip: bool
     ) -> None:
+        self.taken = 0
         self._collector = Collector(limits.max_body_bytes)
         self._sink: BodySink = self._collector
         if sink is not None:
@@ -256,7 +260,9 @@ class OpenBody:
         Raises:
             RemoteProtocolError: the body is malformed, or exceeds a limit.
         """
+        begin = at
         at = self._reader.read(data, at, self._sink)
+        self.taken += at - begin
         if self._reader.is_done:
             self._sink.close()
         return at

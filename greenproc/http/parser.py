@@ -140,6 +140,11 @@ class RequestParser:
         """Whether no request is under way: the peer may close without losing one."""
         return self._body is None and not self._rest
 
+    @property
+    def body_bytes(self) -> int | None:
+        """How much has come of the body that is under way, None when there is none."""
+        return None if self._body is None else self._body.taken
+
     def feed(self, data: bytes) -> list[RawRequest]:
         """Take the bytes that came, and return the requests that they complete.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from greenproc.http.head_cache import HeadCache
@@ -15,14 +15,6 @@ from greenproc.transport.postponed import Postponed
 
 if TYPE_CHECKING:
     from greenproc.transport.inbound import Inbound
-
-
-@dataclass(slots=True)
-class Counters:
-    """What the connections of one listener have seen."""
-
-    connections: int = 0
-    requests: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +31,3 @@ class InboundContext:
     postponed: Postponed
     closed: Callable[[Inbound], None]
     """Called with a connection whose socket is closed."""
-    counters: Counters = field(default_factory=Counters)

@@ -20,6 +20,7 @@ from greenproc.process.ports import Delivery
 from greenproc.transport.body_pipe import BodyPipe
 from greenproc.transport.context import InboundContext
 from greenproc.transport.outlet import Outlet
+from greenproc.transport.patrol import Pace
 from greenproc.transport.reader import Reader
 from greenproc.transport.respond import refuse_delivery, refuse_request, refuse_sender
 
@@ -65,6 +66,7 @@ class Inbound:
         self._head: RequestHead | None = None
         self._is_agent = False
         self._body: BodyPipe | None = None  # the last one that was streamed
+        self.requests = self._served = 0  # the latter were no messages
 
     def __repr__(self) -> str:
         if self._closed:
@@ -150,7 +152,7 @@ class Inbound:
             else:
                 append(refuse_delivery(delivery))
         if requests:
-            self._context.counters.requests += len(requests)
+            self.requests += len(requests)
             self._note_agent(requests[-1].head)
             self._wait_for_room()
 
@@ -171,6 +173,7 @@ class Inbound:
 
     def _serve(self, raw: RawRequest) -> None:
         """Hand an HTTP request to whoever answers it."""
+        self._served += 1
         self._wait_for_room()
         try:
             request = to_request(raw, self.client, max_body_bytes=self._settings.max_body_bytes)
@@ -238,6 +241,34 @@ class Inbound:
 
     def _stop_taking(self) -> None:
         self._last = True
+
+    # Clients that take too long
+
+    def pace(self) -> tuple[Pace, int]:
+        """See `Patrolled`. A connection with messages, or without anything, may be a link."""
+        if self._served != self.requests or self._last or self._outlet.is_writing:
+            return Pace.FREE, 0
+        parser = self._parser
+        body_bytes = parser.body_bytes
+        if body_bytes is not None:
+            is_ours = self._body is not None and self._body.is_full
+            return (Pace.FREE if is_ours else Pace.BODY), body_bytes
+        if not parser.is_idle:
+            is_ours = len(self._answers) >= self._settings.max_pipelined_requests
+            return (Pace.FREE if is_ours else Pace.HEAD), self.requests
+        is_idle = self.requests > 0 and self._outlet.is_done
+        return (Pace.IDLE if is_idle else Pace.FREE), self.requests
+
+    def give_up(self, pace: Pace) -> None:
+        """See `Patrolled`. Answers 408 to a request under way, unless its handler has it."""
+        if pace is Pace.IDLE:
+            self.close()
+            return
+        if pace is Pace.BODY and self._body is not None and not self._body.is_complete:
+            self._last = True
+        else:
+            self._refuse(RemoteProtocolError(f"the {pace.value} took too long", status=408))
+        self._socket.shutdown(socket.SHUT_RD)  # which wakes the greenlet that reads
 
     # The end
 

@@ -18,9 +18,10 @@ from greenproc.http.head_cache import HeadCache
 from greenproc.http.limits import ParserLimits
 from greenproc.http.parser import RawRequest
 from greenproc.settings import Settings
-from greenproc.transport.context import Counters, InboundContext
+from greenproc.transport.context import InboundContext
 from greenproc.transport.hooks import TransportHooks
 from greenproc.transport.inbound import Inbound
+from greenproc.transport.patrol import Patrol
 from greenproc.transport.places import address_of, listening_socket, path_of, remove_path
 from greenproc.transport.postponed import Postponed
 from greenproc.wire.framing import MessageDecoder, is_message
@@ -49,9 +50,11 @@ class Listener:
     def __init__(self, settings: Settings, hooks: TransportHooks) -> None:
         self._settings = settings
         self._hooks = hooks
-        self._counters = Counters()
+        self._accepted = self._requests = 0  # the latter of connections that are closed
         self._connections: set[Inbound] = set()
         self._greenlets: set[Greenlet[..., Any]] = set()
+        self._rounds = Patrol(settings, self._connections)
+        self._patrol: Greenlet[..., Any] | None = None
         self._socket: socket.socket | None = None
         self._path: str | None = None
         self._acceptor: Acceptor | None = None
@@ -112,8 +115,7 @@ class Listener:
             is_message=is_message if carries_messages else no_message,
             heads=HeadCache(limits),
             postponed=Postponed(),
-            closed=self._connections.discard,
-            counters=self._counters,
+            closed=self._forget,
         )
 
     def stop_accepting(self) -> None:
@@ -150,6 +152,8 @@ class Listener:
             connection.close()
         if self._context is not None:
             self._context.postponed.close()
+        if self._patrol is not None:
+            self._patrol.kill(block=False)
         joinall(list(self._greenlets), timeout=timeout)
         stuck = list(self._greenlets)
         killall(stuck, timeout=KILL_SECONDS)
@@ -159,8 +163,8 @@ class Listener:
         """Count connections that are open, and connections and requests since the start."""
         return {
             "connections": len(self._connections),
-            "accepted": self._counters.connections,
-            "requests": self._counters.requests,
+            "accepted": self._accepted,
+            "requests": self._requests + sum(one.requests for one in self._connections),
         }
 
     def serve(self, connected: socket.socket) -> tuple[Inbound, Greenlet[..., Any]]:
@@ -190,9 +194,19 @@ class Listener:
         if client is not None:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Inbound(accepted, client, self._context)
-        self._counters.connections += 1
+        self._accepted += 1
         self._connections.add(connection)
+        if self._patrol is None and self._rounds.is_needed:
+            self._patrol = self._hooks.spawn(self._rounds.run)
+            self._patrol.rawlink(self._end_patrol)
         return connection, self.spawn(connection.run)
+
+    def _forget(self, connection: Inbound) -> None:
+        self._connections.discard(connection)
+        self._requests += connection.requests
+
+    def _end_patrol(self, _greenlet: object) -> None:
+        self._patrol = None
 
     def spawn(self, function: Callable[..., object], /, *args: object) -> Greenlet[..., Any]:
         """Start a greenlet that `stop` waits for."""

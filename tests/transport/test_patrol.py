@@ -1,0 +1,321 @@
+"""Clients that take too long, and those that may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import gevent
+import pytest
+from gevent.queue import Queue
+
+from greenproc.address import Address
+from greenproc.future import Future, Promise
+from greenproc.http.request import Request
+from greenproc.http.response import OK, Response
+from greenproc.settings import Settings
+from greenproc.sync.pipe import Pipe
+from greenproc.transport.patrol import Pace, Patrol
+from tests.transport.conftest import LIMIT, Node, Peer
+
+Listen = Callable[..., Address]
+Connect = Callable[[Address], Peer]
+
+HELLO = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+MESSAGE = (
+    b"POST /sink/data HTTP/1.1\r\nUser-Agent: libprocess/x@127.0.0.1:1234\r\n"
+    b"Content-Length: 0\r\nHost: 127.0.0.1:36069\r\n\r\n"
+)
+ANSWER_BYTES = 81  # of the answer to a message, recorded from libprocess
+HELLO_BYTES = 121  # of what HELLO is answered
+
+
+@pytest.fixture(autouse=True)
+def _hello(node: Node) -> None:
+    node.answer = lambda request: Future(OK("hello"))
+
+
+class Time:
+    """What the patrol takes for the time. It goes round only when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.turns: Queue[None] = Queue()
+        monkeypatch.setattr("greenproc.transport.patrol.monotonic", lambda: self.now)
+        monkeypatch.setattr("greenproc.transport.patrol.sleep", self.sleep)
+
+    def sleep(self, seconds: float) -> None:
+        if seconds:
+            self.turns.get()
+
+    def pass_by(self, rounds: int = 3) -> None:
+        """Let everybody get ready, then the patrol look at them, and again when it is late."""
+        for _ in range(rounds):
+            gevent.idle()
+            self.turns.put(None)
+            gevent.idle()
+            self.now += 1000.0
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    return Time(monkeypatch)
+
+
+def is_open(peer: Peer) -> bool:
+    """Whether a message is answered."""
+    peer.send(MESSAGE)
+    return peer.receive(ANSWER_BYTES).startswith(b"HTTP/1.1 202")
+
+
+def test_a_head_that_takes_too_long_is_refused(
+    node: Node, listen: Listen, connect: Connect, time: Time
+) -> None:
+    peer = connect(listen())
+    peer.send(HELLO[:10])
+    time.pass_by()
+
+    answer = peer.receive_to_end()
+
+    assert answer.startswith(b"HTTP/1.1 408 Request Time-out\r\n")
+    assert b"\r\nConnection: close\r\n" in answer
+    assert node.requests.empty()
+
+
+def test_a_head_that_comes_byte_by_byte_is_refused_too(
+    node: Node, listen: Listen, connect: Connect, time: Time
+) -> None:
+    peer = connect(listen())
+
+    peer.send(HELLO[:-2])
+    for _ in range(3):
+        peer.send(b"X: y\r\n")
+        time.pass_by(1)
+
+    assert b" 408 " in peer.receive_to_end()
+
+
+def test_a_head_behind_answers_is_refused_in_its_turn(
+    node: Node, listen: Listen, connect: Connect, time: Time
+) -> None:
+    peer = connect(listen())
+    peer.send(HELLO + HELLO[:10])
+    time.pass_by()
+
+    first, _, second = peer.receive_to_end().partition(b"hello")
+
+    assert first.startswith(b"HTTP/1.1 200")
+    assert second.startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf",
+        b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+    ],
+)
+def test_a_body_that_stands_still_is_refused(
+    node: Node, listen: Listen, connect: Connect, time: Time, begin: bytes
+) -> None:
+    peer = connect(listen())
+    peer.send(begin)
+    time.pass_by()
+
+    assert peer.receive_to_end().startswith(b"HTTP/1.1 408 Request Time-out\r\n")
+
+
+def test_the_reader_of_a_body_that_stands_still_is_told(
+    node: Node, listen: Listen, connect: Connect, time: Time
+) -> None:
+    answer: Promise[Response] = Promise()
+    object.__setattr__(node.hooks, "streams", lambda path: True)
+    node.answer = lambda request: answer.future
+    peer = connect(listen())
+    peer.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
+    request: Request = node.requests.get(timeout=LIMIT)
+
+    time.pass_by()
+
+    reading = request.reader.read_all()
+    reading.wait(timeout=LIMIT)
+    assert reading.failure() == "failed to decode body"
+    answer.set(OK("too slow"))
+    answers = peer.receive_to_end()
+    assert answers.count(b"HTTP/1.1 ") == 1
+    assert answers.endswith(b"too slow")
+
+
+def test_a_body_that_waits_for_its_reader_is_waited_for(
+    node: Node, listen: Listen, connect: Connect, time: Time
+) -> None:
+    answer: Promise[Response] = Promise()
+    object.__setattr__(node.hooks, "streams", lambda path: True)
+    node.answer = lambda request: answer.future
+    size = 8 * 1024 * 1024
+    peer = connect(listen())
+    peer.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
+    request: Request = node.requests.get(timeout=LIMIT)
+    sending = gevent.spawn(peer.send, b"x" * size)
+
+    time.pass_by()
+
+    assert sum(len(piece) for piece in request.reader) == size
+    answer.set(OK("done"))
+    sending.get(timeout=LIMIT)
+    peer.end_sending()
+    assert peer.receive_to_end().endswith(b"done")
+
+
+def test_a_connection_that_is_idle_after_a_request_is_closed(
+    node: Node, listen: Listen, connect: Connect, time: Time
+) -> None:
+    peer = connect(listen())
+    peer.send(HELLO)
+    time.pass_by()
+
+    assert peer.receive_to_end().endswith(b"hello")
+
+
+def test_a_connection_that_waits_for_its_response_is_not_idle(
+    node: Node, listen: Listen, connect: Connect, time: Time
+) -> None:
+    answer: Promise[Response] = Promise()
+    node.answer = lambda request: answer.future
+    peer = connect(listen())
+    peer.send(HELLO)
+
+    time.pass_by()
+
+    answer.set(OK("at last"))
+    time.pass_by()
+    assert peer.receive_to_end().endswith(b"at last")
+
+
+def test_a_quiet_stream_is_not_idle(
+    node: Node, listen: Listen, connect: Connect, time: Time
+) -> None:
+    pipe = Pipe()
+    node.answer = lambda request: Future(Response(reader=pipe.reader))
+    peer = connect(listen())
+    peer.send(HELLO)
+    peer.receive(20)
+
+    time.pass_by()
+
+    pipe.writer.close()
+    time.pass_by()
+    assert peer.receive_to_end().endswith(b"0\r\n\r\n")
+
+
+def test_a_head_behind_a_stream_may_come_late(
+    node: Node, listen: Listen, connect: Connect, time: Time
+) -> None:
+    pipe = Pipe()
+    answers = iter([Response(reader=pipe.reader), OK("hello")])
+    node.answer = lambda request: Future(next(answers))
+    peer = connect(listen())
+    peer.send(HELLO + HELLO[:10])
+    peer.receive(20)
+
+    time.pass_by()
+
+    pipe.writer.close()
+    peer.send(HELLO[10:])
+    peer.end_sending()
+    assert peer.receive_to_end().endswith(b"hello")
+
+
+@pytest.mark.parametrize("begin", [b"", MESSAGE, HELLO + MESSAGE])
+def test_a_connection_that_may_be_a_link_is_kept(
+    node: Node, listen: Listen, connect: Connect, time: Time, begin: bytes
+) -> None:
+    peer = connect(listen())
+    peer.send(begin)
+    gevent.idle()
+
+    time.pass_by()
+
+    peer.send(MESSAGE)
+    peer.end_sending()
+    count = begin.count(b"HTTP/1.1") + 1
+    assert peer.receive_to_end().count(b"HTTP/1.1 20") == count
+
+
+def test_a_message_on_a_link_may_stand_still(
+    node: Node, listen: Listen, connect: Connect, time: Time
+) -> None:
+    peer = connect(listen())
+    peer.send(MESSAGE + MESSAGE.replace(b"Length: 0", b"Length: 5") + b"he")
+    gevent.idle()
+
+    time.pass_by()
+
+    peer.send(b"llo")
+    peer.end_sending()
+    assert peer.receive_to_end().count(b"HTTP/1.1 202") == 2
+
+
+def test_no_limits_are_none(node: Node, listen: Listen, connect: Connect, time: Time) -> None:
+    peer = connect(listen(idle_timeout=0.0, head_timeout=0.0, body_timeout=0.0))
+    peer.send(HELLO)
+    peer.receive(HELLO_BYTES)
+
+    time.pass_by()
+
+    assert is_open(peer)
+    assert listen.listeners[0]._patrol is None  # type: ignore[attr-defined]
+
+
+class Client:
+    """A connection whose pace a test sets."""
+
+    def __init__(self, *paces: tuple[Pace, int]) -> None:
+        self.paces = list(paces)
+        self.ended: Pace | None = None
+
+    def pace(self) -> tuple[Pace, int]:
+        return self.paces.pop(0) if len(self.paces) > 1 else self.paces[0]
+
+    def give_up(self, pace: Pace) -> None:
+        self.ended = pace
+
+
+def test_a_limit_is_counted_from_the_last_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("greenproc.transport.patrol.monotonic", lambda: now[0])
+    changing = Client((Pace.BODY, 1), (Pace.BODY, 2), (Pace.BODY, 3))
+    standing = Client((Pace.BODY, 1))
+    coming = Client((Pace.FREE, 0), (Pace.BODY, 1))
+    connections = {changing, standing, coming}
+    patrol = Patrol(Settings(body_timeout=10.0), connections)
+    ended = []
+
+    def turn(seconds: float) -> None:
+        now[0] += 6.0
+        ended.append([client.ended for client in (changing, standing, coming)])
+        if len(ended) == 4:
+            connections.clear()
+
+    monkeypatch.setattr("greenproc.transport.patrol.sleep", turn)
+    patrol.run()
+
+    body = Pace.BODY
+    assert ended == [
+        [None, None, None],
+        [None, None, None],
+        [None, None, None],
+        [None, body, None],
+    ]
+
+
+def test_the_patrol_goes_home_when_there_is_nobody(
+    node: Node, listen: Listen, connect: Connect, time: Time
+) -> None:
+    address = listen()
+    for _ in range(2):
+        peer = connect(address)
+        peer.send(HELLO)
+        time.pass_by()
+        assert peer.receive_to_end().endswith(b"hello")
+        time.pass_by()
+        assert listen.listeners[0]._patrol is None  # type: ignore[attr-defined]
