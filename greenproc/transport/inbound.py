@@ -273,8 +273,8 @@ class Inbound:
     # The end
 
     def end(self) -> None:
-        """Take no more requests: the last answer is out."""
-        if not self._last:
+        """Take no more requests: the last answer is out, unless another request is under way."""
+        if not self._last and (self._answers.is_closing or self._parser.is_idle):
             self._last = True
             self._hooks.spawn(self._close_politely)
 

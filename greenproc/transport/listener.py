@@ -152,8 +152,7 @@ class Listener:
             connection.close()
         if self._context is not None:
             self._context.postponed.close()
-        if self._patrol is not None:
-            self._patrol.kill(block=False)
+        self._stop_patrol()
         joinall(list(self._greenlets), timeout=timeout)
         stuck = list(self._greenlets)
         killall(stuck, timeout=KILL_SECONDS)
@@ -204,6 +203,12 @@ class Listener:
     def _forget(self, connection: Inbound) -> None:
         self._connections.discard(connection)
         self._requests += connection.requests
+        if self._acceptor is None and not self._connections:
+            self._stop_patrol()
+
+    def _stop_patrol(self) -> None:
+        if self._patrol is not None:
+            self._patrol.kill(block=False)
 
     def _end_patrol(self, _greenlet: object) -> None:
         self._patrol = None

@@ -159,7 +159,8 @@ class Outlet:
     def _after_write(self) -> None:
         """Tell who waits; end the connection if that was its last answer."""
         self.notify()
-        if self.answers.is_closing and not self.is_mute:
+        answers = self.answers
+        if (answers.is_closing or (answers.is_draining and not answers)) and not self.is_mute:
             self._owner.end()
 
     def _break_off(self, error: BrokenOff) -> None:

@@ -247,7 +247,7 @@ def new_listener(handler: Handler, settings: Settings, *, streaming: bool) -> Li
     """Return a listener that hands every request to *handler*."""
 
     def serve(request: Request) -> Future[Response]:
-        return ask(handler, request, listener.spawn)
+        return ask(handler, request, listener.spawn, streaming=streaming)
 
     hooks = TransportHooks(
         deliver=lambda message: Delivery.UNKNOWN,

@@ -8,6 +8,8 @@ from greenproc.http.response import OK, Response
 from greenproc.http.status import is_known
 from greenproc.process import Process, route
 from greenproc.runtime import Runtime
+from greenproc.testing import await_ready
+from greenproc.web import Pipe, get
 from tests.peer import Peer
 
 
@@ -19,6 +21,12 @@ def test_statuses() -> None:
 
 
 class Endpoints(Process):
+    answer: Response
+
+    @route("/pipe")
+    def on_pipe(self, request: Request) -> Response:
+        return self.answer
+
     @route("/body")
     def on_body(self, request: Request) -> Response:
         return OK("hello")
@@ -41,8 +49,9 @@ class Endpoints(Process):
 
 
 def test_endpoints(runtime: Runtime) -> None:
-    """HTTPTest.Endpoints, without the streamed response."""
-    runtime.spawn(Endpoints("p"))
+    """HTTPTest.Endpoints."""
+    endpoints = Endpoints("p")
+    runtime.spawn(endpoints)
     with Peer.connect(runtime.address) as peer:
         answer = peer.ask(b"GET /p/body HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n")
         assert answer.status == "HTTP/1.1 200 OK"
@@ -52,6 +61,15 @@ def test_endpoints(runtime: Runtime) -> None:
         assert failed.status == "HTTP/1.1 500 Internal Server Error"
         assert failed.body == b"failed on purpose"
         assert peer.get("/p/failure").body == b"a failure as the result"
+
+    pipe = Pipe()
+    endpoints.answer = Response(reader=pipe.reader)
+    response = get((endpoints.pid, "pipe"))
+    for piece in (b"Hello ", b"World\n"):
+        assert pipe.writer.write(piece)
+    assert pipe.writer.close()
+    assert await_ready(response).headers["Transfer-Encoding"] == "chunked"
+    assert response.get().body == b"Hello World\n"
 
 
 def test_nested_get(runtime: Runtime) -> None:

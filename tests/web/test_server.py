@@ -168,6 +168,15 @@ def test_bodies_come_whole_or_as_they_come() -> None:
             assert await_ready(answer).body == b"onetwo"
 
 
+def test_with_streaming_every_request_has_a_reader() -> None:
+    def handler(request: Request) -> bytes:
+        return b"".join(request.reader) + request.body
+
+    with serve(handler, streaming=True) as server:
+        assert await_ready(get(server.address)).body == b""
+        assert await_ready(post(server.address, body=b"whole")).body == b"whole"
+
+
 def test_what_looks_like_a_message_is_a_request_like_others() -> None:
     with serve(lambda request: request.method) as server, Peer.connect(server.address) as peer:
         answer = peer.ask(
@@ -254,6 +263,19 @@ def test_stopping_finishes_a_request_that_is_half_here() -> None:
         gevent.idle()
         peer.send(b"dy")
         assert peer.read_answer().body == b"body"
+        peer.close()
+        await_ready(stopped)
+
+
+def test_stopping_does_not_wait_for_a_request_behind_the_last_response() -> None:
+    slow = Slow()
+    with serve(slow) as server, Peer.connect(server.address) as peer:
+        peer.send(HELLO + HELLO[:10])
+        await_ready(slow.asked.future)
+        stopped = server.stop(1000.0)
+        slow.answer.set(OK("last"))
+        assert peer.read_answer().header("Connection") == "close"
+        assert peer.read_to_end() == b""
         peer.close()
         await_ready(stopped)
 
