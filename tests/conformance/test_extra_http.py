@@ -15,6 +15,7 @@ from greenproc.process import Process, install, route
 from greenproc.runtime import Runtime
 from greenproc.settings import Settings
 from greenproc.testing import RuntimeMaker, await_ready, expect_failure
+from greenproc.web import Pipe
 from tests.peer import Peer
 
 
@@ -82,6 +83,22 @@ def test_connection_that_breaks_asks_the_handler_for_a_discard(runtime: Runtime)
         # Closing without waiting for anything resets the connection.
         peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     await_ready(asked.future)
+
+
+def test_connection_that_breaks_closes_the_reader_of_a_stream(runtime: Runtime) -> None:
+    slow = Slow()
+    slow.expected = 1
+    runtime.spawn(slow)
+    pipe = Pipe()
+    with Peer.connect(runtime.address) as peer:
+        peer.send(b"GET /slow/wait?n=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        await_ready(slow.all_here.future)
+        slow.promises["1"].set(Response(reader=pipe.reader))
+        assert pipe.writer.write(b"one")
+        peer.read_until(b"one")
+        peer.reset()
+        await_ready(pipe.writer.reader_closed)
+    assert not pipe.writer.write(b"two")
 
 
 def test_client_that_said_its_last_is_waited_for_with_a_limit(make_runtime: RuntimeMaker) -> None:
