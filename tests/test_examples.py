@@ -173,3 +173,19 @@ def test_fetch_tells_what_went_wrong() -> None:
         "nonsense: Missing scheme in url string",
     ]
     assert (code, err) == (0, "")
+
+
+def test_files_go_up_and_down() -> None:
+    with example("files") as program:
+        result = program.finish()
+
+    expected = """\
+upload: 201
+upload: expected a name of letters and digits
+news: large has 67108864 bytes
+list: ['large']
+download: 67108864
+outside: 404
+count: 1 2 3\x20
+"""
+    assert result == (0, expected, "")
