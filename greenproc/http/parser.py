@@ -145,6 +145,12 @@ class RequestParser:
         """How much has come of the body that is under way, None when there is none."""
         return None if self._body is None else self._body.taken
 
+    @property
+    def has_told_sink(self) -> bool:
+        """Whether `error` struck in a body that goes to a sink, which was told of it."""
+        request = self._request
+        return self.error is not None and request is not None and request.sink is not None
+
     def feed(self, data: bytes) -> list[RawRequest]:
         """Take the bytes that came, and return the requests that they complete.
 

@@ -27,10 +27,9 @@ class BodyPipe:
         "_dropped",
         "_give_up",
         "_writer",
-        "has_failed",
         "is_asked",
-        "is_complete",
         "is_full",
+        "is_over",
         "reader",
     )
 
@@ -42,8 +41,8 @@ class BodyPipe:
         self.reader: Reader = pipe.reader
         self.is_asked = False
         """Whether the handler has the reader."""
-        self.is_complete = False
-        self.has_failed = False
+        self.is_over = False
+        """Whether nothing comes any more."""
         self.is_full = False
         """Whether a write waits for the handler."""
 
@@ -64,15 +63,15 @@ class BodyPipe:
 
     def close(self) -> None:
         """The body is complete; see `BodySink`."""
-        self.is_complete = True
+        self.is_over = True
         self._writer.close()
 
     def fail(self, message: str) -> None:
         """The body will never be complete; see `BodySink`."""
-        self.has_failed = True
+        self.is_over = True
         self._writer.fail(message)
 
     def skip(self) -> None:
         """Drop what is still to come: nobody wants it."""
-        if not self.is_complete:
+        if not self.is_over:
             self.reader.close()

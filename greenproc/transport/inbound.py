@@ -190,11 +190,11 @@ class Inbound:
     def _check_parser(self) -> None:
         parser = self._parser
         if parser.error is not None and not self._last:
-            if self._body is not None and self._body.has_failed:
+            if parser.has_told_sink:
                 self._last = True  # the handler has been told, and answers
             else:
                 self._refuse(parser.error)
-        elif parser.expects_continue and (self._body is None or self._body.is_complete):
+        elif parser.expects_continue and (self._body is None or self._body.is_over):
             self._answers.append(CONTINUE)
         elif parser.is_finished:
             self._last = True
@@ -264,7 +264,7 @@ class Inbound:
         if pace is Pace.IDLE:
             self.close()
             return
-        if pace is Pace.BODY and self._body is not None and not self._body.is_complete:
+        if pace is Pace.BODY and self._body is not None and not self._body.is_over:
             self._last = True
         else:
             self._refuse(RemoteProtocolError(f"the {pace.value} took too long", status=408))

@@ -33,6 +33,7 @@ class Outgoing:
         "_sent_bytes",
         "_unknown",
         "queued_bytes",
+        "taken",
     )
 
     def __init__(self, max_bytes: int) -> None:
@@ -47,6 +48,8 @@ class Outgoing:
         self._answered = 0
         # Sent, not answered, and too much to be remembered.
         self._unknown = 0
+        self.taken = 0
+        """How many messages were taken to be sent."""
 
     def __len__(self) -> int:
         """Return how many messages are waiting to be sent."""
@@ -82,6 +85,7 @@ class Outgoing:
             self.queued_bytes = 0
         else:
             batch, messages = self._take_part()
+        self.taken += len(messages)
         self._sent.append((messages, len(batch)))
         self._sent_bytes += len(batch)
         while self._sent_bytes > self._max_bytes and len(self._sent) > 1:

@@ -50,6 +50,7 @@ class SocketManager:
         self._none_left.set()
         self._running = True
         self._dropped = 0
+        self._sent_before = 0  # by connections that are closed
         self._outbound_hooks = OutboundHooks(
             spawn=self._spawn,
             opened=self._opened,
@@ -119,7 +120,7 @@ class SocketManager:
     def statistics(self) -> dict[str, int]:
         """Count connections and what they hold.
 
-        *leaving* are the connections that get no more messages and wait for the peer to close,
+        *sent* are all messages written so far, *leaving* are the connections that get no more messages and wait for the peer to close,
         *unanswered* the messages sent over temporary connections that have no answer yet, and
         *dropped* all messages reported as dropped so far.
         """
@@ -131,6 +132,7 @@ class SocketManager:
             "queued_messages": sum(len(one.outgoing) for one in everyone),
             "queued_bytes": sum(one.outgoing.queued_bytes for one in everyone),
             "unanswered": sum(one.outgoing.unanswered for one in everyone),
+            "sent": self._sent_before + sum(one.outgoing.taken for one in everyone),
             "dropped": self._dropped,
         }
 
@@ -189,6 +191,7 @@ class SocketManager:
     def _ended(self, connection: Outbound, error: Broken | None) -> None:
         """Take a closed connection out of the tables, then tell what that means."""
         address = connection.address
+        self._sent_before += connection.outgoing.taken
         was_current = self._connections.get(address) is connection
         if was_current:
             del self._connections[address]

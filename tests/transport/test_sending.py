@@ -592,6 +592,24 @@ def test_a_client_that_asks_first_is_told_to_send_its_streamed_body(
     assert peer.receive_to_end().endswith(b"done")
 
 
+def test_a_packed_body_that_is_cut_short_fails_and_the_connection_goes_on(
+    node: Node, listen: Listen, connect: Connect, streaming: Promise[Response]
+) -> None:
+    streaming.set(OK("done"))
+    peer = connect(listen())
+    head = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: 10\r\n\r\n"
+
+    peer.send(head + b"\x1f\x8b\x08\x00\x00")
+    reading = ask(node).reader.read()
+    peer.send(b"\x00\x00\x00\x00\x03" + b"GARBAGE\r\n\r\n")
+
+    reading.wait(timeout=LIMIT)
+    assert reading.failure() in ("Failed to decompress body", "closed")
+    answers = peer.receive_to_end()
+    assert answers.count(b"HTTP/1.1 200") == 1
+    assert answers.count(b"HTTP/1.1 400") == 1
+
+
 def test_a_message_is_never_streamed(
     node: Node, listen: Listen, connect: Connect, streaming: Promise[Response]
 ) -> None:
