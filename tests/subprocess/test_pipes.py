@@ -167,6 +167,20 @@ def test_an_owned_object_closes_itself() -> None:
     child.status.get(timeout=LIMIT)
 
 
+@pytest.mark.parametrize("is_object_first", [False, True])
+def test_an_object_and_its_number_owned_by_two_streams_are_closed_once(
+    *, is_object_first: bool
+) -> None:
+    with open("out", "wb") as file:  # noqa: PTH123
+        modes = [FD(file, owned=True), FD(file.fileno(), owned=True)]
+        stdout, stderr = modes if is_object_first else reversed(modes)
+
+        child = launch("echo hello", stdout=stdout, stderr=stderr)
+
+        assert file.closed
+    child.status.get(timeout=LIMIT)
+
+
 def test_children_are_joined_by_a_pipe_that_one_owns() -> None:
     source = launch("echo hello", stdout=PIPE)
     sink = launch(["cat"], stdin=FD(source.stdout, owned=True), stdout=PIPE)

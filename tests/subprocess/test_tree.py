@@ -55,18 +55,32 @@ def test_descendants_of_every_degree_are_killed_and_nobody_else() -> None:
     stranger.status.get(timeout=LIMIT)
 
 
-def test_a_signal_that_does_not_kill_leaves_the_tree_running() -> None:
-    family, _ = start(f"sleep 1000 {REST} & echo $!", 1)
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """What was sent to whom, in order."""
+    calls: list[tuple[int, int]] = []
+    kill = os.kill
 
-    hit = kill_tree(family.pid, signal.SIGCONT)
+    def note(pid: int, number: int) -> None:
+        calls.append((pid, number))
+        kill(pid, number)
 
-    assert len(hit) == 2
-    for pid in hit:
-        assert runs(pid)
-        assert "State:\tT" not in Path(f"/proc/{pid}/status").read_text()
+    monkeypatch.setattr(os, "kill", note)
+    return calls
+
+
+def test_the_tree_is_stopped_before_and_continued_after(sent: list[tuple[int, int]]) -> None:
+    family, pids = start(f"sleep 1000 {REST} & echo $!", 1)
+    tree_of_two = [family.pid, *pids]
+
+    assert kill_tree(family.pid, signal.SIGURG) == tuple(tree_of_two)
+
+    numbers = (signal.SIGSTOP, signal.SIGURG, signal.SIGCONT)
+    assert sent == [(pid, number) for number in numbers for pid in tree_of_two]
+    assert all(runs(pid) for pid in tree_of_two)
     kill_tree(family.pid)
     family.status.get(timeout=LIMIT)
-    end(*hit)
+    end(*pids)
 
 
 def test_an_orphan_is_found_by_its_session_or_group_only() -> None:
@@ -130,10 +144,33 @@ def test_who_is_made_while_the_tree_is_searched_is_killed_too(
         assert child.status.get(timeout=LIMIT) == signal.SIGKILL
 
 
-def test_nobody_kills_the_tree_that_he_is_in() -> None:
+def test_nobody_kills_the_tree_that_he_is_in(sent: list[tuple[int, int]]) -> None:
     with pytest.raises(InvalidArgument, match="a tree without this process"):
         kill_tree(os.getpid())
-    assert runs(os.getpid())
+
+    assert sent == []
+
+
+def test_whoever_finds_himself_late_lets_the_others_go_on(
+    sent: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = waiter()
+    read_table = tree.read_table
+
+    def read_and_change() -> dict[int, tree.Entry]:
+        table = read_table()
+        if sent:
+            table[os.getpid()] = replace(table[os.getpid()], parent=child.pid)
+        return table
+
+    monkeypatch.setattr(tree, "read_table", read_and_change)
+
+    with pytest.raises(InvalidArgument, match="a tree without this process"):
+        kill_tree(child.pid)
+
+    assert sent == [(child.pid, signal.SIGSTOP), (child.pid, signal.SIGCONT)]
+    child.kill()
+    child.status.get(timeout=LIMIT)
 
 
 def test_a_process_that_is_not_there_is_no_tree() -> None:
