@@ -14,9 +14,25 @@ from greenproc.process.event import (
 from greenproc.process.executor import Executor
 from greenproc.process.filter import Filter
 from greenproc.process.handlers import install, route
+from greenproc.process.help import (
+    AUTHENTICATION,
+    AUTHORIZATION,
+    DESCRIPTION,
+    HELP,
+    REFERENCES,
+    TLDR,
+    USAGE,
+)
 from greenproc.process.ports import Delivery, RemoteConnection
 
 __all__ = [
+    "AUTHENTICATION",
+    "AUTHORIZATION",
+    "DESCRIPTION",
+    "HELP",
+    "REFERENCES",
+    "TLDR",
+    "USAGE",
     "Deferred",
     "Delivery",
     "DispatchEvent",

@@ -310,6 +310,9 @@ class Process:
 handle_message: Callable[[Process, Message], None] = vars(Process)["_Process__handle"]
 """Serve a message without an event around it. For the scheduler, not for users."""
 
+declared_of: Callable[[Process], Declared] = attrgetter("_Process__declared")
+"""Return what the class of a process declares. For the parts of the runtime, not for users."""
+
 routes_of: Callable[[Process], RouteTable] = vars(Process)["_Process__routes"]
 """Return the routes of a process. For the parts of the runtime, not for users."""
 

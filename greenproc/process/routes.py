@@ -71,6 +71,11 @@ class RouteTable:
         return NotFound() if asset is None else asset.response(segments)
 
     @property
+    def options(self) -> list[RouteOptions]:
+        """What the routes say besides their handlers."""
+        return [route.options for route in self._routes.values()]
+
+    @property
     def paths(self) -> list[str]:
         """The paths of all routes, sorted."""
         return sorted(route.options.path for route in self._routes.values())
