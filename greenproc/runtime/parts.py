@@ -12,13 +12,15 @@ from gevent import socket
 
 from greenproc.address import Address
 from greenproc.auth import Gate
-from greenproc.builtin.processes import ProcessesEndpoint
+from greenproc.builtin.page import NODE_ID
+from greenproc.builtin.vitals import Vitals
 from greenproc.clock import Clock, HubSource
 from greenproc.errors import BindError
 from greenproc.pid import UPID
 from greenproc.process.cell import TERMINATING, Cell
 from greenproc.process.current import PROCESS
 from greenproc.process.manager import MAX_NAMED, ProcessManager
+from greenproc.runtime.builtins import make_builtins
 from greenproc.runtime.lifecycle import Lifecycle, Stage, nothing
 from greenproc.runtime.signals import SignalObserver, Signals
 from greenproc.settings import Settings
@@ -47,7 +49,8 @@ class Parts:
         spawn: Callable[..., Any],
     ) -> None:
         self._settings = settings
-        observer = SignalObserver(runtime, signals)
+        self._runtime = runtime
+        self._observer = observer = SignalObserver(runtime, signals)
         self.clock = Clock(HubSource(), current=PROCESS.get, spawn=spawn)
         self.processes = ProcessManager(
             runtime,
@@ -57,13 +60,13 @@ class Parts:
             max_parked=settings.max_parked_greenlets,
             max_events=settings.max_mailbox_events,
         )
-        self.router = Router(self.processes, firewall, delegate)
+        self.router = Router(self.processes, firewall, delegate, root=NODE_ID)
         self._hooks = TransportHooks(
             deliver=self.processes.deliver,
             serve=self.router.serve,
             streams=self.router.streams,
             lost=lambda address, error: self.processes.linking.lose_address(address),
-            dropped=observer.message_dropped,
+            dropped=observer.message_unsent,
             spawn=spawn,
         )
         self.listener = Listener(settings, self._hooks)
@@ -110,7 +113,14 @@ class Parts:
         self.processes.open(self.address, self.sockets, self._gate)
 
     def _spawn_builtins(self) -> None:
-        self.processes.spawn(ProcessesEndpoint(self.processes))
+        vitals = Vitals(
+            self.processes,
+            statistics=self._runtime.statistics,
+            dropped=self._observer.dropped,
+            http_requests=lambda: self.router.requests,
+        )
+        for process in make_builtins(self._runtime, vitals):
+            self.processes.spawn(process)
 
     def _accept(self) -> None:
         self.listener.start(self.address)

@@ -18,6 +18,7 @@ from greenproc.current import RUNTIME
 from greenproc.errors import InvalidArgument, StateError
 from greenproc.future import Future
 from greenproc.message import Message
+from greenproc.metrics import Registry
 from greenproc.pid import PID, UPID
 from greenproc.process.base import Process, as_body, as_upid
 from greenproc.process.current import PROCESS, current_process
@@ -66,6 +67,7 @@ class Runtime:
         self.firewall = Firewall()
         self.authenticators = Authenticators()
         self.authorization = Authorization()
+        self.metrics = Registry()
         self.state = RuntimeState.NEW
         self._built: Parts | None = None
         self._context: Context | None = None

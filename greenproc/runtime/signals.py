@@ -12,6 +12,10 @@ from greenproc.pid import UPID
 
 logger = logging.getLogger("greenproc.runtime")
 
+UNSENT = "not sent"
+REASONS = ("no such process", "no handler", "mailbox full", "process terminated", UNSENT)
+"""Why messages are dropped: what is counted from the start, so that a zero can be seen."""
+
 
 class IsolatedSignal(Signal):
     """A signal whose receivers are held strongly and cannot disturb each other.
@@ -61,6 +65,8 @@ class SignalObserver:
     def __init__(self, runtime: Any, signals: Signals) -> None:
         self._runtime = runtime
         self._signals = signals
+        self.dropped = dict.fromkeys(REASONS, 0)
+        """How many messages were dropped, by reason."""
 
     def process_spawned(self, pid: UPID) -> None:
         """A process was registered."""
@@ -79,6 +85,15 @@ class SignalObserver:
 
     def message_dropped(self, message: Message, reason: str) -> None:
         """A message will not be handled."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + 1
+        self._tell_dropped(message, reason)
+
+    def message_unsent(self, message: Message, reason: str) -> None:
+        """A message did not leave, or may not have arrived; *reason* says more than its kind."""
+        self.dropped[UNSENT] += 1
+        self._tell_dropped(message, reason)
+
+    def _tell_dropped(self, message: Message, reason: str) -> None:
         if self._signals.message_dropped.receivers:
             self._signals.message_dropped.emit(self._runtime, message=message, reason=reason)
 

@@ -120,9 +120,9 @@ class SocketManager:
     def statistics(self) -> dict[str, int]:
         """Count connections and what they hold.
 
-        *sent* are all messages written so far, *leaving* are the connections that get no more messages and wait for the peer to close,
+        *leaving* are the connections that get no more messages and wait for the peer to close,
         *unanswered* the messages sent over temporary connections that have no answer yet, and
-        *dropped* all messages reported as dropped so far.
+        *sent* and *dropped* all messages written and all reported as dropped so far.
         """
         everyone = [*self._connections.values(), *self._leaving]
         return {

@@ -19,18 +19,31 @@ from greenproc.web.firewall import Firewall
 class Router:
     """Hands each request to the process its path names, else to the delegate.
 
+    Args:
+        delegate: the id of the process that gets what no other process is there for.
+        root: the id of the process that answers for ``/`` when there is no delegate.
+
     Source: libprocess src/process.cpp, ProcessManager::handle.
     """
 
     def __init__(
-        self, processes: ProcessManager, firewall: Firewall, delegate: str | None = None
+        self,
+        processes: ProcessManager,
+        firewall: Firewall,
+        delegate: str | None = None,
+        *,
+        root: str | None = None,
     ) -> None:
         self._processes = processes
         self._firewall = firewall
         self._delegate = delegate
+        self._root = root
+        self.requests = 0
+        """How many requests came."""
 
     def serve(self, request: Request) -> Future[Response]:
         """Return the future of the response to *request*."""
+        self.requests += 1
         path = request.url.path
         if not path.startswith("/"):
             return Future(BadRequest("Request URL path must start with '/'"))
@@ -70,9 +83,9 @@ class Router:
         """Return the id of the receiver, None for nobody, and the path as it will see it."""
         segment = next((segment for segment in path.split("/") if segment), None)
         if segment is None:
-            return (
-                (None, path) if self._delegate is None else (self._delegate, f"/{self._delegate}")
-            )
+            if self._delegate is None:
+                return self._root, path
+            return self._delegate, f"/{self._delegate}"
         try:
             receiver = decode_id(segment)
         except InvalidURL:

@@ -134,7 +134,6 @@ SAME = {
         UNAUTHORIZED,
     ),
     "private-garbage": (asked(b"GET /echo/private", b"Authorization: Bearer x\r\n"), UNAUTHORIZED),
-    "root": (asked(b"GET /"), NOT_FOUND),
     "static-dir": (asked(b"GET /echo/static"), NOT_FOUND),
     "static-html": (
         asked(b"GET /echo/static/index.html"),
@@ -329,6 +328,13 @@ def test_node_answers_otherwise_on_purpose(runtime: Runtime, echo: Echo, case: s
     difference = DIFFERENT[case]
     assert difference.here != difference.libprocess
     assert ask(runtime, difference.data) == difference.here, difference.why
+
+
+def test_root_is_the_page_of_the_node(runtime: Runtime, echo: Echo) -> None:
+    """libprocess has nothing there and answered 404 to the same request."""
+    answer = ask(runtime, asked(b"GET /"))
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\nContent-Type: text/html; charset=utf-8\r\n" in answer
 
 
 def test_body_may_come_byte_by_byte(runtime: Runtime, echo: Echo) -> None:

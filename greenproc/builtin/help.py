@@ -1,0 +1,179 @@
+"""``/help``: what the endpoints of each process are for."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from greenproc.builtin.form import Form, wanted_form
+from greenproc.builtin.help_page import index_html, text_html
+from greenproc.builtin.page import page, to_root
+from greenproc.errors import InvalidURL
+from greenproc.http.headers import Headers
+from greenproc.http.request import Request
+from greenproc.http.response import OK, BadRequest, Response
+from greenproc.pid import decode_id, encode_id
+from greenproc.process.base import Process, cell_of, declared_of, routes_of
+from greenproc.process.event import HttpEvent
+from greenproc.process.handlers import RouteOptions, route
+from greenproc.process.help import DESCRIPTION, HELP, TLDR, USAGE
+from greenproc.process.manager import ProcessManager
+from greenproc.process.serving import serve_request
+
+MARKDOWN = "text/x-markdown"  # libprocess' type; text/markdown is younger than it
+MAX_LISTED = 1000
+"""How many processes an index lists; the help of every other one is found by its id."""
+
+Endpoints: TypeAlias = dict[str, str]
+"""Paths, such as ``/total``, and their help, in the order of the paths."""
+
+
+class Help(Process):
+    """Shows the help of every route of the processes that run.
+
+    Routes are looked up when somebody asks: one shows up as soon as it is made, and the help of a
+    process goes when the process does.
+
+    Args:
+        delegate: the process whose endpoints are also reached without its id.
+
+    Source: libprocess src/help.cpp.
+    Differs: an id that never was is answered as one that is gone, and built-in processes have
+    help, too.
+    """
+
+    def __init__(self, processes: ProcessManager, delegate: str | None = None) -> None:
+        super().__init__("help")
+        self._processes = processes
+        self._delegate = delegate
+
+    def consume_http(self, event: HttpEvent) -> None:
+        """Let the root route answer whatever is below it, too: there each segment is an id."""
+        root = routes_of(self).find("/")
+        assert root is not None
+        serve_request(cell_of(self), root, event)
+
+    @route(
+        "/",
+        help=HELP(
+            TLDR("What the endpoints of all processes are for."),
+            DESCRIPTION(
+                "`/help` lists the processes, `/help/ID` the endpoints of one of them and",
+                "`/help/ID/PATH` tells what one endpoint is for. Browsers get HTML, terminals",
+                "Markdown; the query `format=json` of `/help` gets everything as JSON.",
+            ),
+        ),
+    )
+    def on_request(self, request: Request) -> Response:
+        """Answer for the index, for a process, or for one of its endpoints."""
+        rest = request.url.path[1:].partition("/")[2].strip("/")
+        if not rest:
+            return self._index(request)
+        spelled, slash, name = rest.partition("/")
+        endpoints = self._find(spelled)
+        if endpoints is None or (slash and f"/{name}" not in endpoints):
+            return BadRequest(f"No help available for '/{rest}'.\n")
+        id = decode_id(spelled)
+        if slash:
+            return self._answer(request, endpoints[f"/{name}"] + "\n", f"/{id}/{name}")
+        return self._answer(request, process_markdown(id, endpoints), f"/{id}")
+
+    def _index(self, request: Request) -> Response:
+        form = wanted_form(request)
+        processes, hidden = self._processes_with_help()
+        if form is Form.JSON:
+            return OK(json={"processes": [_to_json(id, told) for id, told in processes.items()]})
+        if form is Form.HTML:
+            path = request.url.path
+            builtin = {id for id in processes if is_builtin(self._processes.cells[id].process)}
+            return page(path, "Help", index_html(to_root(path), processes, builtin, hidden))
+        return _markdown(index_markdown(list(processes), hidden))
+
+    def _answer(self, request: Request, text: str, title: str) -> Response:
+        if wanted_form(request) is Form.HTML:
+            return page(request.url.path, title, text_html(text, title))
+        return _markdown(text)
+
+    def _find(self, spelled: str) -> Endpoints | None:
+        """Return the help of the process whose id is *spelled* so in a URL; None if it has none."""
+        try:
+            id = decode_id(spelled)
+        except InvalidURL:
+            return None
+        cell = self._processes.cells.get(id)
+        if cell is None or cell.process is None:
+            return None
+        return self._help_of(id, route_options(cell.process)) or None
+
+    def _processes_with_help(self) -> tuple[dict[str, Endpoints], int]:
+        """Return the help of the first processes by id, and how many others have some."""
+        found = {
+            id: options
+            for id, cell in self._processes.cells.items()
+            if cell.process is not None and (options := route_options(cell.process))
+        }
+        listed = sorted(found)[:MAX_LISTED]
+        return {id: self._help_of(id, found[id]) for id in listed}, len(found) - len(listed)
+
+    def _help_of(self, id: str, options: list[RouteOptions]) -> Endpoints:
+        told = sorted(options, key=lambda one: one.path)
+        is_delegate = id == self._delegate
+        return {one.path: endpoint_markdown(id, one, is_delegate=is_delegate) for one in told}
+
+
+def route_options(process: Process) -> list[RouteOptions]:
+    """Return what the routes of *process* say of themselves, without making a table of them."""
+    table = cell_of(process).routes
+    if table is not None:
+        return table.options
+    return [options for options, _ in declared_of(process).routes.values()]
+
+
+def is_builtin(process: object) -> bool:
+    """Whether *process* comes with every node."""
+    return type(process).__module__.startswith("greenproc.builtin.")
+
+
+def endpoint_markdown(id: str, options: RouteOptions, *, is_delegate: bool) -> str:
+    """Return the help of one endpoint. Source: libprocess src/help.cpp, Help::add."""
+    path = options.path.rstrip("/")
+    if options.help is None:
+        return f"## No help page for `/{id}{path}`\n"
+    without_id = USAGE(path or "/") if is_delegate else ""
+    return f"### USAGE ###\n{without_id}{USAGE(f'/{id}{path}')}\n{options.help}"
+
+
+def index_markdown(ids: list[str], hidden: int = 0) -> str:
+    """Return the list of processes. Source: libprocess src/help.cpp, Help::help."""
+    more = f"> and {hidden} more\n" if hidden else ""
+    links = "".join(f"> [/{_bracketed(id)}][{_bracketed(id)}]\n" for id in ids)
+    targets = "".join(f"[{_bracketed(id)}]: help/{encode_id(id)}\n" for id in ids)
+    return f"## HELP\n{links}{more}\n{targets}\n"
+
+
+def process_markdown(id: str, endpoints: Endpoints) -> str:
+    """Return the list of endpoints of a process, and the help of its root.
+
+    Source: libprocess src/help.cpp, Help::help. Differs: there the help of the root is not shown.
+    """
+    names = [f"{id}{path}" for path in endpoints if path != "/"]
+    links = "".join(f"> [/{_bracketed(name)}][{_bracketed(name)}]\n" for name in names)
+    targets = "".join(
+        f"[{_bracketed(id + path)}]: {encode_id(id)}{path}\n" for path in endpoints if path != "/"
+    )
+    root = f"> /{id}\n" if "/" in endpoints else ""
+    below = f"{endpoints['/']}\n" if "/" in endpoints else ""
+    return f"## `/{id}` ##\n{root}{links}\n{below}{targets}\n"
+
+
+def _bracketed(text: str) -> str:
+    """Escape what would end the text of a link."""
+    return text.replace("\\", "\\\\").replace("[", r"\[").replace("]", r"\]")
+
+
+def _markdown(text: str) -> Response:
+    return OK(text, headers=Headers({"Content-Type": MARKDOWN}))
+
+
+def _to_json(id: str, endpoints: Endpoints) -> dict[str, Any]:
+    told = [{"name": path, "text": text} for path, text in endpoints.items()]
+    return {"id": id, "endpoints": told}

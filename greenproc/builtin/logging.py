@@ -1,0 +1,110 @@
+"""``/logging/toggle``: how much greenproc logs, for a while."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from greenproc.clock import Timer
+from greenproc.errors import InvalidArgument
+from greenproc.http.request import Request
+from greenproc.http.response import OK, BadRequest, Response
+from greenproc.process.base import Process
+from greenproc.process.help import AUTHENTICATION, DESCRIPTION, HELP, TLDR
+from greenproc.timestamp import parse_duration
+
+logger = logging.getLogger("greenproc.logging")
+
+TOGGLED = "greenproc"
+"""The logger whose level is set; all loggers of greenproc are below it."""
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
+
+
+def verbosity() -> int:
+    """Return how much is logged: 0 is INFO or less, 1 is DEBUG, each more one level finer."""
+    return max(logging.DEBUG + 1 - logging.getLogger(TOGGLED).getEffectiveLevel(), 0)
+
+
+class Logging(Process):
+    """Makes greenproc log more for a while.
+
+    The verbosity of libprocess becomes the level of the logger ``greenproc``: 1 is DEBUG, and 0 is
+    what the program has set. What becomes of the records is up to the program: without a handler
+    that lets them pass they are not seen.
+
+    Args:
+        realm: whose principals may change it; None lets everybody.
+
+    Source: libprocess include/process/logging.hpp, src/logging.cpp.
+    """
+
+    def __init__(self, realm: str | None) -> None:
+        super().__init__("logging")
+        self._original = 0
+        self._configured = logging.NOTSET
+        self._timer: Timer | None = None
+        self._times = 0
+        self.route("/toggle", self.on_toggle, help=TOGGLE_HELP, realm=realm)
+
+    def initialize(self) -> None:
+        self._configured = logging.getLogger(TOGGLED).level
+        self._original = verbosity()
+
+    def finalize(self) -> None:
+        self._revert(self._times)
+
+    def on_toggle(self, request: Request, principal: object = None) -> Response:
+        """Tell the level, or set it for a while."""
+        level, duration = (request.url.query.get(name) for name in ("level", "duration"))
+        if level is None and duration is None:
+            return OK(f"{verbosity()}\n")
+        if level is None:
+            return BadRequest("Expecting 'level=value' in query.\n")
+        if duration is None:
+            return BadRequest("Expecting 'duration=value' in query.\n")
+        if not _INTEGER.fullmatch(level):
+            return BadRequest(f"Failed to convert '{level}' to number.\n")
+        number = int(level)
+        if number < 0:
+            return BadRequest(f"Invalid level '{number}'.\n")
+        if number < self._original:
+            return BadRequest(f"'{number}' < original level.\n")
+        try:
+            seconds = parse_duration(duration)
+        except InvalidArgument as error:
+            return BadRequest(f"{error}.\n")
+        self.set_level(number, seconds)
+        return OK()
+
+    def set_level(self, level: int, seconds: float) -> None:
+        """Log as much as *level* says, and after *seconds* as much as before.
+
+        A later call takes the place of this one. Source: libprocess src/logging.cpp, set_level.
+        """
+        self._revert(self._times)
+        self._times += 1
+        if level != self._original:
+            logging.getLogger(TOGGLED).setLevel(max(logging.DEBUG + 1 - level, 1))
+            logger.info("logging at level %d for %g s", level, seconds)
+            self._timer = self.runtime.delay(seconds, self, Logging._revert, self._times)
+
+    def _revert(self, times: int) -> None:
+        """Log as much as before, unless the level was set again or is back already."""
+        if self._timer is not None and times == self._times:
+            self._timer.cancel()
+            self._timer = None
+            logging.getLogger(TOGGLED).setLevel(self._configured)
+
+
+TOGGLE_HELP = HELP(
+    TLDR("Sets the logging verbosity level for a specified duration."),
+    DESCRIPTION(
+        "Without a query, tells the level. 0 is what the program has set, 1 is DEBUG, and each",
+        "one more is one level finer. After the duration the level is what it was.",
+        "",
+        "* `level=VALUE`: a whole number, at least the level that the node was started with",
+        "* `duration=VALUE`: such as `10secs` or `5mins`",
+    ),
+    AUTHENTICATION(True),
+)

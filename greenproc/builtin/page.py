@@ -1,0 +1,56 @@
+"""The frame around every page that a node shows in a browser, and the files that it needs.
+
+Nothing comes from elsewhere: style and script are served by the node itself, and the browser is
+told to take nothing else.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from string import Template
+
+from greenproc.http.headers import Headers
+from greenproc.http.response import OK, Response
+
+ASSETS = Path(__file__).parent / "assets"
+
+NODE_ID = "__node__"
+"""The process that shows the node, and that serves the files of every page."""
+
+HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+
+def page(path: str, title: str, body: str, *, script: str | None = None) -> Response:
+    """Return the page with *body*, which is HTML.
+
+    Args:
+        path: the path of the request, to which all links are relative: a proxy may have put
+            something in front of it.
+        script: the name of a file among the assets.
+    """
+    root = to_root(path)
+    scripts = "" if script is None else f'<script src="{root}{NODE_ID}/{script}"></script>'
+    text = Template((ASSETS / "page.html").read_text("utf-8")).substitute(
+        title=escape(title), root=root, node=NODE_ID, body=body, scripts=scripts
+    )
+    return OK(text, headers=Headers(HEADERS))
+
+
+def to_root(path: str) -> str:
+    """Return what leads from *path* to the root of the node, such as ``../``."""
+    return "../" * (path.count("/") - 1)
+
+
+def asset(name: str, media_type: str) -> Response:
+    """Return the file *name* of the assets."""
+    headers = {"Content-Type": media_type, "X-Content-Type-Options": "nosniff"}
+    return OK((ASSETS / name).read_bytes(), headers=Headers(headers))

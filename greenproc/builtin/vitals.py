@@ -1,0 +1,118 @@
+"""`Vitals`: the metrics of a node itself, taken from what its parts count anyway."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from greenproc.builtin.hub_lag import HubLag
+from greenproc.builtin.survey import survey
+from greenproc.metrics import Metric, PulledCounter, PulledFamily, PullGauge
+from greenproc.process.manager import ProcessManager
+
+PREFIX = "greenproc/"
+
+MAX_MAILBOXES = 100
+"""How many mailboxes a snapshot shows, the fullest ones."""
+
+_TOLD: tuple[tuple[type[PullGauge], str, str, str, str], ...] = (
+    (PullGauge, "processes", "processes", "processes", "Local processes."),
+    (PullGauge, "processes_busy", "processes", "busy", "Processes that have something to do."),
+    (PullGauge, "links", "processes", "links", "Links of local processes."),
+    (PullGauge, "timers", "clock", "timers", "Timers that are pending."),
+    (PullGauge, "connections_in", "inbound", "connections", "Connections that others opened."),
+    (PullGauge, "connections_out", "outbound", "connections", "Connections to other nodes."),
+    (PulledCounter, "messages_out", "outbound", "sent", "Messages written to other nodes."),
+)
+"""What the statistics of a runtime tell: the kind, the name, the part and the key there, help."""
+
+
+class Vitals:
+    """What a node tells of itself.
+
+    Args:
+        statistics: what `Runtime.statistics` returns.
+        dropped: how many messages were dropped, by reason.
+        http_requests: how many requests were for a route, and so no messages.
+    """
+
+    def __init__(
+        self,
+        processes: ProcessManager,
+        statistics: Callable[[], Mapping[str, Any]],
+        dropped: Mapping[str, int],
+        http_requests: Callable[[], int],
+    ) -> None:
+        self.processes = processes
+        self.dropped = dropped
+        self.http_requests = http_requests
+        self._statistics = statistics
+
+    def told(self, part: str, key: str) -> float:
+        """Return what the statistics of the runtime say of a part; 0 before there is one."""
+        return float(self._statistics()[part].get(key, 0))
+
+    def messages_in(self) -> float:
+        """Return how many messages came from other nodes."""
+        # A connection counts a batch of requests when it has handed all of them over.
+        return max(self.told("inbound", "requests") - self.http_requests(), 0.0)
+
+    def metrics(self, lag: HubLag) -> list[Metric]:
+        """Return all of it as metrics."""
+        return [
+            *(
+                kind(PREFIX + name, partial(self.told, part, key), help=help)
+                for kind, name, part, key, help in _TOLD
+            ),
+            *self._counters(),
+            *self._families(),
+            PullGauge(
+                f"{PREFIX}hub_lag_secs",
+                lambda: lag.last,
+                help="How late the hub was when it was last measured.",
+            ),
+            PullGauge(
+                f"{PREFIX}hub_lag_longest_secs",
+                lambda: lag.longest,
+                help="The most that the hub was late in the last minute.",
+            ),
+        ]
+
+    def _counters(self) -> list[Metric]:
+        return [
+            PulledCounter(
+                f"{PREFIX}events_served",
+                lambda: survey(self.processes, 0).served,
+                help="Events that local processes have served.",
+            ),
+            PulledCounter(
+                f"{PREFIX}messages_in", self.messages_in, help="Messages from other nodes."
+            ),
+            PulledCounter(
+                f"{PREFIX}http_requests", self.http_requests, help="HTTP requests for a route."
+            ),
+        ]
+
+    def _families(self) -> list[Metric]:
+        return [
+            PulledFamily(
+                f"{PREFIX}mailbox_events",
+                "process",
+                self._mailboxes,
+                help=f"Queued events of the {MAX_MAILBOXES} fullest mailboxes.",
+            ),
+            PulledFamily(
+                f"{PREFIX}messages_dropped",
+                "reason",
+                lambda: {
+                    reason.replace(" ", "_"): count for reason, count in self.dropped.items()
+                },
+                help="Messages that no handler got.",
+                kind="counter",
+            ),
+        ]
+
+    def _mailboxes(self) -> dict[str, int]:
+        deepest = survey(self.processes, MAX_MAILBOXES).deepest
+        return {cell.pid.id: len(cell.events or ()) for cell in deepest}
