@@ -189,3 +189,15 @@ outside: 404
 count: 1 2 3\x20
 """
     assert result == (0, expected, "")
+
+
+def test_programs_runs_commands_and_kills_those_that_take_too_long() -> None:
+    with example("programs") as program:
+        result = program.finish()
+
+    expected = (
+        "echo hello: exit code 0, 'hello'\n"
+        "echo oops; exit 3: exit code 3, 'oops'\n"
+        "sleep 1000 & sleep 1000: took too long, and 3 programs were killed\n"
+    )
+    assert result == (0, expected, "")
