@@ -22,7 +22,7 @@ _TOKEN = re.compile(r"[ \t\n\v\f\r]*([^ \t\n\v\f\r]*)")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
 
 # What http::encode leaves as it is: parentheses stay although they are reserved in RFC 3986.
-_VERBATIM = frozenset(range(0x20, 0x80)) - frozenset(b'$&+,/:;=?@ "<>#%{}|\\^~[]`')
+_VERBATIM = frozenset(range(0x20, 0x7F)) - frozenset(b'$&+,/:;=?@ "<>#%{}|\\^~[]`')
 _ENCODED = {byte: chr(byte) if byte in _VERBATIM else f"%{byte:02X}" for byte in range(256)}
 
 

@@ -313,12 +313,12 @@ def test_a_upid_without_arguments_is_empty() -> None:
 # Percent-encoding, by the table of libprocess' http::encode
 
 
-@pytest.mark.parametrize("char", '$&+,/:;=?@ "<>#%{}|\\^~[]`')
+@pytest.mark.parametrize("char", '$&+,/:;=?@ "<>#%{}|\\^~[]`\x7f')
 def test_a_reserved_character_is_encoded(char: str) -> None:
     assert encode_id(f"a{char}b") == f"a%{ord(char):02X}b"
 
 
-@pytest.mark.parametrize("char", "()*-._!'azAZ09\x7f")
+@pytest.mark.parametrize("char", "()*-._!'azAZ09")
 def test_a_plain_character_stays(char: str) -> None:
     assert encode_id(char) == char
 

@@ -30,7 +30,8 @@ class Asset:
         Source: libprocess src/process.cpp, ProcessBase::consume(HttpEvent).
         Differs: segments are percent-decoded, and links may not lead outside.
         """
-        names = [os.fsdecode(unquote_to_bytes(segment)) for segment in segments]
+        raw = [segment.encode("utf-8", "surrogateescape") for segment in segments]
+        names = [os.fsdecode(unquote_to_bytes(segment)) for segment in raw]
         if any(name in (".", "..") or "/" in name or "\0" in name for name in names):
             return NotFound()
         root = os.path.realpath(self.path)

@@ -29,7 +29,7 @@ from greenproc.process.handlers import Declared, RouteOptions, checked_path, dec
 from greenproc.process.mailbox import Mailbox, as_event, count_events
 from greenproc.process.ports import RemoteConnection
 from greenproc.process.routes import Route, RouteTable
-from greenproc.process.serving import serve_request
+from greenproc.process.serving import answer, serve_request
 
 if TYPE_CHECKING:
     from greenproc.process.manager import ProcessManager
@@ -123,7 +123,7 @@ class Process:
         routes = self.__routes()
         route = routes.find(event.request.url.path)
         if route is None:
-            event.promise.set(routes.provided(event.request.url.path))
+            answer(self.__cell, event, lambda: routes.provided(event.request.url.path))
         else:
             serve_request(self.__cell, route, event)
 

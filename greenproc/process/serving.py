@@ -48,8 +48,13 @@ def run_handler(cell: Cell, route: Route, event: HttpEvent, principal: Any = Non
     elif request.reader is not None:  # the route was another one when the request came
         event.promise.set(ServiceUnavailable())
         return
+    answer(cell, event, lambda: call_route(route, request, principal))
+
+
+def answer(cell: Cell, event: HttpEvent, call: Callable[[], Any]) -> None:
+    """Make *call*; what it returns or raises is the response, and the process lives."""
     try:
-        response = as_response(call_route(route, request, principal), cell.start_greenlet)
+        response = as_response(call(), cell.start_greenlet)
         if not event.promise.set(response):
             dismiss(response)
     except (Exception, gevent.Timeout) as error:
