@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeAlias
 
 from greenproc.builtin.form import Form, wanted_form
@@ -22,6 +23,8 @@ from greenproc.process.serving import serve_request
 MARKDOWN = "text/x-markdown"  # libprocess' type; text/markdown is younger than it
 MAX_LISTED = 1000
 """How many processes an index lists; the help of every other one is found by its id."""
+
+_AMBIGUOUS = re.compile(r"[/?#%\s]")
 
 Endpoints: TypeAlias = dict[str, str]
 """Paths, such as ``/total``, and their help, in the order of the paths."""
@@ -136,6 +139,8 @@ def is_builtin(process: object) -> bool:
 def endpoint_markdown(id: str, options: RouteOptions, *, is_delegate: bool) -> str:
     """Return the help of one endpoint. Source: libprocess src/help.cpp, Help::add."""
     path = options.path.rstrip("/")
+    # As it is written in a URL, where a plain id would lead elsewhere.
+    id = encode_id(id) if _AMBIGUOUS.search(id) else id
     if options.help is None:
         return f"## No help page for `/{id}{path}`\n"
     without_id = USAGE(path or "/") if is_delegate else ""

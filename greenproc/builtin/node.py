@@ -10,7 +10,7 @@ from greenproc.builtin.form import Form, wanted_form
 from greenproc.builtin.help import is_builtin, route_options
 from greenproc.builtin.hub_lag import HubLag
 from greenproc.builtin.page import ASSETS, NODE_ID, asset, page
-from greenproc.builtin.survey import survey
+from greenproc.builtin.survey import served, survey
 from greenproc.builtin.system import resident_bytes
 from greenproc.builtin.vitals import Vitals
 from greenproc.http.request import Request
@@ -77,12 +77,12 @@ class Node(Process):
             return BadRequest(f"expected a limit from 0 to {MAX_SHOWN}, got '{limit}'.\n")
         return OK(json=self.state(int(limit), query.get("filter", "")))
 
-    @route("/style.css")
+    @route("/style.css", help=HELP(TLDR("The style of all pages.")))
     def on_style(self, request: Request) -> Response:
         """Answer with the style of all pages."""
         return asset("style.css", "text/css; charset=utf-8")
 
-    @route("/node.js")
+    @route("/node.js", help=HELP(TLDR("The script of the page of the node.")))
     def on_script(self, request: Request) -> Response:
         """Answer with the script of the page."""
         return asset("node.js", "text/javascript; charset=utf-8")
@@ -132,7 +132,7 @@ def describe(cell: Cell) -> dict[str, Any] | None:
         "class": type(process).__name__,
         "state": cell.state.value,
         "queued": len(cell.events or ()),
-        "served": cell.served,
+        "served": served(cell),
         "builtin": is_builtin(process),
         "help": bool(route_options(process)),
     }

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import gevent
 
-from greenproc.process.cell import Cell
+from greenproc.process.cell import BLOCKED, Cell
+from greenproc.process.life import served_in_turn
 from greenproc.process.manager import ProcessManager
 
 CELLS_A_TURN = 5000  # of which each takes about 0.2 us; then others have their turn
@@ -42,13 +43,18 @@ def survey(
             if position % CELLS_A_TURN == 0:
                 gevent.sleep(0)
             found.queued += len(cell.events or ())
-            found.served += cell.served
+            found.served += served(cell)
             if wanted(cell):
                 found.processes += 1
                 yield cell
 
-    found.deepest = heapq.nlargest(limit, candidates(), key=_weight)
+    found.deepest = heapq.nlargest(limit, list(candidates()), key=_weight)
     return found
+
+
+def served(cell: Cell) -> int:
+    """Return how many events the process of *cell* has served."""
+    return cell.served if cell.state is BLOCKED else cell.served + served_in_turn(cell)
 
 
 def _weight(cell: Cell) -> tuple[int, int]:

@@ -29,6 +29,22 @@ EventFilter = Callable[[UPID, Event], Any]
 logger = logging.getLogger("greenproc.process")
 
 
+def served_in_turn(cell: Cell) -> int:
+    """Return how many events a process has served in a turn that is not over.
+
+    They are added to the record of the process when its turn ends, because doing so for each would
+    slow all of them down. A handler that waits makes the turn a long one; where it stands is in
+    the frame of the turn, for the rare case that somebody asks.
+    """
+    greenlet = cell.greenlet
+    frame = None if greenlet is None else greenlet.gr_frame
+    while frame is not None:
+        if frame.f_code is Life.serve_turn.__code__:
+            return int(frame.f_locals.get("served", 1)) - 1
+        frame = frame.f_back
+    return 0
+
+
 class Life:
     """Serves the events of processes and decides what a failing handler means.
 

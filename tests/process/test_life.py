@@ -18,6 +18,7 @@ from greenproc.pid import UPID
 from greenproc.process import Event as ProcessEvent
 from greenproc.process import ExitedEvent, Process, install, route
 from greenproc.process.base import cell_of
+from greenproc.process.life import served_in_turn
 from greenproc.runtime import Runtime
 from greenproc.testing import await_ready, expect_failure
 
@@ -392,3 +393,19 @@ def test_what_an_ended_process_served_stays_counted(runtime: Runtime) -> None:
     runtime.terminate(pid)
     runtime.wait(pid)
     assert runtime.processes.served_by_ended == before + 2
+
+
+def test_what_a_waiting_turn_has_served_can_be_asked_for(runtime: Runtime) -> None:
+    gate = Event()
+    process = Failing()
+    pid = runtime.spawn(process)
+    for _ in range(3):
+        runtime.dispatch(pid, Failing.call)
+    last = runtime.dispatch(pid, gate.wait)
+    gevent.sleep(0)
+    cell = cell_of(process)
+    assert (cell.served, served_in_turn(cell)) == (0, 3)
+    gate.set()
+    last.get()
+    runtime.settle()
+    assert (cell.served, served_in_turn(cell)) == (4, 0)

@@ -58,7 +58,7 @@ function showTotals(now) {
   text("lag", millis(totals.hub_lag_secs));
   text("longest", `${millis(totals.hub_lag_longest_secs)} at most`);
   text("memory", bytes(totals.resident_bytes));
-  text("timers", `${short(totals.timers)} timers`);
+  text("timers", short(totals.timers));
   const mark = (id, name, on) => byId(id).closest(".tile").classList.toggle(name, on);
   mark("lag", "warn", totals.hub_lag_longest_secs > 0.1);
   mark("lag", "alarm", totals.hub_lag_longest_secs > 1);
@@ -93,7 +93,9 @@ function meter(queued, most) {
     bar.setAttribute("rx", "3");
     svg.append(bar);
   }
-  box.append(svg, short(queued));
+  const number = document.createElement("span");
+  number.textContent = short(queued);
+  box.append(svg, number);
   return box;
 }
 

@@ -1,0 +1,39 @@
+"""How late the hub is."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from gevent.event import Event
+
+from greenproc.builtin import hub_lag
+from greenproc.builtin.hub_lag import HubLag
+
+
+class Noticing(HubLag):
+    """Tells when something was measured."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.measured = Event()
+
+    def _measure(self) -> None:
+        super()._measure()
+        self.measured.set()
+
+
+def test_who_keeps_the_hub_is_noticed() -> None:
+    lag = Noticing()
+    assert (lag.last, lag.longest) == (0.0, 0.0)
+    lag.start()
+    until = monotonic() + hub_lag.INTERVAL_SECONDS + 0.05
+    while monotonic() < until:
+        pass
+    lag.measured.wait()
+    longest = lag.longest
+    assert longest >= 0.04
+    lag.measured.clear()
+    lag.measured.wait()
+    assert lag.last < longest
+    assert lag.longest == longest
+    lag.stop()
