@@ -52,7 +52,11 @@ class Hold:
     def wait_for_pid(self) -> int | None:
         """Wait for the child and return its pid, or None if there will be none."""
         descriptor.prepare_async(self._pid_reader)
-        line, _, _ = transfer.read(self._pid_reader, 64).get().partition(b"\n")
+        reading = transfer.read(self._pid_reader, 64)
+        try:
+            line, _, _ = reading.get().partition(b"\n")
+        finally:
+            reading.discard()  # nobody may poll what is going to be closed
         return int(line) if line else None
 
     def give_up(self) -> None:

@@ -331,7 +331,7 @@ def test_node_answers_otherwise_on_purpose(runtime: Runtime, echo: Echo, case: s
 
 
 def test_root_is_the_page_of_the_node(runtime: Runtime, echo: Echo) -> None:
-    """libprocess has nothing there and answered 404 to the same request."""
+    """Libprocess has nothing there and answered 404 to the same request."""
     answer = ask(runtime, asked(b"GET /"))
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"\r\nContent-Type: text/html; charset=utf-8\r\n" in answer

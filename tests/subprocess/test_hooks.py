@@ -7,9 +7,11 @@ from pathlib import Path
 
 import gevent
 import pytest
+from gevent import get_hub
 
 from greenproc.errors import InvalidArgument
 from greenproc.subprocess import PIPE, Options, duplicate_to, launch
+from greenproc.subprocess.hooks import Hold
 from tests.descriptors import open_descriptors
 from tests.subprocess.support import LIMIT, output_of
 
@@ -87,6 +89,18 @@ def test_a_parent_hook_that_is_interrupted_leaves_no_child() -> None:
         launch(["true"], Options(parent_hooks=[wait]), stdout=PIPE)
 
     assert is_gone(pids[0])
+
+
+def test_who_is_killed_while_waiting_for_a_child_does_not_go_on_polling() -> None:
+    hold = Hold()
+    launcher = gevent.spawn(hold.wait_for_pid)
+    gevent.idle()
+
+    launcher.kill()
+
+    # The loop ends the OS process when a descriptor is closed that is polled.
+    assert not get_hub().loop.closing_fd(hold._pid_reader)
+    hold.close()
 
 
 def test_a_child_that_is_killed_while_it_is_held_gives_that_status() -> None:

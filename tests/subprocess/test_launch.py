@@ -254,16 +254,6 @@ def test_a_child_that_ends_at_once_gives_its_status() -> None:
         assert launch(f"exit {code}").status.get(timeout=LIMIT) == code << 8
 
 
-def test_other_greenlets_run_while_a_program_starts() -> None:
-    ran: list[bool] = []
-    gevent.spawn(ran.append, True)
-
-    child = launch(["true"])
-
-    assert ran == [True]
-    child.status.get(timeout=LIMIT)
-
-
 def test_an_owned_descriptor_is_closed_although_the_launch_fails() -> None:
     before = open_descriptors()
     _, writer = pipe = os.pipe()
