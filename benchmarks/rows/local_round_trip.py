@@ -84,7 +84,7 @@ ROW = Row(
     baseline=greenlets,
     goal=Goal(1.0),
     count=100_000,
-    quick_count=100,
+    quick_count=1_000,
     others=(
         pykka_actors.pykka(10_000, pykka_actors.asks),
         thespian_actors.thespian(2_000, thespian_actors.local_asks),
