@@ -20,7 +20,10 @@ class HubLag:
     """
 
     def __init__(self) -> None:
-        self._timer: Any = gevent.get_hub().loop.timer(INTERVAL_SECONDS, ref=False)
+        # A timer without repetition forgets its time when it fires, and would fire at once again.
+        self._timer: Any = gevent.get_hub().loop.timer(
+            INTERVAL_SECONDS, INTERVAL_SECONDS, ref=False
+        )
         self._lags: deque[float] = deque(maxlen=KEPT)
         self._due = 0.0
 
@@ -37,7 +40,7 @@ class HubLag:
     def start(self) -> None:
         """Begin to measure."""
         self._due = monotonic() + INTERVAL_SECONDS
-        self._timer.start(self._measure, update=True)
+        self._timer.again(self._measure, update=True)
 
     def stop(self) -> None:
         """Measure no more. It cannot be started again."""
