@@ -1,0 +1,56 @@
+"""The pages of a node as a browser shows them."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from gevent.event import Event
+
+from greenproc.http.request import Request
+from greenproc.pid import UPID
+from greenproc.process import HELP, TLDR, Process, install, route
+from greenproc.runtime import Runtime
+from tests.shell import Program
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+
+
+class Gated(Process):
+    """Serves nothing before its gate is open."""
+
+    def __init__(self) -> None:
+        super().__init__("gated")
+        self.gate = Event()
+
+    @install("m")
+    def on_message(self, sender: UPID, body: bytes) -> None:
+        self.gate.wait()
+
+    @route("/x", help=HELP(TLDR("Is x.")))
+    def on_x(self, request: Request) -> str:
+        return "x"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+@pytest.mark.skipif(shutil.which("chromedriver") is None, reason="chromedriver is not installed")
+@pytest.mark.skipif(find_spec("selenium") is None, reason="selenium is not installed")
+def test_the_page_of_the_node_follows_a_mailbox(runtime: Runtime) -> None:
+    process = Gated()
+    runtime.spawn(process)
+    for _ in range(1 + 3):  # one is being served
+        runtime.post(process, "m")
+    script = str(Path(__file__).with_name("visitor.py"))
+    with Program(sys.executable, script, f"http://{runtime.address}/", str(CHROMIUM)) as program:
+        program.line("^queued 3$")
+        for _ in range(4):
+            runtime.post(process, "m")
+        program.line("^queued 7$")
+        process.gate.set()
+        result = program.finish()
+
+    assert result.code == 0, result.err
+    assert result.out.splitlines()[-4:] == ["queued 0", "/gated/x", "gated", "[]"]
