@@ -22,7 +22,8 @@ def poll(file: Descriptor, events: int) -> Future[int]:
     An error or the end of the other side shows as the events asked for. A discard request stops
     the watch and discards, unless the loop has noticed readiness already. Several polls on
     one descriptor are independent. A descriptor that is polled must be closed by `close`, which
-    ends the poll. It need not be non-blocking.
+    ends the poll: libev ends an OS process that polls what is not open. It need not be
+    non-blocking.
 
     Args:
         events: `READ`, `WRITE` or both, as ``READ | WRITE``.

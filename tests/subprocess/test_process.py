@@ -13,8 +13,9 @@ from tests.subprocess.support import LIMIT, NULL, waiter
 
 
 def test_the_status_is_that_of_the_kernel_and_the_returncode_that_of_python() -> None:
-    child = launch("exit 3")
+    child = launch("read word; exit 3", stdin=PIPE)
     assert child.returncode is None
+    child.close()
 
     assert child.status.get(timeout=LIMIT) == 3 << 8
     assert child.returncode == 3
