@@ -8,6 +8,7 @@ from collections.abc import Callable
 from time import perf_counter
 
 from gevent.hub import Hub
+from gevent.monkey import get_original
 from greenlet import greenlet
 
 from greenproc.process.cell import BLOCKED, READY, TERMINATING, Cell
@@ -15,6 +16,10 @@ from greenproc.process.cell import BLOCKED, READY, TERMINATING, Cell
 MAX_TURNS = 1000  # of one callback; then I/O and timers have theirs ...
 MAX_SECONDS = 0.005  # ... or after this long, Python's own switch interval
 TURNS_PER_CLOCK_READ = 16  # reading the clock for each turn would cost 5 % of a round trip
+THREADS_PERIOD = 0.02  # how often native threads get the interpreter while processes keep it busy
+THREADS_SECONDS = 0.0001  # enough for one to wake up; half a percent of the period
+
+sleep_for_real = get_original("time", "sleep")
 
 _TURN = object()  # what the scheduler switches a parked greenlet in with
 
@@ -65,6 +70,7 @@ class Scheduler:
         self._scheduled = False
         self._turns_left = 0
         self._deadline = 0.0
+        self._threads_due = 0.0
         self.parked = 0
         self.busy = 0
 
@@ -93,9 +99,22 @@ class Scheduler:
             self._give_turn(cell)
         self._turns_left = 0
         if self._ready:
+            self._let_threads_run()
             self._continue.start(self._run_turns)
         else:
             self._scheduled = False
+
+    def _let_threads_run(self) -> None:
+        """Give native threads the interpreter now and then, when the run queue is never empty.
+
+        The hub gives the interpreter's lock up each time it looks at the descriptors, and takes
+        it back before a waiting thread has woken. A thread insists only after it has waited for
+        5 ms in vain, which never happens then: name lookups would take seconds.
+        """
+        now = perf_counter()
+        if now >= self._threads_due:
+            sleep_for_real(THREADS_SECONDS)
+            self._threads_due = now + THREADS_PERIOD
 
     def _next(self) -> Cell | None:
         """Take the next ready process out of the queue; None when the hub has to have its turn."""

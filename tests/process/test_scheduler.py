@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
 from contextvars import ContextVar
 
 import gevent
 import pytest
 from gevent import socket
 from gevent.event import Event
+from gevent.threadpool import ThreadPool
 from gevent.util import format_run_info
 
 from greenproc.future import Promise
@@ -88,7 +90,10 @@ def test_endless_process_lets_timers_fire(runtime: Runtime, endless: Endless) ->
     gevent.sleep(0)
 
 
-def test_two_processes_that_play_for_ever_let_others_go_on(runtime: Runtime) -> None:
+@pytest.fixture
+def players(runtime: Runtime) -> Iterator[None]:
+    """Let two processes play for ever; their turns are short, so the hub is back often."""
+
     class Player(Process):
         @install("ball")
         def on_ball(self, sender: UPID, body: bytes) -> None:
@@ -98,10 +103,23 @@ def test_two_processes_that_play_for_ever_let_others_go_on(runtime: Runtime) -> 
     for player, other in zip(players, reversed(players), strict=True):
         player.other = runtime.spawn(other)
     runtime.post(players[0], "ball")
-    with Peer.connect(runtime.address) as peer:
-        assert peer.get("/nobody").code == 404
+    yield
     for player in players:
         runtime.terminate(player)
+
+
+def test_two_processes_that_play_for_ever_let_others_go_on(
+    runtime: Runtime, players: None
+) -> None:
+    with Peer.connect(runtime.address) as peer:
+        assert peer.get("/nobody").code == 404
+
+
+def test_two_processes_that_play_for_ever_let_native_threads_run(players: None) -> None:
+    pool = ThreadPool(1)
+    with gevent.Timeout(15.0):
+        assert [pool.apply(abs, (-number,)) for number in range(100)] == list(range(100))
+    pool.kill()
 
 
 def test_flood_is_served_in_turns_of_a_hundred(runtime: Runtime) -> None:
