@@ -227,3 +227,11 @@ def test_a_long_index_has_an_end(runtime: Runtime, monkeypatch: pytest.MonkeyPat
         runtime.spawn(Counter(id))
     assert "\n> and 8 more\n" in text(ask(runtime, "/help", CURL))
     assert ask(runtime, "/help/c", CURL).code == 200
+
+
+def test_what_an_endpoint_is_for_is_no_markup(runtime: Runtime) -> None:
+    process = Process("marked")
+    process.route("/x", lambda request: "", help=HELP(TLDR("Is <b>x</b>.")))
+    runtime.spawn(process)
+    for path in ("/help", "/help/marked/x"):
+        assert "Is &lt;b&gt;x&lt;/b&gt;." in text(ask(runtime, path, BROWSER))

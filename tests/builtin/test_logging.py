@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from greenproc.auth import BasicAuthenticator
+from greenproc.builtin.logging import Logging
+from greenproc.pid import UPID
 from greenproc.runtime import Runtime
 from greenproc.testing import RuntimeMaker, await_ready
 from tests.builtin.asking import ask, text
@@ -79,6 +81,18 @@ def test_a_later_toggle_takes_the_place_of_an_earlier_one(runtime: Runtime) -> N
     runtime.clock.advance(5.0)
     runtime.settle()
     assert LOGGER.level == logging.WARNING
+
+
+def test_a_return_that_comes_too_late_is_ignored(runtime: Runtime) -> None:
+    """The timer of the first toggle was due, and its call in the mailbox behind the second."""
+    process = Logging(None)
+    runtime.terminate(UPID("logging", runtime.address))
+    runtime.wait(UPID("logging", runtime.address))
+    runtime.spawn(process)
+    for level in (1, 2):
+        runtime.dispatch(process, Logging.set_level, level, 3600.0)
+    runtime.dispatch(process, Logging._revert, 1).get()
+    assert LOGGER.level == 9
 
 
 def test_the_level_of_the_beginning_ends_a_toggle(runtime: Runtime) -> None:

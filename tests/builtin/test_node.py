@@ -15,6 +15,7 @@ from greenproc.process import Process, install, route
 from greenproc.runtime import Runtime
 from greenproc.testing import RuntimeMaker, await_ready
 from tests.builtin.asking import BROWSER, CURL, ask, text
+from tests.peer import closed_address
 
 
 class Gated(Process):
@@ -46,6 +47,21 @@ class Receiver(Process):
         self.count += 1
         if self.count == 3:
             self.has_all.set()
+
+
+class Watcher(Process):
+    """Tells that a process elsewhere is gone."""
+
+    def __init__(self, is_gone: Event, watched: UPID) -> None:
+        super().__init__()
+        self.is_gone = is_gone
+        self.watched = watched
+
+    def initialize(self) -> None:
+        self.link(self.watched)
+
+    def exited(self, pid: UPID) -> None:
+        self.is_gone.set()
 
 
 class Master(Process):
@@ -158,6 +174,33 @@ def test_totals_tell_what_goes_in_and_out(runtime: Runtime, make_runtime: Runtim
     assert (here["http_requests"], there["http_requests"]) == (1, 1)
     assert (here["connections_out"], there["connections_in"]) == (1, 2)
     assert here["resident_bytes"] > 1_000_000
+
+
+def test_what_was_sent_is_counted_also_when_its_connection_is_gone(
+    runtime: Runtime, make_runtime: RuntimeMaker
+) -> None:
+    other = make_runtime()
+    receiver = Receiver()
+    other.spawn(receiver)
+    for _ in range(3):
+        runtime.post(receiver.pid, "m")
+    receiver.has_all.wait()
+    is_gone = Event()
+    watcher = Watcher(is_gone, receiver.pid)
+    runtime.spawn(watcher)
+    runtime.settle()
+    other.stop()
+    is_gone.wait()
+    assert runtime.statistics()["outbound"]["sent"] == 3
+
+
+def test_messages_that_cannot_be_sent_are_counted(runtime: Runtime) -> None:
+    dropped = Event()
+    runtime.signals.message_dropped.connect(lambda sender, message, reason: dropped.set())
+    runtime.post(UPID("nobody", closed_address()), "m")
+    dropped.wait()
+    told = runtime.metrics.snapshot().get()
+    assert told["greenproc/messages_dropped/not_sent"] == 1.0
 
 
 def test_the_page_is_in_the_realm_of_what_shows(make_runtime: RuntimeMaker) -> None:
