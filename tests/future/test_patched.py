@@ -80,7 +80,7 @@ PROGRAMS = {
     """,
     "coroutines given to a loop in a native thread": """
         loop = asyncio.new_event_loop()
-        offload(loop.run_forever)
+        running = offload(loop.run_forever)
 
         async def add():
             await asyncio.sleep(0.001)
@@ -88,6 +88,8 @@ PROGRAMS = {
 
         print(from_asyncio(add(), loop).get())
         loop.call_soon_threadsafe(loop.stop)
+        running.get()
+        loop.close()
     """,
     "greenlets and AsyncResults": """
         first = from_greenlet(gevent.spawn(lambda: 40))
