@@ -88,7 +88,7 @@ PROGRAMS = {
 
         print(from_asyncio(add(), loop).get())
         loop.call_soon_threadsafe(loop.stop)
-        running.get()
+        running.wait()  # patched, its end is an error of the hub in that thread
         loop.close()
     """,
     "greenlets and AsyncResults": """
