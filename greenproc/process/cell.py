@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from greenproc.process.mailbox import Item, Mailbox
     from greenproc.process.manager import ProcessManager
     from greenproc.process.routes import RouteTable
+
+
+MAX_NAMED = 10  # processes in one message
 
 
 class State(Enum):
@@ -101,3 +104,11 @@ class Cell:
     def __repr__(self) -> str:
         queued = len(self.events) if self.events else 0
         return f"<Cell {self.pid if self.manager else self.id} {self.state.name}, {queued} queued>"
+
+
+def name_cells(cells: Sequence[Cell], describe: Callable[[Cell], str]) -> str:
+    """Describe the first ten of *cells* in one line, and say how many more there are."""
+    named = [describe(cell) for cell in cells[:MAX_NAMED]]
+    if len(cells) > MAX_NAMED:
+        named.append(f"and {len(cells) - MAX_NAMED} more")
+    return ", ".join(named)

@@ -20,7 +20,7 @@ from greenproc.future import Future, Promise
 from greenproc.message import Message
 from greenproc.pid import PID, UPID
 from greenproc.process.base import Process, as_upid, cell_of
-from greenproc.process.cell import BLOCKED, TERMINATING, Cell
+from greenproc.process.cell import BLOCKED, TERMINATING, Cell, name_cells
 from greenproc.process.current import PROCESS, current_process
 from greenproc.process.event import (
     DispatchEvent,
@@ -46,8 +46,6 @@ from greenproc.process.scheduler import Scheduler
 P = TypeVar("P", bound=Process)
 
 logger = logging.getLogger("greenproc.process")
-
-MAX_NAMED = 10  # busy processes in an error message
 
 get_ident: Callable[[], int] = get_original("_thread", "get_ident")
 
@@ -365,13 +363,12 @@ class ProcessManager:
     def describe_busy(self) -> str:
         """Name the processes that are running or have events to serve; the first ten of them."""
         busy = [cell for cell in self.cells.values() if cell.state is not BLOCKED]
-        named = [
-            f"{cell.pid} ({cell.state.name.lower()}, {len(cell.events or ())} queued)"
-            for cell in busy[:MAX_NAMED]
-        ]
-        if len(busy) > MAX_NAMED:
-            named.append(f"and {len(busy) - MAX_NAMED} more")
-        return ", ".join(named)
+        return name_cells(
+            busy,
+            lambda cell: (
+                f"{cell.pid} ({cell.state.name.lower()}, {len(cell.events or ())} queued)"
+            ),
+        )
 
     def statistics(self) -> dict[str, int]:
         """Count processes, those that are busy, greenlets kept for idle ones, and links."""

@@ -17,9 +17,9 @@ from greenproc.builtin.vitals import Vitals
 from greenproc.clock import Clock, HubSource
 from greenproc.errors import BindError
 from greenproc.pid import UPID
-from greenproc.process.cell import TERMINATING, Cell
+from greenproc.process.cell import TERMINATING, Cell, name_cells
 from greenproc.process.current import PROCESS
-from greenproc.process.manager import MAX_NAMED, ProcessManager
+from greenproc.process.manager import ProcessManager
 from greenproc.runtime.builtins import make_builtins
 from greenproc.runtime.lifecycle import Lifecycle, Stage, nothing
 from greenproc.runtime.signals import SignalObserver, Signals
@@ -161,7 +161,9 @@ class Parts:
         """End processes that did not end by themselves: handlers are interrupted where they wait."""
         self.killed.extend(cell.pid for cell in cells)
         if cells:
-            logger.warning("killing processes that did not terminate: %s", named(cells))
+            logger.warning(
+                "killing processes that did not terminate: %s", name_cells(cells, named)
+            )
         for _ in range(2):  # once out of the handler, once out of finalize()
             cells = self._running()
             for cell in cells:
@@ -169,13 +171,14 @@ class Parts:
                     gevent.kill(cell.greenlet)
             if self._wait_until(monotonic() + UNWIND_SECONDS, cells):
                 return
-        logger.error("processes do not let themselves be killed, abandoned: %s", named(cells))
+        logger.error(
+            "processes do not let themselves be killed, abandoned: %s", name_cells(cells, named)
+        )
 
 
-def named(cells: list[Cell]) -> str:
-    """Name the first ten of *cells*."""
-    names = [str(cell.pid) for cell in cells[:MAX_NAMED]]
-    return ", ".join(names) + (f" and {len(cells) - MAX_NAMED} more" if cells[MAX_NAMED:] else "")
+def named(cell: Cell) -> str:
+    """Name the process of *cell*."""
+    return str(cell.pid)
 
 
 def advertised_address(settings: Settings, bound: Address) -> Address:

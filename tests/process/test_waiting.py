@@ -13,6 +13,18 @@ from greenproc.settings import Settings
 from greenproc.testing import RuntimeMaker
 
 
+def test_settle_names_ten_of_the_busy_and_counts_the_others(runtime: Runtime) -> None:
+    gate: Promise[None] = Promise()
+    for number in range(12):
+        runtime.dispatch(runtime.spawn(Process(f"stuck-{number}")), gate.future.get)
+    with pytest.raises(NotSettled) as raised:
+        runtime.settle(timeout=0.01)
+    gate.set(None)
+
+    assert str(raised.value).count("stuck-") == 10
+    assert str(raised.value).endswith(", and 2 more")
+
+
 def test_settle_names_who_is_busy(runtime: Runtime) -> None:
     gate: Promise[None] = Promise()
     stuck = Process("stuck")
