@@ -9,7 +9,6 @@ Source: libprocess include/process/future.hpp, then, recover, repair, after and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 from weakref import ref
 
@@ -26,30 +25,29 @@ from greenproc.future.core import (
     conclude,
     inherit,
     lose,
-    open_up,
     register,
     request_weakly,
 )
 from greenproc.future.delivery import call_in
-from greenproc.future.state import DISCARD, DISCARDED, END, FAILED, PENDING, READY
+from greenproc.future.state import DISCARDED, END, FAILED, PENDING, READY
 
 
 def then(source: Core[Any], downstream: Core[Any], function: Callable[[Any], object]) -> None:
     """Complete *downstream* with ``function(value)`` once *source* is ready."""
     _join(source, downstream)
-    register(source, END, partial(_then, downstream, function))
+    register(source, END, _then, downstream, function)
 
 
 def recover(source: Core[Any], downstream: Core[Any], function: Callable[[Any], object]) -> None:
     """Complete *downstream* with ``function(source)`` once *source* has ended without a value."""
     _join(source, downstream)
-    register(source, END, partial(_recover, downstream, function))
+    register(source, END, _recover, downstream, function)
 
 
 def repair(source: Core[Any], downstream: Core[Any], function: Callable[[Any], object]) -> None:
     """Complete *downstream* with ``function(source)`` once *source* has failed."""
     _join(source, downstream)
-    register(source, END, partial(_repair, downstream, function))
+    register(source, END, _repair, downstream, function)
 
 
 def after(
@@ -72,9 +70,10 @@ def after(
 
 
 def _join(source: Core[Any], downstream: Core[Any]) -> None:
-    open_up(downstream)
     # Nobody else knows it yet: no lock.
-    downstream.callbacks = [(DISCARD, partial(request_weakly, ref(source)), None)]
+    downstream.abandoned = False
+    downstream.open = True
+    downstream.requests = [(request_weakly, (ref(source),), None)]
 
 
 def _then(downstream: Core[Any], function: Callable[[Any], object], source: Core[Any]) -> None:

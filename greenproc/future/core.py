@@ -8,8 +8,7 @@ Source: libprocess include/process/future.hpp, struct Future<T>::Data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 from weakref import ref
 
@@ -24,7 +23,6 @@ from greenproc.future.links import Link, notify, wake
 from greenproc.future.state import (
     ABANDONMENT,
     ANY,
-    DISCARD,
     DISCARDED,
     END,
     FAILED,
@@ -39,8 +37,9 @@ T_co = TypeVar("T_co", covariant=True)
 allocate_lock = get_original("_thread", "allocate_lock")
 """Makes a native lock, which other threads need, also in a monkey-patched program."""
 
-Entry: TypeAlias = tuple[Kind, Callable[..., object], Any]
-"""When to call, what, and the runtime of who registered it."""
+Entry: TypeAlias = tuple[Kind, Callable[..., object], tuple[Any, ...], Any]
+"""When to call, what, with which arguments before those that *kind* gives, and the runtime of who
+registered it."""
 
 MISSING: Final[Any] = object()
 """Stands for an argument that was not given."""
@@ -63,6 +62,7 @@ class Core(Generic[T_co]):
         "open",
         "outcome",
         "requested",
+        "requests",
         "state",
         "waiter",
     )
@@ -76,7 +76,9 @@ class Core(Generic[T_co]):
     """Whether a discard was requested."""
     abandoned: bool
     callbacks: list[Entry] | None
-    """In order of registration. Not None when complete: their delivery is still under way."""
+    """Of the end. Not None when complete: their delivery is still under way."""
+    requests: list[Call] | None
+    """Of a discard request. They are apart because most futures end without one."""
     links: dict[Link, Hub | None] | None
     """What the hubs call, once, after the end; each with its hub, None for a thread without."""
     waiter: Waiter[Any] | None
@@ -91,6 +93,7 @@ class Core(Generic[T_co]):
         self.requested = False
         self.abandoned = True
         self.callbacks = None
+        self.requests = None
         self.links = None
         self.waiter = None
         self.lock = allocate_lock()
@@ -98,6 +101,10 @@ class Core(Generic[T_co]):
         if value is not MISSING:
             self.abandoned = False
             adopt(self, value)
+
+
+NO_PLAIN_VALUE: Final = (Core, Failure)
+"""What a future cannot have as its value: the one is followed, the other fails."""
 
 
 def open_up(core: Core[Any]) -> None:
@@ -121,10 +128,7 @@ def settle(core: Core[Any], state: State, outcome: Any) -> bool:
         core.state = state
     finally:
         lock.release()
-    if core.waiter is not None:
-        wake(core)
-    if core.links is not None or core.callbacks is not None:
-        announce(core)
+    announce(core)
     return True
 
 
@@ -174,12 +178,12 @@ def adopt(core: Core[Any], value: Any) -> None:
 
     A future is followed, and a `Failure` fails.
     """
-    if isinstance(value, Core):
-        follow(core, value)
-    elif isinstance(value, Failure):
-        conclude(core, FAILED, (value, value.__traceback__))
-    else:
+    if not isinstance(value, NO_PLAIN_VALUE):
         conclude(core, READY, value)
+    elif isinstance(value, Core):
+        follow(core, value)
+    else:
+        conclude(core, FAILED, (value, value.__traceback__))
 
 
 def follow(core: Core[Any], source: Core[Any]) -> None:
@@ -188,8 +192,8 @@ def follow(core: Core[Any], source: Core[Any]) -> None:
         inherit(core, source)
         return
     core.open = False
-    register(core, DISCARD, partial(request_weakly, ref(source)))
-    register(source, END, partial(inherit, core))
+    register_request(core, request_weakly, ref(source))
+    register(source, END, inherit, core)
 
 
 def copy(core: Core[Any], source: Core[Any]) -> None:
@@ -210,6 +214,7 @@ def inherit(core: Core[Any], source: Core[Any]) -> None:
 
 def announce(core: Core[Any]) -> None:
     """Tell everybody concerned of a completion."""
+    core.requests = None
     if core.waiter is not None:
         wake(core)
     if core.links is not None:
@@ -218,21 +223,25 @@ def announce(core: Core[Any]) -> None:
         deliver(core.home, _take_completed, core)
 
 
-def _take_completed(core: Core[Any]) -> Iterator[Call]:
+def _take_completed(core: Core[Any]) -> Iterable[Call]:
     """Give the calls of a completion: of its state first, then any. The others are dropped."""
-    with core.lock:
-        callbacks = core.callbacks
-        core.callbacks = None
+    lock = core.lock
+    lock.acquire()
+    callbacks = core.callbacks
+    core.callbacks = None
+    lock.release()
     if callbacks is None:
-        return
+        return ()
+    if len(callbacks) == 1 and callbacks[0][0] is END:  # most have one continuation and no more
+        _, function, first, runtime = callbacks[0]
+        return ((function, (*first, core), runtime),)
     state = core.state
-    arguments = _arguments(core, state)
-    for kind, callback, runtime in callbacks:
-        if kind is state:
-            yield callback, arguments, runtime
-    for kind, callback, runtime in callbacks:
-        if kind is ANY or kind is END:
-            yield callback, (core,), runtime
+    return [
+        _call(core, entry)
+        for kinds in ((state,), (ANY, END))
+        for entry in callbacks
+        if entry[0] in kinds
+    ]
 
 
 # Abandonment
@@ -287,8 +296,7 @@ def spread_abandonment(core: Core[Any]) -> None:
     with core.lock:
         taken = _pull(core, (ABANDONMENT, END))
     if taken:
-        calls = [(callback, (core,) if kind is END else (), rt) for kind, callback, rt in taken]
-        deliver(core.home, iter, calls)
+        deliver(core.home, iter, [_call(core, entry) for entry in taken])
 
 
 # Requests and callbacks
@@ -302,11 +310,12 @@ def request_discard(core: Core[Any]) -> bool:
         if core.requested or core.state is not PENDING:
             return False
         core.requested = True
-        taken = _pull(core, (DISCARD,))
+        requests = core.requests
+        core.requests = None
     if core.abandoned:
         spread_abandonment(core)
-    if taken:
-        deliver(core.home, iter, [(callback, (), runtime) for _, callback, runtime in taken])
+    if requests:
+        deliver(core.home, iter, requests)
     return True
 
 
@@ -317,33 +326,53 @@ def request_weakly(reference: Callable[[], Core[Any] | None]) -> None:
         request_discard(core)
 
 
-def register(core: Core[Any], kind: Kind, callback: Callable[..., object]) -> None:
-    """Call *callback* when *kind* happens: at once if it has, never if it cannot any more."""
-    if core.state is PENDING or core.callbacks is not None:
-        entry = (kind, callback, RUNTIME.get())
-        with core.lock:
-            queued = (core.state is PENDING or core.callbacks is not None) and not (
-                kind is DISCARD and core.requested
-            )
-            if queued:
-                if core.callbacks is None:
-                    core.callbacks = [entry]
-                else:
-                    core.callbacks.append(entry)
-        if queued:
-            if core.abandoned:
-                spread_abandonment(core)
-            return
-    if _applies(core, kind):
-        deliver_here(iter, [(callback, _arguments(core, kind), RUNTIME.get())])
+def register(core: Core[Any], kind: Kind, function: Callable[..., object], *first: Any) -> None:
+    """Call *function* when *kind* happens: at once if it has, never if it cannot any more.
+
+    Its arguments are *first*, then what *kind* gives.
+    """
+    entry = (kind, function, first, RUNTIME.get())
+    lock = core.lock
+    lock.acquire()
+    is_open = core.state is PENDING or core.callbacks is not None
+    if is_open:
+        if core.callbacks is None:
+            core.callbacks = [entry]
+        else:
+            core.callbacks.append(entry)
+    lock.release()
+    if not is_open:
+        if _applies(core, kind):
+            deliver_here(iter, (_call(core, entry),))
+    elif core.abandoned:
+        spread_abandonment(core)
+
+
+def register_request(core: Core[Any], function: Callable[..., object], *arguments: Any) -> None:
+    """Call ``function(*arguments)`` when a discard is requested: at once if it was."""
+    call = (function, arguments, RUNTIME.get())
+    with core.lock:
+        is_open = core.state is PENDING and not core.requested
+        if is_open:
+            if core.requests is None:
+                core.requests = [call]
+            else:
+                core.requests.append(call)
+    if core.requested and not is_open:
+        deliver_here(iter, [call])
+    elif core.abandoned:
+        spread_abandonment(core)
 
 
 def _applies(core: Core[Any], kind: Kind) -> bool:
-    if kind is DISCARD:
-        return core.requested
     if kind is ABANDONMENT:
         return core.abandoned
     return kind is ANY or kind is END or kind is core.state
+
+
+def _call(core: Core[Any], entry: Entry) -> Call:
+    kind, function, first, runtime = entry
+    return function, (*first, *_arguments(core, kind)), runtime
 
 
 def _arguments(core: Core[Any], kind: Kind) -> tuple[Any, ...]:

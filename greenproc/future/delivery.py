@@ -38,10 +38,15 @@ interpreter allows 1000; below it, code in a callback sees the effects of what i
 class Turn:
     """The deliveries that nest in one greenlet, and those that were too deep to nest."""
 
-    __slots__ = ("backlog", "depth", "owner")
+    __slots__ = ("backlog", "depth", "hub", "owner")
 
-    def __init__(self, owner: int) -> None:
+    owner: int
+    hub: Hub | None
+    """Of the thread of the owner."""
+
+    def __init__(self, owner: int, hub: Hub | None) -> None:
         self.owner = owner
+        self.hub = hub
         self.depth = 0
         self.backlog: deque[Delivery] | None = None
 
@@ -60,13 +65,15 @@ def deliver(home: Hub | None, take: Take, source: Any) -> None:
     thread) that is not the hub: callbacks may wait, and a hub cannot. A new greenlet has no
     context of its own, so there each call is made in the runtime of who wanted it.
     """
+    turn = TURN.get()
+    if turn is not None and turn.depth and turn.hub is home and turn.owner == id(getcurrent()):
+        _nest(turn, take, source)  # the shortest way, which the links of a chain take
+        return
     here = get_hub_if_exists()
     if home is not here and home is not None and home.loop is not None:
         home.loop.run_callback_threadsafe(spawn_raw, _run_elsewhere, take, source)
-    elif here is not None and getcurrent() is here:
-        spawn_raw(_run_elsewhere, take, source)
     else:
-        run(take, source)
+        deliver_here(take, source)
 
 
 def deliver_here(take: Take, source: Any) -> None:
@@ -94,8 +101,12 @@ def run(take: Take, source: Any) -> None:
     turn = TURN.get()
     me = id(getcurrent())
     if turn is None or turn.owner != me:
-        turn = Turn(me)
+        turn = Turn(me, get_hub_if_exists())
         TURN.set(turn)
+    _nest(turn, take, source)
+
+
+def _nest(turn: Turn, take: Take, source: Any) -> None:
     depth = turn.depth
     if depth >= MAX_DEPTH:
         if turn.backlog is None:

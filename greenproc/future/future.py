@@ -10,11 +10,18 @@ from gevent import get_hub
 
 from greenproc.errors import Abandoned, Discarded, StateError, WaitTimeout
 from greenproc.future import chain
-from greenproc.future.core import Core, T_co, fail, open_up, register, request_discard
+from greenproc.future.core import (
+    Core,
+    T_co,
+    fail,
+    open_up,
+    register,
+    register_request,
+    request_discard,
+)
 from greenproc.future.state import (
     ABANDONMENT,
     ANY,
-    DISCARD,
     DISCARDED,
     END,
     FAILED,
@@ -270,7 +277,7 @@ class Future(Core[T_co]):
 
     def on_discard(self, callback: Callable[[], object]) -> Self:
         """Call *callback* once a discard is requested; at once if it was, even when complete."""
-        register(self, DISCARD, callback)
+        register_request(self, callback)
         return self
 
     def on_abandoned(self, callback: Callable[[], object]) -> Self:

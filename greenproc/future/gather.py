@@ -21,6 +21,7 @@ from greenproc.future.core import (
     claim,
     conclude,
     register,
+    register_request,
     request_discard,
     request_weakly,
     settle,
@@ -28,7 +29,7 @@ from greenproc.future.core import (
 from greenproc.future.delivery import call_in
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
-from greenproc.future.state import DISCARD, DISCARDED, END, FAILED, PENDING, READY, State
+from greenproc.future.state import DISCARDED, END, FAILED, PENDING, READY, State
 
 T = TypeVar("T")
 T1 = TypeVar("T1")
@@ -163,7 +164,7 @@ class _Gathering:
             if source.ready():
                 self.arrive(index, source)
             else:
-                register(source, END, partial(self.arrive, index))
+                register(source, END, self.arrive, index)
         if timeout is not None and result.open:
             timer = current_clock().timer(timeout, partial(_expire, ref(self), timeout))
             hub = get_hub_if_exists()
@@ -172,7 +173,7 @@ class _Gathering:
 
     def heed_requests(self, inputs: list[Future[Any]]) -> None:
         references = [ref(source) for source in inputs]
-        register(self.promise.future, DISCARD, partial(_discard, ref(self), references))
+        register_request(self.promise.future, _discard, ref(self), references)
 
     def arrive(self, index: int, source: Future[Any]) -> None:
         if self.promise.future.open:
@@ -236,7 +237,7 @@ class _Selecting(_Gathering):
     __slots__ = ()
 
     def heed_requests(self, inputs: list[Future[Any]]) -> None:
-        register(self.promise.future, DISCARD, partial(_discard, ref(self), ()))
+        register_request(self.promise.future, _discard, ref(self), ())
 
     def take(self, index: int, source: Future[Any]) -> None:
         if source.state is READY:

@@ -11,10 +11,16 @@ from weakref import ref
 from gevent import sleep, spawn_raw
 
 from greenproc.errors import InvalidArgument
-from greenproc.future.core import copy, register, request_discard, request_weakly
+from greenproc.future.core import (
+    copy,
+    register,
+    register_request,
+    request_discard,
+    request_weakly,
+)
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
-from greenproc.future.state import DISCARD, END, READY
+from greenproc.future.state import END, READY
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -69,7 +75,7 @@ def loop(
     """
     running = _Loop(iterate, body, None if inline else copy_context())
     result: Future[R] = running.promise.future
-    register(result, DISCARD, partial(_pass_request_on, ref(running)))
+    register_request(result, _pass_request_on, ref(running))
     running.go_on(Continue(), is_flow=True)
     return result
 

@@ -8,6 +8,7 @@ from gevent import GreenletExit
 
 from greenproc.errors import Failure
 from greenproc.future.core import (
+    NO_PLAIN_VALUE,
     Core,
     abandon,
     adopt,
@@ -24,8 +25,6 @@ from greenproc.future.links import wake
 from greenproc.future.state import DISCARDED, READY
 
 T = TypeVar("T")
-
-_NO_PLAIN_VALUE = (Core, Failure)
 
 
 class Promise(Generic[T]):
@@ -58,7 +57,7 @@ class Promise(Generic[T]):
 
         A future as the value is followed as by `associate`, and a `Failure` fails.
         """
-        if isinstance(value, _NO_PLAIN_VALUE):
+        if isinstance(value, NO_PLAIN_VALUE):
             return self._adopt(value)
         # What `settle` does, but for the price of calling it: every dispatch comes here.
         future = self.future

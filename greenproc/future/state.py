@@ -20,7 +20,6 @@ class Trigger(Enum):
 
     ANY = "completion"
     END = "completion or abandonment"
-    DISCARD = "discard request"
     ABANDONMENT = "abandonment"
 
 
@@ -34,5 +33,4 @@ FAILED = State.FAILED
 DISCARDED = State.DISCARDED
 ANY = Trigger.ANY
 END = Trigger.END
-DISCARD = Trigger.DISCARD
 ABANDONMENT = Trigger.ABANDONMENT

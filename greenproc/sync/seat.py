@@ -47,12 +47,7 @@ class Claim(Promise[T]):
 
     def deliver(self) -> None:
         """Make the future ready with what was given, whatever that is."""
-        future = self.future
-        # Where nobody but the line has a callback, which ends with the seat, none is to be called.
-        with future.lock:
-            if future.callbacks is not None and len(future.callbacks) == 1:
-                future.callbacks = None
-        settle(future, READY, self.value)
+        settle(self.future, READY, self.value)
 
 
 class Sleeper(Generic[T]):
