@@ -55,7 +55,7 @@ ROW = Row(
     against="AsyncResult and rawlink",
     subject=futures,
     baseline=async_results,
-    goal=Goal(0.25),  # rawlink is compiled, has no discards, no locks, and adds up to no future
+    goal=Goal(0.5),
     count=20_000,
     quick_count=20,
 )

@@ -40,7 +40,7 @@ ROW = Row(
     against="AsyncResults, joinall and get",
     subject=futures,
     baseline=async_results,
-    goal=Goal(0.5),  # one object each there, compiled; two here, and a callback
+    goal=Goal(0.5),
     count=100_000,
     quick_count=100,
 )

@@ -1,7 +1,7 @@
 """What follows a future: then, recover, repair, after.
 
-Each function gets the future downstream, new and claimed by nobody else, and completes it. The
-source holds downstream by its callbacks; downstream holds the source weakly, for discard requests.
+Each completes a future downstream, which is new and claimed by nobody else. The source holds
+downstream by its callbacks; downstream holds the source weakly, for discard requests.
 
 Source: libprocess include/process/future.hpp, then, recover, repair, after and their helpers.
 """
@@ -9,7 +9,7 @@ Source: libprocess include/process/future.hpp, then, recover, repair, after and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 from weakref import ref
 
 from gevent._hub_local import get_hub_if_exists
@@ -31,23 +31,46 @@ from greenproc.future.core import (
 from greenproc.future.delivery import call_in
 from greenproc.future.state import DISCARDED, END, FAILED, PENDING, READY
 
+D = TypeVar("D", bound=Core[Any])
 
-def then(source: Core[Any], downstream: Core[Any], function: Callable[[Any], object]) -> None:
-    """Complete *downstream* with ``function(value)`` once *source* is ready."""
+Step: TypeAlias = Callable[[Any, Callable[[Any], object], Any], None]
+"""Completes a future downstream, with a function, when the source has ended: its arguments."""
+
+
+def extend(source: Core[Any], downstream: D, step: Step, function: Callable[[Any], object]) -> D:
+    """Let *step* complete *downstream* once *source* has ended, with *function*; return it."""
     _join(source, downstream)
-    register(source, END, _then, downstream, function)
+    register(source, END, step, downstream, function)
+    return downstream
 
 
-def recover(source: Core[Any], downstream: Core[Any], function: Callable[[Any], object]) -> None:
-    """Complete *downstream* with ``function(source)`` once *source* has ended without a value."""
-    _join(source, downstream)
-    register(source, END, _recover, downstream, function)
+def then(downstream: Core[Any], function: Callable[[Any], object], source: Core[Any]) -> None:
+    """Complete *downstream* with ``function(value)`` if *source* is ready, else like *source*."""
+    state = source.state
+    if state is READY and not source.requested:
+        _complete(downstream, function, source.outcome)
+    elif state is READY:
+        conclude(downstream, DISCARDED, None)
+    else:
+        inherit(downstream, source)
 
 
-def repair(source: Core[Any], downstream: Core[Any], function: Callable[[Any], object]) -> None:
-    """Complete *downstream* with ``function(source)`` once *source* has failed."""
-    _join(source, downstream)
-    register(source, END, _repair, downstream, function)
+def recover(downstream: Core[Any], function: Callable[[Any], object], source: Core[Any]) -> None:
+    """Complete *downstream* with ``function(source)`` if *source* ended without a value."""
+    if source.state is READY:
+        inherit(downstream, source)
+    else:
+        with downstream.lock:
+            downstream.requested = False  # what was asked of the source is not asked of *function*
+        _complete(downstream, function, source)
+
+
+def repair(downstream: Core[Any], function: Callable[[Any], object], source: Core[Any]) -> None:
+    """Complete *downstream* with ``function(source)`` if *source* has failed."""
+    if source.state is FAILED:
+        _complete(downstream, function, source)
+    else:
+        inherit(downstream, source)
 
 
 def after(
@@ -74,32 +97,6 @@ def _join(source: Core[Any], downstream: Core[Any]) -> None:
     downstream.abandoned = False
     downstream.open = True
     downstream.requests = [(request_weakly, (ref(source),), None)]
-
-
-def _then(downstream: Core[Any], function: Callable[[Any], object], source: Core[Any]) -> None:
-    state = source.state
-    if state is READY and not source.requested:
-        _complete(downstream, function, source.outcome)
-    elif state is READY:
-        conclude(downstream, DISCARDED, None)
-    else:
-        inherit(downstream, source)
-
-
-def _recover(downstream: Core[Any], function: Callable[[Any], object], source: Core[Any]) -> None:
-    if source.state is READY:
-        inherit(downstream, source)
-    else:
-        with downstream.lock:
-            downstream.requested = False  # what was asked of the source is not asked of *function*
-        _complete(downstream, function, source)
-
-
-def _repair(downstream: Core[Any], function: Callable[[Any], object], source: Core[Any]) -> None:
-    if source.state is FAILED:
-        _complete(downstream, function, source)
-    else:
-        inherit(downstream, source)
 
 
 def _complete(downstream: Core[Any], function: Callable[[Any], object], argument: object) -> None:

@@ -302,9 +302,7 @@ class Future(Core[T_co]):
         a value here, the result ends as this does. If a discard was requested here, *function* is
         not called and the result is discarded.
         """
-        downstream: Future[Any] = Future()
-        chain.then(self, downstream, function)
-        return downstream
+        return chain.extend(self, Future(), chain.then, function)
 
     @overload
     def recover(self, function: Callable[[Future[T_co]], Future[U]]) -> Future[T_co | U]: ...
@@ -316,9 +314,7 @@ class Future(Core[T_co]):
         Failed, discarded and abandoned are all recovered from. A discard that was requested is
         forgotten then; a new request reaches the future that *function* returned.
         """
-        downstream: Future[Any] = Future()
-        chain.recover(self, downstream, function)
-        return downstream
+        return chain.extend(self, Future(), chain.recover, function)
 
     @overload
     def repair(self, function: Callable[[Future[T_co]], Future[U]]) -> Future[T_co | U]: ...
@@ -326,9 +322,7 @@ class Future(Core[T_co]):
     def repair(self, function: Callable[[Future[T_co]], U]) -> Future[T_co | U]: ...
     def repair(self, function: Callable[[Future[T_co]], Any]) -> Future[Any]:
         """Return a future that ends as this, but if it fails as ``function(self)``."""
-        downstream: Future[Any] = Future()
-        chain.repair(self, downstream, function)
-        return downstream
+        return chain.extend(self, Future(), chain.repair, function)
 
     @overload
     def after(

@@ -85,9 +85,13 @@ class Mutex:
 
         Unlocking what is not locked does nothing.
         """
-        with self._guard:
+        guard = self._guard
+        guard.acquire()  # a third of the price of a with statement
+        try:
             seat = self._line.pop(None)
             self._is_locked = seat is not None
+        finally:
+            guard.release()
         if seat is not None:
             seat.deliver()
 
@@ -115,11 +119,15 @@ class Mutex:
 
     def _take(self) -> bool:
         """Take the lock if it is free; tell whether it was. Spares making a seat."""
-        with self._guard:
+        guard = self._guard
+        guard.acquire()
+        try:
             is_free = not self._is_locked and not self._is_closed
             if is_free:
                 self._is_locked = True
-            return is_free
+        finally:
+            guard.release()
+        return is_free
 
     def _take_or_join(self, seat: Seat[None]) -> bool:
         """Take the lock and return True, or put *seat* in the line."""
