@@ -71,6 +71,7 @@ class Promise(Generic[T]):
             future.state = READY
         finally:
             lock.release()
+        future.requests = None
         if future.waiter is not None:
             wake(future)
         if future.links is not None or future.callbacks is not None:

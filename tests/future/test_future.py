@@ -646,3 +646,16 @@ def test_all_discard_callbacks_run_though_one_completes_the_future() -> None:
 
     assert promise.future.is_discarded
     assert calls == ["second"]
+
+
+@pytest.mark.parametrize("end", [lambda it: it.set(1), lambda it: it.discard()])
+def test_a_discard_callback_that_will_never_run_is_not_kept(end: Any) -> None:
+    promise: Promise[int] = Promise()
+    held = Promise[int]()
+    promise.future.on_discard(held.set)
+    reference = weakref.ref(held)
+
+    end(promise)
+    del held
+
+    assert reference() is None
