@@ -43,7 +43,8 @@ def nanoseconds(seconds: float) -> int:
         InvalidArgument: *seconds* is no number, or beyond what 64 bits can count.
     """
     # The first check keeps out what floor() cannot take; the second counts exactly.
-    if -MAX_NANOSECONDS <= seconds <= MAX_NANOSECONDS:
+    is_number = isinstance(seconds, (int, float))
+    if is_number and -MAX_NANOSECONDS <= seconds <= MAX_NANOSECONDS:
         whole = floor(seconds)
         total = whole * NANOSECONDS + round((seconds - whole) * NANOSECONDS)
         if MIN_NANOSECONDS <= total <= MAX_NANOSECONDS:
@@ -70,9 +71,10 @@ def rfc3339(nanoseconds: int) -> str:
 
     Source: libprocess src/time.cpp; RFC 3339 section 5.6 allows the space.
     """
+    when = _datetime(nanoseconds)
     fraction = nanoseconds % NANOSECONDS
     digits = f".{fraction:09}" if fraction else ""
-    return f"{_datetime(nanoseconds):%Y-%m-%d %H:%M:%S}{digits}+00:00"
+    return f"{when:%Y-%m-%d %H:%M:%S}{digits}+00:00"
 
 
 def parse_duration(text: str) -> float:
@@ -85,6 +87,8 @@ def parse_duration(text: str) -> float:
 
     Source: libprocess' stout/duration.hpp.
     """
+    if not isinstance(text, str):
+        raise InvalidArgument(f"expected the text of a duration, got {text!r}")
     number = text.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
     unit = text[len(number) :]
     if not unit:
@@ -102,6 +106,7 @@ def parse_duration(text: str) -> float:
 
 
 def _datetime(nanoseconds: int) -> datetime:
-    if not MIN_NANOSECONDS <= nanoseconds <= MAX_NANOSECONDS:
+    is_whole = isinstance(nanoseconds, int)
+    if not is_whole or not MIN_NANOSECONDS <= nanoseconds <= MAX_NANOSECONDS:
         raise InvalidArgument(f"expected nanoseconds that fit 64 bits, got {nanoseconds!r}")
     return _EPOCH + timedelta(seconds=nanoseconds // NANOSECONDS)

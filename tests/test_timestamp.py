@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -56,8 +57,10 @@ def test_rfc3339_shows_a_fraction_only_where_there_is_one(point: int, text: str)
 
 
 @pytest.mark.parametrize("write", [rfc1123, rfc3339])
-@pytest.mark.parametrize("point", [MAX_NANOSECONDS + 1, MIN_NANOSECONDS - 1])
-def test_a_point_beyond_64_bits_is_refused(write, point: int) -> None:
+@pytest.mark.parametrize(
+    "point", [MAX_NANOSECONDS + 1, MIN_NANOSECONDS - 1, 1.5, float("nan"), "0", None]
+)
+def test_a_point_beyond_64_bits_is_refused(write, point: Any) -> None:
     with pytest.raises(InvalidArgument, match="expected nanoseconds that fit 64 bits"):
         write(point)
 
@@ -151,3 +154,15 @@ def test_a_duration_beyond_64_bits_is_refused(text: str) -> None:
 
 def test_the_longest_duration_in_weeks_is_parsed() -> None:
     assert parse_duration("15250weeks") == 15250 * 604800.0
+
+
+@pytest.mark.parametrize("value", [None, b"1secs", 5])
+def test_a_duration_is_a_text(value: Any) -> None:
+    with pytest.raises(InvalidArgument, match="expected the text of a duration, got"):
+        parse_duration(value)
+
+
+@pytest.mark.parametrize("seconds", ["5", None, float("nan")])
+def test_seconds_are_a_number(seconds: Any) -> None:
+    with pytest.raises(InvalidArgument, match="expected seconds of a time"):
+        nanoseconds(seconds)

@@ -3,12 +3,14 @@
 from greenproc.clock.clock import Clock
 from greenproc.clock.current import current_clock
 from greenproc.clock.deadline import Deadline
+from greenproc.clock.distant import DistantClock
 from greenproc.clock.source import HubSource, ManualSource, Source
 from greenproc.clock.timers import Timer, TimerQueue
 
 __all__ = [
     "Clock",
     "Deadline",
+    "DistantClock",
     "HubSource",
     "ManualSource",
     "Source",

@@ -42,7 +42,8 @@ class Clock:
     Timers are called one after the other in a greenlet of the clock, never in the hub and never
     inside an owner. One that waits holds up those that were due with it, until the next are due.
 
-    A clock belongs to one thread. It runs from the start; `start` is needed only after `stop`.
+    A clock belongs to one thread, the first that starts it or makes a timer; `current_clock` gives
+    others a `DistantClock`. It runs from the start; `start` is needed only after `stop`.
 
     Args:
         source: where real time comes from.
@@ -52,6 +53,8 @@ class Clock:
     Source: libprocess include/process/clock.hpp, src/clock.cpp.
     """
 
+    source: Source
+    """Where real time comes from, and which thread this belongs to."""
     paused: bool
     """Whether time is held. Only to be read; an attribute because it is read for every event."""
 
@@ -63,7 +66,7 @@ class Clock:
         spawn: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
         self.paused = False
-        self._source = source
+        self.source = source
         self._wall = source.now
         self._current = current
         self._spawn = spawn_raw if spawn is None else spawn
@@ -96,7 +99,8 @@ class Clock:
     # Life
 
     def start(self) -> None:
-        """Accept timers again after `stop`."""
+        """Belong to this thread, and accept timers again after `stop`."""
+        self.source.open()
         self._stopped = False
         self._push = self._queue.push
 
@@ -115,7 +119,7 @@ class Clock:
         for timer in self._expired:
             timer.thunk = None
         self._expired.clear()
-        self._source.close()
+        self.source.close()
         self._watched = NEVER
         for sleeper in self._sleepers:
             sleeper.set_exception(Closed("the clock was stopped"))
@@ -242,7 +246,7 @@ class Clock:
             else:
                 due = (self._wall() + seconds) * MICROSECONDS + self._advanced
             is_usual = SOON < due < NEVER
-        except TypeError:
+        except (TypeError, OverflowError):
             is_usual = False
         if not is_usual:
             due = self._time(creator) + from_seconds(seconds)
@@ -302,6 +306,15 @@ class Clock:
         due = self._queue.next_due()
         return due is None or due > self._time(None)
 
+    def take(self, timer: Timer) -> None:
+        """Queue a timer that another thread has made; drop it if the clock was stopped since."""
+        if self._stopped:
+            timer.thunk = None
+            return
+        timer.is_queued = True
+        self._push(timer)
+        self._watch()
+
     # Inside
 
     def _time(self, owner: object | None) -> int:
@@ -326,7 +339,7 @@ class Clock:
         # However many timers come and go before the hub gets its turn, it arms one wait for them.
         if self._watched != SOON:
             self._watched = SOON
-            self._source.soon(self._look)
+            self.source.soon(self._look)
 
     def _look(self) -> None:
         """Start a tick if a timer is due, else arm the wait for the next one. Runs in the hub.
@@ -337,7 +350,7 @@ class Clock:
         due = self._queue.next_due()
         if due is None or (self.paused and due > self._global):
             self._watched = NEVER
-            self._source.disarm()
+            self.source.disarm()
             return
         wait = due - self._time(None)
         if wait <= 0:
@@ -345,7 +358,7 @@ class Clock:
             self._spawn(self._tick)
         else:
             self._watched = due
-            self._source.arm(to_seconds(wait), self._look)
+            self.source.arm(to_seconds(wait), self._look)
 
     def _tick(self) -> None:
         """Call the timers that are due, and those that a waiting tick before left over."""

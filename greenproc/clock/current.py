@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import sys
 from typing import cast
 
 from gevent import get_hub
+from gevent._hub_local import get_hub_if_exists
 
 from greenproc.clock.clock import Clock
+from greenproc.clock.distant import DistantClock
 from greenproc.clock.source import HubSource
 from greenproc.current import find_runtime
+from greenproc.errors import NoRuntime
 
 HUB_ATTRIBUTE = "greenproc_clock"
 
 
 def current_clock() -> Clock:
-    """Return the clock of the runtime of this greenlet, else a clock of this thread's hub."""
+    """Return the clock of the runtime of this greenlet, else a clock of this thread's hub.
+
+    In a native thread that is not the runtime's, it is a `DistantClock` of the runtime's clock.
+    Without a runtime each thread has a clock of its own, whose timers fire while something there
+    waits by the hub.
+
+    Raises:
+        NoRuntime: there is none, nor a hub, and the thread runs an asyncio loop, which would keep
+            a hub from running.
+    """
     runtime = find_runtime()
     if runtime is not None:
-        return cast(Clock, runtime.clock)
+        clock = runtime.clock
+        return cast(Clock, DistantClock(clock) if clock.source.is_elsewhere else clock)
+    if get_hub_if_exists() is None and _runs_asyncio():
+        raise NoRuntime(
+            "expected a runtime in another thread: there is no clock for a thread that runs an "
+            "asyncio loop, which would keep the timers of a hub from firing"
+        )
     # A clock needs the loop of one hub and is worth nothing without it. Kept as an attribute of
     # the hub it has just that life, and all greenlets of a thread share it, also when one pauses
     # it; a context variable would give each greenlet its own.
@@ -26,3 +45,15 @@ def current_clock() -> Clock:
     if clock is None:
         clock = attributes[HUB_ATTRIBUTE] = Clock(HubSource())
     return cast(Clock, clock)
+
+
+def _runs_asyncio() -> bool:
+    # Who has not imported it does not run it, and importing it takes 40 ms.
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        return False
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

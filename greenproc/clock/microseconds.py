@@ -25,6 +25,8 @@ def from_seconds(seconds: float) -> int:
     try:
         microseconds = seconds * MICROSECONDS
         return round(min(max(microseconds, -MAX_MICROSECONDS), MAX_MICROSECONDS))
+    except OverflowError:  # an int that is too large for a float
+        return MAX_MICROSECONDS if seconds > 0 else -MAX_MICROSECONDS
     except (TypeError, ValueError):
         raise InvalidArgument(f"expected a number of seconds, got {seconds!r}") from None
 

@@ -7,6 +7,7 @@ from time import time
 from typing import Any, Protocol
 
 from gevent import get_hub
+from gevent._hub_local import get_hub_if_exists
 
 from greenproc.clock.microseconds import from_seconds, to_seconds
 
@@ -16,8 +17,18 @@ MAX_WAIT = 86_400.0  # seconds; waking once a day is free, and no loop overflows
 class Source(Protocol):
     """Tells the time and calls back later. It may call early: who was called looks at the time."""
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it belongs to another thread, which may only use `now` and `call`."""
+
+    def open(self) -> None:
+        """Belong to this thread from now on."""
+
     def now(self) -> float:
         """Return the seconds since 1970."""
+
+    def call(self, function: Callable[..., object], *args: object) -> None:
+        """Call *function*, which must not wait, in the thread this belongs to; from any thread."""
 
     def soon(self, callback: Callable[[], object]) -> None:
         """Call *callback*, which must not wait, before anything else is waited for."""
@@ -33,7 +44,7 @@ class Source(Protocol):
 
 
 class HubSource:
-    """The wall clock, and the loop of the hub of the thread that uses it first.
+    """The wall clock, and the loop of the hub of the thread that opens it or uses it first.
 
     Source: libprocess src/posix/libev/libev.cpp, EventLoop::time and EventLoop::delay.
     """
@@ -49,6 +60,21 @@ class HubSource:
 
     def __repr__(self) -> str:
         return f"<HubSource{'' if self._watcher is None else ' armed'}>"
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it belongs to the hub of another thread."""
+        return self._hub is not None and self._hub is not get_hub_if_exists()
+
+    def open(self) -> None:
+        """Belong to the hub of this thread."""
+        self._hub = get_hub()
+
+    def call(self, function: Callable[..., object], *args: object) -> None:
+        """Call *function* soon in the hub; after its end, never."""
+        loop = None if self._hub is None else self._hub.loop
+        if loop is not None:
+            loop.run_callback_threadsafe(function, *args)
 
     def soon(self, callback: Callable[[], object]) -> None:
         """Call *callback* in the hub, when the running greenlet lets it run."""
@@ -82,7 +108,7 @@ class HubSource:
 
     def _loop(self) -> Any:
         if self._hub is None:
-            self._hub = get_hub()
+            self.open()
         return self._hub.loop
 
 
@@ -90,6 +116,9 @@ class ManualSource:
     """Time as a number that only moves when told to. For tests: no loop, no waiting."""
 
     __slots__ = ("_armed", "_elapsed", "_start")
+
+    is_elsewhere = False
+    """It belongs to nobody, so to nobody else."""
 
     def __init__(self, seconds: float = 1_000_000_000.0) -> None:
         self._start = from_seconds(seconds)
@@ -120,6 +149,13 @@ class ManualSource:
     def now(self) -> float:
         """Return the seconds since 1970."""
         return to_seconds(self._start + self._elapsed)
+
+    def open(self) -> None:
+        """Do nothing: it belongs to nobody."""
+
+    def call(self, function: Callable[..., object], *args: object) -> None:
+        """Call *function* at once."""
+        function(*args)
 
     def soon(self, callback: Callable[[], object]) -> None:
         """Call *callback* at once."""

@@ -15,7 +15,13 @@ def after(seconds: float) -> Future[None]:
     """Return a future that is ready, with None, after *seconds* of the current clock.
 
     A discard request before that discards it and cancels the timer. It completes even if nobody
-    but its callbacks is left.
+    but its callbacks is left. In a native thread without a hub the clock is that of the runtime,
+    in whose thread callbacks run then.
+
+    Raises:
+        InvalidArgument: *seconds* is no number.
+        StateError: the clock was stopped.
+        NoRuntime: there is none, and this is a thread that runs an asyncio loop.
 
     Source: libprocess include/process/after.hpp.
     """

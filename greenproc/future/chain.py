@@ -15,6 +15,7 @@ from weakref import ref
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub
 
+from greenproc.checks import check_callable
 from greenproc.clock.current import current_clock
 from greenproc.clock.timers import Timer
 from greenproc.errors import Discarded
@@ -38,7 +39,12 @@ Step: TypeAlias = Callable[[Any, Callable[[Any], object], Any], None]
 
 
 def extend(source: Core[Any], downstream: D, step: Step, function: Callable[[Any], object]) -> D:
-    """Let *step* complete *downstream* once *source* has ended, with *function*; return it."""
+    """Let *step* complete *downstream* once *source* has ended, with *function*; return it.
+
+    Raises:
+        InvalidArgument: *function* cannot be called.
+    """
+    check_callable(function)
     _join(source, downstream)
     register(source, END, step, downstream, function)
     return downstream
@@ -83,7 +89,11 @@ def after(
 
     Differs: libprocess flags *downstream* as abandoned when *source* is, and completes it later
     nevertheless; here what is abandoned stays so, and the time decides.
+
+    Raises:
+        InvalidArgument: *function* cannot be called, or *seconds* is no number.
     """
+    check_callable(function)
     _join(source, downstream)
     delay = _Delay(source, downstream, function)
     if source.state is PENDING:

@@ -16,6 +16,7 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub, Waiter
 from gevent.monkey import get_original
 
+from greenproc.checks import check_callable
 from greenproc.current import RUNTIME
 from greenproc.errors import Discarded, Failure, InvalidArgument
 from greenproc.future.delivery import Call, deliver, deliver_here
@@ -332,7 +333,11 @@ def register(core: Core[Any], kind: Kind, function: Callable[..., object], *firs
     """Call *function* when *kind* happens: at once if it has, never if it cannot any more.
 
     Its arguments are *first*, then what *kind* gives.
+
+    Raises:
+        InvalidArgument: *function* cannot be called.
     """
+    check_callable(function)
     entry = (kind, function, first, RUNTIME.get())
     lock = core.lock
     lock.acquire()
@@ -353,7 +358,12 @@ def register(core: Core[Any], kind: Kind, function: Callable[..., object], *firs
 
 
 def register_request(core: Core[Any], function: Callable[..., object], *arguments: Any) -> None:
-    """Call ``function(*arguments)`` when a discard is requested: at once if it was."""
+    """Call ``function(*arguments)`` when a discard is requested: at once if it was.
+
+    Raises:
+        InvalidArgument: *function* cannot be called.
+    """
+    check_callable(function)
     call = (function, arguments, RUNTIME.get())
     with core.lock:
         is_open = core.state is PENDING and not core.requested

@@ -15,7 +15,7 @@ from weakref import ref
 from gevent._hub_local import get_hub_if_exists
 
 from greenproc.clock.current import current_clock
-from greenproc.errors import Failure, WaitTimeout
+from greenproc.errors import Failure, InvalidArgument, WaitTimeout
 from greenproc.future.core import (
     allocate_lock,
     claim,
@@ -111,7 +111,7 @@ def select(futures: Iterable[Future[T]], *, timeout: float | None = None) -> Fut
     Args:
         timeout: seconds of the current clock; then the result fails with `WaitTimeout`.
     """
-    return _Selecting(list).start(list(futures), timeout)
+    return _Selecting(list).start(_checked(futures), timeout)
 
 
 def discard(futures: Iterable[Future[Any]]) -> None:
@@ -119,14 +119,24 @@ def discard(futures: Iterable[Future[Any]]) -> None:
 
     Source: libprocess include/process/future.hpp, the free function discard.
     """
-    for future in list(futures):  # a request may change the collection that it is in
+    for future in _checked(futures):  # a request may change the collection that it is in
         request_discard(future)
 
 
 def _inputs(futures: tuple[Any, ...]) -> tuple[list[Future[Any]], Callable[[Any], Any]]:
     if len(futures) == 1 and not isinstance(futures[0], Future):
-        return list(futures[0]), list
-    return list(futures), tuple
+        return _checked(futures[0]), list
+    return _checked(futures), tuple
+
+
+def _checked(futures: Iterable[Any]) -> list[Future[Any]]:
+    if not isinstance(futures, Iterable):
+        raise InvalidArgument(f"expected futures, got {futures!r}")
+    inputs = list(futures)
+    for source in inputs:
+        if not isinstance(source, Future):
+            raise InvalidArgument(f"expected a future, got {source!r} among {len(inputs)}")
+    return inputs
 
 
 def _only(values: Sequence[Any]) -> Any:

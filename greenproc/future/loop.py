@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 from weakref import ref
 
-from gevent import sleep, spawn_raw
+from gevent import Timeout, sleep, spawn_raw
 
+from greenproc.checks import check_callable
 from greenproc.errors import InvalidArgument
 from greenproc.future.core import (
     copy,
@@ -70,9 +71,14 @@ def loop(
             was waited for, and never give others a turn. Else it runs in a greenlet of its own,
             with the context of the caller, and others get a turn after each round.
 
+    Raises:
+        InvalidArgument: one of the two cannot be called.
+
     Source: libprocess include/process/loop.hpp.
     Differs: it does not pass abandonment on; its loop without a process is our inline one.
     """
+    check_callable(iterate)
+    check_callable(body)
     running = _Loop(iterate, body, None if inline else copy_context())
     result: Future[R] = running.promise.future
     register_request(result, _pass_request_on, ref(running))
@@ -110,7 +116,10 @@ class _Loop:
             self.run_rounds(value, is_flow)
         except Exception as error:
             self.promise.fail(error)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, Timeout) and self.context is not None:
+                self.promise.fail(error)  # its own: nobody else knows this greenlet
+                return
             self.promise.abandon()
             raise
 

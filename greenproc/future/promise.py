@@ -6,7 +6,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from gevent import GreenletExit
 
-from greenproc.errors import Failure
+from greenproc.errors import Failure, InvalidArgument
 from greenproc.future.core import (
     NO_PLAIN_VALUE,
     Core,
@@ -94,7 +94,12 @@ class Promise(Generic[T]):
         """Let the future end as *source* does; nothing else can complete it from then on.
 
         Discard requests are passed on to *source*, which is held weakly for that.
+
+        Raises:
+            InvalidArgument: *source* is no future.
         """
+        if not isinstance(source, Core):
+            raise InvalidArgument(f"expected a future to follow, got {source!r}")
         if source is self.future or not claim(self.future):
             return False
         follow(self.future, source)

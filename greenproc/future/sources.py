@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
 from gevent import Greenlet
+from gevent._hub_local import get_hub_if_exists
 from gevent.event import AsyncResult
 from gevent.hub import Hub
 
@@ -31,7 +32,8 @@ T = TypeVar("T")
 def from_greenlet(greenlet: Greenlet[..., T], *, kill_on_discard: bool = True) -> Future[T]:
     """Return the future of what *greenlet* returns or raises; one that is killed discards it.
 
-    May be called in any thread. As usual, gevent itself prints what a greenlet raises.
+    May be called in any thread, whose hub waits until the end. As usual, gevent itself prints what
+    a greenlet raises.
 
     Args:
         kill_on_discard: whether a discard request kills the greenlet.
@@ -45,17 +47,26 @@ def from_greenlet(greenlet: Greenlet[..., T], *, kill_on_discard: bool = True) -
     future = promise.future
     hub = greenlet.parent if isinstance(greenlet.parent, Hub) else None
     call_in(hub, greenlet.rawlink, promise)
+    if hub is not None and hub is not get_hub_if_exists():
+        keep_awake(future)
     if kill_on_discard:
         future.on_discard(partial(call_in, hub, _call_if_alive, ref(greenlet), _kill))
     return future
 
 
 def from_async_result(result: AsyncResult[T]) -> Future[T]:
-    """Return the future of *result*, or of anything else with gevent's protocol of links.
+    """Return the future of *result*, or of anything else that tells links of its success.
 
     So it is for ``hub.threadpool.spawn(function)`` too. Must be called in the thread that *result*
     belongs to. A discard request has no effect: an AsyncResult cannot pass it on.
+
+    Raises:
+        InvalidArgument: it is nothing of that kind.
     """
+    if not hasattr(result, "rawlink") or not hasattr(result, "successful"):
+        raise InvalidArgument(
+            f"expected an AsyncResult, or what has rawlink() and successful(), got {result!r}"
+        )
     promise: Promise[T] = Promise()
     future = promise.future
     result.rawlink(promise)
@@ -67,7 +78,12 @@ def from_concurrent(source: concurrent.futures.Future[T]) -> Future[T]:
 
     A discard request cancels *source*, which a function that runs already does not heed. Until
     the end the hub of this thread waits, also if nothing else is left to wait for.
+
+    Raises:
+        InvalidArgument: it is no such future.
     """
+    if not hasattr(source, "add_done_callback"):
+        raise InvalidArgument(f"expected a concurrent.futures.Future, got {source!r}")
     promise: Promise[T] = Promise()
     future = promise.future
     future.on_discard(partial(_call_if_alive, ref(source), _cancel))
@@ -90,13 +106,15 @@ def from_asyncio(
         loop: where it runs. None means that of the task, or the one running in this thread.
 
     Raises:
-        InvalidArgument: it cannot be awaited, or there is no loop to run it.
+        InvalidArgument: it cannot be awaited, or there is no loop to run it, or *loop* is none.
         StateError: the loop is closed.
     """
     import asyncio
 
     if not isawaitable(awaitable):
         raise InvalidArgument(f"expected a coroutine, task or other awaitable, got {awaitable!r}")
+    if loop is not None and not isinstance(loop, asyncio.AbstractEventLoop):
+        raise InvalidArgument(f"expected an asyncio loop, got {loop!r}")
     coroutine = awaitable if iscoroutine(awaitable) else _await(awaitable)
     try:
         if isinstance(awaitable, asyncio.Future):

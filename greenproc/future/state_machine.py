@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Generic, TypeVar
+from weakref import WeakMethod, ref
 
+from greenproc.checks import check_callable
 from greenproc.errors import StateError
+from greenproc.future.each import call_all
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
 
@@ -21,14 +25,14 @@ class StateMachine(Generic[S]):
     STOPPED, with the work between the last two.
 
     Source: libprocess include/process/state_machine.hpp. Differs: the right state is notified
-    also when one of those who are told makes another transition at once.
+    also when one of those who are told makes another transition at once; who waits can discard.
     """
 
     __slots__ = ("__weakref__", "_state", "_waiting")
 
     def __init__(self, initial: S) -> None:
         self._state = initial
-        self._waiting: dict[S, list[Promise[None]]] = {}
+        self._waiting: dict[S, dict[Promise[None], None]] = {}
 
     @property
     def state(self) -> S:
@@ -56,26 +60,44 @@ class StateMachine(Generic[S]):
 
         Raises:
             StateError: it is in another state. Nothing has changed.
+            InvalidArgument: *function* cannot be called. Nothing has changed.
         """
+        if function is not None:
+            check_callable(function)
         if self._state != before:
             raise StateError(
                 message or f"expected the state {before!r}, but it is {self._state!r}"
             )
         self._state = after
-        for promise in self._waiting.pop(after, ()):
-            promise.set(None)
+        call_all(partial(promise.set, None) for promise in self._waiting.pop(after, ()))
         return function() if function is not None else None
 
     def when(self, state: S) -> Future[None]:
         """Return a future of *state*: ready if it is in it, else the next time it gets there.
 
-        By the time somebody looks, it may have moved on.
+        By the time somebody looks, it may have moved on. A discard request discards it.
         """
         if self._state == state:
             return Future(None)
         promise: Promise[None] = Promise()
-        self._waiting.setdefault(state, []).append(promise)
-        return promise.future
+        future = promise.future
+        self._waiting.setdefault(state, {})[promise] = None
+        # Weakly: neither the machine nor the promise may live because somebody has the future.
+        future.on_discard(partial(_call_if_alive, WeakMethod(self._leave), state, ref(promise)))
+        return future
+
+    def _leave(self, state: S, reference: ref[Promise[None]]) -> None:
+        promise = reference()
+        waiting = self._waiting.get(state, {})
+        if promise is not None and promise in waiting:
+            del waiting[promise]
+            promise.discard()
 
     def __repr__(self) -> str:
         return f"<StateMachine {self._state!r}>"
+
+
+def _call_if_alive(method: WeakMethod[Callable[..., None]], *args: object) -> None:
+    function = method()
+    if function is not None:
+        function(*args)

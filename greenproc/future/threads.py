@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial, wraps
 from typing import Any, Final, ParamSpec, TypeVar, cast
-from weakref import ref
+from weakref import WeakSet, ref
 
 from gevent import get_hub
 from gevent._hub_local import get_hub_if_exists
@@ -20,7 +20,8 @@ from gevent.event import AsyncResult
 from gevent.hub import Hub
 from gevent.threadpool import ThreadPool
 
-from greenproc.errors import Closed, InvalidArgument, StateError
+from greenproc.checks import check_callable, whole_number
+from greenproc.errors import Closed, StateError
 from greenproc.future.delivery import call_in
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
@@ -51,7 +52,12 @@ def offload(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> F
     The threads are those of the hub of this thread, `MAX_THREADS` at most; see `Threads` for the
     rest. In a native thread without a hub, where nothing needs to be kept free, *function* is
     called at once; so it may itself call what is offloaded elsewhere.
+
+    Raises:
+        InvalidArgument: *function* cannot be called.
+        StateError: too many functions wait for a thread.
     """
+    check_callable(function)
     if get_hub_if_exists() is None and threading.get_ident() != threading.main_thread().ident:
         promise: Promise[T] = Promise()
         future = promise.future
@@ -70,6 +76,7 @@ def in_thread(function: Callable[P, T]) -> Callable[P, Future[T]]:
 
         picture = thumbnail("a.png").get()
     """
+    check_callable(function)
 
     @wraps(function)
     def offloaded(*args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -119,40 +126,43 @@ class Threads:
     `offload` may be called in any thread. The hub of the one that made this feeds the native
     threads and passes their results on.
 
+    A fork copies no threads. In the child, the futures of what ran or waited are abandoned, none
+    of that is run twice, and what is offloaded from then on gets threads of the child's own.
+
     Args:
         max_threads: how many at most; 1 is for code that must not run twice at a time.
         max_queued: how many functions may wait for a thread.
     """
 
     def __init__(self, max_threads: int = MAX_THREADS, *, max_queued: int = MAX_QUEUED) -> None:
-        if max_threads < 1 or max_queued < 1:
-            raise InvalidArgument(
-                f"expected 1 or more, got {max_threads!r} threads and {max_queued!r} in the queue"
-            )
-        self._max_threads = max_threads
-        self._max_queued = max_queued
+        self._max_threads = whole_number("max_threads", max_threads, least=1)
+        self._max_queued = whole_number("max_queued", max_queued, least=1)
         self._hub = get_hub()
-        self._pool = ThreadPool(max_threads, self._hub, idle_task_timeout=IDLE_SECONDS)
         self._tasks: deque[_Task] = deque()
-        self._running = 0  # this and the pool are touched in the thread of the hub only
+        # This and the pool are touched in the thread of the hub only.
+        self._running: set[Promise[Any]] = set()
+        self._pool: ThreadPool | None = None
         self._done = 0
         self._is_closed = False
         self._end: Promise[None] = Promise()
+        _ALL.add(self)
 
     def offload(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Call *function* in one of the threads, and return the future of its result.
 
         Raises:
+            InvalidArgument: *function* cannot be called.
             StateError: too many functions wait for a thread.
             Closed: the threads were closed.
         """
+        check_callable(function)
         if self._is_closed:
             raise Closed("expected threads that are open, but they were closed")
         promise: Promise[T] = Promise()
         future = promise.future
         call = partial(copy_context().run, function, *args, **kwargs)
         is_here = get_hub_if_exists() is self._hub
-        if is_here and not self._tasks and self._running < self._max_threads:
+        if is_here and not self._tasks and len(self._running) < self._max_threads:
             self._start(promise, call)
             return future
         if len(self._tasks) >= self._max_queued:
@@ -168,6 +178,7 @@ class Threads:
 
     def in_thread(self, function: Callable[P, T]) -> Callable[P, Future[T]]:
         """Decorate a function whose calls go through `offload`, and so return futures."""
+        check_callable(function)
 
         @wraps(function)
         def offloaded(*args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -183,29 +194,34 @@ class Threads:
         self._is_closed = True
         self._note_end()
         self._end.future.get()
-        self._pool.kill()
+        if self._pool is not None:
+            self._pool.kill()
 
     def statistics(self) -> dict[str, float]:
         """Count functions: those that run, each in a thread, that wait for one, that are done."""
-        return {"running": self._running, "queued": len(self._tasks), "done": self._done}
+        return {"running": len(self._running), "queued": len(self._tasks), "done": self._done}
 
     def __repr__(self) -> str:
         state = "closed, " if self._is_closed else ""
-        threads = f"{self._running} of {self._max_threads} busy"
+        threads = f"{len(self._running)} of {self._max_threads} busy"
         return f"<Threads {state}{threads}, {len(self._tasks)} queued>"
 
     def _start(self, promise: Promise[Any], call: Callable[[], Any]) -> None:
         """Let the pool make *call*. It has room, so this does not wait for it."""
         try:
+            if self._pool is None:
+                self._pool = ThreadPool(
+                    self._max_threads, self._hub, idle_task_timeout=IDLE_SECONDS
+                )
             result = self._pool.spawn(_outcome, call)
         except Exception as error:  # no native thread can be started
             promise.fail(error)
             return
-        self._running += 1
+        self._running.add(promise)
         result.rawlink(partial(self._finish, promise))
 
     def _start_queued(self) -> None:
-        while self._tasks and self._running < self._max_threads:
+        while self._tasks and len(self._running) < self._max_threads:
             task = self._tasks.popleft()
             call = task.take()
             if call is not None:
@@ -213,7 +229,7 @@ class Threads:
         self._note_end()
 
     def _finish(self, promise: Promise[Any], result: AsyncResult[Any]) -> None:
-        self._running -= 1
+        self._running.discard(promise)
         self._done += 1
         self._start_queued()
         outcome = result.value
@@ -225,6 +241,32 @@ class Threads:
     def _note_end(self) -> None:
         if self._is_closed and not self._running and not self._tasks:
             self._end.set(None)
+
+    def start_over(self) -> None:
+        """Be as new, in a forked child, where this is called. Who waits is told by the hub."""
+        lost = [*self._running, *(task.promise for task in self._tasks)]
+        self._running.clear()
+        self._tasks.clear()
+        self._pool = None
+        if self._hub.loop is not None:
+            # Later, if ever: most children only start another program.
+            self._hub.loop.run_callback(self._abandon, lost)
+
+    def _abandon(self, lost: list[Promise[Any]]) -> None:
+        for promise in lost:
+            promise.abandon()
+        self._note_end()
+
+
+_ALL: WeakSet[Threads] = WeakSet()
+
+
+def _start_all_over() -> None:
+    for threads in list(_ALL):
+        threads.start_over()
+
+
+os.register_at_fork(after_in_child=_start_all_over)
 
 
 def _drop(hub: Hub, reference: ref[_Task]) -> None:

@@ -26,12 +26,17 @@ def undiscardable(target: Any) -> Any:
     Abandonment is passed on only when *target* itself is garbage. Given a function that returns
     a future, return a function whose futures are so.
 
+    Raises:
+        InvalidArgument: *target* is neither.
+
     Source: libprocess include/process/future.hpp, undiscardable.
     """
     if isinstance(target, Future):
         promise: Promise[Any] = Promise()
         register(target, ANY, promise)  # holds the promise, so it ends with *target*
         return promise.future
+    if not callable(target):
+        raise InvalidArgument(f"expected a future, or a function that returns one, got {target!r}")
 
     @wraps(target)
     def shielded(*args: Any, **kwargs: Any) -> Future[Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from gevent import get_hub
 from gevent.event import AsyncResult
 
-from greenproc.errors import Abandoned, StateError
+from greenproc.errors import Abandoned, InvalidArgument, StateError
 from greenproc.future.core import Core, register, request_discard
 from greenproc.future.state import DISCARDED, END, FAILED, READY
 from greenproc.future.waiting import add_link
@@ -28,7 +28,11 @@ def to_async_result(future: Core[T]) -> AsyncResult[T]:
 
     What was discarded or abandoned raises `Discarded` or `Abandoned`. As every AsyncResult it is
     set from the hub, soon after the end, and cannot cancel anything.
+
+    Raises:
+        InvalidArgument: *future* is none of ours.
     """
+    _check(future)
     result: AsyncResult[T] = AsyncResult()
     add_link(future, result, get_hub())
     return result
@@ -42,7 +46,11 @@ def to_concurrent(future: Core[T]) -> concurrent.futures.Future[T]:
 
     ``cancel()`` requests a discard; what was discarded is cancelled, and what was abandoned
     raises `Abandoned`.
+
+    Raises:
+        InvalidArgument: *future* is none of ours.
     """
+    _check(future)
     return _ConcurrentView(future)
 
 
@@ -58,11 +66,13 @@ def to_asyncio(
         loop: None means the one that is running in this thread.
 
     Raises:
+        InvalidArgument: *future* is none of ours, or *loop* is no loop.
         StateError: no loop is running in this thread, and none was given.
     """
     # asyncio takes 40 ms to import, and most programs on gevent do without.
     import asyncio
 
+    _check(future)
     if loop is None:
         try:
             loop = asyncio.get_running_loop()
@@ -70,7 +80,14 @@ def to_asyncio(
             raise StateError(
                 "expected to be called by a running asyncio loop: give the loop otherwise"
             ) from error
+    elif not isinstance(loop, asyncio.AbstractEventLoop):
+        raise InvalidArgument(f"expected an asyncio loop, got {loop!r}")
     return asyncio.wrap_future(_AsyncioView(future), loop=loop)
+
+
+def _check(future: object) -> None:
+    if not isinstance(future, Core):
+        raise InvalidArgument(f"expected a greenproc Future, got {future!r}")
 
 
 class _ConcurrentView(concurrent.futures.Future[T]):

@@ -10,6 +10,7 @@ from gevent.exceptions import InvalidSwitchError
 from gevent.hub import Hub, Waiter
 from greenlet import getcurrent
 
+from greenproc.clock.microseconds import from_seconds, to_seconds
 from greenproc.future.core import Core, allocate_lock, spread_abandonment
 from greenproc.future.delivery import TURN, hand_over
 from greenproc.future.links import Link, notify
@@ -67,7 +68,7 @@ def wait(core: Core[Any], timeout: float | None) -> None:
         else:
             add_link(core, waiter.switch, hub)
         if timeout is not None:
-            timer = hub.loop.timer(min(max(timeout, 0.0), MAX_WAIT))
+            timer = hub.loop.timer(bounded(timeout))
             timer.start(waiter.switch, _TIMED_OUT)
         result = waiter.get()
     finally:
@@ -77,6 +78,15 @@ def wait(core: Core[Any], timeout: float | None) -> None:
             _remove_waiter(core, waiter)
     if result is not core and result is not _TIMED_OUT:
         raise InvalidSwitchError(f"somebody switched into {getcurrent()!r} with {result!r}")
+
+
+def bounded(timeout: float) -> float:
+    """Return seconds that loops and native locks can wait.
+
+    Raises:
+        InvalidArgument: *timeout* is no number.
+    """
+    return min(max(to_seconds(from_seconds(timeout)), 0.0), MAX_WAIT)
 
 
 def keep_awake(core: Core[Any]) -> None:
@@ -115,6 +125,6 @@ def _wait_in_thread(core: Core[Any], timeout: float | None) -> None:
 
     add_link(core, open_gate, None)
     try:
-        gate.acquire(timeout=-1 if timeout is None else min(max(timeout, 0.0), MAX_WAIT))
+        gate.acquire(timeout=-1 if timeout is None else bounded(timeout))
     finally:
         remove_link(core, open_gate)

@@ -23,6 +23,9 @@ class HasDescriptor(Protocol):
 Descriptor: TypeAlias = int | HasDescriptor
 """What all functions here take. Give the object rather than its number: it is held while needed."""
 
+MAX_NUMBER = 2**31 - 1
+"""What a C int holds, which a descriptor is."""
+
 # In a patched program os.close waits for the next turn of the loop, which may be far away. This
 # one is for descriptors that nobody else knows; see `close` for others.
 close_unwatched = monkey.get_original("os", "close")
@@ -47,7 +50,7 @@ def number_of(file: Descriptor) -> int:
             raise OSError(errno.EBADF, f"{file!r} is closed") from error
     if isinstance(number, bool) or not isinstance(number, int):
         raise InvalidArgument(f"expected a descriptor or a file object, got {file!r}")
-    if number < 0:
+    if not 0 <= number <= MAX_NUMBER:
         raise OSError(errno.EBADF, f"{os.strerror(errno.EBADF)}: {number}")
     os.fstat(number)
     return number
@@ -84,9 +87,12 @@ def close(number: int) -> None:
     """Close a descriptor. Who polls it, by gevent or by `greenproc.io.poll`, is told before.
 
     Raises:
+        InvalidArgument: *number* is something else, such as a file object, which closes itself.
         OSError: it is not open.
     """
-    os.fstat(number)
+    if not isinstance(number, int):
+        raise InvalidArgument(f"expected the number of a descriptor, got {number!r}")
+    number_of(number)
     hub = get_hub_if_exists()
     if hub is not None and hub.loop.closing_fd(number):
         # It goes after who is told of it. A timer, unlike a callback, comes after them, and keeps

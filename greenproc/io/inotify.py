@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+from greenproc.errors import InvalidArgument
+
 # From <sys/inotify.h>.
 MODIFY = 0x00000002
 DELETE_SELF = 0x00000400
@@ -34,9 +36,13 @@ def add_watch(queue: int, path: str, mask: int) -> int:
     """Watch *path* and return the number of the watch.
 
     Raises:
+        InvalidArgument: *path* contains a zero, where the system would take it to end.
         OSError: it cannot be read, is watched already, or there are too many watches.
     """
-    return _checked(_library().inotify_add_watch(queue, os.fsencode(path), mask), path)
+    encoded = os.fsencode(path)
+    if b"\0" in encoded:
+        raise InvalidArgument(f"expected a path without a zero, got {path!r}")
+    return _checked(_library().inotify_add_watch(queue, encoded, mask), path)
 
 
 def remove_watch(queue: int, watch: int) -> None:

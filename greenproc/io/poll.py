@@ -35,7 +35,7 @@ def poll(file: Descriptor, events: int) -> Future[int]:
     Differs: a descriptor that is not open fails the future with an OSError; a regular file is
     always ready.
     """
-    if isinstance(events, bool) or events not in {READ, WRITE, READ | WRITE}:
+    if type(events) is not int or events not in {READ, WRITE, READ | WRITE}:
         raise InvalidArgument(f"expected READ, WRITE or both, got {events!r}")
     try:
         number = number_of(file)

@@ -7,10 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from gevent import get_hub
-
 from greenproc.errors import Discarded, InvalidArgument, StateError
-from greenproc.future import Break, Continue, Future, Promise, loop
+from greenproc.future import Break, Continue, Future, loop, offload
 from greenproc.io.descriptor import (
     Descriptor,
     close_unwatched,
@@ -22,9 +20,9 @@ from greenproc.io.descriptor import (
 from greenproc.io.poll import READ, WRITE, poll
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 BUFFERED_READ_SIZE = 64 * 1024  # bytes; libprocess' step, and what a pipe of Linux holds
+MAX_READ_SIZE = 1024**3  # bytes; memory for one read is reserved before anything is read
 
 
 def read(file: Descriptor, size: int | None = None) -> Future[bytes]:
@@ -37,8 +35,8 @@ def read(file: Descriptor, size: int | None = None) -> Future[bytes]:
     duplicate makes *file* non-blocking, see `prepare_async`. Discarded or failed, what was read is
     lost.
 
-    Files on disks are read in a thread of the hub's pool, and a read that has begun there is not
-    stopped.
+    Files on disks are read in a native thread, by `offload`, and a read that has begun there is
+    not stopped.
 
     Args:
         size: in bytes; with 0 nothing is read.
@@ -171,8 +169,9 @@ def run(
 
 def attempt_read(number: int, size: int, *, in_thread: bool) -> bytes | Future[bytes] | None:
     """Read if that is possible now; None says that it is not."""
+    size = min(size, MAX_READ_SIZE)
     if in_thread:
-        return _call_in_thread(os.read, number, size)
+        return offload(os.read, number, size)
     try:
         return os.read(number, size)
     except BlockingIOError:
@@ -182,7 +181,7 @@ def attempt_read(number: int, size: int, *, in_thread: bool) -> bytes | Future[b
 def attempt_write(number: int, data: memoryview, *, in_thread: bool) -> int | Future[int] | None:
     """Write as much as is possible now; None says that nothing is."""
     if in_thread:
-        return _call_in_thread(os.write, number, data)
+        return offload(os.write, number, data)
     try:
         return os.write(number, data)
     except BlockingIOError:
@@ -196,13 +195,6 @@ def when_ready(file: Descriptor, events: int) -> Future[Continue]:
 
 def _finish_or_wait(file: Descriptor, events: int, outcome: T | None) -> Any:
     return when_ready(file, events) if outcome is None else Break(outcome)
-
-
-def _call_in_thread(function: Callable[..., R], *args: object) -> Future[R]:
-    pool = get_hub().threadpool
-    promise: Promise[R] = Promise()
-    pool.spawn(function, *args).rawlink(promise)
-    return promise.future
 
 
 def _close_all(numbers: tuple[int, ...]) -> None:

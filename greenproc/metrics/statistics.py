@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, Self, TypeVar
 
+from greenproc.errors import InvalidArgument
+
 
 class Measure(Protocol):
     """What can be ordered and interpolated: numbers, and `datetime.timedelta`."""
@@ -42,8 +44,11 @@ class Statistics(Generic[M]):
 
     @classmethod
     def of(cls, values: Iterable[M]) -> Self | None:
-        """Return the statistics of *values*, which may be a `TimeSeries`; None of less than two."""
-        ordered = sorted(values)
+        """Return the statistics of *values*, which may be a `TimeSeries`; None of less than two.
+
+        What is not equal to itself, NaN, has no place in an order and is left out.
+        """
+        ordered = sorted(value for value in values if value == value)  # noqa: PLR0124
         if len(ordered) < 2:
             return None
         return cls(
@@ -67,11 +72,20 @@ def percentile(ordered: Sequence[M], share: float) -> M:
     Args:
         ordered: one value or more, the smallest first.
         share: from 0 to 1.
+
+    Raises:
+        InvalidArgument: there is no value, or *share* is something else.
     """
+    if not ordered:
+        raise InvalidArgument(f"expected one value or more, got {ordered!r}")
+    if not isinstance(share, (int, float)) or not 0 <= share <= 1:
+        raise InvalidArgument(f"expected a share from 0 to 1, got {share!r}")
     position = share * (len(ordered) - 1)
     index = int(position)
     if index >= len(ordered) - 1:
         return ordered[-1]
     low, high = ordered[index], ordered[index + 1]
+    if position == index or low == high:
+        return low  # also beside or between infinite values, which cannot be subtracted
     value: M = low + (high - low) * (position - index)
     return value

@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from typing import Generic, NamedTuple, TypeVar
 
+from greenproc.checks import whole_number
 from greenproc.clock.current import current_clock
 from greenproc.clock.microseconds import from_seconds, span, to_seconds
 
@@ -46,7 +47,7 @@ class TimeSeries(Generic[T]):
 
     def __init__(self, window: float = WINDOW_SECONDS, capacity: int = CAPACITY) -> None:
         self._window = span(window)
-        self._capacity = max(capacity, MIN_CAPACITY)
+        self._capacity = max(whole_number("capacity", capacity, least=0), MIN_CAPACITY)
         self._times: list[int] = []  # in microseconds, as the clock counts
         self._values: list[T] = []
         self._cursor: int | None = None  # which value is the next to go

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from greenproc.errors import InvalidArgument
+from greenproc.checks import whole_number
 from greenproc.future.core import allocate_lock
 from greenproc.future.future import Future
 from greenproc.sync.line import Line
@@ -90,11 +90,9 @@ class CountDownLatch:
     __slots__ = ("__weakref__", "_count", "_guard", "_latch")
 
     def __init__(self, count: int = 1) -> None:
-        if count < 0:
-            raise InvalidArgument(f"expected a count of 0 or more, got {count!r}")
         self._guard = allocate_lock()
         self._latch = Latch()
-        self._count = count
+        self._count = whole_number("count", count, least=0)
         if not count:
             self._latch.trigger()
 

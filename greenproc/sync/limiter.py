@@ -6,6 +6,7 @@ import math
 from types import TracebackType
 from typing import Self
 
+from greenproc.checks import whole_number
 from greenproc.clock.clock import Clock
 from greenproc.clock.current import current_clock
 from greenproc.clock.microseconds import MAX_MICROSECONDS, from_seconds, to_seconds
@@ -28,7 +29,10 @@ class RateLimiter:
 
     Only the ratio counts: one permit per *seconds* / *permits*, the first at once. There is no
     burst, and what was not asked for is not saved up. The time is that of the current clock, which
-    a test can pause. It belongs to the thread of that clock.
+    a test can pause.
+
+    It may be used from any native thread of a runtime. Without a runtime each thread has a clock
+    of its own; then it belongs to the first that uses it.
 
     A permit says nothing about when its holder acts on it, so clients that must not disturb each
     other should have a limiter each. If the clock is stopped, whoever waits is abandoned. Without
@@ -58,13 +62,9 @@ class RateLimiter:
     def __init__(
         self, permits: float, seconds: float = 1.0, *, capacity: int | None = None
     ) -> None:
-        if not (0 < permits < math.inf and 0 < seconds < math.inf):
-            raise InvalidArgument(
-                f"expected permits and seconds above 0, got {permits!r} in {seconds!r} s"
-            )
-        if capacity is not None and capacity < 0:
-            raise InvalidArgument(f"expected a capacity of 0 or more, got {capacity!r}")
-        self._interval = max(from_seconds(seconds / permits), 1)
+        self._interval = _interval(permits, seconds)
+        if capacity is not None:
+            whole_number("capacity", capacity, least=0)
         self._capacity = capacity
         self._guard = allocate_lock()
         self._line: Line[None] = Line(self._guard, self._rest)
@@ -106,6 +106,7 @@ class RateLimiter:
             Closed: it was closed, before or meanwhile, or the clock was stopped meanwhile.
             StateError: as many wait as may, or the clock was stopped.
         """
+        current_clock()  # makes the hub that it needs, so that this thread waits by running it
         sleeper = self._line.sleeper()
         if self._grant_or_join(sleeper):
             return True
@@ -146,20 +147,20 @@ class RateLimiter:
 
     def _grant_or_join(self, seat: Seat[None]) -> bool:
         """Grant a permit and return True, or put *seat* in the line."""
-        if self._is_closed:
-            raise Closed("expected an open limiter, but it was closed")
-        if self._alarm is None and self._grant():
-            return True
-        if len(self._line) == self._capacity:
-            raise StateError(f"expected a limiter that fewer wait for, got {self!r}")
-        if self._alarm is None:
-            self._arm()
         with self._guard:
+            if self._is_closed:
+                raise Closed("expected an open limiter, but it was closed")
+            if self._alarm is None and self._grant():
+                return True
+            if len(self._line) == self._capacity:
+                raise StateError(f"expected a limiter that fewer wait for, got {self!r}")
+            if self._alarm is None:
+                self._arm()
             self._line.join(seat)
-        return False
+            return False
 
     def _grant(self) -> bool:
-        """Use up a permit if it is time; tell whether it was."""
+        """Use up a permit if it is time; tell whether it was. Needs the lock."""
         self._clock = current_clock()
         # As a whole number, since the sum of two floats may miss the time of a timer.
         now = from_seconds(self._clock.now())
@@ -170,34 +171,54 @@ class RateLimiter:
         return True
 
     def _arm(self) -> None:
-        """Wait for the next permit. There is an alarm while somebody waits, and only then."""
+        """Wait for the next permit. There is an alarm while somebody waits. Needs the lock."""
         assert self._clock is not None
         rest = self._next - from_seconds(self._clock.now())
-        self._alarm = Alarm(self._clock, to_seconds(rest), self._ring)
+        alarm = Alarm(self._clock, to_seconds(rest), lambda is_time: self._ring(alarm, is_time))
+        self._alarm = alarm
 
-    def _ring(self, is_time: bool) -> None:
+    def _ring(self, alarm: Alarm, is_time: bool) -> None:
         """Grant the next permit; if the clock was stopped instead, abandon all who wait."""
-        self._alarm = None
+        with self._guard:
+            if self._alarm is not alarm:
+                return  # another thread was cancelling it
+            self._alarm = None
+            # The last who waited may have left just now, and not have stopped the alarm yet.
+            seat = self._line.pop(None) if is_time else None
+            if seat is not None:
+                assert self._clock is not None
+                self._next = from_seconds(self._clock.now(None)) + self._interval
+                self._granted += 1
+                if len(self._line):
+                    self._arm()
         if not is_time:
             abandon_all(self._take_all())
-            return
-        with self._guard:
-            seat = self._line.pop(None)
-        assert seat is not None and self._clock is not None
-        self._next = from_seconds(self._clock.now(None)) + self._interval
-        self._granted += 1
-        if len(self._line):
-            self._arm()
-        seat.deliver()
+        elif seat is not None:
+            seat.deliver()
 
     def _rest(self) -> None:
         """Stop the alarm if nobody waits any more."""
-        if self._alarm is not None and not len(self._line):
-            self._alarm.cancel()
-            self._alarm = None
+        with self._guard:
+            if len(self._line):
+                return
+            alarm, self._alarm = self._alarm, None
+        if alarm is not None:
+            alarm.cancel()
 
     def _take_all(self) -> list[Seat[None]]:
         with self._guard:
             seats = self._line.clear()
         self._rest()
         return seats
+
+
+def _interval(permits: float, seconds: float) -> int:
+    """Return the microseconds between two permits."""
+    try:
+        if 0 < permits < math.inf and 0 < seconds < math.inf:
+            return max(from_seconds(seconds / permits), 1)
+    except (TypeError, OverflowError):
+        pass
+    raise InvalidArgument(
+        f"expected permits and seconds above 0, got {permits!r} in {seconds!r} s"
+    )

@@ -6,14 +6,17 @@ How a pipe becomes the body of a request or a response is the business of `green
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from enum import Enum
 from functools import partial
-from typing import Any, Self
+from typing import Self
 
 from gevent.monkey import get_original
 
+from greenproc.checks import whole_number
 from greenproc.clock.current import current_clock
 from greenproc.errors import Closed, Failure, InvalidArgument, WaitTimeout
+from greenproc.future.each import call_all
 from greenproc.future.future import Future
 from greenproc.future.loop import Break, Continue, Flow, loop
 from greenproc.future.promise import Promise
@@ -57,9 +60,7 @@ class Pipe:
     writer: Writer
 
     def __init__(self, *, max_pipe_bytes: int = MAX_PIPE_BYTES) -> None:
-        if max_pipe_bytes < 1:
-            raise InvalidArgument(f"expected at least one byte, got {max_pipe_bytes!r}")
-        self._channel = _Channel(max_pipe_bytes)
+        self._channel = _Channel(whole_number("max_pipe_bytes", max_pipe_bytes, least=1))
         self.reader = Reader(self._channel)
         self.writer = Writer(self._channel)
 
@@ -89,12 +90,20 @@ class Reader:
         Args:
             timeout: seconds of the current clock, which a test can pause. Then the read fails
                 with `WaitTimeout` and takes nothing.
+
+        Raises:
+            InvalidArgument: *timeout* is no number. Nothing was taken.
+            StateError: the clock was stopped. Nothing was taken.
         """
         claim: Promise[bytes] = Promise()
         future = claim.future
         if not self._channel.take_or_join(claim) and timeout is not None:
             expire = partial(self._channel.expire, claim, timeout)
-            alarm = Alarm(current_clock(), timeout, expire)
+            try:
+                alarm = Alarm(current_clock(), timeout, expire)
+            except BaseException:
+                self._channel.leave(claim)
+                raise
             future.on_any(lambda _: alarm.cancel())
         return future
 
@@ -173,9 +182,14 @@ class Writer:
 
         Args:
             error: what reads fail with, once everything is read. A text becomes a `Failure`.
+
+        Raises:
+            InvalidArgument: *error* is neither an exception nor a text.
         """
-        if not isinstance(error, BaseException):
+        if isinstance(error, str):
             error = Failure(error)
+        elif not isinstance(error, BaseException):
+            raise InvalidArgument(f"expected an exception or a text, got {error!r}")
         return self._channel.close_writer(_End.FAILED, error)
 
     def writable(self) -> Future[None]:
@@ -251,7 +265,7 @@ class _Channel:
             claim.set(piece)
         else:
             claim.fail(error)
-        _set_all(room)
+        call_all(_told(room))
         return True
 
     def leave(self, claim: Promise[bytes]) -> None:
@@ -309,12 +323,11 @@ class _Channel:
             claims = list(self.claims)
             self.claims.clear()
             room, self.room = self.room, []
-        for claim in claims:
-            if error is None:
-                claim.set(b"")
-            else:
-                claim.fail(error)
-        _set_all(room)
+        if error is None:
+            ends = [partial(claim.set, b"") for claim in claims]
+        else:
+            ends = [partial(claim.fail, error) for claim in claims]
+        call_all([*ends, *_told(room)])
         return True
 
     def close_reader(self) -> bool:
@@ -328,13 +341,10 @@ class _Channel:
             self.pieces.clear()
             self.unread = 0
             room, self.room = self.room, []
-        for claim in claims:
-            claim.fail(Closed("closed"))
-        _set_all(room)
-        if is_early:
-            self.reader_closed.set(None)
-        else:
-            self.reader_closed.discard()
+        ends = [partial(claim.fail, Closed("closed")) for claim in claims]
+        news = self.reader_closed
+        last = partial(news.set, None) if is_early else news.discard
+        call_all([*ends, *_told(room), last])
         return True
 
     def writable(self) -> Future[None]:
@@ -360,6 +370,5 @@ class _Channel:
         return f"{ends}, {self.unread} bytes unread, {len(self.claims)} waiting"
 
 
-def _set_all(promises: list[Promise[Any]]) -> None:
-    for promise in promises:
-        promise.set(None)
+def _told(promises: list[Promise[None]]) -> list[Callable[[], bool]]:
+    return [partial(promise.set, None) for promise in promises]

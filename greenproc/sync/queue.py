@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Generic, Self, TypeVar
 
-from greenproc.errors import Closed, InvalidArgument, StateError, WaitTimeout
+from greenproc.checks import whole_number
+from greenproc.errors import Closed, StateError, WaitTimeout
 from greenproc.future.core import allocate_lock
 from greenproc.future.future import Future
 from greenproc.sync.line import Line
@@ -39,8 +40,8 @@ class Queue(Generic[T]):
     __slots__ = ("__weakref__", "_capacity", "_guard", "_is_closed", "_items", "_line", "_put")
 
     def __init__(self, *, capacity: int | None = None) -> None:
-        if capacity is not None and capacity < 1:
-            raise InvalidArgument(f"expected a capacity of 1 or more, got {capacity!r}")
+        if capacity is not None:
+            whole_number("capacity", capacity, least=1)
         self._guard = allocate_lock()
         self._line: Line[T] = Line(self._guard)
         self._items: deque[T] = deque()

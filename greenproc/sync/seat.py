@@ -7,7 +7,6 @@ calls `deliver` after it. The place of a greenlet is no promise, since that cost
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from operator import methodcaller
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from gevent import getcurrent
@@ -18,14 +17,14 @@ from gevent.hub import Hub, Waiter
 from greenproc.clock.current import current_clock
 from greenproc.future.core import allocate_lock, settle
 from greenproc.future.delivery import TURN, hand_over
+from greenproc.future.each import call_all
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
 from greenproc.future.state import READY
+from greenproc.future.waiting import bounded
 from greenproc.sync.alarm import Alarm
 
 T = TypeVar("T")
-
-MAX_WAIT = 86_400.0 * 365  # seconds; a longer time overflows locks and is for ever anyway
 
 
 class Claim(Promise[T]):
@@ -132,7 +131,7 @@ class ThreadSleeper(Generic[T]):
 
         It is real time, since this thread cannot use the clock of another one.
         """
-        if not self._gate.acquire(timeout=min(max(timeout, 0.0), MAX_WAIT)):
+        if not self._gate.acquire(timeout=bounded(timeout)):
             expire()
 
 
@@ -141,26 +140,14 @@ Seat: TypeAlias = Claim[T] | Sleeper[T] | ThreadSleeper[T]
 
 def deliver_all(seats: Iterable[Seat[T]]) -> None:
     """Deliver what each of *seats* was given."""
-    _for_each(methodcaller("deliver"), seats)
+    call_all(seat.deliver for seat in seats)
 
 
 def discard_all(seats: Iterable[Seat[T]]) -> None:
     """Discard each of *seats*."""
-    _for_each(methodcaller("discard"), seats)
+    call_all(seat.discard for seat in seats)
 
 
 def abandon_all(seats: Iterable[Seat[T]]) -> None:
     """Abandon each of *seats*."""
-    _for_each(methodcaller("abandon"), seats)
-
-
-def _for_each(act: Callable[[Seat[T]], object], seats: Iterable[Seat[T]]) -> None:
-    """Call *act* with all of *seats*. What ends a greenlet, raised by a callback, comes last."""
-    fatal: BaseException | None = None
-    for seat in seats:
-        try:
-            act(seat)
-        except BaseException as error:
-            fatal = error
-    if fatal is not None:
-        raise fatal
+    call_all(seat.abandon for seat in seats)

@@ -12,10 +12,12 @@ from typing import Any, ParamSpec, Self, TypeVar, overload
 from gevent import Timeout, get_hub, spawn_raw
 from gevent._hub_local import get_hub_if_exists
 
-from greenproc.errors import Closed, InvalidArgument, StateError
+from greenproc.checks import check_callable, whole_number
+from greenproc.errors import Closed, StateError
 from greenproc.future.core import allocate_lock
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
+from greenproc.future.waiting import keep_awake
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,8 +42,8 @@ class Sequence:
     """
 
     def __init__(self, name: str = "sequence", *, capacity: int | None = None) -> None:
-        if capacity is not None and capacity < 0:
-            raise InvalidArgument(f"expected a capacity of 0 or more, got {capacity!r}")
+        if capacity is not None:
+            whole_number("capacity", capacity, least=0)
         self.name = name
         self._capacity = capacity
         self._home = get_hub()
@@ -65,9 +67,11 @@ class Sequence:
         comes, the future is discarded. Later it goes to the future that *function* returned.
 
         Raises:
+            InvalidArgument: *function* cannot be called.
             Closed: it was closed.
             StateError: as many functions wait as may, or the thread of the sequence has ended.
         """
+        check_callable(function)
         item = _Item(partial(copy_context().run, function, *args, **kwargs))
         with self._guard:
             if self._is_closed:
@@ -80,6 +84,8 @@ class Sequence:
             self._items.append(item)
             is_first = not self._is_running
             self._is_running = True
+        if self._home is not get_hub_if_exists():
+            keep_awake(item.promise.future)
         if is_first:
             self._start()
         return item.promise.future

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import SimpleNamespace
 
 import gevent
 import pytest
+from gevent._hub_local import get_hub_if_exists
 from gevent.threadpool import ThreadPool
 
 from greenproc.clock.clock import Clock
 from greenproc.clock.current import current_clock
 from greenproc.clock.source import ManualSource
 from greenproc.current import RUNTIME, default
+from greenproc.errors import NoRuntime
 
 
 @contextmanager
@@ -59,3 +63,27 @@ def test_without_a_runtime_it_is_real() -> None:
     current_clock().sleep(0.0)
 
     assert not current_clock().paused
+
+
+def test_without_a_runtime_a_thread_that_runs_asyncio_has_no_clock() -> None:
+    """A hub made there would never run, and no timer fire."""
+
+    async def use() -> None:
+        with pytest.raises(NoRuntime, match="asyncio"):
+            current_clock()
+
+    def work() -> bool:
+        asyncio.run(use())
+        return get_hub_if_exists() is None
+
+    with ThreadPoolExecutor(1) as executor:
+        assert executor.submit(work).result()
+
+
+def test_asyncio_in_a_thread_with_a_hub_is_no_hindrance() -> None:
+    """In a patched program its loop waits by the hub."""
+
+    async def use() -> Clock:
+        return current_clock()
+
+    assert asyncio.run(use()) is current_clock()

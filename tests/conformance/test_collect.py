@@ -169,8 +169,10 @@ def test_await_single_discard() -> None:
 def test_await_single_abandon() -> None:
     """AwaitTest.AwaitSingleAbandon."""
     promise: Promise[str] = Promise()
-    result = await_all(promise.future).then(lambda future: future).recover(lambda _: "hello")
+    waiting = await_all(promise.future).then(lambda future: future)
+    result = waiting.recover(lambda _: "hello")
 
     promise.abandon()
 
+    assert waiting.is_abandoned
     assert result.get() == "hello"

@@ -229,3 +229,14 @@ def test_a_loop_that_ends_discards_what_it_still_ran() -> None:
 
     gevent.idle()
     assert futures[0].is_discarded
+
+
+def test_what_is_no_loop_is_refused_at_once() -> None:
+    async def nothing() -> None: ...
+
+    coroutine = nothing()
+    with pytest.raises(InvalidArgument, match="expected an asyncio loop, got 5"):
+        from_asyncio(coroutine, 5)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match="expected an asyncio loop, got 5"):
+        to_asyncio(Future(1), 5)  # type: ignore[arg-type]
+    coroutine.close()

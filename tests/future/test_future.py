@@ -659,3 +659,50 @@ def test_a_discard_callback_that_will_never_run_is_not_kept(end: Any) -> None:
     del held
 
     assert reference() is None
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), "1", b"", object()])
+def test_a_timeout_that_is_no_number_is_refused(timeout: Any) -> None:
+    promise: Promise[int] = Promise()
+
+    for wait in (promise.future.get, promise.future.wait, promise.future.await_):
+        with pytest.raises(InvalidArgument, match="expected a number of seconds"):
+            wait(timeout=timeout)
+
+    assert promise.future.linkcount() == 0
+
+
+@pytest.mark.parametrize("seconds", [-1, -float("inf"), -(10**400)])
+def test_a_time_before_now_does_not_wait(seconds: float) -> None:
+    promise: Promise[int] = Promise()
+
+    assert not promise.future.await_(timeout=seconds)
+
+
+def test_a_time_without_end_waits_for_the_end() -> None:
+    promise: Promise[int] = Promise()
+    waiting = [
+        gevent.spawn(promise.future.get, timeout=seconds) for seconds in (float("inf"), 10**400)
+    ]
+    gevent.idle()
+
+    promise.set(1)
+
+    assert [greenlet.get() for greenlet in waiting] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["then", "recover", "repair", "on_ready", "on_failed", "on_discarded", "on_any", "on_discard",
+     "on_abandoned", "add_done_callback"],
+)  # fmt: skip
+def test_what_cannot_be_called_is_refused_where_it_is_given(method: str) -> None:
+    promise: Promise[int] = Promise()
+
+    with pytest.raises(InvalidArgument, match="expected a function to call, got 5"):
+        getattr(promise.future, method)(5)
+    with pytest.raises(InvalidArgument, match="expected a function to call, got 5"):
+        promise.future.after(1.0, 5)  # type: ignore[arg-type]

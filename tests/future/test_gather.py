@@ -9,8 +9,8 @@ from typing import Any
 import gevent
 import pytest
 
-from greenproc.errors import WaitTimeout
-from greenproc.future import Future, Promise, await_all, collect, select
+from greenproc.errors import InvalidArgument, WaitTimeout
+from greenproc.future import Future, Promise, await_all, collect, discard, select
 from tests.future.support import Time
 
 
@@ -242,3 +242,10 @@ def test_select_has_a_deadline(time: Time) -> None:
     result = select(futures(some), timeout=5.0)
     time.move(5.0)
     assert isinstance(result.exception, WaitTimeout)
+
+
+@pytest.mark.parametrize("gather", [collect, await_all, select, discard])
+@pytest.mark.parametrize("inputs", [5, [5], [Future(1), None], "no"])
+def test_what_is_no_future_is_refused(gather: Any, inputs: Any) -> None:
+    with pytest.raises(InvalidArgument, match=r"expected (a future|futures), got"):
+        gather(inputs)

@@ -7,9 +7,11 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from greenproc.errors import InvalidArgument
 from greenproc.future import Break, Continue, Failure, Future, Promise, loop
+from greenproc.testing import await_failed
 
 NAME: ContextVar[str] = ContextVar("name", default="nobody")
 
@@ -183,3 +185,34 @@ def test_a_loop_whose_greenlet_is_ended_is_abandoned() -> None:
     gevent.idle()
 
     assert future.is_abandoned
+
+
+@pytest.mark.parametrize("inline", [False, True])
+def test_what_cannot_be_called_is_refused_at_once(inline: bool) -> None:
+    with pytest.raises(InvalidArgument, match="expected a function to call, got 5"):
+        loop(5, lambda _: Break(), inline=inline)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match="expected a function to call, got 5"):
+        loop(int, 5, inline=inline)  # type: ignore[arg-type]
+
+
+def test_a_limit_of_gevent_that_its_own_greenlet_runs_into_fails_it() -> None:
+    """Nobody outside can have set it, as nobody knows that greenlet."""
+
+    def body(_: int) -> Break[None]:
+        with gevent.Timeout(0.0):
+            Event().wait()
+        return Break()
+
+    future = loop(int, body)
+
+    assert isinstance(await_failed(future), gevent.Timeout)
+
+
+def test_a_limit_of_gevent_goes_on_to_the_caller_of_an_inline_loop() -> None:
+    def body(_: int) -> Break[None]:
+        Event().wait()
+        return Break()
+
+    with gevent.Timeout(0.0) as limit, pytest.raises(gevent.Timeout) as caught:
+        loop(int, body, inline=True)
+    assert caught.value is limit

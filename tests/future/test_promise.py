@@ -297,3 +297,12 @@ def test_a_finished_chain_is_freed_without_the_collector() -> None:
     del futures, promise
 
     assert [reference() for reference in references] == [None] * 5
+
+
+def test_what_is_no_future_is_not_followed() -> None:
+    promise: Promise[int] = Promise()
+
+    with pytest.raises(InvalidArgument, match="expected a future to follow, got 5"):
+        promise.associate(5)  # type: ignore[arg-type]
+
+    assert promise.set(1)

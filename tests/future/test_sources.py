@@ -10,7 +10,7 @@ from typing import Any
 
 import gevent
 import pytest
-from gevent.event import AsyncResult
+from gevent.event import AsyncResult, Event
 from gevent.threadpool import ThreadPool, ThreadPoolExecutor
 
 from greenproc.errors import InvalidArgument
@@ -239,3 +239,31 @@ def test_futures_of_gevents_own_executor_are_taken(reported: list[BaseException]
     assert finished(from_concurrent(executor.submit(raise_it, error))).exception is error
     assert reported == [error]
     executor.shutdown()
+
+
+def test_an_event_has_no_result() -> None:
+    with pytest.raises(InvalidArgument, match="expected an AsyncResult"):
+        from_async_result(Event())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("adapt", [from_async_result, from_concurrent])
+def test_what_is_no_such_future_is_refused_at_once(adapt: Any) -> None:
+    with pytest.raises(InvalidArgument, match=r"expected an? .*, got 5"):
+        adapt(5)
+
+
+def test_the_hub_of_another_thread_waits_for_the_greenlet() -> None:
+    """With nothing of its own to wait for, it would give up with LoopExit."""
+    gate = Event()
+    greenlet = gevent.spawn(lambda: gate.wait() and 42)
+    hub = gevent.get_hub()
+
+    def wait() -> object:
+        gevent.get_hub()
+        future = from_greenlet(greenlet)
+        hub.loop.run_callback_threadsafe(gate.set)
+        return future.get()
+
+    pool = ThreadPool(1)
+    assert pool.apply(wait) == 42
+    pool.kill()

@@ -6,8 +6,9 @@ import weakref
 
 import pytest
 
-from greenproc.errors import StateError
+from greenproc.errors import InvalidArgument, StateError
 from greenproc.future import StateMachine
+from tests.sync.support import Interrupted, interrupt
 
 
 def test_who_waits_for_a_state_is_told_before_the_function_is_called() -> None:
@@ -77,3 +78,49 @@ def test_who_was_told_is_forgotten() -> None:
     machine.transition("one", "two")
 
     assert told() is None
+
+
+def test_all_who_wait_are_told_though_one_of_them_ends_the_greenlet() -> None:
+    machine = StateMachine("one")
+    first, second = machine.when("two"), machine.when("two")
+    first.on_ready(lambda _: interrupt())
+    called: list[str] = []
+
+    with pytest.raises(Interrupted):
+        machine.transition("one", "two", lambda: called.append("function"))
+
+    assert (first.is_ready, second.is_ready, machine.state) == (True, True, "two")
+    assert called == []
+
+
+def test_what_is_no_function_changes_nothing() -> None:
+    machine = StateMachine("one")
+
+    with pytest.raises(InvalidArgument, match="expected a function to call, got 5"):
+        machine.transition("one", "two", 5)  # type: ignore[arg-type]
+
+    assert machine.state == "one"
+
+
+def test_who_discards_is_not_waited_for_any_more() -> None:
+    machine = StateMachine("one")
+    first, second = machine.when("two"), machine.when("two")
+
+    assert first.discard()
+    assert (first.is_discarded, second.is_pending) == (True, True)
+    left = weakref.ref(first)
+    del first
+    assert left() is None
+
+    machine.transition("one", "two")
+    assert second.is_ready
+
+
+def test_a_request_is_too_late_when_the_state_is_there() -> None:
+    machine = StateMachine("one")
+    future = machine.when("two")
+    future.on_ready(lambda _: future.discard() and None)
+
+    machine.transition("one", "two")
+
+    assert future.is_ready

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -25,6 +26,7 @@ from greenproc.future import (
 )
 from greenproc.future.threads import current_threads
 from tests.future import support
+from tests.shell import Program, Result
 
 WORD: ContextVar[str] = ContextVar("word", default="none")
 LIMIT = 10.0
@@ -187,10 +189,11 @@ def test_a_full_queue_refuses() -> None:
     threads.close()
 
 
-@pytest.mark.parametrize("options", [{"max_threads": 0}, {"max_queued": 0}])
-def test_numbers_below_one_are_refused(options: dict[str, int]) -> None:
-    with pytest.raises(InvalidArgument, match="expected 1 or more"):
-        Threads(**options)
+@pytest.mark.parametrize("name", ["max_threads", "max_queued"])
+@pytest.mark.parametrize("number", [0, 1.5, float("nan"), "5", True])
+def test_numbers_below_one_are_refused(name: str, number: Any) -> None:
+    with pytest.raises(InvalidArgument, match="to be a whole number from 1, got"):
+        Threads(**{name: number})
 
 
 def test_another_thread_offloads_and_waits(threads: Threads) -> None:
@@ -299,3 +302,54 @@ def test_a_function_from_a_thread_without_a_hub_is_dropped_in_that_of_the_thread
     gevent.idle()
 
     assert dropped[0].is_discarded
+
+
+def test_what_cannot_be_called_is_refused_at_once(threads: Threads) -> None:
+    for take in (offload, in_thread, threads.offload, threads.in_thread):
+        with pytest.raises(InvalidArgument, match="expected a function to call, got 5"):
+            take(5)  # type: ignore[arg-type]
+
+
+FORK = """
+import os, signal, sys, threading
+import gevent, gevent.os
+from greenproc.errors import Abandoned
+from greenproc.future import Threads, offload
+
+gate = threading.Event()
+threads = Threads(2)
+parent = os.getpid()
+order = []
+
+def work(number):
+    gate.wait()
+    return number, os.getpid() == parent
+
+futures = [threads.offload(work, number) for number in range(4)]
+future = offload(work, 4)
+child = getattr({module}, "fork")()
+gate.set()
+if not child:
+    signal.alarm(20)
+    assert threads.statistics() == {{"running": 0, "queued": 0, "done": 0}}
+    assert threads.offload(work, 5).get() == (5, False)
+    assert offload(work, 6).get() == (6, False)
+    for lost in [*futures, future]:
+        try:
+            lost.get()
+        except Abandoned:
+            continue
+        sys.exit("not abandoned")
+    threads.close()
+    os._exit(7)
+assert [future.get() for future in [*futures, future]] == [(n, True) for n in range(5)]
+status = gevent.os.waitpid(child, 0)[1]
+print(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.parametrize("module", ["os", "gevent.os"])
+def test_a_forked_child_has_threads_of_its_own_and_nothing_of_the_parents(module: str) -> None:
+    """What ran or waited in the parent is run there only; in the child its futures are abandoned."""
+    with Program(sys.executable, "-c", FORK.format(module=module)) as program:
+        assert program.finish() == Result(0, "7\n", "")

@@ -64,3 +64,8 @@ def test_a_shielded_function_keeps_its_name_and_arguments() -> None:
 
     assert shielded.__name__ == "add"
     assert shielded(1, second=3).get() == 4
+
+
+def test_what_is_neither_a_future_nor_a_function_is_refused_at_once() -> None:
+    with pytest.raises(InvalidArgument, match="got 5"):
+        undiscardable(5)  # type: ignore[call-overload]

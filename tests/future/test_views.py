@@ -11,6 +11,7 @@ import gevent
 import pytest
 from gevent.threadpool import ThreadPool
 
+from greenproc.errors import InvalidArgument
 from greenproc.future import (
     Abandoned,
     Discarded,
@@ -19,6 +20,7 @@ from greenproc.future import (
     from_async_result,
     from_concurrent,
     to_async_result,
+    to_asyncio,
     to_concurrent,
 )
 
@@ -192,3 +194,9 @@ def test_the_done_callback_of_a_view_runs_at_home() -> None:
 
     assert threads == [threading.main_thread()]
     pool.kill()
+
+
+@pytest.mark.parametrize("adapt", [to_async_result, to_concurrent, to_asyncio])
+def test_what_is_no_future_is_refused_at_once(adapt: Any) -> None:
+    with pytest.raises(InvalidArgument, match="expected a greenproc Future, got 5"):
+        adapt(5)

@@ -6,6 +6,7 @@ import errno
 import io as standard_io
 import os
 from time import monotonic
+from typing import Any
 
 import gevent
 import pytest
@@ -87,3 +88,18 @@ def test_close_ends_the_polls_of_a_descriptor_at_once(pipe: Pipe, turns: int) ->
     gevent.idle()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(number)
+
+
+@pytest.mark.parametrize("number", [-1, 2**31, 10**30])
+def test_a_number_that_no_descriptor_has_is_not_open(number: int) -> None:
+    for function in (io.is_async, io.close):
+        with pytest.raises(OSError, match="Bad file descriptor") as caught:
+            function(number)
+        assert caught.value.errno == errno.EBADF
+    assert io.read(number).exception.errno == errno.EBADF
+
+
+@pytest.mark.parametrize("number", ["0", 1.0, None, standard_io.BytesIO()])
+def test_only_a_number_is_closed(number: Any) -> None:
+    with pytest.raises(InvalidArgument, match="expected the number of a descriptor"):
+        io.close(number)

@@ -136,7 +136,7 @@ def test_a_descriptor_that_is_not_open_fails_the_future(number: int | None) -> N
     assert future.exception.errno == errno.EBADF
 
 
-@pytest.mark.parametrize("events", [0, 4, -1, True, None, "r"])
+@pytest.mark.parametrize("events", [0, 4, -1, True, None, "r", 1.0, [1]])
 def test_other_events_are_refused(pipe: Pipe, events: object) -> None:
     with pytest.raises(InvalidArgument, match="expected READ, WRITE or both"):
         io.poll(pipe.reader, events)

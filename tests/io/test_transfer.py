@@ -6,13 +6,17 @@ import errno
 import os
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gevent
 import pytest
+from gevent._hub_local import get_hub_if_exists
 
 from greenproc import io
 from greenproc.errors import InvalidArgument, StateError
+from greenproc.future import await_all
+from greenproc.future.threads import MAX_THREADS
 from tests.descriptors import open_descriptors
 from tests.io.support import PAGE, Pipe, closed_descriptor
 
@@ -209,6 +213,44 @@ def test_a_read_from_a_disk_that_is_discarded_ends_when_the_thread_is_done(
     assert future.is_discarded
 
 
+def test_a_read_from_a_disk_that_waits_for_a_thread_is_discarded_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    read = os.read
+    reads: list[int] = []
+
+    def read_slowly(number: int, size: int) -> bytes:
+        reads.append(number)
+        gate.wait(LIMIT)
+        return read(number, size)
+
+    monkeypatch.setattr(os, "read", read_slowly)
+    (folder / "file").write_bytes(LARGE)
+    with (folder / "file").open("rb") as file:
+        io.prepare_async(file)
+        futures = [io.read(file, 1) for _ in range(MAX_THREADS + 1)]
+        futures[-1].discard()
+        assert futures[-1].is_discarded
+
+        gate.set()
+        await_all(futures).get(timeout=LIMIT)
+
+    assert len(reads) == MAX_THREADS
+
+
+def test_a_native_thread_without_a_hub_reads_a_disk_itself(folder: Path) -> None:
+    (folder / "file").write_bytes(b"x")
+
+    def work() -> tuple[bytes, object]:
+        with (folder / "file").open("rb") as file:
+            io.prepare_async(file)
+            return io.read(file, 5).get(), get_hub_if_exists()
+
+    with ThreadPoolExecutor(1) as executor:
+        assert executor.submit(work).result() == (b"x", None)
+
+
 def test_a_partial_write_writes_what_there_is_room_for(pipe: Pipe) -> None:
     room = pipe.fill()
     os.read(pipe.reader, PAGE)
@@ -264,3 +306,9 @@ def test_sockets_are_read_and_written() -> None:
         future = io.read(near, 10)
         io.write(far, b"hello").get(timeout=LIMIT)
         assert future.get(timeout=LIMIT) == b"hello"
+
+
+def test_a_size_beyond_all_memory_is_allowed(pipe: Pipe) -> None:
+    os.write(pipe.writer, b"hi")
+
+    assert io.read(pipe.reader, 10**30).get_nowait() == b"hi"

@@ -141,3 +141,10 @@ def test_a_watcher_whose_events_nobody_fetches_fails(
         events = [watcher.events.wait_get(LIMIT) for _ in range(3)]
 
     assert [event.type.value for event in events] == ["Write", "Write", "Failure"]
+
+
+def test_a_path_that_the_system_would_cut_off_is_refused(watcher: Watcher, folder: Path) -> None:
+    (folder / "file").touch()
+
+    with pytest.raises(InvalidArgument, match="expected a path without a zero"):
+        watcher.add(f"{folder / 'file'}\0rest")

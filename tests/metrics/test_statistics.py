@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
+import pytest
+
+from greenproc.errors import InvalidArgument
 from greenproc.metrics import Statistics
 from greenproc.metrics.statistics import percentile
 
@@ -23,3 +29,27 @@ def test_the_ends_are_the_extremes() -> None:
 def test_two_values_are_enough_and_one_is_not() -> None:
     assert Statistics.of([1]) is None
     assert Statistics.of(iter([1, 2])) is not None
+
+
+def test_infinite_values_leave_the_percentiles_before_them_alone() -> None:
+    statistics = Statistics.of([1.0, 2.0, 3.0, 4.0, math.inf])
+    assert statistics is not None
+
+    assert (statistics.p50, statistics.p75, statistics.p90) == (3.0, 4.0, math.inf)
+    assert percentile([-math.inf, -math.inf, 1.0], 0.25) == -math.inf
+
+
+def test_what_is_no_number_is_left_out() -> None:
+    assert Statistics.of([3.0, math.nan, 1.0, 2.0]) == Statistics.of([1.0, 2.0, 3.0])
+    assert Statistics.of([1.0, math.nan]) is None
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, math.nan, "half"])
+def test_a_share_is_from_zero_to_one(share: Any) -> None:
+    with pytest.raises(InvalidArgument, match="expected a share from 0 to 1"):
+        percentile([1, 2], share)
+
+
+def test_there_is_no_percentile_of_nothing() -> None:
+    with pytest.raises(InvalidArgument, match="expected one value or more"):
+        percentile([], 0.5)

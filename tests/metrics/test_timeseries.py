@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -102,3 +104,10 @@ def test_it_tells_what_it_has() -> None:
 
     assert "1 of 5 values" in repr(series)
     assert "value=42" in repr(series)
+
+
+@pytest.mark.parametrize("capacity", [-1, 1.5, math.nan, math.inf, "5", None])
+def test_a_capacity_that_is_no_whole_number_is_refused(capacity: Any) -> None:
+    """With one that compares to nothing, the series would grow for ever."""
+    with pytest.raises(InvalidArgument, match="expected capacity to be a whole number"):
+        TimeSeries(capacity=capacity)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gevent
 import pytest
 
@@ -183,9 +185,10 @@ def test_more_decrements_than_agreed_on_are_ignored() -> None:
     assert latch.is_triggered
 
 
-def test_a_negative_count_is_refused() -> None:
-    with pytest.raises(InvalidArgument, match="-1"):
-        CountDownLatch(-1)
+@pytest.mark.parametrize("count", [-1, 1.5, float("nan"), "5", None, True])
+def test_a_count_that_never_comes_to_zero_is_refused(count: Any) -> None:
+    with pytest.raises(InvalidArgument, match=f"expected count .*, got {count!r}"):
+        CountDownLatch(count)
 
 
 def test_waiting_for_a_count_can_be_limited_by_the_clock(time: Time) -> None:

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
 
 import gevent
 import pytest
+from gevent.event import Event
 
+from greenproc.clock import Clock, HubSource
+from greenproc.current import RUNTIME
 from greenproc.errors import Abandoned, Closed, Discarded, InvalidArgument, StateError
+from greenproc.future import collect, from_concurrent
 from greenproc.sync import RateLimiter
 from tests.future.support import Time
-from tests.sync.support import Interrupted, expect_error, interrupt, needs_refcounts, start
+from tests.sync.support import (
+    Interrupted,
+    expect_error,
+    interrupt,
+    needs_refcounts,
+    start,
+    start_thread,
+)
 
 
 @pytest.fixture
@@ -80,7 +94,18 @@ def test_only_the_ratio_counts(time: Time) -> None:
 
 @pytest.mark.parametrize(
     ("permits", "seconds"),
-    [(0, 1), (1, 0), (-1, 1), (1, -1), (math.inf, 1), (1, math.inf), (math.nan, 1), (1, math.nan)],
+    [
+        (0, 1),
+        (1, 0),
+        (-1, 1),
+        (1, -1),
+        (math.inf, 1),
+        (1, math.inf),
+        (math.nan, 1),
+        (1, math.nan),
+        ("1", 1),
+        (1, None),
+    ],
 )
 def test_impossible_rates_are_refused(permits: float, seconds: float) -> None:
     with pytest.raises(InvalidArgument, match="above 0"):
@@ -112,7 +137,6 @@ def test_a_waiter_after_discarded_ones_waits_for_the_rest_only(
     limiter: RateLimiter, time: Time
 ) -> None:
     limiter.acquire()
-    limiter.acquire().discard()
     time.advance(0.5)
     waiter = limiter.acquire()
     time.advance(0.5)
@@ -206,9 +230,10 @@ def test_a_capacity_of_zero_grants_at_once_or_refuses(time: Time) -> None:
     assert limiter.acquire().is_ready
 
 
-def test_a_negative_capacity_is_refused() -> None:
-    with pytest.raises(InvalidArgument, match="-1"):
-        RateLimiter(1, capacity=-1)
+@pytest.mark.parametrize("capacity", [-1, 1.5, float("nan"), "5"])
+def test_a_capacity_that_is_no_number_of_waiters_is_refused(capacity: Any) -> None:
+    with pytest.raises(InvalidArgument, match=f"expected capacity .*, got {capacity!r}"):
+        RateLimiter(1, capacity=capacity)
 
 
 def test_closing_discards_who_waits(limiter: RateLimiter, time: Time) -> None:
@@ -305,3 +330,75 @@ def test_repr_and_statistics_tell_the_state(limiter: RateLimiter, time: Time) ->
     limiter.close()
     assert repr(limiter) == "<RateLimiter closed, one per 1 s, 0 waiting>"
     assert waiting.is_ready
+
+
+def test_the_alarm_that_rings_while_the_last_who_waited_is_told_of_its_discard(
+    limiter: RateLimiter, time: Time, reported: list[BaseException]
+) -> None:
+    """It finds nobody; its callback, which waits, keeps `discard` from stopping it in time."""
+    limiter.acquire()
+    late = limiter.acquire()
+    gate = Event()
+    late.on_discarded(lambda: gate.wait() and None)
+    discarding = start(late.discard)
+    time.advance(1.0)
+
+    gate.set()
+    discarding.join()
+
+    assert reported == []
+    assert limiter.statistics() == {"waiting": 0, "granted": 1, "interval": 1.0}
+    assert limiter.acquire().is_ready
+
+
+@pytest.mark.usefixtures("awake")
+def test_native_threads_share_one_rate() -> None:
+    """With the clock of this hub, for which all of them wait."""
+    clock = Clock(HubSource())
+    clock.start()
+    limiter = RateLimiter(1e5)
+    runtime = SimpleNamespace(clock=clock)
+
+    def work(number: int) -> float:
+        RUNTIME.set(runtime)
+        if number % 2:
+            limiter.acquire().get()
+        else:
+            assert limiter.wait_acquire()
+        return clock.now()
+
+    with ThreadPoolExecutor(4) as executor:
+        times = collect([from_concurrent(executor.submit(work, n)) for n in range(40)]).get()
+    clock.stop()
+
+    assert limiter.statistics() == {"waiting": 0, "granted": 40, "interval": 1e-5}
+    assert max(times) - min(times) >= 0
+
+
+def test_a_native_thread_waits_by_a_clock_of_its_own() -> None:
+    """Without a runtime there is no other one; it needs the hub of that thread to run."""
+    limiter = RateLimiter(10)
+    assert limiter.acquire().is_ready
+
+    def work() -> None:
+        assert limiter.wait_acquire()
+        gevent.get_hub().destroy(destroy_loop=True)
+
+    start_thread(work)()
+
+
+def test_an_alarm_that_rings_while_another_thread_cancels_it_grants_nothing(
+    limiter: RateLimiter, time: Time
+) -> None:
+    limiter.acquire()
+    first = limiter.acquire()
+    cancelled = limiter._alarm
+    assert cancelled is not None
+    first.discard()
+    second = limiter.acquire()
+
+    limiter._ring(cancelled, True)
+
+    assert second.is_pending
+    time.advance(1.0)
+    assert second.is_ready

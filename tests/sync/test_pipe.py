@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import gevent
 import pytest
 
-from greenproc.errors import Closed, Failure, InvalidArgument, WaitTimeout
+from greenproc.errors import Closed, Failure, InvalidArgument, StateError, WaitTimeout
 from greenproc.future import Future
 from greenproc.sync.pipe import HIGH_WATER_BYTES, Pipe
 from greenproc.testing import await_discarded, await_failed, await_ready
 from tests.future.support import Time
+from tests.sync.support import Interrupted, interrupt
 
 LIMIT = 10.0
 
@@ -342,9 +344,10 @@ def test_a_writer_that_waits_for_nobody_breaks_the_pipe_at_its_bound() -> None:
     assert "too slow" in pipe.reader.read().failure()
 
 
-def test_a_bound_must_leave_room() -> None:
-    with pytest.raises(InvalidArgument, match="at least one byte"):
-        Pipe(max_pipe_bytes=0)
+@pytest.mark.parametrize("bound", [0, -1, 1.5, float("nan"), "5", None, True])
+def test_a_bound_must_leave_room(bound: Any) -> None:
+    with pytest.raises(InvalidArgument, match="expected max_pipe_bytes to be a whole number"):
+        Pipe(max_pipe_bytes=bound)
 
 
 def test_a_native_thread_may_write(awake: None) -> None:
@@ -385,3 +388,79 @@ def test_reads_that_can_never_end_are_abandoned() -> None:
     read: Future[bytes] = Pipe().reader.read()
 
     assert read.is_abandoned
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda pipe: pipe.writer.close(),
+        lambda pipe: pipe.writer.fail("broken"),
+        lambda pipe: pipe.reader.close(),
+    ],
+    ids=["close the writer", "fail", "close the reader"],
+)
+def test_all_reads_that_wait_end_though_one_of_them_ends_the_greenlet(
+    end: Callable[[Pipe], object],
+) -> None:
+    pipe = Pipe()
+    first, second = pipe.reader.read(), pipe.reader.read()
+    first.on_any(lambda _: interrupt())
+
+    with pytest.raises(Interrupted):
+        end(pipe)
+
+    assert not first.is_pending
+    assert not second.is_pending
+
+
+def test_the_writer_knows_that_nobody_reads_though_a_read_ends_the_greenlet() -> None:
+    pipe = Pipe()
+    pipe.reader.read().on_any(lambda _: interrupt())
+
+    with pytest.raises(Interrupted):
+        pipe.reader.close()
+
+    assert pipe.writer.reader_closed.is_ready
+
+
+def test_all_who_wait_for_room_are_told_though_one_of_them_ends_the_greenlet() -> None:
+    pipe = Pipe(max_pipe_bytes=1)
+    pipe.writer.write(b"1")
+    first, second = pipe.writer.writable(), pipe.writer.writable()
+    first.on_any(lambda _: interrupt())
+
+    with pytest.raises(Interrupted):
+        pipe.reader.read()
+
+    assert first.is_ready
+    assert second.is_ready
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), "5"])
+def test_a_read_that_cannot_be_timed_takes_nothing(timeout: Any) -> None:
+    pipe = Pipe()
+
+    with pytest.raises(InvalidArgument, match="expected a number of seconds"):
+        pipe.reader.read(timeout=timeout)
+    pipe.writer.write(b"first")
+
+    assert pipe.reader.read().value == b"first"
+
+
+def test_a_read_that_a_stopped_clock_cannot_time_takes_nothing(time: Time) -> None:
+    pipe = Pipe()
+    time.clock.stop()
+
+    with pytest.raises(StateError):
+        pipe.reader.read(timeout=5.0)
+    pipe.writer.write(b"first")
+
+    assert pipe.reader.read().value == b"first"
+
+
+def test_a_stream_fails_with_an_error_or_a_text_only() -> None:
+    pipe = Pipe()
+    with pytest.raises(InvalidArgument, match="expected an exception or a text, got 5"):
+        pipe.writer.fail(5)  # type: ignore[arg-type]
+
+    assert pipe.writer.write(b"still open")

@@ -200,8 +200,8 @@ def test_what_a_killed_greenlet_gives_back_may_exceed_the_capacity() -> None:
     assert [queue.get_nowait(), queue.get_nowait()] == [1, 2]
 
 
-@pytest.mark.parametrize("capacity", [0, -1])
-def test_a_capacity_below_one_is_refused(capacity: int) -> None:
+@pytest.mark.parametrize("capacity", [0, -1, 1.5, float("nan"), "5", True])
+def test_a_capacity_below_one_is_refused(capacity: Any) -> None:
     with pytest.raises(InvalidArgument, match="capacity"):
         Queue(capacity=capacity)
 

@@ -10,6 +10,7 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
+from gevent.threadpool import ThreadPool
 
 from greenproc.errors import Abandoned, Closed, Discarded, Failure, InvalidArgument, StateError
 from greenproc.future import Future, Promise
@@ -329,9 +330,10 @@ def test_a_capacity_of_zero_takes_one_at_a_time() -> None:
     assert sequence.add(lambda: 3).get() == 3
 
 
-def test_a_negative_capacity_is_refused() -> None:
-    with pytest.raises(InvalidArgument, match="-1"):
-        Sequence(capacity=-1)
+@pytest.mark.parametrize("capacity", [-1, 1.5, float("nan"), "5"])
+def test_a_capacity_that_is_no_number_of_waiters_is_refused(capacity: Any) -> None:
+    with pytest.raises(InvalidArgument, match=f"expected capacity .*, got {capacity!r}"):
+        Sequence(capacity=capacity)
 
 
 def test_functions_added_in_another_thread_run_in_the_one_of_the_sequence(
@@ -383,3 +385,25 @@ def test_repr_and_statistics_tell_the_state(steps: Steps) -> None:
     sequence.close()
     assert repr(sequence) == "<Sequence 'writes' closed, idle, 0 waiting>"
     assert sequence.statistics() == {"waiting": 0, "running": 0, "ended": 2}
+
+
+def test_what_cannot_be_called_is_refused_at_once(sequence: Sequence) -> None:
+    with pytest.raises(InvalidArgument, match="expected a function to call, got 5"):
+        sequence.add(5)  # type: ignore[call-overload]
+    assert sequence.statistics()["waiting"] == 0
+
+
+def test_the_hub_of_another_thread_waits_for_its_functions(sequence: Sequence) -> None:
+    """With nothing of its own to wait for, it would give up with LoopExit."""
+    gate = Event()
+    hub = gevent.get_hub()
+
+    def wait() -> object:
+        gevent.get_hub()
+        future = sequence.add(lambda: gate.wait() and 42)
+        hub.loop.run_callback_threadsafe(gate.set)
+        return future.get()
+
+    pool = ThreadPool(1)
+    assert pool.apply(wait) == 42
+    pool.kill()

@@ -1,0 +1,26 @@
+"""Checks of arguments that many parts take."""
+
+from __future__ import annotations
+
+from greenproc.errors import InvalidArgument
+
+
+def whole_number(name: str, value: object, *, least: int) -> int:
+    """Return *value* if it is a whole number of at least *least*; *name* is for the error.
+
+    Raises:
+        InvalidArgument: it is something else. True and False are no numbers here.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InvalidArgument(f"expected {name} to be a whole number from {least}, got {value!r}")
+    return value
+
+
+def check_callable(value: object) -> None:
+    """Refuse what cannot be called, here rather than where it would be called.
+
+    Raises:
+        InvalidArgument: *value* cannot be called.
+    """
+    if not callable(value):
+        raise InvalidArgument(f"expected a function to call, got {value!r}")

@@ -1,0 +1,97 @@
+"""The clock of another native thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from gevent._hub_local import get_hub_if_exists
+
+from greenproc.checks import check_callable
+from greenproc.clock.clock import Clock
+from greenproc.clock.microseconds import from_seconds
+from greenproc.clock.timers import Timer
+
+
+class DistantClock:
+    """What a thread has of the clock of another one: it can tell the time and make timers.
+
+    Timers are queued, called and cancelled in the thread of the clock. So one that is cancelled
+    in another thread may just be called, and what it answers is only likely. A hub of the thread
+    that made a timer waits for it.
+    """
+
+    __slots__ = ("_clock",)
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    @property
+    def paused(self) -> bool:
+        """Whether time is held."""
+        return self._clock.paused
+
+    def now(self, *owner: object | None) -> float:
+        """Return the seconds since 1970. See `Clock.now`."""
+        return self._clock.now(*owner)
+
+    def timer(self, seconds: float, thunk: Callable[[], object]) -> Timer:
+        """Call *thunk* after a while, in a greenlet of the clock. See `Clock.timer`."""
+        check_callable(thunk)
+        timer = Timer()
+        timer.microseconds = from_seconds(self.now()) + from_seconds(seconds)
+        timer.thunk = _Awaited(thunk)
+        timer.creator = None
+        timer.clock = self
+        timer.is_queued = False
+        self._clock.source.call(self._clock.take, timer)
+        return timer
+
+    def cancel(self, timer: Timer) -> bool:
+        """Keep *timer* from firing; tell whether that seems possible still."""
+        is_pending = timer.is_pending
+        self._clock.source.call(_cancel, self._clock, timer)
+        return is_pending
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(
+            f"expected {name!r} of a clock to be used in the thread of the clock: go there by "
+            "runtime.call_from_thread(); to wait here, use after(seconds).get()"
+        )
+
+    def __repr__(self) -> str:
+        return f"<DistantClock of {self._clock!r}>"
+
+
+def _cancel(clock: Clock, timer: Timer) -> None:
+    timer.clock = clock
+    clock.cancel(timer)
+
+
+class _Awaited:
+    """A function that the hub of the thread that made this waits for, until it is garbage.
+
+    A hub with nothing to wait for gives up, with LoopExit; it does not see the timers of others.
+    """
+
+    __slots__ = ("_hub", "_thunk", "_watcher")
+
+    def __init__(self, thunk: Callable[[], object]) -> None:
+        self._thunk = thunk
+        self._hub = get_hub_if_exists()
+        self._watcher: Any = None
+        if self._hub is not None:
+            self._watcher = self._hub.loop.async_()
+            self._watcher.start(_nothing)
+
+    def __call__(self) -> object:
+        return self._thunk()
+
+    def __del__(self) -> None:
+        hub = self._hub
+        if hub is not None and hub.loop is not None:
+            hub.loop.run_callback_threadsafe(self._watcher.close)
+
+
+def _nothing() -> None:
+    """Be what a watcher has to call."""
