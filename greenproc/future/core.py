@@ -333,14 +333,10 @@ def register(core: Core[Any], kind: Kind, function: Callable[..., object], *firs
     """Call *function* when *kind* happens: at once if it has, never if it cannot any more.
 
     Its arguments are *first*, then what *kind* gives.
-
-    Raises:
-        InvalidArgument: *function* cannot be called.
     """
     check_callable(function)
     entry = (kind, function, first, RUNTIME.get())
-    lock = core.lock
-    lock.acquire()
+    core.lock.acquire()
     try:
         is_open = core.state is PENDING or core.callbacks is not None
         if is_open:
@@ -349,7 +345,7 @@ def register(core: Core[Any], kind: Kind, function: Callable[..., object], *firs
             else:
                 core.callbacks.append(entry)
     finally:
-        lock.release()
+        core.lock.release()
     if not is_open:
         if _applies(core, kind):
             deliver_here(iter, (_call(core, entry),))
@@ -358,11 +354,7 @@ def register(core: Core[Any], kind: Kind, function: Callable[..., object], *firs
 
 
 def register_request(core: Core[Any], function: Callable[..., object], *arguments: Any) -> None:
-    """Call ``function(*arguments)`` when a discard is requested: at once if it was.
-
-    Raises:
-        InvalidArgument: *function* cannot be called.
-    """
+    """Call ``function(*arguments)`` when a discard is requested: at once if it was."""
     check_callable(function)
     call = (function, arguments, RUNTIME.get())
     with core.lock:

@@ -48,11 +48,12 @@ class Future(Core[T_co]):
     registers them when it is complete already. They never run in the hub, and when another native
     thread completes the future they run in that of the hub where it was made. Those for the state
     reached run first, in the order of registration, then those for any, among them `then`,
-    `recover`, `repair` and `after`. What they raise is reported to the hub.
+    `recover`, `repair` and `after`. What they raise is reported to the hub. What cannot be called
+    is refused with `InvalidArgument`.
 
     It has the protocol of gevent's AsyncResult, so `gevent.wait`, `iwait` and `joinall` take it,
-    and most of that of concurrent.futures; coroutines of asyncio can await it. Mind the words: ``ready()`` is gevent's and means
-    "over"; `is_ready` is libprocess' and means "has a value".
+    and most of that of concurrent.futures; coroutines of asyncio can await it. Mind the words:
+    ``ready()`` is gevent's and means "over"; `is_ready` is libprocess' and means "has a value".
 
     Source: libprocess include/process/future.hpp, class Future<T>.
     Differs: failures are exceptions, not texts; waiting ends on abandonment; callbacks do not run
