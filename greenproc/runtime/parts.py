@@ -24,6 +24,7 @@ from greenproc.runtime.builtins import make_builtins
 from greenproc.runtime.lifecycle import Lifecycle, Stage, nothing
 from greenproc.runtime.signals import SignalObserver, Signals
 from greenproc.settings import Settings
+from greenproc.subprocess import Reaper
 from greenproc.transport import Listener, SocketManager, TransportHooks
 from greenproc.web import Firewall, Router
 
@@ -52,6 +53,7 @@ class Parts:
         self._runtime = runtime
         self._observer = observer = SignalObserver(runtime, signals)
         self.clock = Clock(HubSource(), current=PROCESS.get, spawn=spawn)
+        self.reaper = Reaper(self.clock)
         self.processes = ProcessManager(
             runtime,
             hub=gevent.get_hub(),
@@ -70,7 +72,8 @@ class Parts:
             spawn=spawn,
         )
         self.listener = Listener(settings, self._hooks)
-        self._gate = Gate(runtime.authenticators, runtime.authorization)
+        patience = settings.authentication_timeout
+        self._gate = Gate(runtime.authenticators, runtime.authorization, timeout=patience)
         self.sockets: SocketManager | None = None
         self.address: Address | None = None
         self.killed: list[UPID] = []
@@ -80,6 +83,8 @@ class Parts:
         return [
             # First and last: every other part may use timers.
             Stage("clock", self.clock.start, lambda seconds: self.clock.stop()),
+            # Up to the end of the processes, which may run programs when they finalize.
+            Stage("reaper", nothing, lambda seconds: self.reaper.close()),
             # Before the processes, whose ids carry the address. Its connections are closed after
             # the processes ended, so that their last answers still leave.
             Stage("listener", self._bind, self._close_listener),

@@ -31,6 +31,7 @@ from greenproc.runtime.lifecycle import RuntimeState
 from greenproc.runtime.parts import Parts
 from greenproc.runtime.signals import Signals
 from greenproc.settings import Settings
+from greenproc.subprocess import Reaper
 from greenproc.web import Firewall
 
 P = TypeVar("P", bound=Process)
@@ -86,9 +87,8 @@ class Runtime:
             StateError: it was started before; make a new runtime.
         """
         if self.state is not RuntimeState.NEW:
-            raise StateError(
-                f"a runtime is started once and this one is {self.state.value}: make a new one"
-            )
+            state = self.state.value
+            raise StateError(f"a runtime starts once, this one is {state}: make a new one")
         self.state = RuntimeState.STARTING
         self._context = copy_context()
         self._context.run(self._enter)
@@ -188,6 +188,11 @@ class Runtime:
         return self._parts().processes
 
     @property
+    def reaper(self) -> Reaper:
+        """Tells how OS processes end, until this node stops."""
+        return self._parts().reaper
+
+    @property
     def transport(self) -> Any:
         """The connections to other nodes."""
         return self._parts().sockets
@@ -255,10 +260,8 @@ class Runtime:
 
         Source: libprocess include/process/process.hpp, process::post.
         """
-        message = Message(
-            name, sender if sender is not None else UPID(), as_upid(to), as_body(body)
-        )
-        self.processes.send(message)
+        source = UPID() if sender is None else sender
+        self.processes.send(Message(name, source, as_upid(to), as_body(body)))
 
     def dispatch(
         self, target: UPID | Process, method: Callable[..., Any], *args: Any, **kwargs: Any

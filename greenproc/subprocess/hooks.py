@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from greenproc.io import descriptor, transfer
 from greenproc.io.descriptor import close_unwatched
@@ -78,15 +79,23 @@ def run_child_hooks(hooks: Sequence[Callable[[], object]]) -> None:
     for hook in hooks:
         try:
             hook()
-        except Exception as error:
+        except BaseException as error:
             error.add_note(f"raised by the child hook {hook!r}")
             raise _portable(error) from None
 
 
-def _portable(error: Exception) -> Exception:
-    """Return *error*, or one of the same words if it cannot be carried to the parent."""
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 -- our own bytes
-    except Exception:
-        return RuntimeError(f"a child hook failed: {error!r}")
-    return error
+def _portable(error: BaseException) -> Exception:
+    """Return *error*, or one of the same words if it cannot be raised in the parent."""
+    if isinstance(error, Exception):
+        with suppress(Exception):
+            pickle.loads(pickle.dumps(error))  # noqa: S301 -- our own bytes
+            return error
+    return RuntimeError(f"a child hook failed: {error!r}")
+
+
+class ChildError(Exception):
+    """Carries an error of the child. Popen would name another file in a bare OSError."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error

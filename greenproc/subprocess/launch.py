@@ -9,16 +9,17 @@ from contextlib import suppress
 from typing import Any
 
 import gevent
-from gevent import get_hub
 from gevent.subprocess import Popen
 
-from greenproc.errors import StateError
+from greenproc.errors import Closed
+from greenproc.future import Future
 from greenproc.io.descriptor import number_of
-from greenproc.subprocess.hooks import Hold, run_child_hooks
+from greenproc.subprocess.hooks import ChildError, Hold, run_child_hooks
 from greenproc.subprocess.options import Options, arguments_of
 from greenproc.subprocess.pipes import FD, Stream, Streams
 from greenproc.subprocess.process import Subprocess
-from greenproc.subprocess.reaper import current_reaper
+from greenproc.subprocess.reaper import Reaper, current_reaper, hub_reaper
+from greenproc.subprocess.supervision import end_with, go_below_supervisor
 
 DEFAULT_OPTIONS = Options()
 STDIN, STDOUT, STDERR = FD(0), FD(1), FD(2)
@@ -51,25 +52,30 @@ def launch(
     Raises:
         InvalidArgument: an argument is of no use.
         StateError: this is not the main thread.
+        Closed: the runtime of this greenlet has stopped.
         OSError: a stream cannot be opened, the child cannot be made, or the program cannot be
             run: FileNotFoundError, PermissionError.
         Exception: whatever a hook has raised.
 
     Source: libprocess src/subprocess.cpp, src/posix/subprocess.hpp.
     Differs: a program that cannot be run is an error and not a status; a failing hook is raised
-    here, and nothing stays behind.
+    here, and nothing stays behind. The argument *clone* is left out: a child is made by Popen,
+    in one step with the record by which gevent collects it. Namespaces, which it is for, can be
+    left by a child hook, or by a program such as unshare(1) in front of the command.
     """
     streams = Streams(stdin, stdout, stderr)
     try:
-        _require_main_thread()
+        reaper = current_reaper()
+        reaper.require_open()
         arguments = arguments_of(command, options)
         whitelist = _whitelist(options)
         child = _Child(arguments, options, whitelist, streams.open())
-        child.start(options.parent_hooks)
+        child.start()
+        status = child.follow(reaper)
         ends = streams.take_parent_ends()
     finally:
         streams.close()
-    return Subprocess(child.pid, *ends, status=current_reaper().reap(child.pid))
+    return Subprocess(child.pid, *ends, status=status)
 
 
 class _Child(Popen[bytes]):
@@ -90,25 +96,41 @@ class _Child(Popen[bytes]):
             "pass_fds": whitelist,
             "cwd": options.cwd,
             "env": None if options.environment is None else dict(options.environment),
-            "start_new_session": options.new_session,
+            # Popen's own would be that of the program, out of the supervisor's reach.
+            "start_new_session": options.new_session and not options.supervised,
         }
-        self._child_hooks = options.child_hooks
+        self._options = options
+        self._launcher = os.getpid()
 
-    def start(self, parent_hooks: Sequence[Callable[[int], object]]) -> None:
+    def start(self) -> None:
         """Make the child and wait until its program runs."""
         try:
-            if parent_hooks:
-                self._start_held(parent_hooks)
-            elif self._child_hooks:
-                self._make(lambda: run_child_hooks(self._child_hooks))
+            if self._options.parent_hooks:
+                self._start_held(self._options.parent_hooks)
+            elif self._options.child_hooks or self._options.supervised:
+                self._make(self._prepare)
             else:
                 self._make(None)
-        except BaseException:
+        except BaseException as error:
             self._destroy()
+            if isinstance(error, ChildError):
+                raise error.error from None
             raise
 
     def _make(self, preexec: Callable[[], None] | None) -> None:
         super().__init__(preexec_fn=preexec, **self._settings)
+
+    def _prepare(self) -> None:
+        """Get ready for the program, in the child."""
+        options, supervisor = self._options, None
+        try:
+            if options.supervised:
+                supervisor = go_below_supervisor(self._launcher, new_session=options.new_session)
+            run_child_hooks(options.child_hooks)
+            if supervisor is not None:
+                end_with(supervisor)  # at last, since becoming another user would undo it
+        except Exception as error:
+            raise ChildError(error) from None
 
     def _start_held(self, parent_hooks: Sequence[Callable[[int], object]]) -> None:
         hold = Hold()
@@ -116,7 +138,7 @@ class _Child(Popen[bytes]):
 
         def prepare() -> None:
             hold.wait_in_child()
-            run_child_hooks(self._child_hooks)
+            self._prepare()
 
         def make() -> None:
             # Popen returns only when the program runs, so this has a greenlet of its own.
@@ -144,10 +166,19 @@ class _Child(Popen[bytes]):
                 maker.kill()
             hold.close()
 
+    def follow(self, reaper: Reaper) -> Future[int | None]:
+        """Return the future of the status."""
+        try:
+            return reaper.reap(self.pid)
+        except Closed:  # its runtime has stopped meanwhile
+            self._destroy()
+            raise
+
     def wait(self, timeout: float | None = None, _raise_exc: bool = True) -> int:
         """Wait for the end. Popen does when the program cannot be run."""
-        # Popen's own would never end where somebody else collects children.
-        status = current_reaper().reap(self.pid).get()
+        # Popen's own would never end where somebody else collects children. That of the runtime
+        # would not wait any more once it stops.
+        status = hub_reaper().reap(self.pid).get()
         self.returncode = 0 if status is None else os.waitstatus_to_exitcode(status)
         return self.returncode
 
@@ -170,16 +201,9 @@ def _run_parent_hooks(hooks: Sequence[Callable[[int], object]], pid: int) -> Non
 
 def _whitelist(options: Options) -> list[int]:
     """Return the numbers of the descriptors that are kept."""
-    if options.child_hooks:
-        # A hook can open a number that is not open here.
-        return [
-            file if isinstance(file, int) else number_of(file) for file in options.whitelist_fds
-        ]
-    return [number_of(file) for file in options.whitelist_fds]
-
-
-def _require_main_thread() -> None:
-    if not get_hub().loop.default:
-        raise StateError(
-            "expected the main thread: gevent starts and collects children only there"
-        )
+    # A hook can open a number that is not open here.
+    may_open = bool(options.child_hooks)
+    return [
+        file if may_open and type(file) is int else number_of(file)
+        for file in options.whitelist_fds
+    ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from greenproc.errors import InvalidArgument
 from greenproc.io.descriptor import Descriptor
+from greenproc.subprocess.supervision import IS_POSSIBLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,10 @@ class Options:
     """The working directory; None is that of this OS process."""
     new_session: bool = False
     """Whether the child leads a session and a process group of its own."""
+    supervised: bool = False
+    """Whether the child is killed, with all of its process group, when this OS process ends,
+    however it does. A supervisor stands in between then: it leads the group, has the child's pid,
+    passes on the signals that it gets, and ends as the program does. Linux only."""
     whitelist_fds: Collection[Descriptor] = ()
     """Descriptors that the child keeps under their numbers. All others but 0, 1, 2 are closed."""
     parent_hooks: Sequence[Callable[[int], object]] = ()
@@ -44,6 +49,8 @@ class Options:
         for hook in (*self.parent_hooks, *self.child_hooks):
             if not callable(hook):
                 raise InvalidArgument(f"expected a function as a hook, got {hook!r}")
+        if self.supervised and not IS_POSSIBLE:
+            raise InvalidArgument("expected Linux, since nothing else has supervised programs")
         for name, value in (self.environment or {}).items():
             if not isinstance(name, str) or not name or "=" in name or "\0" in name:
                 raise InvalidArgument(f"expected the name of a variable, got {name!r}")
@@ -58,10 +65,11 @@ def arguments_of(command: str | Sequence[str], options: Options) -> list[str]:
     """Return the arguments of a program, its own name first. A text is left to the shell.
 
     Raises:
-        InvalidArgument: there is no command, it is no text, or the shell is given flags.
+        InvalidArgument: there is no command, it is no text, a flag has no text, or the shell is
+            given flags.
     """
     flags = [
-        f"--{name}={flag_text(value)}"
+        f"--{name}={flag_text(name, value)}"
         for name, value in (options.flags or {}).items()
         if value is not None
     ]
@@ -75,12 +83,21 @@ def arguments_of(command: str | Sequence[str], options: Options) -> list[str]:
         raise InvalidArgument(f"expected a text or a list of texts, got {command!r}") from error
     if not arguments:
         raise InvalidArgument("expected a command, got no arguments at all")
+    if not arguments[0]:
+        raise InvalidArgument("expected the name of a program as the first argument, got ''")
     for argument in (*arguments, *flags):
         if "\0" in argument:
             raise InvalidArgument(f"expected arguments without null characters, got {argument!r}")
     return arguments + flags
 
 
-def flag_text(value: object) -> str:
-    """Return the text of a flag: true, false, a text as it is, other values as JSON."""
-    return value if isinstance(value, str) else json.dumps(value)
+def flag_text(name: str, value: object) -> str:
+    """Return the text of a flag: true, false, a text as it is, other values as JSON.
+
+    Raises:
+        InvalidArgument: it has none.
+    """
+    try:
+        return value if isinstance(value, str) else json.dumps(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(f"expected a value for the flag {name}, got {value!r}") from error

@@ -9,6 +9,7 @@ from functools import partial
 from greenproc.future import Future
 from greenproc.subprocess.pipes import PipeEnd
 from greenproc.subprocess.tree import kill_tree
+from greenproc.subprocess.watch import peek
 
 
 class Subprocess:
@@ -21,7 +22,8 @@ class Subprocess:
     """
 
     pid: int
-    """Its number; another program may get it once this one has ended."""
+    """Its number; another program may get it once this one has ended. That of the supervisor if
+    it has one."""
     stdin: PipeEnd | None
     """Where to write what it reads, if that is a `PIPE`."""
     stdout: PipeEnd | None
@@ -30,7 +32,8 @@ class Subprocess:
     """Where to read its errors, if that is a `PIPE`."""
     status: Future[int | None]
     """The future of its status as ``os.waitpid`` has it, for ``os.WIFEXITED`` and its kin; None
-    if somebody else took it. A discard request does nothing."""
+    if somebody else took it. A discard request does nothing. It is abandoned when the runtime that
+    the program was started in stops before."""
 
     def __init__(
         self,
@@ -57,8 +60,8 @@ class Subprocess:
 
     def send_signal(self, number: int) -> bool:
         """Send it a signal; return whether it was still there."""
-        if self.status.ready():
-            return False  # the number may be another program's by now
+        if not self._is_there():
+            return False
         try:
             os.kill(self.pid, number)
         except ProcessLookupError:
@@ -78,7 +81,7 @@ class Subprocess:
 
         Once it has ended, nothing is done: nothing leads to its descendants any more.
         """
-        return () if self.status.ready() else kill_tree(self.pid, number)
+        return kill_tree(self.pid, number) if self._is_there() else ()
 
     def close(self) -> None:
         """Close the pipe ends on this side."""
@@ -86,8 +89,22 @@ class Subprocess:
             if end is not None:
                 end.close()
 
+    def _is_there(self) -> bool:
+        """Tell whether it has not ended, so that the number is still its own."""
+        if not self.status.is_pending:
+            return False
+        try:
+            # The status comes a little later, or never if the runtime has stopped.
+            return peek(self.pid) is None
+        except ChildProcessError:
+            return False
+
     def __repr__(self) -> str:
-        state = f"ended with {self.returncode}" if self.status.ready() else "running"
+        state = "running"
+        if not self.status.is_pending:
+            state = f"ended with {self.returncode}"
+        elif self.status.is_abandoned:
+            state = "not awaited any more"
         return f"<Subprocess {self.pid} {state}>"
 
 

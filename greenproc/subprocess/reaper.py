@@ -26,7 +26,8 @@ class Reaper:
     The kernel and gevent wake it. Where the kernel has no way to tell the end of that process, it
     looks from time to time, by its clock.
 
-    It belongs to the hub of the main thread, where gevent collects the children.
+    It works in the main thread, where gevent collects the children. A runtime has one, which is
+    closed when it stops; beside a runtime there is that of the hub.
 
     Args:
         clock: tells how long to wait between two looks.
@@ -53,15 +54,26 @@ class Reaper:
         """
         if isinstance(pid, bool) or not isinstance(pid, int) or pid <= 0:
             raise InvalidArgument(f"expected the pid of a process, got {pid!r}")
-        if self._is_closed:
-            raise Closed("the reaper was closed")
-        if not get_hub().loop.default:
-            raise StateError("expected the main thread: gevent collects children only there")
+        self.require_open()
         watch = self._watches.get(pid)
         if watch is None:
             watch = self._watches[pid] = Watch(pid, self._look_later, self._forget)
             watch.start()
         return undiscardable(watch.promise.future)
+
+    def require_open(self) -> None:
+        """Make sure that `reap` can be called here.
+
+        Raises:
+            StateError: this is not the main thread.
+            Closed: the reaper was closed.
+        """
+        if not get_hub().loop.default:
+            raise StateError(
+                "expected the main thread: gevent starts and collects children only there"
+            )
+        if self._is_closed:
+            raise Closed("the reaper was closed: its runtime has stopped")
 
     def interval(self) -> float:
         """Return the seconds between two looks: longer, the more processes are awaited."""
@@ -90,14 +102,18 @@ class Reaper:
 
 
 def current_reaper() -> Reaper:
-    """Return the reaper of the runtime of this greenlet if it has one, else that of this hub."""
-    reaper = getattr(find_runtime(), "reaper", None)
+    """Return the reaper of the runtime of this greenlet, else that of this thread's hub."""
+    runtime = find_runtime()
+    return hub_reaper() if runtime is None else cast(Reaper, runtime.reaper)
+
+
+def hub_reaper() -> Reaper:
+    """Return the reaper that lives as long as this thread's hub."""
+    # It needs the loop of one hub and has its life, as the clock of `greenproc.clock.current`.
+    attributes = vars(get_hub())
+    reaper = attributes.get(HUB_ATTRIBUTE)
     if reaper is None:
-        # It needs the loop of one hub and has its life, as the clock of `greenproc.clock.current`.
-        attributes = vars(get_hub())
-        reaper = attributes.get(HUB_ATTRIBUTE)
-        if reaper is None:
-            reaper = attributes[HUB_ATTRIBUTE] = Reaper(Clock(HubSource()))
+        reaper = attributes[HUB_ATTRIBUTE] = Reaper(Clock(HubSource()))
     return cast(Reaper, reaper)
 
 

@@ -54,11 +54,10 @@ class Watch:
         try:
             status = peek(self.pid)
         except ChildProcessError:
-            if self._descriptor is None and not exists(self.pid):
-                # gevent keeps the status of a child that it has collected and nobody asked for.
-                self._end(take(gevent.os.waitpid, self.pid))
-            else:
+            if self._descriptor is not None or exists(self.pid):
                 self._watch_end()
+            else:
+                self._ask_gevent()
             return
         self._is_child = True
         watcher = self._loop.child(self.pid)
@@ -86,6 +85,18 @@ class Watch:
     def _end(self, status: int | None) -> None:
         self.close()
         self.promise.set(status)
+
+    def _ask_gevent(self) -> None:
+        """Take its record: it keeps the status of a child that it has collected for a while."""
+        try:
+            pid, status = gevent.os.waitpid(self.pid, os.WNOHANG)
+        except ChildProcessError:
+            self._end(None)
+            return
+        if pid == self.pid:
+            self._end(status)
+        else:
+            self._give_grace(None)  # the loop of libuv has collected it, and records it later
 
     def _watch_end(self) -> None:
         if self._descriptor is None:
@@ -130,7 +141,9 @@ class Watch:
 
     def _end_at_last(self) -> None:
         status = take(collect, self.pid)
-        self._end(self._seen if status is None else status)
+        if status is None:
+            status = self._seen
+        self._end(take(gevent.os.waitpid, self.pid) if status is None else status)
 
 
 def open_descriptor(pid: int) -> int | None:

@@ -51,7 +51,7 @@ def test_runtime_goes_through_its_states() -> None:
 
 
 def test_started_runtime_cannot_be_started(runtime: Runtime) -> None:
-    with pytest.raises(StateError, match="started once and this one is running"):
+    with pytest.raises(StateError, match="starts once, this one is running"):
         runtime.start()
 
 

@@ -57,6 +57,14 @@ def check_hooks() -> None:
     assert child.status.get(timeout=LIMIT) in {0, *LOST}
 
 
+def check_supervised() -> None:
+    child = launch("read word; exit $word", Options(supervised=True), stdin=PIPE)
+    io.write(child.stdin, b"7\n").get(timeout=LIMIT)
+    assert child.status.get(timeout=LIMIT) in {7 << 8, *LOST}
+    with pytest.raises(FileNotFoundError, match="/nowhere"):
+        launch(["/nowhere"], Options(supervised=True), stdin=PIPE, stdout=PIPE)
+
+
 def check_failures() -> None:
     for options in (Options(), Options(parent_hooks=[lambda pid: None])):
         with pytest.raises(FileNotFoundError, match="/nowhere"):
@@ -104,6 +112,7 @@ CHECKS = [
     check_io,
     check_streams,
     check_hooks,
+    check_supervised,
     check_failures,
     check_owned,
     check_others,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import gevent
@@ -152,6 +153,29 @@ def test_a_child_hook_that_fails_raises_here_and_leaves_nothing() -> None:
     assert "child hook" in caught.value.__notes__[0]
     assert not Path("file").exists()
     assert open_descriptors() == before
+
+
+@pytest.mark.parametrize("parent_hooks", [[], [lambda pid: None]])
+def test_an_error_of_a_child_hook_names_its_own_file(
+    parent_hooks: list[Callable[[int], object]],
+) -> None:
+    options = Options(parent_hooks=parent_hooks, child_hooks=[lambda: os.chdir("/nowhere")])
+
+    with pytest.raises(FileNotFoundError, match="/nowhere") as caught:
+        launch(["true"], options)
+
+    assert caught.value.filename == "/nowhere"
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), gevent.GreenletExit()])
+def test_a_child_hook_that_gives_up_does_not_make_the_launcher_do_so(
+    error: BaseException,
+) -> None:
+    def give_up() -> None:
+        raise error
+
+    with pytest.raises(RuntimeError, match=type(error).__name__):
+        launch(["true"], Options(child_hooks=[give_up]))
 
 
 class Unportable(Exception):

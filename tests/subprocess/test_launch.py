@@ -235,6 +235,15 @@ def test_a_descriptor_to_keep_that_is_not_open_is_an_error() -> None:
         launch(["true"], Options(whitelist_fds=[writer]), stdout=PIPE)
 
 
+@pytest.mark.parametrize("hooks", [[], [lambda: None]])
+@pytest.mark.parametrize("number", [True, None, "1"])
+def test_what_is_no_descriptor_cannot_be_kept(
+    hooks: list[Callable[[], object]], number: object
+) -> None:
+    with pytest.raises(InvalidArgument, match="expected a descriptor"):
+        launch(["true"], Options(whitelist_fds=[number], child_hooks=hooks))
+
+
 def test_many_children_run_at_once_and_each_gives_its_own_status() -> None:
     launchers = [
         gevent.spawn(launch, f"read word; exit {count % 100}", stdin=PIPE) for count in range(200)

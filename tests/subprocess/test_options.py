@@ -39,7 +39,7 @@ def test_a_flag_without_a_value_is_left_out() -> None:
     ],
 )
 def test_values_of_flags_are_written_as_libprocess_reads_them(value: object, text: str) -> None:
-    assert flag_text(value) == text
+    assert flag_text("name", value) == text
 
 
 def test_arguments_may_be_paths_and_bytes() -> None:
@@ -58,6 +58,16 @@ def test_an_environment_that_no_program_can_have_is_refused(environment: object)
 def test_a_path_with_a_null_character_is_refused(name: str) -> None:
     with pytest.raises(InvalidArgument, match="expected a path"):
         Options(**{name: "a\0b"})
+
+
+def test_a_program_without_a_name_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="expected the name of a program"):
+        arguments_of(["", "argument"], Options())
+
+
+def test_a_flag_that_cannot_be_written_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="expected a value for the flag level"):
+        arguments_of(["program"], Options(flags={"level": object()}))
 
 
 def test_a_flag_with_a_null_character_is_refused() -> None:

@@ -7,17 +7,15 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import gevent
 import pytest
 from gevent import get_hub, monkey
 
-from greenproc.current import RUNTIME
 from greenproc.errors import Closed, InvalidArgument, StateError
 from greenproc.subprocess import PIPE, Reaper, current_reaper, launch, reap
-from greenproc.subprocess.reaper import MAX_INTERVAL, MIN_INTERVAL
-from tests.future.support import Time, manual_time
+from greenproc.subprocess.reaper import MAX_INTERVAL, MIN_INTERVAL, hub_reaper
+from tests.future.support import Time
 from tests.subprocess.support import LIMIT, NULL, orphan, output_of, waiter
 
 WAITPID = monkey.get_original("os", "waitpid")
@@ -25,8 +23,9 @@ WAITPID = monkey.get_original("os", "waitpid")
 
 @pytest.fixture
 def time() -> Iterator[Time]:
-    with manual_time() as time:
-        yield time
+    time = Time()
+    yield time
+    time.clock.stop()
 
 
 @pytest.fixture
@@ -109,6 +108,22 @@ def test_a_child_that_gevent_has_collected_is_told_by_its_record(reaper: Reaper)
         get_hub().wait(watcher)
 
     assert reaper.reap(pid).get_nowait() == 9 << 8
+
+
+def test_a_child_whose_status_gevent_is_about_to_record_is_told(
+    reaper: Reaper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As with the loop of libuv, which hands statuses on some turns after it has taken them.
+    pid = spawn_zombie("true")
+    WAITPID(pid, 0)
+    monkeypatch.setattr("gevent.os.waitpid", lambda pid, options: (0, 0))
+    future = reaper.reap(pid)
+    gevent.idle()
+    assert future.is_pending
+
+    monkeypatch.setattr("gevent.os.waitpid", lambda pid, options: (pid, 7 << 8))
+
+    assert future.get(timeout=LIMIT) == 7 << 8
 
 
 def test_others_who_watch_a_child_are_told_too(reaper: Reaper) -> None:
@@ -335,24 +350,11 @@ def test_other_threads_are_told_that_they_cannot_reap(reaper: Reaper) -> None:
     assert "expected the main thread" in str(errors[0])
 
 
-def test_the_reaper_is_that_of_the_runtime_if_it_has_one() -> None:
-    reaper = object()
-    token = RUNTIME.set(SimpleNamespace(reaper=reaper))
-    try:
-        assert current_reaper() is reaper
-    finally:
-        RUNTIME.reset(token)
+def test_the_reaper_is_that_of_the_hub_outside_of_a_runtime() -> None:
+    reaper = current_reaper()
 
-
-def test_the_reaper_is_that_of_the_hub_otherwise() -> None:
-    token = RUNTIME.set(SimpleNamespace())
-    try:
-        reaper = current_reaper()
-    finally:
-        RUNTIME.reset(token)
-
-    assert isinstance(reaper, Reaper)
-    assert current_reaper() is reaper
+    assert reaper is current_reaper() is hub_reaper()
+    assert gevent.spawn(current_reaper).get() is reaper
 
 
 def test_a_reaper_shows_what_it_watches(reaper: Reaper) -> None:
