@@ -302,6 +302,9 @@ class Settings:
     idle_timeout: float = _setting(75.0, _SECONDS)  # the default of nginx
     """How long a connection is kept after its last HTTP request, unless it carries messages, or
     carried nothing at all, as links do; 0 is for ever."""
+    authentication_timeout: float = _setting(30.0, _SECONDS)
+    """How long an authenticator may take for a request, and then an authorization callback; 0 is
+    for ever."""
     stop_timeout: float = _setting(10.0, _SECONDS)
     """How long stopping may take."""
     expose_errors: bool = _setting(False, _FLAG)

@@ -32,7 +32,7 @@ class Authenticator(Protocol):
 
         It runs in the process whose route was asked for, so one that waits here holds that
         process up; behind a future only later requests to the same process wait. When the client
-        goes away, the future is asked for a discard.
+        goes away, or after `Settings.authentication_timeout`, the future is asked for a discard.
         """
         ...
 

@@ -7,6 +7,7 @@ import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
+from math import inf
 from typing import Any, NoReturn
 
 from greenproc.auth.signing import Signing
@@ -108,7 +109,8 @@ def _check_expiry(payload: dict[str, Any]) -> None:
         raise InvalidToken("JSON payload 'exp' field is not a number")
     now = int(current_clock().now())
     if expiry < now:
-        raise InvalidToken(f"Token has expired: exp({int(expiry)}) < now({now})")
+        told = expiry if expiry == -inf else int(expiry)  # -1e999 in JSON
+        raise InvalidToken(f"Token has expired: exp({told}) < now({now})")
 
 
 def _decode(text: str, what: str) -> dict[str, Any]:

@@ -17,6 +17,9 @@ from greenproc.http.request import Request
 # RFC 6750 section 3 allows these in a description; a quote or a backslash it does not.
 _UNDESCRIBABLE = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 
+MAX_DESCRIPTION = 200
+"""How long a description may be: it repeats what came, and a client may limit a head to 8 KiB."""
+
 logger = logging.getLogger("greenproc.auth")
 
 
@@ -76,6 +79,8 @@ class JWTAuthenticator:
         return AuthenticationResult(principal=Principal(claims=claims))
 
     def _refuse(self, reason: str) -> AuthenticationResult:
+        if len(reason) > MAX_DESCRIPTION:
+            reason = f"{reason[: MAX_DESCRIPTION - 3]}..."
         description = _UNDESCRIBABLE.sub("?", reason.replace('"', "'"))
         return unauthorized(
             f'{self._challenge}, error="invalid_token", error_description="{description}"'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import logging
 import re
 import shutil
 import tracemalloc
@@ -21,6 +21,8 @@ from greenproc.process.base import Process
 from greenproc.process.help import AUTHENTICATION, DESCRIPTION, HELP, TLDR
 from greenproc.timestamp import parse_duration
 
+logger = logging.getLogger("greenproc.memory_profiler")
+
 DEFAULT_DURATION = "5mins"
 MIN_SECONDS = 1.0
 MAX_SECONDS = 86_400.0
@@ -30,6 +32,9 @@ FRAMES = 5
 
 TOP = 50
 """How many lines of code the text shows."""
+
+NOT_YET = "Not yet generated"
+"""Why there is no picture, at first."""
 
 EXTERNAL = "Heap profiling was started externally.\n"
 
@@ -58,6 +63,7 @@ class MemoryProfiler(Process):
         self._run: Run | None = None
         self._directory: Path | None = None
         self._dumped: int | None = None
+        self._missing = NOT_YET
         for path, handler, help in (
             ("/start", self.on_start, START_HELP),
             ("/stop", self.on_stop, STOP_HELP),
@@ -102,7 +108,7 @@ class MemoryProfiler(Process):
             return BadRequest(EXTERNAL)
         self._dump()
         if self._dumped is None:
-            return BadRequest("Not yet generated.\n")
+            return BadRequest(f"{self._missing}.\n")
         url = "./download/{}?id=" + str(self._dumped)
         return OK(
             json={
@@ -150,7 +156,7 @@ class MemoryProfiler(Process):
         run: dict[str, Any] = {"id": None}
         if self._run is not None:
             run = {"id": self._run.id, "remaining_seconds": self._remaining(self._run)}
-        directory = "Not yet generated" if self._directory is None else str(self._directory)
+        directory = NOT_YET if self._directory is None else str(self._directory)
         return OK(
             json={
                 "memory_profiler": {
@@ -178,16 +184,20 @@ class MemoryProfiler(Process):
             return
         run, self._run = self._run, None
         run.timer.cancel()
+        self._dumped = None
         try:
-            snapshot = tracemalloc.take_snapshot()
-        finally:
-            tracemalloc.stop()
+            self._keep(take_picture())
+        except (OSError, RuntimeError) as error:  # a full disk; somebody else stopped tracemalloc
+            logger.warning("the memory of run %d cannot be told", run.id, exc_info=error)
+            self._missing = str(error)
+        else:
+            self._dumped = run.id
+
+    def _keep(self, snapshot: tracemalloc.Snapshot) -> None:
         if self._directory is None:
             self._directory = Path(mkdtemp(prefix="greenproc."))
-        self._dumped = None
         snapshot.dump(str(self._directory / "profile.dump"))
         (self._directory / "profile.txt").write_text(top_lines(snapshot), "utf-8")
-        self._dumped = run.id
 
     def _refusal(self, request: Request, what: str) -> Response | None:
         """Return why the picture that is asked for cannot be had; None if it can."""
@@ -200,7 +210,7 @@ class MemoryProfiler(Process):
                 "finished run, give its 'id'.\n"
             )
         if self._dumped is None:
-            return BadRequest(f"{what}: Not yet generated.\n")
+            return BadRequest(f"{what}: {self._missing}.\n")
         if asked is not None and int(asked) != self._dumped:
             return BadRequest(f"Cannot serve requested id #{int(asked)}.\n")
         return None
@@ -214,14 +224,27 @@ class MemoryProfiler(Process):
         return attachment(Report(body, "application/octet-stream", name))
 
 
+def take_picture() -> tracemalloc.Snapshot:
+    """Return what is allocated, and stop watching.
+
+    Raises:
+        RuntimeError: nobody was watching.
+    """
+    try:
+        return tracemalloc.take_snapshot()
+    finally:
+        tracemalloc.stop()
+
+
 def top_lines(snapshot: tracemalloc.Snapshot) -> str:
     """Return the lines of code whose allocations are the largest, with their sizes."""
     found = snapshot.statistics("lineno")
     total = sum(one.size for one in found)
+    here = f"{Path.cwd()}/"
     lines = [f"{total:,} bytes in {sum(one.count for one in found):,} blocks", ""]
     for one in found[:TOP]:
         frame = one.traceback[0]
-        where = f"{os.path.relpath(frame.filename)}:{frame.lineno}"
+        where = f"{frame.filename.removeprefix(here)}:{frame.lineno}"
         lines.append(f"{one.size:>14,} bytes {one.count:>9,} blocks  {where}")
     return "\n".join([*lines, ""])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from typing import Any
 
 from greenproc.builtin.form import Form, wanted_form
@@ -73,7 +74,7 @@ class Node(Process):
         """Answer with what the page shows, as JSON."""
         query = request.url.query
         limit = query.get("limit", str(SHOWN))
-        if not (limit.isascii() and limit.isdigit()) or int(limit) > MAX_SHOWN:
+        if not re.fullmatch("[0-9]{1,4}", limit) or int(limit) > MAX_SHOWN:
             return BadRequest(f"expected a limit from 0 to {MAX_SHOWN}, got '{limit}'.\n")
         return OK(json=self.state(int(limit), query.get("filter", "")))
 

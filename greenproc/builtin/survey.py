@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 import gevent
 
-from greenproc.process.cell import BLOCKED, Cell
-from greenproc.process.life import served_in_turn
+from greenproc.process.cell import Cell
 from greenproc.process.manager import ProcessManager
 
 CELLS_A_TURN = 5000  # of which each takes about 0.2 us; then others have their turn
@@ -53,8 +52,8 @@ def survey(
 
 
 def served(cell: Cell) -> int:
-    """Return how many events the process of *cell* has served."""
-    return cell.served if cell.state is BLOCKED else cell.served + served_in_turn(cell)
+    """Return how many events the process of *cell* is done with, those of its turn included."""
+    return cell.served + max(cell.serving - 1, 0)
 
 
 def _weight(cell: Cell) -> tuple[int, int]:

@@ -48,7 +48,9 @@ def write_metrics(readings: list[Reading]) -> str:
             # All samples of a name must stand together, below one head.
             group = groups.setdefault(family, _head(family, kind, reading.metric.help))
             group.extend(samples)
-    return "".join(f"{line}\n" for group in groups.values() for line in group)
+    text = "".join(f"{line}\n" for group in groups.values() for line in group)
+    # One lone surrogate would cost Prometheus all of it.
+    return text.encode("utf-8", "replace").decode()
 
 
 def metric_name(name: str) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from greenproc.errors import Failure, InvalidArgument
-from greenproc.future import Future, Promise, await_all, undiscardable
+from greenproc.future import Future, Promise
 from greenproc.metrics.metric import Metric, Reading
 
 Spawn = Callable[[Callable[[], None]], object]
@@ -27,7 +27,7 @@ class Registry:
     def __init__(self) -> None:
         self._metrics: dict[str, Metric] = {}
         # What was asked for and has not come: it is not asked for again meanwhile.
-        self._pending: dict[Metric, Future[Any]] = {}
+        self._asked: dict[Metric, _Asked] = {}
 
     def add(self, metric: Metric) -> Future[None]:
         """Show *metric* from now on. The future is ready at once, or failed if its name is taken."""
@@ -43,7 +43,7 @@ class Registry:
         removed = self._metrics.pop(name, None)
         if removed is None:
             return Future.failed(Failure(f"Metric '{name}' not found"))
-        self._pending.pop(removed, None)
+        self._asked.pop(removed, None)
         return Future(None)
 
     def collect(
@@ -57,12 +57,16 @@ class Registry:
                 Without it they are called here, one after the other.
         """
         metrics = [metric for _, metric in sorted(self._metrics.items())]
-        values = [self._ask(metric, spawn) for metric in metrics]
-        finished = await_all([_tolerant(value) for value in values])
-        result = finished.then(lambda _: _read(metrics, values))
+        asked = [self._ask(metric, spawn) for metric in metrics]
+        result = _Waiting(asked).promise.future.then(lambda _: _read(metrics, asked))
         if timeout is None or result.ready():
             return result
-        return result.after(timeout, lambda _: Future(_read(metrics, values)))
+
+        def content_with_less(late: Future[Any]) -> list[Reading]:
+            late.discard()
+            return _read(metrics, asked)
+
+        return result.after(timeout, content_with_less)
 
     def snapshot(
         self, timeout: float | None = None, *, spawn: Spawn | None = None
@@ -76,21 +80,22 @@ class Registry:
         """
         return self.collect(timeout, spawn=spawn).then(flatten)
 
-    def _ask(self, metric: Metric, spawn: Spawn | None) -> Future[Any]:
-        pending = self._pending.get(metric)
-        if pending is not None and not pending.ready() and not pending.is_abandoned:
-            return pending
+    def _ask(self, metric: Metric, spawn: Spawn | None) -> _Asked:
+        before = self._asked.get(metric)
+        if before is not None and not before.is_over:
+            return before
         if spawn is None or not metric.may_wait:
             value = metric.value()
         else:
             promise: Promise[Any] = Promise()
             value = promise.future
             spawn(partial(_answer, metric, promise))
-        if value.ready():
-            self._pending.pop(metric, None)
+        asked = _Asked(value)
+        if asked.is_over:
+            self._asked.pop(metric, None)
         else:
-            self._pending[metric] = value
-        return value
+            self._asked[metric] = asked
+        return asked
 
     def __len__(self) -> int:
         return len(self._metrics)
@@ -128,16 +133,59 @@ def _answer(metric: Metric, promise: Promise[Any]) -> None:
         raise
 
 
-def _tolerant(value: Future[Any]) -> Future[Any]:
-    """Return a future that is ready when *value* is over, in whatever way.
+class _Asked:
+    """A value that was asked for, and who waits for it.
 
-    It may be shared, so who stops waiting does not ask for a discard of it.
+    A future keeps its callbacks until its end, which may never come; who waits is kept here
+    instead, and forgotten when it waits no longer.
     """
-    return undiscardable(value.recover(lambda _: None))
+
+    def __init__(self, value: Future[Any]) -> None:
+        self.value = value
+        self.waiting: set[_Waiting] = set()
+        if not self.is_over:
+            value.add_done_callback(self._tell)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the value has come, or never will."""
+        return self.value.ready() or self.value.is_abandoned
+
+    def _tell(self, value: Future[Any]) -> None:
+        for waiting in list(self.waiting):
+            waiting.hear_of(self)
 
 
-def _read(metrics: list[Metric], values: list[Future[Any]]) -> list[Reading]:
+class _Waiting:
+    """Waits for the end of each of *asked*, until its future is asked for a discard."""
+
+    def __init__(self, asked: list[_Asked]) -> None:
+        self.promise: Promise[None] = Promise()
+        self._missing = set(asked)
+        for one in asked:
+            # In this order: the end may come in another native thread.
+            one.waiting.add(self)
+            if one.is_over:
+                self._missing.discard(one)
+        self._end_if_complete()
+        self.promise.future.on_discard(self._leave)
+
+    def hear_of(self, one: _Asked) -> None:
+        self._missing.discard(one)
+        self._end_if_complete()
+
+    def _end_if_complete(self) -> None:
+        if not self._missing:
+            self.promise.set(None)
+
+    def _leave(self) -> None:
+        for one in list(self._missing):
+            one.waiting.discard(self)
+        self.promise.discard()
+
+
+def _read(metrics: list[Metric], asked: list[_Asked]) -> list[Reading]:
     return [
-        Reading(metric, value.value, metric.statistics())
-        for metric, value in zip(metrics, values, strict=True)
+        Reading(metric, one.value.value, metric.statistics())
+        for metric, one in zip(metrics, asked, strict=True)
     ]

@@ -72,6 +72,7 @@ class Cell:
         "reason",
         "routes",
         "served",
+        "serving",
         "state",
         "__weakref__",
     )
@@ -92,7 +93,8 @@ class Cell:
         self.handlers: dict[str, Callable[..., Any]] | None = None
         self.delegates: dict[str, Any] | None = None
         self.routes: RouteTable | None = None
-        self.served = 0
+        self.served = 0  # in turns that are over
+        self.serving = 0  # which event of its turn; 0 between turns
 
     def start_greenlet(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Start a greenlet in the process' context and return it."""

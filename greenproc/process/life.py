@@ -29,22 +29,6 @@ EventFilter = Callable[[UPID, Event], Any]
 logger = logging.getLogger("greenproc.process")
 
 
-def served_in_turn(cell: Cell) -> int:
-    """Return how many events a process has served in a turn that is not over.
-
-    They are added to the record of the process when its turn ends, because doing so for each would
-    slow all of them down. A handler that waits makes the turn a long one; where it stands is in
-    the frame of the turn, for the rare case that somebody asks.
-    """
-    greenlet = cell.greenlet
-    frame = None if greenlet is None else greenlet.gr_frame
-    while frame is not None:
-        if frame.f_code is Life.serve_turn.__code__:
-            return int(frame.f_locals.get("served", 1)) - 1
-        frame = frame.f_back
-    return 0
-
-
 class Life:
     """Serves the events of processes and decides what a failing handler means.
 
@@ -79,7 +63,8 @@ class Life:
         if not items:
             return True
         is_plain = process.serves_messages_plainly
-        for served in range(1, MAX_EVENTS_PER_TURN + 1):
+        for serving in range(1, MAX_EVENTS_PER_TURN + 1):
+            cell.serving = serving  # adding to a total for each event would slow a burst down
             item: Item | None = None
             try:
                 if cell.injected:
@@ -92,12 +77,14 @@ class Life:
             except BaseException as error:
                 self._fail(cell, process, None if item is None else as_event(item), error)
             if item.__class__ is TerminateEvent:
-                cell.served += served
+                cell.served += serving
+                cell.serving = 0
                 self._on_end(cell)
                 return False
             if not items:
                 break
-        cell.served += served
+        cell.served += serving
+        cell.serving = 0
         return True
 
     def thrown(self, cell: Cell, error: BaseException) -> None:

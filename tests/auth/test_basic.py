@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
+from base64 import b64encode
+
 import pytest
 
 from greenproc.auth import BasicAuthenticator
@@ -65,6 +68,22 @@ def test_everybody_else_is_asked_for_a_password(
     basic: BasicAuthenticator, authorization: str | None
 ) -> None:
     assert challenge(basic.authenticate(request(authorization))) == 'Basic realm="realm"'
+
+
+def test_comparison_takes_the_same_time_for_every_password_and_user(
+    monkeypatch: pytest.MonkeyPatch, basic: BasicAuthenticator
+) -> None:
+    sizes: list[tuple[int, int]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        sizes.append((len(one), len(other)))
+        return hmac.compare_digest(one, other)
+
+    monkeypatch.setattr("greenproc.auth.basic.compare_digest", compare)
+    for credentials in (b"user:pass", b"user:p", b"colon:" + b"x" * 999, b"stranger:pass", b""):
+        basic.authenticate(request(f"Basic {b64encode(credentials).decode()}"))
+    assert set(sizes) == {(32, 32)}
+    assert len(sizes) == 5
 
 
 def test_realm_with_quotes_stays_one_text() -> None:

@@ -45,6 +45,8 @@ REFUSED = {
     signed(HEADER, '{"exp":NaN}'): "Failed to decode token payload: NaN is no JSON",
     signed(HEADER, '{"exp":"1"}'): "JSON payload 'exp' field is not a number",
     signed(HEADER, '{"exp":true}'): "JSON payload 'exp' field is not a number",
+    signed(HEADER, '{"exp":-1e999}'): "Token has expired: exp(-inf) < now(",
+    signed(HEADER, '{"exp":-1' + "0" * 400 + "}"): "Token has expired: exp(-1000",
     signed(HEADER, '{"exp":null}'): "JSON payload 'exp' field is not a number",
     # The signature is looked at before what is signed.
     hs256(HEADER, "x", "other"): "Token signature does not match",

@@ -52,6 +52,18 @@ def test_refusal_says_why(bearer: JWTAuthenticator, authorization: str, descript
     )
 
 
+@pytest.mark.parametrize(
+    "authorization",
+    ["x" * 50_000 + " y", "Bearer " + hs256('{"alg":"' + "x" * 30_000 + '"}', "{}", SECRET)],
+)
+def test_refusal_does_not_repeat_all_that_came(
+    bearer: JWTAuthenticator, authorization: str
+) -> None:
+    told = challenge(bearer.authenticate(request(authorization)))
+    assert len(told) < 300
+    assert told.endswith('xxx..."')
+
+
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 def test_claims_are_the_principal(bearer: JWTAuthenticator, scheme: str) -> None:
     payload = '{"t":"text","i":1234,"f":1.5,"w":2.0,"b":true,"n":null,"o":{"y":1,"x":[]}}'

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from greenproc.auth import BasicAuthenticator
+from greenproc.builtin.memory_profiler import top_lines
 from greenproc.runtime import Runtime
 from greenproc.settings import Settings
 from greenproc.testing import RuntimeMaker, await_ready
@@ -174,3 +175,49 @@ def test_it_is_in_the_realm_of_what_changes(make_runtime: RuntimeMaker) -> None:
     await_ready(runtime.set_authenticator("rw", BasicAuthenticator("rw", {"a": "b"})))
     for path in ("start", "stop", "download/raw", "statistics", "state"):
         assert ask(runtime, f"{BASE}/{path}").code == 401
+
+
+def test_files_are_told_from_where_the_program_was_started_or_from_the_root(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    traces = [
+        (0, size, ((file, 7),), 1)
+        for size, file in ((2, str(tmp_path / "shop.py")), (1, "/usr/lib/json.py"))
+    ]
+
+    lines = top_lines(tracemalloc.Snapshot(traces, 1)).splitlines()
+
+    assert [line.rpartition("  ")[2] for line in lines[2:]] == ["shop.py:7", "/usr/lib/json.py:7"]
+
+
+def fill_the_disk(monkeypatch: pytest.MonkeyPatch) -> str:
+    def fail(prefix: str) -> str:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("greenproc.builtin.memory_profiler.mkdtemp", fail)
+    return "disk full"
+
+
+def stop_the_watching(monkeypatch: pytest.MonkeyPatch) -> str:
+    tracemalloc.stop()
+    return "the tracemalloc module must be tracing memory allocations to take a snapshot"
+
+
+@pytest.mark.parametrize("spoil", [fill_the_disk, stop_the_watching])
+def test_a_picture_that_cannot_be_kept_is_told_and_costs_nothing_else(
+    node: Runtime, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[pytest.MonkeyPatch], str]
+) -> None:
+    for end in (lambda: node.clock.advance(10.0), lambda: refused(node, "stop")):
+        told(node, "start?duration=10secs")
+        reason = spoil(monkeypatch)
+
+        end()
+        node.settle()
+
+        assert not tracemalloc.is_tracing()
+        assert refused(node, "download/raw") == f"Cannot access raw profile: {reason}.\n"
+        assert refused(node, "stop") == f"{reason}.\n"
+    monkeypatch.undo()
+    told(node, "start")
+    assert told(node, "stop")["id"]

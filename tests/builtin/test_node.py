@@ -137,6 +137,16 @@ def test_the_state_tells_what_processes_have_to_do(runtime: Runtime) -> None:
     assert listed(runtime)["gated"]["served"] == 5
 
 
+def test_what_a_waiting_turn_has_served_counts(runtime: Runtime) -> None:
+    gated = Gated("gated")
+    pid = runtime.spawn(gated)
+    for _ in range(2):
+        runtime.dispatch(pid, int)
+    runtime.post(gated, "m")
+    assert listed(runtime)["gated"]["served"] == 2
+    gated.gate.set()
+
+
 def test_processes_with_full_mailboxes_come_first_and_others_are_left_out(
     runtime: Runtime,
 ) -> None:
@@ -152,7 +162,7 @@ def test_processes_with_full_mailboxes_come_first_and_others_are_left_out(
         process.gate.set()
 
 
-@pytest.mark.parametrize("limit", ["x", "-1", "1001", ""])
+@pytest.mark.parametrize("limit", ["x", "-1", "1001", "", "9" * 5000])
 def test_a_limit_that_is_none_is_refused(runtime: Runtime, limit: str) -> None:
     answer = ask(runtime, f"/__node__/state?limit={limit}")
     assert answer.code == 400

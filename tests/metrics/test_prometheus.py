@@ -60,6 +60,15 @@ def test_label_values_and_help_are_escaped() -> None:
     )
 
 
+def test_what_utf8_cannot_say_does_not_spoil_the_rest() -> None:
+    family = PulledFamily("depth", "process", lambda: {"\udc80": 1}, help="\ud800")
+
+    text = written(family)
+
+    assert text == '# HELP depth ?\n# TYPE depth gauge\ndepth{process="?"} 1\n'
+    assert text.encode()
+
+
 def test_names_that_become_the_same_are_told_apart_under_one_head() -> None:
     assert written(PushGauge("a/b"), PushGauge("a_b")) == (
         '# TYPE a_b gauge\na_b{metric="a/b"} 0\na_b{metric="a_b"} 0\n'

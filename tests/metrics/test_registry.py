@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from functools import partial
 
@@ -115,6 +116,43 @@ def test_who_gives_up_does_not_stop_what_others_wait_for() -> None:
     assert not promise.future.has_discard
     promise.set(3.0)
     assert second.get() == {"slow": 3.0}
+
+
+def count_futures() -> int:
+    gc.collect()
+    return sum(isinstance(one, Future) for one in gc.get_objects())
+
+
+@pytest.mark.parametrize("timeout", [1.0, None])
+def test_who_gives_up_leaves_nothing_behind_in_what_never_comes(timeout: float | None) -> None:
+    with manual_time() as time:
+        time.clock.pause()
+        registry = Registry()
+        promise: Promise[float] = Promise()
+        registry.add(PullGauge("stuck", lambda: promise.future))
+        registry.snapshot(1.0).discard()
+        before = count_futures()
+        for _ in range(50):
+            snapshot = registry.snapshot(timeout)
+            if timeout is None:
+                snapshot.discard()
+                assert snapshot.is_discarded
+            else:
+                time.advance(timeout)
+                assert snapshot.get() == {}
+        assert count_futures() - before < 10
+
+
+def test_a_value_that_is_abandoned_meanwhile_is_left_out() -> None:
+    registry = Registry()
+    promise: Promise[float] = Promise()
+    registry.add(PullGauge("lost", lambda: promise.future))
+    registry.add(Counter("hits"))
+    snapshot = registry.snapshot()
+
+    promise.abandon()
+
+    assert snapshot.get() == {"hits": 0.0}
 
 
 def test_an_abandoned_value_is_asked_for_again() -> None:

@@ -18,7 +18,6 @@ from greenproc.pid import UPID
 from greenproc.process import Event as ProcessEvent
 from greenproc.process import ExitedEvent, Process, install, route
 from greenproc.process.base import cell_of
-from greenproc.process.life import served_in_turn
 from greenproc.runtime import Runtime
 from greenproc.testing import await_ready, expect_failure
 
@@ -395,7 +394,7 @@ def test_what_an_ended_process_served_stays_counted(runtime: Runtime) -> None:
     assert runtime.processes.served_by_ended == before + 2
 
 
-def test_what_a_waiting_turn_has_served_can_be_asked_for(runtime: Runtime) -> None:
+def test_a_turn_that_waits_tells_which_event_it_is_at(runtime: Runtime) -> None:
     gate = Event()
     process = Failing()
     pid = runtime.spawn(process)
@@ -404,8 +403,8 @@ def test_what_a_waiting_turn_has_served_can_be_asked_for(runtime: Runtime) -> No
     last = runtime.dispatch(pid, gate.wait)
     gevent.sleep(0)
     cell = cell_of(process)
-    assert (cell.served, served_in_turn(cell)) == (0, 3)
+    assert (cell.served, cell.serving) == (0, 4)
     gate.set()
     last.get()
     runtime.settle()
-    assert (cell.served, served_in_turn(cell)) == (4, 0)
+    assert (cell.served, cell.serving) == (4, 0)

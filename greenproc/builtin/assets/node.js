@@ -2,6 +2,7 @@
 "use strict";
 
 const PAUSE = 1000;
+const PATIENCE = 5000; // a node whose hub is blocked does not answer
 const HISTORY = 60;
 const DEEP = 1000; // queued events from which a mailbox is shown as deep
 
@@ -59,9 +60,9 @@ function showTotals(now) {
   text("longest", `${millis(totals.hub_lag_longest_secs)} at most`);
   text("memory", bytes(totals.resident_bytes));
   text("timers", short(totals.timers));
-  const mark = (id, name, on) => byId(id).closest(".tile").classList.toggle(name, on);
-  mark("lag", "warn", totals.hub_lag_longest_secs > 0.1);
-  mark("lag", "alarm", totals.hub_lag_longest_secs > 1);
+  const mark = (id, name, on) => byId(id).classList.toggle(name, on);
+  mark("longest", "warn", totals.hub_lag_longest_secs > 0.1);
+  mark("longest", "alarm", totals.hub_lag_longest_secs > 1);
   mark("dropped", "warn", totals.dropped > 0);
   if (before) history.push(rate("served"));
   if (history.length > HISTORY) history.shift();
@@ -146,9 +147,10 @@ async function refresh() {
   clearTimeout(timer);
   const filter = byId("filter").value;
   try {
-    const response = await fetch(`${url}?filter=${encodeURIComponent(filter)}`, { cache: "no-store" });
+    const response = await fetch(`${url}?filter=${encodeURIComponent(filter)}`, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
     if (!response.ok) throw new Error(`${response.status}`);
     const now = await response.json();
+    if (filter !== byId("filter").value) return; // the answer to a later question is on its way
     showTotals(now);
     showProcesses(now);
     before = now;
