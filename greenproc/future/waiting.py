@@ -44,6 +44,20 @@ def remove_link(core: Core[Any], link: Link) -> None:
         spread_abandonment(core)
 
 
+def attach(core: Core[Any], waiter: Waiter[Any]) -> bool:
+    """Let the hub of *waiter* switch to it soon after the end of *core*; False if that is over.
+
+    To be called in the thread of that hub. Once it is over, the hub may switch or not.
+    """
+    if core.waiter is None and waiter.hub is core.home:
+        # No lock: only greenlets of one thread do this, and they do not switch in between. A
+        # foreign thread that ends it now has seen the waiter, or is seen in the next line.
+        core.waiter = waiter
+        return core.state is PENDING and not core.abandoned
+    add_link(core, waiter.switch, waiter.hub)
+    return True
+
+
 def wait(core: Core[Any], timeout: float | None) -> None:
     """Wait until *core* has completed or is abandoned, or *timeout* seconds have passed.
 
@@ -59,14 +73,8 @@ def wait(core: Core[Any], timeout: float | None) -> None:
     timer = None
     result = None
     try:
-        if core.waiter is None and hub is core.home:
-            # No lock: only greenlets of one thread do this, and they do not switch in between. A
-            # foreign thread that ends it now has seen the waiter, or is seen in the next line.
-            core.waiter = waiter
-            if core.state is not PENDING or core.abandoned:
-                return
-        else:
-            add_link(core, waiter.switch, hub)
+        if not attach(core, waiter):
+            return
         if timeout is not None:
             timer = hub.loop.timer(bounded(timeout))
             timer.start(waiter.switch, _TIMED_OUT)

@@ -12,8 +12,10 @@ from typing import ClassVar
 
 import httptools
 
-from greenproc.errors import RemoteProtocolError
+from greenproc.errors import InvalidURL, RemoteProtocolError
+from greenproc.http.headers import Headers
 from greenproc.http.limits import ParserLimits
+from greenproc.http.url import URL
 
 CHUNKED = -1
 """Instead of a length: the body comes in chunks."""
@@ -62,7 +64,7 @@ _EARLY_BYTES = 1024
 class RequestHead:
     """What stands before the body of a request.
 
-    Two requests with the same bytes may share one; nothing in it changes but the memo.
+    Two requests with the same bytes may share one; nothing in it changes but the memo and the parts.
     """
 
     __slots__ = (
@@ -75,6 +77,7 @@ class RequestHead:
         "is_gzip",
         "expects_continue",
         "memo",
+        "parts",
     )
 
     method: bytes
@@ -93,9 +96,25 @@ class RequestHead:
     """Whether the peer waits for ``100 Continue`` before it sends the body."""
     memo: object
     """What a user of heads has made of this one, to find it again when the head comes again."""
+    parts: tuple[str, URL, Headers] | None
+    """Method, URL and headers for handlers, once somebody needed them; to be copied."""
 
     def __repr__(self) -> str:
         return f"<RequestHead {self.method!r} {self.target!r}>"
+
+    def take_apart(self) -> tuple[str, URL, Headers]:
+        """Return `parts`, made now if they are not there.
+
+        Raises:
+            RemoteProtocolError: an escape in the query is malformed.
+        """
+        if self.parts is None:
+            try:
+                url = URL.parse(self.target.decode("utf-8", "surrogateescape"))
+            except InvalidURL as error:
+                raise RemoteProtocolError(str(error)) from error
+            self.parts = self.method.decode("ascii"), url, Headers.from_wire(self.headers)
+        return self.parts
 
 
 class ResponseHead:
@@ -143,7 +162,7 @@ def read_request_head(data: bytes, limits: ParserLimits) -> RequestHead:
     fields = _RequestFields(limits)
     fields.read(method + b" / HTTP/%b.%b\r\n" % (major, minor) + data[line.end() :])
     head = RequestHead()
-    head.memo = None
+    head.memo = head.parts = None
     head.method = method
     head.target = target
     head.version = version

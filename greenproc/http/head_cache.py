@@ -18,8 +18,8 @@ class HeadCache:
 
     Args:
         limits: what `read` applies.
-        max_heads: the cache is emptied when it holds so many; 0 turns it off. One takes about
-            2 KB, and 5 KB at most.
+        max_heads: the cache is emptied when it holds so many; 0 turns it off. One takes 1 to
+            5 KB with what handlers get of it, and 40 KB when a client wants that.
     """
 
     by_bytes: dict[bytes, RequestHead]

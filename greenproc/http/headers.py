@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from greenproc.errors import InvalidArgument
 
@@ -12,6 +12,11 @@ _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2, t
 _FORBIDDEN = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 Items = Mapping[str, str] | Iterable[tuple[str, str]]
+Fields = tuple[tuple[str, str], ...]
+
+T = TypeVar("T")
+
+_new = object.__new__
 
 
 class Headers(MutableMapping[str, str]):
@@ -30,113 +35,132 @@ class Headers(MutableMapping[str, str]):
     Differs: libprocess keeps one line a name.
     """
 
-    __slots__ = ("_last", "_lines")
+    # Neither is ever changed, only replaced, so that headers with the same lines share them.
+    __slots__ = ("by_key", "fields")
+
+    fields: Fields
+    """All lines in order, names in their spelling; to be looked at only."""
+    by_key: dict[str, str]
+    """The last value of each name in small letters; to be looked at only."""
 
     def __init__(self, items: Items | None = None) -> None:
-        self._lines: list[tuple[str, str]] = []
-        self._last: dict[str, str] = {}
+        self.fields = ()
+        self.by_key = {}
+        if items is None:
+            return
         if isinstance(items, Headers):
-            items = items.lines()
-        elif isinstance(items, Mapping):
-            items = items.items()
-        for name, value in items or ():
-            self.add(name, value)
+            self.fields, self.by_key = items.fields, items.by_key
+            return
+        pairs = items.items() if isinstance(items, Mapping) else items
+        self.fields = tuple([_checked(name, value) for name, value in pairs])
+        self.by_key = {name.lower(): value for name, value in self.fields}
 
     @classmethod
     def from_wire(cls, fields: Iterable[tuple[bytes, bytes]]) -> Headers:
         """Make headers from fields that a parser has checked."""
         headers = cls()
-        lines = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]
-        headers._lines = lines
-        headers._last = {name.lower(): value for name, value in lines}
+        headers.fields = lines = tuple(
+            [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]
+        )
+        headers.by_key = {name.lower(): value for name, value in lines}
         return headers
 
     def add(self, name: str, value: str) -> None:
         """Append a line, also when there is one of that name."""
-        _check(name, value)
-        self._lines.append((name, value))
-        self._last[name.lower()] = value
+        self.fields = (*self.fields, _checked(name, value))
+        self.by_key = {**self.by_key, name.lower(): value}
 
     def getall(self, name: str) -> list[str]:
         """Return the values of all lines of that name; none gives an empty list."""
         key = name.lower()
-        if key not in self._last:
+        if key not in self.by_key:
             return []
-        return [value for other, value in self._lines if other.lower() == key]
+        return [value for other, value in self.fields if other.lower() == key]
 
     def lines(self) -> list[tuple[str, str]]:
         """Return all lines in order, names in their spelling."""
-        return list(self._lines)
+        return list(self.fields)
 
     def copy(self) -> Headers:
         """Return headers with the same lines that can be changed apart from these."""
-        headers = Headers()
-        headers._lines = list(self._lines)
-        headers._last = dict(self._last)
+        headers = _new(Headers)
+        headers.fields = self.fields
+        headers.by_key = self.by_key
         return headers
 
+    @overload
+    def get(self, key: str, /) -> str | None: ...
+    @overload
+    def get(self, key: str, /, default: str | T) -> str | T: ...
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of the last line of that name, or *default*."""
+        return self.by_key.get(key.lower(), default)
+
     def __getitem__(self, name: str) -> str:
-        return self._last[name.lower()]
+        return self.by_key[name.lower()]
 
     def __setitem__(self, name: str, value: str) -> None:
         key = name.lower()
-        if key not in self._last:
+        if key not in self.by_key:
             self.add(name, value)
             return
-        _check(name, value)
+        _checked(name, value)
         lines = []
         placed = False
-        for line in self._lines:
+        for line in self.fields:
             if line[0].lower() != key:
                 lines.append(line)
             elif not placed:
                 lines.append((line[0], value))
                 placed = True
-        self._lines = lines
-        self._last[key] = value
+        self.fields = tuple(lines)
+        self.by_key = {**self.by_key, key: value}
 
     def __delitem__(self, name: str) -> None:
         key = name.lower()
-        del self._last[key]
-        self._lines = [line for line in self._lines if line[0].lower() != key]
+        last = dict(self.by_key)
+        del last[key]
+        self.fields = tuple([line for line in self.fields if line[0].lower() != key])
+        self.by_key = last
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in self._last
+        return isinstance(name, str) and name.lower() in self.by_key
 
     def __iter__(self) -> Iterator[str]:
         seen = set()
-        for name, _ in self._lines:
+        for name, _ in self.fields:
             key = name.lower()
             if key not in seen:
                 seen.add(key)
                 yield name
 
     def __len__(self) -> int:
-        return len(self._last)
+        return len(self.by_key)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Headers):
             return self._by_name() == other._by_name()
         if isinstance(other, Mapping):
-            return self._last == {_lowered(name): value for name, value in other.items()}
+            return self.by_key == {_lowered(name): value for name, value in other.items()}
         return NotImplemented
 
     def __repr__(self) -> str:
-        return f"Headers({self._lines!r})"
+        return f"Headers({list(self.fields)!r})"
 
     def _by_name(self) -> dict[str, list[str]]:
         values: dict[str, list[str]] = {}
-        for name, value in self._lines:
+        for name, value in self.fields:
             values.setdefault(name.lower(), []).append(value)
         return values
 
 
-def _check(name: str, value: str) -> None:
+def _checked(name: str, value: str) -> tuple[str, str]:
     if not _NAME.fullmatch(name):
         raise InvalidArgument(f"expected a header name, got {name!r}")
     bad = _FORBIDDEN.search(value)
     if bad:
         raise InvalidArgument(f"header {name} must not contain {bad[0]!r}, got {value!r}")
+    return name, value
 
 
 def _lowered(name: Any) -> Any:

@@ -1,7 +1,8 @@
 """Requests from bytes, incrementally and without any I/O.
 
 Heads are read by `greenproc.http.head`, bodies by `greenproc.http.body`. What happens for most
-messages, a head that was seen before and a body in one chunk, is done here on the spot.
+requests, a head that was seen before with no body or with one in one chunk, is done here on the
+spot.
 """
 
 from __future__ import annotations
@@ -11,12 +12,11 @@ from collections.abc import Callable
 import msgspec
 
 from greenproc.address import Address
-from greenproc.errors import InvalidURL, RemoteProtocolError
+from greenproc.errors import RemoteProtocolError
 from greenproc.http.body import CHUNK_LINE, OpenBody
 from greenproc.http.content import BodySink, gzip_decompress
 from greenproc.http.head import CHUNKED, HEAD_END, Fields, RequestHead, UnfinishedHead
 from greenproc.http.head_cache import HeadCache
-from greenproc.http.headers import Headers
 from greenproc.http.limits import DEFAULT_LIMITS, ParserLimits
 from greenproc.http.request import Request
 from greenproc.http.url import URL
@@ -189,8 +189,7 @@ class RequestParser:
 
     def _read_requests(self, data: bytes, at: int, requests: list[RawRequest]) -> int:
         """Read requests from *at* on, and return where the first incomplete one begins."""
-        startswith, find = data.startswith, data.find
-        size = len(data)
+        startswith, find, size = data.startswith, data.find, len(data)
         while at < size:
             # The hot path: a message with the head and the size of the one before it.
             if startswith(self._prefix, at):
@@ -205,6 +204,10 @@ class RequestParser:
             # Nearly as hot: a message with any head that was seen before.
             head_end = find(HEAD_END, at) + len(HEAD_END)
             head = self._known_heads.get(data[at:head_end])
+            if head is not None and head.length == 0 and head.keep_alive:
+                requests.append(RawRequest(head, b""))
+                at = head_end
+                continue
             if head is not None and head.length == CHUNKED and head.keep_alive:
                 begin = find(b"\r\n", head_end) + 2
                 end = begin + self._known_sizes.get(data[head_end:begin], size)
@@ -321,19 +324,10 @@ def to_request(
             unpacked (400, 413).
     """
     head = raw.head
-    try:
-        url = URL.parse(head.target.decode("utf-8", "surrogateescape"))
-    except InvalidURL as error:
-        raise RemoteProtocolError(str(error)) from error
+    method, url, headers = head.parts or head.take_apart()
     body = raw.body
     if head.is_gzip and raw.sink is None:
         body = gzip_decompress(body, max_body_bytes)
-    return Request(
-        method=head.method.decode("ascii"),
-        url=url,
-        headers=Headers.from_wire(head.headers),
-        body=body,
-        client=client,
-        keep_alive=head.keep_alive,
-        version=head.version,
-    )
+    # Handlers may change what they get: the head is shared with others.
+    url = URL(url.path, {**url.query}, url.fragment)
+    return Request(method, url, headers.copy(), body, None, client, head.keep_alive, head.version)

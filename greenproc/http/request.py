@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from greenproc.address import Address
 from greenproc.errors import RemoteProtocolError
@@ -13,8 +14,7 @@ from greenproc.http.headers import Headers
 from greenproc.http.url import URL
 
 
-@dataclass(slots=True)
-class Request:
+class Request(msgspec.Struct):
     """What is asked of a server.
 
     Source: libprocess include/process/http.hpp, struct Request.
@@ -22,7 +22,7 @@ class Request:
 
     method: str
     url: URL
-    headers: Headers = field(default_factory=Headers)
+    headers: Headers = msgspec.field(default_factory=Headers)
     body: bytes = b""
     """The whole body; empty when `reader` streams it."""
     reader: Any = None
@@ -32,6 +32,10 @@ class Request:
     keep_alive: bool = False
     """Whether the connection outlives this request."""
     version: tuple[int, int] = (1, 1)
+
+    def replace(self, **changes: Any) -> Request:
+        """Return this with other values for the fields that are named."""
+        return msgspec.structs.replace(self, **changes)
 
     def json(self) -> Any:
         """Return what the body says in JSON.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
 
 from greenproc.errors import InvalidURL
 from greenproc.pid import decode_id, encode_id
@@ -64,23 +66,23 @@ def decode_query(text: str) -> dict[str, str]:
     return query
 
 
-@dataclass(frozen=True, slots=True)
-class URL:
+class URL(msgspec.Struct, frozen=True, gc=False):
     """Where a request goes: on a server path and query only, at a client the place, too.
 
-    The path stays as it is on the wire; query keys and values are decoded.
+    The path stays as it is on the wire; query keys and values are decoded. The garbage collector
+    need not look at it, since text cannot refer back to it.
 
     Source: libprocess include/process/http.hpp, struct URL.
     """
 
     path: str = ""
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = msgspec.field(default_factory=dict)
     fragment: str | None = None
-    scheme: str | None = field(default=None, kw_only=True)
+    scheme: str | None = None
     """In small letters; None for the URL of a request that arrived."""
-    host: str | None = field(default=None, kw_only=True)
+    host: str | None = None
     """A host name or an IP address, IPv6 without brackets."""
-    port: int | None = field(default=None, kw_only=True)
+    port: int | None = None
 
     @classmethod
     def parse(cls, target: str) -> URL:
@@ -125,6 +127,10 @@ class URL:
         pairs = decode_query(query)
         return cls(path or "/", pairs, fragment, scheme=scheme, host=host, port=port)
 
+    def replace(self, **changes: Any) -> URL:
+        """Return this with other values for the fields that are named."""
+        return msgspec.structs.replace(self, **changes)
+
     @property
     def is_absolute(self) -> bool:
         """Whether this says where to connect to."""
@@ -157,8 +163,12 @@ class URL:
         if self.scheme is not None:
             text = f"{self.scheme}://"
         if self.host:
-            host = self.host if self.scheme in ("http", "https") else encode(self.host)
-            text += f"[{self.host}]" if ":" in self.host else host
+            # Of any other scheme the host is no address, but may be a path with a colon.
+            is_web = self.scheme in (None, *DEFAULT_PORTS)
+            if is_web and ":" in self.host:
+                text += f"[{self.host}]"
+            else:
+                text += self.host if self.scheme in DEFAULT_PORTS else encode(self.host)
         if self.port is not None:
             text += f":{self.port}"
         text += self.target

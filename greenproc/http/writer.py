@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import time
 from functools import lru_cache
+from typing import TypeAlias
 
 from greenproc.errors import LocalProtocolError
 from greenproc.http.content import MIN_GZIP_BYTES, gzip_compress
-from greenproc.http.headers import Headers
+from greenproc.http.headers import Fields
 from greenproc.http.request import Request
-from greenproc.http.response import Response, ResponseKind
+from greenproc.http.response import Response
 from greenproc.http.status import Status, status_line_text
 from greenproc.timestamp import NANOSECONDS, rfc1123
 
@@ -21,6 +22,13 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 _NOT_IN_TARGET = re.compile(r"[\x00-\x20\x7f]")
 _STRIPPED = frozenset(("date", "transfer-encoding"))
+# RFC 9112 section 6.3: a client takes what follows these for the next response.
+_WITHOUT_BODY = frozenset((204, 304))
+_MAX_KNOWN_STATUSES = 64
+_MAX_KNOWN_FIELDS = 64  # most handlers give the same few lines each time
+
+EncodedFields: TypeAlias = tuple[bytes, bytes, str | None]
+"""The lines that a handler gave before the length and behind it, and that length."""
 
 
 def encode_response(
@@ -42,18 +50,24 @@ def encode_response(
     Differs: HEAD, and a length that is too large is corrected; statuses that cannot have a body
     get none.
     """
-    if response.kind not in (ResponseKind.NONE, ResponseKind.BODY):
+    if not response.is_whole:
         raise LocalProtocolError(f"expected a response with its body, got {response!r}")
-    body = _cut(response)
-    first = b""
-    headers = response.headers
-    if _is_to_be_packed(response, body, request):
-        body = gzip_compress(body)
-        first = b"Content-Encoding: gzip\r\n"
-    if not may_have_body(response.status):
-        return _head(response.status, headers, None, now=now)
-    head = _head(response.status, headers, len(body), now=now, first=first)
-    return head if request is not None and request.method == "HEAD" else head + body
+    status = response.status
+    before, after, length = _encode_fields(response.headers.fields)
+    body = packing = length_line = b""
+    if may_have_body(status):
+        body = response.body
+        if length is not None:
+            body = _cut(body, length)
+        if len(body) >= MIN_GZIP_BYTES and _is_to_be_packed(response, request):
+            body = gzip_compress(body)
+            packing = b"Content-Encoding: gzip\r\n"
+        length_line = b"Content-Length: %d\r\n" % len(body)
+        if request is not None and request.method == "HEAD":
+            body = b""
+    return b"".join(
+        (_status_line(status), packing, _date(now), before, length_line, after, b"\r\n", body)
+    )
 
 
 def encode_response_head(
@@ -79,7 +93,8 @@ def encode_response_head(
         framing = b"Content-Length: %d\r\n" % size
     elif is_chunked:
         framing = b"Transfer-Encoding: chunked\r\n"
-    return _head(response.status, headers, None, now=now, second=framing)
+    lines, _, _ = _encode_fields(headers.fields)
+    return b"".join((_status_line(response.status), _date(now), framing, lines, b"\r\n"))
 
 
 def encode_chunk(data: bytes) -> bytes:
@@ -94,7 +109,7 @@ def accepted_response(now_second: int) -> bytes:
     Args:
         now_second: seconds since 1970, for the date.
     """
-    return _head(Status.ACCEPTED, Headers(), 0, now=now_second)
+    return _status_line(Status.ACCEPTED) + _date(now_second) + b"Content-Length: 0\r\n\r\n"
 
 
 def encode_request(request: Request) -> bytes:
@@ -131,14 +146,12 @@ def encode_request(request: Request) -> bytes:
         lines.append("Transfer-Encoding: chunked")
     lines.append(f"Host: {host}")
     head = "".join(f"{line}\r\n" for line in lines).encode("utf-8", "surrogateescape")
-    rest = "".join(f"{name}: {value}\r\n" for name, value in headers.lines())
+    rest = "".join(f"{name}: {value}\r\n" for name, value in headers.fields)
     return head + rest.encode("latin-1") + b"\r\n" + request.body
 
 
-def _cut(response: Response) -> bytes:
-    """Return the body, cut to the length that the handler gave if that is shorter."""
-    body = response.body
-    length = response.headers.get("Content-Length", "")
+def _cut(body: bytes, length: str) -> bytes:
+    """Return *body*, cut to the *length* that the handler gave if that is shorter."""
     if length.isascii() and length.isdigit() and int(length) < len(body):
         return body[: int(length)]
     return body
@@ -146,48 +159,40 @@ def _cut(response: Response) -> bytes:
 
 def may_have_body(status: int) -> bool:
     """Whether a response of that status is followed by a body."""
-    # RFC 9112 section 6.3: a client takes what follows these for the next response.
-    return status >= 200 and status not in (Status.NO_CONTENT, Status.NOT_MODIFIED)
+    return status >= 200 and status not in _WITHOUT_BODY
 
 
-def _is_to_be_packed(response: Response, body: bytes, request: Request | None) -> bool:
+def _is_to_be_packed(response: Response, request: Request | None) -> bool:
     return (
-        len(body) >= MIN_GZIP_BYTES
-        and response.kind is ResponseKind.BODY
-        and "Content-Encoding" not in response.headers
+        "Content-Encoding" not in response.headers
         and request is not None
         and request.accepts_encoding("gzip")
     )
 
 
-def _head(
-    status: int,
-    headers: Headers,
-    length: int | None,
-    *,
-    now: float | None,
-    first: bytes = b"",
-    second: bytes = b"",
-) -> bytes:
-    """Write a head; *first* stands before the date, *second* behind it.
+@lru_cache(maxsize=_MAX_KNOWN_STATUSES)
+def _status_line(status: int) -> bytes:
+    return f"HTTP/1.1 {status_line_text(status)}\r\n".encode()
 
-    The length stands where the headers have one, else at the end.
-    """
-    second_now = int(time.time() if now is None else now)
-    parts = [b"HTTP/1.1 ", status_line_text(status).encode(), b"\r\n", first, _date(second_now)]
-    parts.append(second)
-    length_line = b"" if length is None else b"Content-Length: %d\r\n" % length
-    for name, value in headers.lines():
-        lowered = name.lower()
-        if lowered == "content-length":
-            parts.append(length_line)
-            length_line = b""
-        elif lowered not in _STRIPPED:
-            parts.append(f"{name}: {value}\r\n".encode("latin-1"))
-    parts += (length_line, b"\r\n")
-    return b"".join(parts)
+
+def _date(now: float | None) -> bytes:
+    return _date_of_second(int(time.time() if now is None else now))
 
 
 @lru_cache(maxsize=2)
-def _date(second: int) -> bytes:
+def _date_of_second(second: int) -> bytes:
     return f"Date: {rfc1123(second * NANOSECONDS)}\r\n".encode()
+
+
+@lru_cache(maxsize=_MAX_KNOWN_FIELDS)
+def _encode_fields(fields: Fields) -> EncodedFields:
+    before: list[str] = []
+    after: list[str] = []
+    lines, length = before, None
+    for name, value in fields:
+        lowered = name.lower()
+        if lowered == "content-length":
+            lines, length = after, value
+        elif lowered not in _STRIPPED:
+            lines.append(f"{name}: {value}\r\n")
+    return "".join(before).encode("latin-1"), "".join(after).encode("latin-1"), length

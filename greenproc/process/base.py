@@ -120,12 +120,22 @@ class Process:
 
     def consume_http(self, event: HttpEvent) -> None:
         """Answer with the route that matches the path best, else with a file, else 404."""
-        routes = self.__routes()
+        routes = self.__cell.routes or self.__routes()
         route = routes.find(event.request.url.path)
         if route is None:
-            answer(self.__cell, event, lambda: routes.provided(event.request.url.path))
+            answer(self.__cell, event, routes.provided, event.request.url.path)
         else:
             serve_request(self.__cell, route, event)
+
+    def streams_body(self, path: str) -> bool:
+        """Tell whether a request for *path* is to be served before its body is there.
+
+        Its route says so. Who overrides `consume_http` may override this as well: a body that did
+        not come whole with its head then comes through ``request.reader``, without a limit. It is
+        called by who reads the connection, not in a turn of the process, and must not wait.
+        """
+        route = self.__routes().find(path)
+        return route is not None and route.options.streaming
 
     def consume_exited(self, event: ExitedEvent) -> None:
         """Call `exited`."""

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from greenproc.process.serving import Line
 
 
+# Paths whose routes are remembered: so many, and of that length at most, for each process.
+_MAX_FOUND = 64
+_MAX_FOUND_LENGTH = 128
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """A path with the handler that answers it; *handler* takes what `call_route` gives it."""
@@ -29,10 +34,11 @@ class RouteTable:
     Source: libprocess src/process.cpp, ProcessBase::consume(HttpEvent).
     """
 
-    __slots__ = ("_assets", "_routes", "line")
+    __slots__ = ("_assets", "_found", "_routes", "line")
 
     def __init__(self) -> None:
         self._routes: dict[str, Route] = {}
+        self._found: dict[str, Route] = {}  # by whole paths that were asked for
         self._assets: dict[str, Asset] = {}
         self.line: Line | None = None
         """The requests that wait for their handlers; made when the first one has to."""
@@ -40,12 +46,23 @@ class RouteTable:
     def add(self, route: Route) -> None:
         """Add *route*; an earlier one of the same path is replaced."""
         self._routes[route.options.path.strip("/")] = route
+        self._found.clear()
 
     def find(self, path: str) -> Route | None:
         """Return the route with the longest prefix of *path*, whose first segment is the process.
 
         The root route answers only the root: it is not a fallback for longer paths.
         """
+        route = self._found.get(path)
+        if route is None:
+            route = self._search(path)
+            if route is not None and len(path) <= _MAX_FOUND_LENGTH:
+                if len(self._found) >= _MAX_FOUND:
+                    self._found.clear()
+                self._found[path] = route
+        return route
+
+    def _search(self, path: str) -> Route | None:
         rest = _below_process(path)
         if rest is None:
             return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -48,13 +47,13 @@ def run_handler(cell: Cell, route: Route, event: HttpEvent, principal: Any = Non
     elif request.reader is not None:  # the route was another one when the request came
         event.promise.set(ServiceUnavailable())
         return
-    answer(cell, event, lambda: call_route(route, request, principal))
+    answer(cell, event, call_route, route, request, principal)
 
 
-def answer(cell: Cell, event: HttpEvent, call: Callable[[], Any]) -> None:
-    """Make *call*; what it returns or raises is the response, and the process lives."""
+def answer(cell: Cell, event: HttpEvent, function: Callable[..., Any], *args: Any) -> None:
+    """Call *function*; what it returns or raises is the response, and the process lives."""
     try:
-        response = as_response(call(), cell.start_greenlet)
+        response = as_response(function(*args), cell.start_greenlet)
         if not event.promise.set(response):
             dismiss(response)
     except (Exception, gevent.Timeout) as error:
@@ -72,7 +71,7 @@ def with_reader(request: Request) -> Request:
     pipe = Pipe()
     pipe.writer.write(request.body)
     pipe.writer.close()
-    return replace(request, body=b"", reader=pipe.reader)
+    return request.replace(body=b"", reader=pipe.reader)
 
 
 class Visit:

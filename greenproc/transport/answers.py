@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TypeAlias
 
 from greenproc.future import Future
 from greenproc.http.request import Request
 from greenproc.http.response import Response
-from greenproc.transport.respond import closes, closing, encode, is_whole, response_of
+from greenproc.transport.respond import closes, closing, encode, response_of
 
 MAX_TAKEN_BYTES = 256 * 1024  # bodies that are encoded before the first of them is sent
 
 
-class Pending(NamedTuple):
-    """A response that a handler owes."""
-
-    future: Future[Response]
-    request: Request
+Pending: TypeAlias = tuple[Future[Response], Request]
+"""A response that a handler owes."""
 
 
 class Answers:
@@ -37,8 +34,8 @@ class Answers:
     __slots__ = (
         "_answered",
         "_expose_errors",
-        "_items",
         "append",
+        "queue",
         "is_closing",
         "is_draining",
         "pending",
@@ -47,9 +44,10 @@ class Answers:
     def __init__(self, *, expose_errors: bool, answered: Callable[[Request], None]) -> None:
         self._expose_errors = expose_errors
         self._answered = answered
-        self._items: deque[bytes | Pending] = deque()
+        self.queue: deque[bytes | Pending] = deque()
+        """What is owed; for others to be looked at only."""
         # The deque's own method: this is called for each message.
-        self.append = self._items.append
+        self.append = self.queue.append
         self.pending = 0
         self.is_closing = False
         self.is_draining = False
@@ -57,11 +55,11 @@ class Answers:
 
     def __len__(self) -> int:
         """Return how many requests wait for their answers."""
-        return len(self._items)
+        return len(self.queue)
 
     def append_pending(self, future: Future[Response], request: Request) -> None:
         """Owe what *future* will bring."""
-        self._items.append(Pending(future, request))
+        self.queue.append((future, request))
         self.pending += 1
 
     def take(self) -> bytes:
@@ -71,66 +69,68 @@ class Answers:
         see `take_streamed`.
         """
         if not self.pending and not self.is_closing:
-            joined = b"".join(self._items)  # type: ignore[arg-type]  # no futures among them
-            self._items.clear()
+            joined = b"".join(self.queue)  # type: ignore[arg-type]  # no futures among them
+            self.queue.clear()
             return joined
         parts: list[bytes] = []
         size = 0
-        while self._items and size < MAX_TAKEN_BYTES and not self.is_closing:
+        while self.queue and size < MAX_TAKEN_BYTES and not self.is_closing:
             part = self._take_head()
             if part is None:
                 break
             parts.append(part)
             size += len(part)
-        return b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def take_streamed(self) -> tuple[Response, Request] | None:
         """Remove the head if it is a ready response that is more than bytes."""
-        if self.is_closing or not self._items:
+        if self.is_closing or not self.queue:
             return None
-        head = self._items[0]
-        if isinstance(head, bytes) or not head.future.ready():
+        head = self.queue[0]
+        if isinstance(head, bytes) or not head[0].ready():
             return None
-        response = response_of(head.future, expose_errors=self._expose_errors)
-        if is_whole(response):
+        future, request = head
+        response = response_of(future, expose_errors=self._expose_errors)
+        if response.is_whole:
             return None
-        return self._pop(response, head), head.request
+        return self._pop(response, request), request
 
     def can_leave(self) -> bool:
         """Tell whether there is something for `take` or `take_streamed` to return."""
-        if not self._items or self.is_closing:
+        if not self.queue or self.is_closing:
             return False
-        head = self._items[0]
-        return isinstance(head, bytes) or head.future.ready()
+        head = self.queue[0]
+        return isinstance(head, bytes) or head[0].ready()
 
     def clear(self) -> list[Future[Response]]:
         """Forget all answers and return the futures among them."""
-        futures = [one.future for one in self._items if not isinstance(one, bytes)]
-        self._items.clear()
+        futures = [one[0] for one in self.queue if not isinstance(one, bytes)]
+        self.queue.clear()
         self.pending = 0
         return futures
 
     def _take_head(self) -> bytes | None:
-        head = self._items[0]
+        head = self.queue[0]
         if isinstance(head, bytes):
-            self._items.popleft()
+            self.queue.popleft()
             return head
-        if not head.future.ready():
+        future, request = head
+        if not future.ready():
             return None
-        response = response_of(head.future, expose_errors=self._expose_errors)
-        if not is_whole(response):
+        response = response_of(future, expose_errors=self._expose_errors)
+        if not response.is_whole:
             return None
-        response = self._pop(response, head)
-        if head.request.reader is not None:
-            self._answered(head.request)
-        return encode(response, head.request)
+        response = self._pop(response, request)
+        if request.reader is not None:
+            self._answered(request)
+        return encode(response, request)
 
-    def _pop(self, response: Response, head: Pending) -> Response:
-        """Remove the head and return what to send."""
-        self._items.popleft()
+    def _pop(self, response: Response, request: Request) -> Response:
+        """Remove the head, which *response* answers, and return what to send."""
+        self.queue.popleft()
         self.pending -= 1
-        self.is_closing = closes(response, head.request)
-        if self.is_draining and not self._items and not self.is_closing:
+        self.is_closing = closes(response, request)
+        if self.is_draining and not self.queue and not self.is_closing:
             self.is_closing = True
             return closing(response)
         return response

@@ -9,11 +9,10 @@ from time import time
 from gevent import Timeout, sleep, socket
 
 from greenproc.address import Address
-from greenproc.errors import InvalidURL, RemoteProtocolError
+from greenproc.errors import RemoteProtocolError
 from greenproc.http.head import RequestHead
 from greenproc.http.parser import RawRequest, RequestParser, to_request
 from greenproc.http.request import Request
-from greenproc.http.url import URL
 from greenproc.http.writer import CONTINUE, accepted_response
 from greenproc.message import Message
 from greenproc.process.ports import Delivery
@@ -60,6 +59,8 @@ class Inbound:
         self._parser = RequestParser(heads=context.heads, streams=self._open_body)
         self._outlet = Outlet(accepted, context, self)
         self._answers = self._outlet.answers
+        self._queue = self._answers.queue
+        self._room = settings.max_pipelined_requests
         # No request is taken any more; the client sends no more; the socket is closed.
         self._last = self._is_eof = self._closed = False
         # The last head, and whether its sender ignores answers.
@@ -124,7 +125,7 @@ class Inbound:
 
     def _receive(self) -> bytes:
         """Answer, wait, and return what has come."""
-        if self._answers and not (self._is_agent and self._outlet.postpone()):
+        if self._queue and not (self._is_agent and self._outlet.postpone()):
             self._outlet.flush()
         return self._reader.read()
 
@@ -153,17 +154,19 @@ class Inbound:
                 append(refuse_delivery(delivery))
         if requests:
             self.requests += len(requests)
-            self._note_agent(requests[-1].head)
-            self._wait_for_room()
+            head = requests[-1].head
+            if head is not self._head:
+                self._note_agent(head)
+            if len(self._queue) >= self._room:
+                self._wait_for_room()
 
     def _note_agent(self, head: RequestHead) -> None:
         """Find out whether the client is libprocess, or sends as it does, and ignores answers."""
-        if head is not self._head:
-            self._head = head
-            self._is_agent = any(
-                name.lower() == b"user-agent" and value.startswith(b"libprocess/")
-                for name, value in head.headers
-            )
+        self._head = head
+        self._is_agent = any(
+            name.lower() == b"user-agent" and value.startswith(b"libprocess/")
+            for name, value in head.headers
+        )
 
     def _deliver_from_client(self, message: Message) -> Delivery | None:
         """Deliver a message, but only if its sender lives where the client does."""
@@ -174,7 +177,8 @@ class Inbound:
     def _serve(self, raw: RawRequest) -> None:
         """Hand an HTTP request to whoever answers it."""
         self._served += 1
-        self._wait_for_room()
+        if len(self._queue) >= self._room:
+            self._wait_for_room()
         try:
             request = to_request(raw, self.client, max_body_bytes=self._settings.max_body_bytes)
         except RemoteProtocolError as error:
@@ -185,7 +189,7 @@ class Inbound:
         future = self._hooks.serve(request)
         self._answers.append_pending(future, request)
         if not future.ready():
-            future.add_done_callback(self._outlet.answer_came)
+            self._outlet.expect(future)
 
     def _check_parser(self) -> None:
         parser = self._parser
@@ -207,10 +211,9 @@ class Inbound:
 
     def _wait_for_room(self) -> None:
         """Stop reading a client that has too many requests without answers."""
-        limit = self._settings.max_pipelined_requests
-        if self._answers.pending and len(self._answers) >= limit:
+        if self._answers.pending:
             self._outlet.flush()
-            self._outlet.wait(lambda: len(self._answers) < limit, None)
+            self._outlet.wait(lambda: len(self._queue) < self._room, None)
 
     # Bodies that a handler reads as they come
 
@@ -219,8 +222,8 @@ class Inbound:
         if self._context.is_message(raw):
             return None
         try:
-            path = URL.parse(raw.target.decode("utf-8", "surrogateescape")).path
-        except InvalidURL:
+            path = raw.head.take_apart()[1].path
+        except RemoteProtocolError:
             return None
         return BodyPipe(self._stop_taking) if self._hooks.streams(path) else None
 
@@ -254,7 +257,7 @@ class Inbound:
             is_ours = self._body is not None and self._body.is_full
             return (Pace.FREE if is_ours else Pace.BODY), body_bytes
         if not parser.is_idle:
-            is_ours = len(self._answers) >= self._settings.max_pipelined_requests
+            is_ours = len(self._queue) >= self._room
             return (Pace.FREE if is_ours else Pace.HEAD), self.requests
         is_idle = self.requests > 0 and self._outlet.is_done
         return (Pace.IDLE if is_idle else Pace.FREE), self.requests

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Protocol
 
-from gevent import Timeout, get_hub, socket
+from gevent import Timeout, socket
 from gevent.event import Event
+from gevent.hub import Waiter
 
 from greenproc.errors import Failure
 from greenproc.future import Future
+from greenproc.future.waiting import attach
 from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.transport.answers import Answers
@@ -59,9 +61,9 @@ class Outlet:
         self._hooks = context.hooks
         self._postponing = context.postponed
         self._sender = Sender(to, context.settings.answer_timeout, self._progressed)
-        self._loop = get_hub().loop
+        self._waiter = _Flush(self._flush_now)
         self._changed: Event | None = None
-        self._flush_scheduled = self._is_postponed = False
+        self._is_postponed = False
         self._flushed_at = monotonic()
         self._stream: Any = None  # the reader of the response that is being sent
         self.answers = Answers(
@@ -83,22 +85,23 @@ class Outlet:
 
     def flush(self) -> None:
         """Send all that can leave; waits for the client."""
-        self._flushed_at = monotonic()
         if self.is_mute:
             self.forget()
-        elif not self.is_writing:
+        elif not self.is_writing and self.answers.can_leave():
+            self._flushed_at = monotonic()
             self._write(b"", may_stream=False)
 
-    def answer_came(self, _future: Future[Response]) -> None:
-        """Let the hub send what can leave; called wherever the future was completed."""
-        if not (self._flush_scheduled or self.is_writing or self.is_mute):
-            self._flush_scheduled = True
-            self._loop.run_callback(self._flush_in_hub)
+    def expect(self, future: Future[Response]) -> None:
+        """Let the hub send what can leave when *future* is over.
 
-    def _flush_in_hub(self) -> None:
+        As a greenlet that waits is told: a callback would cost more than making the future.
+        """
+        if not attach(future, self._waiter):
+            future.rawlink(self._waiter.switch)
+
+    def _flush_now(self) -> None:
         """Send what can leave without waiting, and leave the rest to a greenlet."""
-        self._flush_scheduled = False
-        if self.is_writing or self.is_mute or not self.answers.can_leave():
+        if self.is_writing or self.is_mute:
             return
         data = self.answers.take()
         try:
@@ -110,7 +113,7 @@ class Outlet:
         if sent < len(data) or self.answers.can_leave():
             self.is_writing = True
             self._hooks.spawn(self._write, memoryview(data)[sent:])
-        else:
+        elif data:
             self._after_write()
 
     def _write(self, rest: bytes | memoryview, *, may_stream: bool = True) -> None:
@@ -158,7 +161,8 @@ class Outlet:
 
     def _after_write(self) -> None:
         """Tell who waits; end the connection if that was its last answer."""
-        self.notify()
+        if self._changed is not None:
+            self.notify()
         answers = self.answers
         if (answers.is_closing or (answers.is_draining and not answers)) and not self.is_mute:
             self._owner.end()
@@ -191,7 +195,7 @@ class Outlet:
         if not self.is_mute and self._has_input():
             return False
         self._is_postponed = False
-        self._flush_in_hub()
+        self._flush_now()
         return True
 
     def _is_holding_long(self) -> bool:
@@ -253,6 +257,20 @@ class Outlet:
     def _progressed(self) -> None:
         self.progress += 1
         self.notify()
+
+
+class _Flush(Waiter):  # type: ignore[type-arg]  # which it does not take when it runs
+    """What an outlet waits for answers with."""
+
+    __slots__ = ("_flush",)
+
+    def __init__(self, flush: Callable[[], None]) -> None:
+        super().__init__()
+        self._flush = flush
+
+    def switch(self, value: Future[Response]) -> None:
+        """Take the end of a future; called in the hub."""
+        self._flush()
 
 
 def _close_reader(response: Response) -> None:

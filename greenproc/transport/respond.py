@@ -16,7 +16,6 @@ from greenproc.http.response import (
     InternalServerError,
     NotFound,
     Response,
-    ResponseKind,
     ServiceUnavailable,
 )
 from greenproc.http.writer import encode_response
@@ -35,11 +34,11 @@ def response_of(future: Future[Response], *, expose_errors: bool) -> Response:
     Source: libprocess src/http_proxy.cpp, HttpProxy::process.
     Differs: discarded and abandoned futures give 503; there 500, and no answer at all.
     """
+    response = future.value
+    if isinstance(response, Response):
+        return response
     error = future.exception
     if error is None:
-        response = future.value
-        if isinstance(response, Response):
-            return response
         error = TypeError(f"expected a Response, got {response!r}")
     if isinstance(error, Failure):
         return InternalServerError(str(error))
@@ -47,11 +46,6 @@ def response_of(future: Future[Response], *, expose_errors: bool) -> Response:
         return ServiceUnavailable()
     log.error("a request failed", exc_info=error)
     return InternalServerError(str(error) if expose_errors else None)
-
-
-def is_whole(response: Response) -> bool:
-    """Whether all bytes of *response* are at hand."""
-    return response.kind in (ResponseKind.NONE, ResponseKind.BODY)
 
 
 def closes(response: Response, request: Request) -> bool:
@@ -62,9 +56,12 @@ def closes(response: Response, request: Request) -> bool:
     Source: libprocess src/process.cpp, SocketManager::send.
     Differs: ``Connection: close`` counts for files and streams, too, in any case.
     """
-    if not request.keep_alive or response.headers.get("Connection", "").lower() == "close":
+    if not request.keep_alive:
         return True
-    return response.kind is ResponseKind.PIPE and request.version < (1, 1)
+    connection = response.headers.get("Connection")
+    if connection is not None and connection.lower() == "close":
+        return True
+    return response.reader is not None and request.version < (1, 1)
 
 
 def closing(response: Response) -> Response:

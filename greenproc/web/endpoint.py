@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import re
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from greenproc.address import Address
 from greenproc.errors import InvalidURL
-from greenproc.http.url import DEFAULT_PORTS, URL, decode
+from greenproc.http.url import DEFAULT_PORTS, URL, decode, encode
 from greenproc.pid import UPID, encode_id
 
 UNIX = "http+unix"
 """The scheme of URLs whose host is the percent-encoded path of a Unix socket."""
 
 SCHEMES = frozenset(("http", UNIX))
+
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 Target: TypeAlias = str | URL | UPID | tuple[UPID, str] | Address
 """What a request is for: a URL, a process, a path of a process, or a server."""
@@ -54,7 +57,8 @@ def parse_target(target: Target) -> URL:
         return _parse_text(target)
     if isinstance(target, URL):
         scheme = target.scheme or "http"
-        return replace(target, scheme=scheme, port=target.port or DEFAULT_PORTS.get(scheme))
+        port = DEFAULT_PORTS.get(scheme) if target.port is None else target.port
+        return target.replace(scheme=scheme, port=port)
     if isinstance(target, Address):
         return URL("/", scheme="http", host=target.ip, port=target.port)
     pid, path = target if isinstance(target, tuple) and len(target) == 2 else (target, "")
@@ -65,7 +69,7 @@ def parse_target(target: Target) -> URL:
     rest = path.removeprefix("/")
     # Not urljoin, for which an id with a colon would be a scheme.
     url = URL.parse("/" + encode_id(pid.id) + (rest if rest[:1] in ("", "?", "#") else f"/{rest}"))
-    return replace(url, scheme="http", host=pid.address.ip, port=pid.address.port)
+    return url.replace(scheme="http", host=pid.address.ip, port=pid.address.port)
 
 
 def endpoint_of(url: URL) -> Endpoint:
@@ -83,23 +87,43 @@ def endpoint_of(url: URL) -> Endpoint:
     if not url.host:
         raise InvalidURL(f"Expected URL.ip or URL.domain to be set, got {str(url)!r}")
     if scheme == UNIX:
+        if "\0" in url.host[1:]:  # a first one is that of an abstract name
+            raise InvalidURL(f"expected the path of a socket, got {url.host!r}")
         return Endpoint(scheme, url.host, 0)
-    return Endpoint(scheme, url.host, url.port or DEFAULT_PORTS[scheme])
+    return Endpoint(scheme, url.host, DEFAULT_PORTS[scheme] if url.port is None else url.port)
 
 
 def addressed(url: URL, endpoint: Endpoint) -> URL:
     """Return *url* with the host and port that the ``Host`` line of a request is to name.
 
+    Names beyond ASCII are spelled as RFC 3986 and IDNA have it: many servers take nothing else.
+
+    Raises:
+        UnicodeError: a name cannot be spelled so.
+
     Source: libprocess src/http.cpp, encode(Request): for a Unix socket that is ``localhost``.
+    Differs: libprocess sends names as they are.
     """
-    host: str | None = endpoint.host
+    host = endpoint.host
     port: int | None = endpoint.port
     if endpoint.is_unix:
         host, port = "localhost", None
     elif url.host:
-        return url
+        host, port = url.host, url.port
+    path = url.path
+    if not path.isascii():
+        path = _BEYOND_ASCII.sub(lambda found: encode(found[0]), path)
     # Not replace(), which costs several times as much: this is done for every request.
-    return URL(url.path, url.query, url.fragment, scheme="http", host=host, port=port)
+    return URL(path, url.query, url.fragment, scheme="http", host=_ascii_host(host), port=port)
+
+
+def _ascii_host(host: str) -> str:
+    """Return the name of a host as DNS knows it.
+
+    Raises:
+        UnicodeError: it cannot be one.
+    """
+    return host if host.isascii() else host.encode("idna").decode()
 
 
 def _parse_text(text: str) -> URL:
@@ -112,4 +136,4 @@ def _parse_text(text: str) -> URL:
     place, slash, path = rest.partition("/")
     if not place:
         raise InvalidURL("'http+unix' scheme requires domain (filesystem path)")
-    return replace(URL.parse(slash + path or "/"), scheme=UNIX, host=decode(place))
+    return URL.parse(slash + path or "/").replace(scheme=UNIX, host=decode(place))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
 from urllib.parse import urljoin
 
 from greenproc.errors import InvalidURL, LocalProtocolError, RemoteProtocolError
 from greenproc.http.headers import Headers
 from greenproc.http.request import Request
 from greenproc.http.response import Response
-from greenproc.http.url import DEFAULT_PORTS, URL
+from greenproc.http.url import URL
 
 _STATUSES = frozenset((301, 302, 303, 307, 308))
 # Secrets are for the server that they were given for.
 _SECRETS = ("Authorization", "Cookie", "Proxy-Authorization")
 _ABOUT_BODY = ("Content-Encoding", "Content-Language", "Content-Location", "Content-Type")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
+_TO_ENCODE = re.compile(r"[^\x21-\x7e]")
 
 
 def is_redirect(response: Response) -> bool:
@@ -49,10 +51,10 @@ def redirected(request: Request, response: Response) -> Request:
     method = request.method
     if _becomes_get(method, response.status):
         _drop(headers, _ABOUT_BODY)
-        return replace(request, method="GET", url=url, headers=headers, body=b"", reader=None)
+        return request.replace(method="GET", url=url, headers=headers, body=b"", reader=None)
     if request.reader is not None:
         raise LocalProtocolError(f"redirected to {url}: a streamed body cannot be sent again")
-    return replace(request, url=url, headers=headers)
+    return request.replace(url=url, headers=headers)
 
 
 def _becomes_get(method: str, status: int) -> bool:
@@ -68,13 +70,15 @@ def _drop(headers: Headers, names: tuple[str, ...]) -> None:
 
 def _resolve(base: URL, location: str) -> URL:
     """Return where *location* leads from *base*."""
+    # Some servers write names as they are. The header holds their bytes, one a character.
+    location = _TO_ENCODE.sub(lambda found: f"%{ord(found[0]):02X}", location)
     if location.startswith("//"):
         location = f"{base.scheme or 'http'}:{location}"
-    place, separator, _ = location.partition("://")
-    if separator and place.isascii() and place.replace("+", "").isalnum():
+    if _SCHEME.match(location):
         url = URL.absolute(location)
-        if url.scheme not in DEFAULT_PORTS:
-            raise InvalidURL(f"expected http or https, got {url.scheme!r}")
+        if url.scheme != "http":
+            raise InvalidURL(f"expected http, got {url.scheme!r}")
         return url
-    target = URL.parse(urljoin(base.target, location))
-    return replace(base, path=target.path, query=target.query, fragment=target.fragment)
+    # With a place, which parse() drops again: a path may begin with two slashes.
+    target = URL.parse(urljoin(f"http://place{base.target}", location))
+    return base.replace(path=target.path, query=target.query, fragment=target.fragment)

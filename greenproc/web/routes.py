@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import logging
 
 from greenproc.errors import InvalidURL
 from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import BadRequest, NotFound, Response, ServiceUnavailable
 from greenproc.pid import decode_id
-from greenproc.process.base import routes_of
 from greenproc.process.event import HttpEvent
 from greenproc.process.manager import ProcessManager
 from greenproc.process.ports import Delivery
 from greenproc.web.firewall import Firewall
+
+log = logging.getLogger("greenproc.web")
 
 
 class Router:
@@ -51,7 +52,7 @@ class Router:
             return Future(NotFound())
         receiver, path = self._resolve(path)
         if path != request.url.path:
-            request.url = replace(request.url, path=path)
+            request.url = request.url.replace(path=path)
         refusal = self._firewall.apply(request)
         if refusal is not None:
             return Future(refusal)
@@ -67,13 +68,16 @@ class Router:
         return future
 
     def streams(self, path: str) -> bool:
-        """Whether the route that answers *path* takes bodies as they come."""
+        """Whether the process that answers *path* takes bodies as they come."""
         receiver, path = self._resolve(path)
         cell = None if receiver is None else self._processes.cells.get(receiver)
         if cell is None or cell.process is None:
             return False
-        route = routes_of(cell.process).find(path)
-        return route is not None and route.options.streaming
+        try:
+            return cell.process.streams_body(path)
+        except Exception:
+            log.exception("%s cannot say whether it streams %s", cell.pid, path)
+            return False
 
     def absolute_path(self, path: str) -> str:
         """Return *path* with the delegate's id in front if its first segment is no process."""
@@ -81,8 +85,8 @@ class Router:
 
     def _resolve(self, path: str) -> tuple[str | None, str]:
         """Return the id of the receiver, None for nobody, and the path as it will see it."""
-        segment = next((segment for segment in path.split("/") if segment), None)
-        if segment is None:
+        segment = path.lstrip("/").partition("/")[0]
+        if not segment:
             if self._delegate is None:
                 return self._root, path
             return self._delegate, f"/{self._delegate}"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from greenproc.errors import InvalidArgument
@@ -62,11 +64,39 @@ def test_headers_are_equal_whatever_the_order_and_case_of_their_names() -> None:
     assert Headers() != 3 and Headers({"A": "1"}) != {1: "1"}
 
 
-def test_a_copy_changes_apart() -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda headers: headers.add("B", "2"),
+        lambda headers: headers.update(A="2"),
+        lambda headers: headers.setdefault("B", "2"),
+        lambda headers: headers.pop("A"),
+        lambda headers: headers.clear(),
+    ],
+)
+@pytest.mark.parametrize("copy", [Headers.copy, Headers])
+def test_a_copy_changes_apart(
+    copy: Callable[[Headers], Headers], change: Callable[[Headers], object]
+) -> None:
+    first = Headers({"A": "1"})
+    second = copy(first)
+    third = copy(second)
+    change(first)
+    change(third)
+    assert second == {"A": "1"} and second.lines() == [("A", "1")]
+    assert first == third != second
+
+
+def test_a_header_may_be_absent() -> None:
+    headers = Headers([("X-A", "1"), ("x-a", "2")])
+    assert (headers.get("X-a"), headers.get("B"), headers.get("B", "3")) == ("2", None, "3")
+
+
+def test_a_header_that_is_refused_changes_nothing() -> None:
     headers = Headers({"A": "1"})
-    copy = headers.copy()
-    copy["A"] = "2"
-    assert headers["A"] == Headers(headers)["A"] == "1"
+    with pytest.raises(InvalidArgument):
+        headers.update([("B", "2"), ("C", "\n")])
+    assert headers.lines() == [("A", "1"), ("B", "2")]
 
 
 @pytest.mark.parametrize("value", ["a\r\nX: y", "a\nb", "a\rb", "a\x00b", "a\x7fb", "\u20ac"])

@@ -455,6 +455,33 @@ def test_a_request_becomes_a_value() -> None:
     assert request.version == (1, 1) and request.reader is None
 
 
+def test_what_a_handler_does_to_a_request_is_not_seen_by_the_next_one() -> None:
+    requests, _ = read_once([b"GET /a?b=c HTTP/1.1\r\nHost: h\r\nX: 1\r\n\r\n" * 3])
+    first, second, third = (to_request(raw) for raw in requests)
+
+    first.headers["X"] = "2"
+    first.url.query["b"] = "d"  # type: ignore[index]  # which handlers may do all the same
+    second.headers.clear()
+    second.url.query.clear()  # type: ignore[attr-defined]
+
+    assert third == to_request(requests[0])
+    assert third.headers == {"Host": "h", "X": "1"} and third.url.query == {"b": "c"}
+
+
+def test_a_request_without_a_body_is_read_with_a_head_that_is_known() -> None:
+    heads = HeadCache()
+    read_once([HELLO], heads=heads)
+    requests, parser = read_once(
+        [HELLO + CHUNKED + b"5\r\nhello\r\n0\r\n\r\n" + HELLO[:-1]], heads=heads
+    )
+    assert [request.body for request in requests] == [b"", b"hello"]
+    assert not parser.is_idle and not parser.is_finished
+    last = HELLO.replace(b"Host", b"Connection: close\r\nHost")
+    for _ in range(3):
+        requests, parser = read_once([HELLO + last + HELLO], heads=heads)
+        assert len(requests) == 2 and parser.is_finished
+
+
 def test_the_path_stays_as_it_was_sent() -> None:
     assert to_request(parse(b"GET /%65c%zz/ HTTP/1.0\r\n\r\n")).url.path == "/%65c%zz/"
 

@@ -26,6 +26,15 @@ def test_a_request_says_what_its_peer_accepts() -> None:
     assert request.accepts_encoding("gzip") and not request.accepts_encoding("br")
 
 
+def test_a_request_with_other_values_is_another_one() -> None:
+    request = Request("GET", URL("/a"), Headers({"A": "1"}), b"body", keep_alive=True)
+    other = request.replace(method="POST", body=b"")
+    assert other == Request("POST", URL("/a"), Headers({"A": "1"}), b"", keep_alive=True)
+    assert request.method == "GET"
+    with pytest.raises(TypeError, match="nothing"):
+        request.replace(nothing=1)
+
+
 def test_requests_do_not_share_their_headers() -> None:
     first, second = Request("GET", URL("/")), Request("GET", URL("/"))
     first.headers["A"] = "1"

@@ -38,6 +38,14 @@ def test_an_empty_body_is_a_body_and_none_is_not() -> None:
     assert OK().kind is ResponseKind.NONE and OK().headers == {}
 
 
+def test_responses_do_not_share_their_headers() -> None:
+    first, second, bare = OK("a"), OK("b"), OK()
+    first.headers["Content-Type"] = "text/html"
+    bare.headers["A"] = "1"
+    assert second.headers == OK("c").headers == {"Content-Type": TEXT}
+    assert OK().headers == {}
+
+
 def test_the_media_type_of_the_handler_stays() -> None:
     assert OK(b"<p>", headers={"content-type": "text/html"}).headers == {
         "Content-Type": "text/html"

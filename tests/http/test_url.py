@@ -158,6 +158,8 @@ def test_a_malformed_absolute_url_is_refused(text: str, error: str) -> None:
             URL("/p", scheme="http+unix", host="/tmp/s o", port=80),
             "http+unix://%2Ftmp%2Fs%20o:80/p",
         ),
+        (URL("/p", scheme="http+unix", host="/run/a:b"), "http+unix://%2Frun%2Fa%3Ab/p"),
+        (URL("/p", scheme="http", host="::1", port=80), "http://[::1]:80/p"),
     ],
 )
 def test_a_url_prints(url: URL, text: str) -> None:
@@ -170,6 +172,14 @@ def test_a_url_prints(url: URL, text: str) -> None:
 )
 def test_usual_ports_are_left_out_of_the_host_line(port: int | None, place: str) -> None:
     assert URL("/", scheme="http", host="h", port=port).place == place
+
+
+def test_a_url_with_other_values_is_another_one() -> None:
+    url = URL("/a", {"b": "c"}, "d", scheme="http", host="h", port=1)
+    assert str(url.replace(path="/e", fragment=None, port=2)) == "http://h:2/e?b=c"
+    assert str(url) == "http://h:1/a?b=c#d"
+    with pytest.raises(AttributeError):
+        url.path = "/e"  # type: ignore[misc]
 
 
 def test_there_is_no_host_line_without_a_host() -> None:

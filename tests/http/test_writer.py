@@ -300,3 +300,16 @@ def test_a_written_response_is_read_again() -> None:
     response = to_response(raw)
     assert (response.status, response.body, response.kind) == (200, b"hello", ResponseKind.BODY)
     assert response.headers["A"] == "1"
+
+
+def test_a_response_can_be_changed_and_written_again() -> None:
+    response = OK("a", headers={"A": "1"})
+    first = encode_response(response, now=NOW)
+    response.headers["A"] = "2"
+    response.headers["Content-Length"] = "1"
+    response.headers.add("B", "3")
+    response.headers["Transfer-Encoding"] = "gzip"
+    assert b"A: 1\r\n" in first and b"B: 3" not in first
+    assert encode_response(response, now=NOW) == (
+        b"HTTP/1.1 200 OK\r\n" + DATE + b"A: 2\r\n" + TEXT + b"Content-Length: 1\r\nB: 3\r\n\r\na"
+    )

@@ -39,8 +39,10 @@ def table(*paths: str) -> RouteTable:
 def test_longest_route_that_is_a_prefix_answers(
     paths: list[str], asked: str, found: str | None
 ) -> None:
-    route = table(*paths).find(asked)
-    assert (route.options.path if route is not None else None) == found
+    routes = table(*paths)
+    for _ in range(3):
+        route = routes.find(asked)
+        assert (route.options.path if route is not None else None) == found
 
 
 def test_later_route_of_a_path_replaces_the_earlier() -> None:
@@ -49,6 +51,25 @@ def test_later_route_of_a_path_replaces_the_earlier() -> None:
     routes.add(later)
     assert routes.find("/p/a") is later
     assert routes.paths == ["/a"]
+
+
+def test_a_route_that_is_added_late_answers_what_was_asked_before() -> None:
+    routes = table("/a")
+    for path in ("/p/a/b", "/p/c"):
+        routes.find(path)
+    later = Route(RouteOptions("/a/b"), str)
+    routes.add(later)
+    routes.add(Route(RouteOptions("/c"), str))
+    assert routes.find("/p/a/b") is later and routes.find("/p/c") is not None
+
+
+def test_clients_cannot_make_a_table_grow() -> None:
+    routes = table("/a")
+    for number in range(200):
+        assert routes.find(f"/p/a/{number}") is not None
+        assert routes.find(f"/p/{number}") is None
+        assert routes.find("/p/a/" + "x" * 1000) is not None
+    assert len(routes._found) <= 64 and max(map(len, routes._found)) < 200
 
 
 def test_paths_are_listed_sorted() -> None:

@@ -30,6 +30,7 @@ HELLO_ANSWER = (
     b"\r\n"
     b"hello"
 )
+DATE = "Tue, 24 Nov 2026 02:22:25 GMT"
 MESSAGE = (
     b"POST /sink/data HTTP/1.1\r\n"
     b"User-Agent: libprocess/x@127.0.0.1:1234\r\n"
@@ -78,6 +79,12 @@ class Handlers:
 @pytest.fixture
 def handlers(node: Node) -> Handlers:
     return Handlers(node)
+
+
+def is_answered(peer: Peer, body: bytes) -> bool:
+    """Whether the next that *peer* gets is a response with *body*."""
+    expected = HELLO_ANSWER.replace(b"5", b"%d" % len(body)).replace(b"hello", body)
+    return undated(peer.receive(len(expected) + len(DATE) - 1)) == expected
 
 
 def answer_hello(request: Request) -> Future[Response]:
@@ -130,6 +137,53 @@ def test_answers_leave_in_the_order_of_the_requests(
     answers = peer.receive_to_end()
     assert statuses(answers) == [200, 200, 202, 200]
     assert bodies(answers) == [b"/a", b"/b", b"", b"/c"]
+
+
+def test_an_answer_leaves_whoever_else_waits_for_it(
+    node: Node, listen: Listen, connect: Connect
+) -> None:
+    promise: Promise[Response] = Promise()
+    waiting = [gevent.spawn(promise.future.get) for _ in range(2)]
+    gevent.idle()
+    node.answer = lambda _request: promise.future
+    peer = connect(listen())
+
+    peer.send(get("/a"))
+    node.requests.get(timeout=LIMIT)
+    waiting.append(gevent.spawn(promise.future.get))
+    gevent.idle()
+    promise.set(OK("to all"))
+
+    assert is_answered(peer, b"to all")
+    gevent.joinall(waiting, timeout=LIMIT, raise_error=True)
+    assert {one.value.body for one in waiting} == {b"to all"}
+
+
+def test_who_waits_for_an_answer_that_is_to_leave_gets_it_too(
+    node: Node, listen: Listen, connect: Connect, handlers: Handlers
+) -> None:
+    peer = connect(listen())
+
+    peer.send(get("/a"))
+    promise = handlers.wait("/a")
+    waiting = gevent.spawn(promise.future.get)
+    gevent.idle()
+    promise.set(OK("to both"))
+
+    assert is_answered(peer, b"to both")
+    assert waiting.get(timeout=LIMIT).body == b"to both"
+
+
+def test_an_answer_from_a_native_thread_leaves(
+    node: Node, listen: Listen, connect: Connect, handlers: Handlers
+) -> None:
+    peer = connect(listen())
+
+    peer.send(get("/a"))
+    promise = handlers.wait("/a")
+    assert gevent.get_hub().threadpool.apply(promise.set, (OK("from afar"),))
+
+    assert is_answered(peer, b"from afar")
 
 
 def test_a_message_is_delivered_while_an_earlier_request_waits(

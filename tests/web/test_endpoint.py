@@ -20,6 +20,7 @@ HERE = Address("127.0.0.1", 5050)
         ("HTTP://h:8080", "http://h:8080/"),
         ("http://[::1]:5050/x", "http://[::1]:5050/x"),
         (URL("/x", host="h"), "http://h:80/x"),
+        (URL("/x", host="h", port=0), "http://h:0/x"),
         (URL("/x", host="h", scheme="https"), "https://h:443/x"),
         (HERE, "http://127.0.0.1:5050/"),
         (UPID("counter(1)", HERE), "http://127.0.0.1:5050/counter(1)"),
@@ -44,6 +45,7 @@ def test_targets(target: object, text: str) -> None:
     [
         ("http://h/x", Endpoint("http", "h", 80), "h:80"),
         ("http://[::1]:5050/x", Endpoint("http", "::1", 5050), "[::1]:5050"),
+        ("http://h:0/x", Endpoint("http", "h", 0), "h:0"),
         ("/run/s.sock", Endpoint("http+unix", "/run/s.sock", 0), "/run/s.sock"),
         ("http+unix://%2Frun%2Fs%3A80", Endpoint("http+unix", "/run/s:80", 0), "/run/s:80"),
     ],
@@ -66,6 +68,8 @@ def test_a_url_by_hand_has_the_port_of_its_scheme() -> None:
         URL("/", scheme="http"),
         URL("/", scheme="https", host="h"),
         URL("/", scheme="ws", host="h", port=1),
+        # The system would take the path up to the zero byte.
+        URL("/", scheme="http+unix", host="/run/a.sock\0/b"),
     ],
     ids=str,
 )
@@ -88,3 +92,11 @@ def test_the_host_of_a_request_is_its_own_else_that_of_the_connection() -> None:
     assert addressed(URL("/x"), endpoint).place == "h:8080"
     assert addressed(URL("/x", host="other", port=80), endpoint).place == "other"
     assert addressed(URL("/x", host="other"), Endpoint("http+unix", "/s", 0)).place == "localhost"
+
+
+def test_a_request_is_spelled_in_ascii() -> None:
+    endpoint = Endpoint("http", "h", 80)
+    url = addressed(parse_target("http://m\xfcnchen.example/caf\xe9/\udcff?k=\xe9"), endpoint)
+
+    assert url.place == "xn--mnchen-3ya.example"
+    assert url.target == "/caf%C3%A9/%FF?k=%C3%A9"

@@ -12,7 +12,7 @@ from gevent.event import Event
 from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import OK, Response
-from greenproc.process import Process, route
+from greenproc.process import HttpEvent, Process, route
 from greenproc.runtime import Runtime
 from greenproc.testing import await_ready, expect_failure
 from greenproc.web import Pipe, get, post
@@ -184,6 +184,46 @@ def test_who_is_refused_does_not_hold_up_the_connection(runtime: Runtime, site: 
 
 def test_a_streaming_route_may_be_guarded(runtime: Runtime, site: Site) -> None:
     assert await_ready(post((site.pid, "/closed"), body=b"x")).body == b"in"
+
+
+class Gateway(Process):
+    """Answers every request itself."""
+
+    def __init__(self) -> None:
+        super().__init__("gateway")
+        self.asked: Promise[bool] = Promise()
+
+    def streams_body(self, path: str) -> bool:
+        if path == "/gateway/broken":
+            raise ValueError("broken on purpose")
+        return path == "/gateway/in/pieces"
+
+    def consume_http(self, event: HttpEvent) -> None:
+        reader = event.request.reader
+        self.asked.set(reader is not None)
+        event.promise.set(OK(event.request.body if reader is None else b"".join(reader)))
+
+
+def test_a_process_without_routes_can_take_a_body_as_it_comes(runtime: Runtime) -> None:
+    gateway = Gateway()
+    runtime.spawn(gateway)
+    with Peer.connect(runtime.address) as peer:
+        peer.send(b"POST /gateway/in/pieces HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n")
+        assert await_ready(gateway.asked.future) is True
+        peer.send(b"abcd")
+        assert peer.read_answer().body == b"abcd"
+
+
+def test_an_error_about_streaming_leaves_the_body_whole(runtime: Runtime) -> None:
+    gateway = Gateway()
+    runtime.spawn(gateway)
+    with Peer.connect(runtime.address) as peer, expect_failure(ValueError, "on purpose"):
+        peer.send(b"POST /gateway/broken HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n")
+        peer.send(b"Content-Length: 4\r\n\r\n")
+        assert peer.read(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        peer.send(b"abcd")
+        assert peer.read_answer().body == b"abcd"
+    assert gateway.asked.future.get() is False
 
 
 def test_the_client_streams_to_and_from_a_process(runtime: Runtime, site: Site) -> None:
