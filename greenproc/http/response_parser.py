@@ -45,8 +45,8 @@ class ResponseParser:
     Args:
         limits: what is refused as too large.
         streams: asked about each response once its head is there. If it returns a sink the
-            response is returned at once, and its body goes to the sink, unpacked and without
-            a limit. It must not wait.
+            response is returned at once, and its body goes to the sink, as on the wire and
+            without a limit. It must not wait.
 
     Once `error` or `is_finished` is set, bytes are ignored.
 
@@ -177,7 +177,8 @@ class ResponseParser:
         if self._streams is not None:
             response.sink = self._streams(response)
         self._response = response
-        self._body = OpenBody(head.length, self._limits, response.sink, is_gzip=head.is_gzip)
+        # Not unpacked here: one byte can become a thousand, and nobody could make that wait.
+        self._body = OpenBody(head.length, self._limits, response.sink, is_gzip=False)
         if response.sink is not None:
             responses.append(response)
         return end
@@ -203,15 +204,31 @@ class ResponseParser:
 def to_response(
     raw: RawResponse, *, max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes
 ) -> Response:
-    """Make the value that users get; the body is unpacked if need be, within the limit.
+    """Make the value that users get, whose body is unpacked, within the limit.
+
+    Its headers say nothing of the packing then, so that a server can hand on such a response. A
+    body that goes to a sink is left to whoever reads from there, who has to unpack it.
 
     Raises:
         RemoteProtocolError: the body cannot be unpacked.
     """
+    response = Response(raw.head.status)
+    headers = Headers.from_wire(raw.head.headers)
     body = raw.body
-    if raw.head.is_gzip and raw.sink is None and raw.head.length != 0:
-        body = gzip_decompress(body, max_body_bytes)
-    response = Response(raw.head.status, headers=Headers.from_wire(raw.head.headers))
+    if raw.head.is_gzip and raw.head.length != 0:
+        # Nothing at all is no gzip, but what servers send that had nothing to pack.
+        body = gzip_decompress(body, max_body_bytes) if body else body
+        _tell_unpacked(headers, len(body) if raw.sink is None else None)
     if body:
-        response.body = body  # corrects the length in the headers, too
+        response.body = body  # before the headers, whose length is not to be corrected again
+    response.headers = headers
     return response
+
+
+def _tell_unpacked(headers: Headers, length: int | None) -> None:
+    """Let *headers* be about a body that is unpacked, of that *length* if it is known."""
+    del headers["Content-Encoding"]
+    if length is None:
+        headers.pop("Content-Length", None)
+    elif "Content-Length" in headers:
+        headers["Content-Length"] = str(length)

@@ -14,9 +14,10 @@ from greenproc.errors import GreenprocError, InvalidArgument, RemoteProtocolErro
 from greenproc.future import Failure, Future
 from greenproc.http.headers import Headers
 from greenproc.http.request import Request
-from greenproc.http.response import Response
+from greenproc.http.response import Response, encode_text
 from greenproc.sync.pipe import Reader
 from greenproc.web.endpoint import Target, parse_target
+from greenproc.web.exchange import close_body
 from greenproc.web.one_shot import exchange
 from greenproc.web.options import Options, RequestOptions
 from greenproc.web.patience import limited
@@ -57,12 +58,16 @@ def request(
     Failures of the future:
 
     * `InvalidURL` and `InvalidArgument`: nothing was sent;
-    * `LocalProtocolError`: the request cannot be put on the wire;
+    * `LocalProtocolError`: the request cannot be put on the wire, or its streamed body cannot be
+      sent again where a redirect asks for it;
     * `Broken`: no connection could be made, or it was lost; the text tells which;
     * `WaitTimeout`: a phase, which the text names, or the whole took too long;
     * `RemoteProtocolError`: the response breaks HTTP, exceeds a limit, or redirects too often.
 
-    An exception of a body that is sent piece by piece is passed on.
+    An exception of a body that is sent piece by piece is passed on. The reads of a streamed
+    response fail like the future of one that is read whole.
+
+    A body that came packed with gzip is unpacked, and the headers say nothing of it any more.
 
     Source: libprocess include/process/http.hpp, http::request.
     Differs: libprocess has no limits, follows no redirects, and ignores discard requests.
@@ -73,6 +78,7 @@ def request(
         _put_body(asked, body)
         future = _fetch(asked, chosen, chosen.max_redirects)
     except GreenprocError as error:
+        close_body(body)
         return Future.failed(error)
     return limited(future, chosen.timeout, f"no response from {asked.url.place or target}")
 
@@ -178,7 +184,7 @@ def _to_json(value: Any) -> bytes:
 
 def _put_body(asked: Request, body: Body) -> None:
     if isinstance(body, str):
-        asked.body = body.encode()
+        asked.body = encode_text(body)
     elif isinstance(body, (bytes, bytearray, memoryview)):
         asked.body = bytes(body)
     elif isinstance(body, Iterable):

@@ -8,13 +8,13 @@ from typing import Self, Unpack
 from gevent import get_hub, socket
 
 from greenproc.address import Address
-from greenproc.errors import Closed, GreenprocError
+from greenproc.errors import Broken, Closed, GreenprocError
 from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.web.dial import dial, spawn
 from greenproc.web.endpoint import Endpoint, Target, endpoint_of, parse_target
-from greenproc.web.exchange import Exchange
+from greenproc.web.exchange import Exchange, close_body
 from greenproc.web.options import LimitOptions, Limits, check_seconds
 from greenproc.web.patience import limited
 from greenproc.web.pipeline import Pipeline
@@ -89,6 +89,7 @@ class Connection:
             endpoint = self._pipeline.endpoint
             exchange = Exchange(request, endpoint, promise, streamed=streamed_response)
         except GreenprocError as error:
+            close_body(request.reader)
             return Future.failed(error)
         self._pipeline.submit(exchange)
         return limited(future, timeout, f"no response from {endpoint}")
@@ -158,4 +159,8 @@ def _end(pipeline: Pipeline, _greenlet: object) -> None:
 
 
 def _open(endpoint: Endpoint, limits: Limits, connected: socket.socket) -> Connection:
-    return Connection(connected, endpoint, limits)
+    try:
+        return Connection(connected, endpoint, limits)
+    except OSError as error:
+        connected.close()
+        raise Broken(f"cannot connect to {endpoint}: {error}") from error

@@ -112,8 +112,10 @@ def _places(endpoint: Endpoint) -> Iterator[Place]:
         family = socket.AF_INET6 if literal.is_ipv6 else socket.AF_INET
         yield family, (literal.ip, literal.port)
         return
+    # Encoded here: a name that is none would else end in a traceback of the thread that looks up.
+    host = endpoint.host.encode("idna").decode()
     kind = socket.SOCK_STREAM
-    for found in socket.getaddrinfo(endpoint.host, endpoint.port, type=kind):
+    for found in socket.getaddrinfo(host, endpoint.port, type=kind):
         yield found[0], found[4]
 
 

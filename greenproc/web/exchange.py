@@ -1,21 +1,16 @@
-"""A request of a client on its way, and the streamed body of the response to it."""
+"""A request of a client on its way."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
 from types import GeneratorType
 from typing import Any
-from weakref import ref
-
-from gevent import get_hub
 
 from greenproc.errors import LocalProtocolError
-from greenproc.future import Future, Promise
+from greenproc.future import Promise
 from greenproc.http.request import Request
-from greenproc.http.response import Response
+from greenproc.http.response import Response, encode_text
 from greenproc.http.writer import encode_request
-from greenproc.sync.pipe import Pipe, Reader
+from greenproc.sync.pipe import Reader
 from greenproc.web.endpoint import Endpoint, addressed
 
 
@@ -44,16 +39,7 @@ class Exchange:
     ) -> None:
         self.method = request.method
         self.body = request.reader
-        self.data = encode_request(
-            Request(
-                self.method,
-                addressed(request.url, endpoint),
-                request.headers,
-                request.body,
-                self.body,
-                keep_alive=request.keep_alive,
-            )
-        )
+        self.data = _encode(request, endpoint)
         self.is_last = not request.keep_alive
         self.is_sent = False
         self.promise = promise
@@ -61,11 +47,33 @@ class Exchange:
 
     def close_body(self) -> None:
         """Tell who makes the body that no more of it is wanted."""
-        if isinstance(self.body, (Reader, GeneratorType)):
-            self.body.close()
+        close_body(self.body)
 
     def __repr__(self) -> str:
         return f"<Exchange {self.method} {self.promise.future}>"
+
+
+def _encode(request: Request, endpoint: Endpoint) -> bytes:
+    try:
+        url = addressed(request.url, endpoint)
+        return encode_request(
+            Request(
+                request.method,
+                url,
+                request.headers,
+                request.body,
+                request.reader,
+                keep_alive=request.keep_alive,
+            )
+        )
+    except UnicodeError as error:
+        raise LocalProtocolError(f"the request cannot be spelled: {error}") from error
+
+
+def close_body(body: object) -> None:
+    """Tell who makes *body*, if it is made piece by piece, that no more of it is wanted."""
+    if isinstance(body, (Reader, GeneratorType)):
+        body.close()
 
 
 def as_piece(piece: object) -> bytes:
@@ -77,85 +85,7 @@ def as_piece(piece: object) -> bytes:
     if isinstance(piece, bytes):
         return piece
     if isinstance(piece, str):
-        return piece.encode()
+        return encode_text(piece)
     if isinstance(piece, (bytearray, memoryview)):
         return bytes(piece)
     raise LocalProtocolError(f"expected bytes as a piece of the body, got {piece!r}")
-
-
-class BodyFeed:
-    """Takes the body of a streamed response from the parser to its reader.
-
-    The parser writes in the greenlet that reads the connection, the pipe is written in the hub:
-    what is called back by a read must not hold up the connection, least of all by waiting for it.
-
-    Args:
-        pipe: only its writer is held, so that a reader nobody has any more is noticed.
-        unwanted: called once when the reader was closed, or nobody has it any more.
-    """
-
-    __slots__ = ("__weakref__", "_loop", "_queue", "_reader", "_unwanted", "_writer", "is_over")
-
-    is_over: bool
-    """Whether the body is complete, or never will be."""
-
-    def __init__(self, pipe: Pipe, unwanted: Callable[[], object]) -> None:
-        self.is_over = False
-        self._loop: Any = get_hub().loop
-        self._writer = pipe.writer
-        self._queue: deque[tuple[Callable[[Any], object], Any]] = deque()
-        self._unwanted: Callable[[], object] | None = unwanted
-        self._reader = ref(pipe.reader, self._lose_reader)
-        self._writer.reader_closed.on_ready(lambda _: self._leave())
-
-    def write(self, data: bytes) -> None:
-        """See `greenproc.http.content.BodySink`."""
-        self._put(self._writer.write, data)
-
-    def close(self) -> None:
-        """See `greenproc.http.content.BodySink`."""
-        self.is_over = True
-        self._put(lambda _: self._writer.close(), None)
-
-    def fail(self, error: BaseException | str) -> None:
-        """See `greenproc.http.content.BodySink`."""
-        self.is_over = True
-        self._put(self._writer.fail, error)
-
-    def room(self) -> Future[None]:
-        """Return a future that is ready when the reader has caught up with what the hub handed on."""
-        return self._writer.writable()
-
-    def _put(self, act: Callable[[Any], object], argument: Any) -> None:
-        if not self._queue:
-            self._loop.run_callback(self._flush)
-        self._queue.append((act, argument))
-
-    def _flush(self) -> None:
-        """Hand on what has come, in the hub."""
-        while self._queue:
-            act, argument = self._queue[0]
-            act(argument)
-            self._queue.popleft()
-        if self._reader() is None:
-            self._check_reads()
-
-    def _lose_reader(self, _reference: object) -> None:
-        """Note that nobody has the reader any more; called by the garbage collector, anywhere."""
-        if self._loop is not None:
-            self._loop.run_callback_threadsafe(self._check_reads)
-
-    def _check_reads(self) -> None:
-        """Give up unless a read still waits, whose future somebody may have."""
-        if not self._writer.statistics()["waiting"]:
-            self._leave()
-
-    def _leave(self) -> None:
-        unwanted, self._unwanted = self._unwanted, None
-        # What waits for room must not go on waiting.
-        self._writer.fail("nobody reads any more")
-        if unwanted is not None and not self.is_over:
-            unwanted()
-
-    def __repr__(self) -> str:
-        return f"<BodyFeed to {self._writer!r}>"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from greenproc.current import find_runtime
-from greenproc.errors import NoRuntime
+from greenproc.errors import InvalidArgument, NoRuntime
 from greenproc.http.paths import normalised_path
 from greenproc.http.request import Request
-from greenproc.http.response import Forbidden, Response
+from greenproc.http.response import Forbidden, InternalServerError, Response
+
+log = logging.getLogger("greenproc.web")
 
 
 class FirewallRule(Protocol):
@@ -33,9 +36,13 @@ class Firewall:
         self._rules = tuple(rules)
 
     def apply(self, request: Request) -> Response | None:
-        """Return the refusal of the first rule that has one."""
+        """Return the refusal of the first rule that has one. A rule that fails refuses with 500."""
         for rule in self._rules:
-            response = rule.apply(request)
+            try:
+                response = rule.apply(request)
+            except Exception:
+                log.exception("a rule failed: %r", rule)
+                response = InternalServerError()
             if response is not None:
                 return response
         return None
@@ -62,6 +69,9 @@ class DisabledEndpointsFirewallRule:
         paths: what is disabled; each goes through *absolute_path*.
         absolute_path: puts the delegate's id in front where it is meant, `Router.absolute_path`.
 
+    Raises:
+        InvalidArgument: *paths* is a text, whose letters would be taken for paths.
+
     Source: libprocess include/process/firewall.hpp. Differs: paths are compared in their
     normalised form, so that ``/p/x/`` and ``/%70/x`` do not get past a rule for ``/p/x``.
     """
@@ -69,6 +79,8 @@ class DisabledEndpointsFirewallRule:
     def __init__(
         self, paths: Iterable[str], absolute_path: Callable[[str], str] = lambda path: path
     ) -> None:
+        if isinstance(paths, str):
+            raise InvalidArgument(f"expected paths, got {paths!r}")
         self._paths = frozenset(normalised_path(absolute_path(path)) for path in paths)
 
     def apply(self, request: Request) -> Response | None:

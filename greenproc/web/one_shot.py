@@ -72,7 +72,9 @@ class _OneShot:
         try:
             if not self._is_aborted:
                 self._opening = dial(self._endpoint, self._limits.connect_timeout)
-                return self._opening.get()
+                opened = self._opening.get()
+                if not self._is_aborted:
+                    return opened
             self._fail(Discarded())
         except GreenprocError as error:
             self._fail(error)
@@ -87,6 +89,8 @@ class _OneShot:
         if self._asked is None:
             return
         if self._opening is not None:
+            # It may have come at the very moment at which this was given up.
+            self._opening.on_ready(lambda opened: opened.close())
             self._opening.discard()
         asked = self._take()
         asked.close_body()

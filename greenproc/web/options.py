@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, Self, TypedDict
 
+from greenproc.checks import whole_number
 from greenproc.errors import InvalidArgument
 from greenproc.http.limits import DEFAULT_LIMITS
 
@@ -33,8 +34,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name in TIMEOUTS:
             check_seconds(name, getattr(self, name))
-        if not isinstance(self.max_body_bytes, int) or self.max_body_bytes < 0:
-            raise InvalidArgument(f"expected max_body_bytes, got {self.max_body_bytes!r}")
+        whole_number("max_body_bytes", self.max_body_bytes, least=0)
 
 
 TIMEOUTS = tuple(one.name for one in fields(Limits) if one.name.endswith("_timeout"))
@@ -77,8 +77,7 @@ class Options:
 
     def __post_init__(self) -> None:
         check_seconds("timeout", self.timeout)
-        if not isinstance(self.max_redirects, int) or self.max_redirects < 0:
-            raise InvalidArgument(f"expected max_redirects, got {self.max_redirects!r}")
+        whole_number("max_redirects", self.max_redirects, least=0)
 
     @classmethod
     def of(cls, arguments: RequestOptions) -> Self:

@@ -19,13 +19,12 @@ from greenproc.errors import (
 )
 from greenproc.future import Promise
 from greenproc.http.body import BODY_FAILED
-from greenproc.http.headers import Headers
 from greenproc.http.limits import ParserLimits
 from greenproc.http.response import Response
 from greenproc.http.response_parser import RawResponse, ResponseParser, to_response
-from greenproc.sync.pipe import Pipe
+from greenproc.web.body_feed import BodyFeed, undecodable
 from greenproc.web.endpoint import Endpoint
-from greenproc.web.exchange import BodyFeed, Exchange
+from greenproc.web.exchange import Exchange
 from greenproc.web.options import Limits
 from greenproc.web.request_writer import RequestWriter, WriterHooks
 from greenproc.web.stopwatch import Stopwatch
@@ -158,7 +157,7 @@ class Pipeline:
                 return RemoteProtocolError("Received data when none is expected")
             self._take(self._parser.feed(data))
             if self._parser.error is not None:
-                return _undecodable(self._parser.error)
+                return undecodable(self._parser.error)
             if self._parser.is_finished:
                 return Broken("Received 'Connection: close' from the server")
             if self._is_done():
@@ -176,27 +175,17 @@ class Pipeline:
         for raw in responses:
             exchange = self._receiving.popleft()
             try:
-                response = self._make_response(raw)
+                response = to_response(raw, max_body_bytes=self._limits.max_body_bytes)
             except RemoteProtocolError as error:
-                outcomes.append((exchange.promise, _undecodable(error)))
+                outcomes.append((exchange.promise, undecodable(error)))
                 continue
-            if exchange.streamed:
-                response.reader = _reader_of(raw)
+            if isinstance(raw.sink, BodyFeed):
+                response.reader = raw.sink.take_reader()
             outcomes.append((exchange.promise, response))
         self.responses += len(outcomes)
         self._complete(outcomes)
 
-    def _make_response(self, raw: RawResponse) -> Response:
-        """Do as `to_response`, for most responses at a third of the price."""
-        if raw.head.is_gzip:
-            return to_response(raw, max_body_bytes=self._limits.max_body_bytes)
-        response = Response(raw.head.status)
-        if raw.body:
-            response.body = raw.body
-        response.headers = Headers.from_wire(raw.head.headers)
-        return response
-
-    def _begin_response(self, raw: RawResponse) -> _Sink | None:
+    def _begin_response(self, raw: RawResponse) -> BodyFeed | None:
         """Find out whose response the parser has found, and where its body goes."""
         if not self._awaiting:
             raise RemoteProtocolError("Received data when none is expected")
@@ -207,12 +196,10 @@ class Pipeline:
             others = [*self._awaiting, *self._writer.drop_unsent()]
             self._awaiting.clear()
             self._fail(others, lambda: Broken("Received 'Connection: close' from the server"))
-        # What has no body has nothing to be unpacked either, whatever the head says.
-        if not exchange.streamed or raw.head.length == 0:
+        if not exchange.streamed:
             return None
-        sink = _Sink(self._unwanted)
-        self._feed = sink.feed
-        return sink
+        self._feed = BodyFeed(self._unwanted, is_packed=raw.head.is_gzip)
+        return self._feed
 
     def _take_eof(self) -> BaseException | None:
         """Take the end of the connection, which completes a body without a length."""
@@ -262,7 +249,7 @@ class Pipeline:
         self._receiving.clear()
         self._awaiting.clear()
         if self._feed is not None and not self._feed.is_over:
-            self._feed.fail(error if error is not None else BODY_FAILED)
+            self._feed.break_off(error if error is not None else BODY_FAILED)
         elif exchanges and error is not None:
             self._complete([(exchanges.pop(0).promise, error)])
         self._fail(exchanges, lambda: _disconnected(error))
@@ -312,33 +299,6 @@ class Pipeline:
         return f"<Pipeline {self.endpoint} {self.state}, {self.unanswered} unanswered>"
 
 
-class _Sink:
-    """Where the parser writes the body of a streamed response."""
-
-    __slots__ = ("_reader", "close", "fail", "feed", "write")
-
-    def __init__(self, unwanted: Callable[[], object]) -> None:
-        pipe = Pipe()
-        self.feed = BodyFeed(pipe, unwanted)
-        self.write = self.feed.write
-        self.close = self.feed.close
-        self.fail = self.feed.fail
-        self._reader: Any = pipe.reader
-
-    def take_reader(self) -> Any:
-        """Give the reader away: it is lost when who gets it has lost it."""
-        reader, self._reader = self._reader, None
-        return reader
-
-
-def _reader_of(raw: RawResponse) -> Any:
-    if isinstance(raw.sink, _Sink):
-        return raw.sink.take_reader()
-    empty = Pipe()
-    empty.writer.close()
-    return empty.reader
-
-
 def _keep_promises(outcomes: list[Outcome]) -> None:
     for promise, outcome in outcomes:
         if isinstance(outcome, BaseException):
@@ -353,9 +313,3 @@ def _disconnected(reason: BaseException | None) -> GreenprocError:
         return Closed(str(reason) if reason else "Disconnected: the last response has come")
     text = str(reason)
     return Broken(text if text.startswith("Disconnected") else f"Disconnected: {text}")
-
-
-def _undecodable(error: RemoteProtocolError) -> RemoteProtocolError:
-    failed = RemoteProtocolError(f"Failed to decode response: {error}", status=error.status)
-    failed.__cause__ = error
-    return failed

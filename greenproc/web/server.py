@@ -6,12 +6,14 @@ import os
 import weakref
 from collections.abc import Callable
 from enum import Enum
+from math import inf
 from typing import Any, Self
 
 from gevent import Greenlet, get_hub, socket
 
 from greenproc.address import Address
-from greenproc.errors import Broken, Closed, Failure, InvalidAddress
+from greenproc.checks import check_callable
+from greenproc.errors import Broken, Closed, Failure, InvalidAddress, InvalidArgument
 from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import Response
@@ -22,6 +24,7 @@ from greenproc.transport.listener import Listener
 from greenproc.transport.places import listening_socket
 from greenproc.web.dial import bound_spawn, spawn
 from greenproc.web.handling import Handler, ask
+from greenproc.web.options import check_seconds
 
 BACKLOG = 16_384  # libprocess' default for servers
 GRACE_SECONDS = 10.0  # as Settings.stop_timeout
@@ -68,6 +71,7 @@ class Server:
     Raises:
         BindError: the place cannot be had.
         InvalidAddress: it is neither an address nor a path.
+        InvalidArgument: *handler* is no function.
 
     Source: libprocess include/process/http.hpp, class Server.
     Differs: bodies come whole unless streaming is asked for.
@@ -84,9 +88,8 @@ class Server:
     ) -> None:
         self.state = ServerState.STOPPED  # until it listens
         place = checked_place(where)
-        listening = listening_socket(place, backlog)
         self._listener = new_listener(handler, settings or Settings(), streaming=streaming)
-        self._listener.adopt(listening)
+        self._listener.adopt(listening_socket(place, backlog))
         self._loop = get_hub().loop
         self._run: Promise[None] = Promise()
         self.state = ServerState.INITIALIZED
@@ -110,7 +113,7 @@ class Server:
         self._run.future.on_discard(lambda: _call(discard()))
         return self._run.future
 
-    def stop(self, grace: float = GRACE_SECONDS) -> Future[None]:
+    def stop(self, grace: float | None = GRACE_SECONDS) -> Future[None]:
         """Stop accepting, finish what is being answered, and return a future that is ready then.
 
         Connections on which nothing is owed are closed at once, the others with their last
@@ -118,16 +121,21 @@ class Server:
 
         Args:
             grace: seconds after which the rest is cut off; handlers then see a discard, and are
-                killed if they go on.
+                killed if they go on. None is for ever.
 
-        Its failure is `Failure` when the server does not run.
+        Its failure is `Failure` when the server does not run, and `InvalidArgument` when *grace*
+        is no time; the server goes on then.
 
         Source: libprocess src/http.cpp, Server::stop.
         Differs: there idle connections hold it up for the whole time, which is none by default.
         """
         if self.state is not ServerState.RUNNING:
             return Future.failed(Failure("Server must be started in order to be stopped"))
-        return self._begin_stop(grace, None)
+        try:
+            check_seconds("grace", grace)
+        except InvalidArgument as error:
+            return Future.failed(error)
+        return self._begin_stop(inf if grace is None else grace, None)
 
     def hold(self) -> Self:
         """Go on until stopped, whether anybody holds this or not."""
@@ -163,7 +171,10 @@ class Server:
             self._begin_stop(0.0, Closed("the server was discarded"))
 
     def __enter__(self) -> Self:
-        self.run()
+        if self.state is not ServerState.RUNNING:  # as `serve` gives it
+            running = self.run()
+            if running.is_failed:
+                running.get()
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -244,7 +255,12 @@ def checked_place(where: Place | os.PathLike[str]) -> Place:
 
 
 def new_listener(handler: Handler, settings: Settings, *, streaming: bool) -> Listener:
-    """Return a listener that hands every request to *handler*."""
+    """Return a listener that hands every request to *handler*.
+
+    Raises:
+        InvalidArgument: *handler* is no function.
+    """
+    check_callable(handler)
 
     def serve(request: Request) -> Future[Response]:
         return ask(handler, request, listener.spawn, streaming=streaming)

@@ -214,18 +214,51 @@ GZIPPED = gzip_compress(b"hello")
 PACKED = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(GZIPPED)
 
 
-def test_a_packed_body_is_unpacked_and_its_length_corrected() -> None:
+def test_a_packed_body_is_unpacked_and_the_headers_say_nothing_of_it() -> None:
     (raw,) = ResponseParser().feed(PACKED + GZIPPED)
     response = to_response(raw)
     assert response.body == b"hello" and response.kind is ResponseKind.BODY
-    assert response.headers["Content-Length"] == "5"
+    assert response.headers == {"Content-Length": "5"}
 
 
-def test_a_packed_stream_is_unpacked() -> None:
+def test_a_packed_stream_is_left_to_its_reader() -> None:
     sink = Sink()
     parser = ResponseParser(streams=lambda raw: sink)
     (raw,) = parser.feed(PACKED + GZIPPED)
-    assert (sink.data, sink.ended) == (b"hello", "closed")
+    assert (sink.data, sink.ended) == (GZIPPED, "closed")
+    response = to_response(raw)
+    assert response.body == b"" and response.headers == {}
+
+
+@pytest.mark.parametrize(
+    ("method", "head"),
+    [
+        ("HEAD", PACKED),
+        ("GET", PACKED.replace(b"200 OK", b"204 No Content")),
+        ("GET", PACKED.replace(b"200 OK", b"304 Not Modified")),
+        ("GET", b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n\r\n"),
+    ],
+    ids=["HEAD", "204", "304", "no length"],
+)
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+def test_what_has_no_body_is_not_unpacked_and_keeps_its_headers(
+    method: str, head: bytes, streamed: bool
+) -> None:
+    sink = Sink()
+    parser = ResponseParser(streams=lambda raw: sink if streamed else None)
+    parser.expect(method)
+    (raw,) = parser.feed(head)
+    assert sink.ended == ("closed" if streamed else None)
+    response = to_response(raw)
+    assert response.body == b"" and response.headers["Content-Encoding"] == "gzip"
+    assert response.headers["Content-Length"] == (
+        "0" if b"Length: 0" in head else str(len(GZIPPED))
+    )
+
+
+def test_nothing_at_all_needs_no_unpacking() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
+    (raw,) = ResponseParser().feed(head + b"0\r\n\r\n")
     assert to_response(raw).body == b""
 
 
@@ -233,14 +266,6 @@ def test_a_packed_body_that_is_none_is_refused() -> None:
     (raw,) = ResponseParser().feed(PACKED + b"x" * len(GZIPPED))
     with pytest.raises(RemoteProtocolError, match="failed to decode body"):
         to_response(raw)
-
-
-def test_a_response_to_head_keeps_its_length_and_is_not_unpacked() -> None:
-    parser = ResponseParser()
-    parser.expect("HEAD")
-    (raw,) = parser.feed(PACKED)
-    response = to_response(raw)
-    assert response.body == b"" and response.headers["Content-Length"] == str(len(GZIPPED))
 
 
 # Counting

@@ -303,10 +303,30 @@ def test_a_host_without_an_address_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     )
 
 
-def test_a_host_name_that_none_can_be_is_told() -> None:
-    text = failure_of(get(f"http://{'x' * 70}.example/"), Broken)
+@pytest.mark.parametrize("host", ["x" * 70 + ".example", "two..example"])
+def test_a_host_name_that_none_can_be_is_told(
+    host: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    text = failure_of(get(f"http://{host}/"), Broken)
 
-    assert text.startswith("cannot find the address of 'xxx")
+    assert text.startswith(f"cannot find the address of '{host}': ")
+    # Such a name may come from a server that redirects: that is no reason for a traceback.
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("url", ["/\ud800", "/?a=\ud800", "/?\ud800"])
+def test_a_url_that_cannot_be_spelled_fails_the_future(url: str) -> None:
+    text = failure_of(get(f"http://127.0.0.1{url}"), LocalProtocolError)
+    assert text.startswith("the request cannot be spelled: ")
+
+
+def test_what_is_no_character_becomes_a_question_mark(server: Acceptor) -> None:
+    for body in ("a\ud800", ["a\ud800"]):
+        future = post(server.address, body=body)  # type: ignore[arg-type]
+        with server.accept() as peer:
+            assert b"a?" in peer.read_until(b"a?")
+            peer.send(EMPTY)
+            await_ready(future)
 
 
 @pytest.mark.parametrize(
@@ -446,7 +466,8 @@ def test_a_streamed_body_that_is_cut_short_fails_its_reader(server: Acceptor) ->
         reader = await_ready(future).reader
     assert await_ready(reader.read()) == b"one"
 
-    assert failure_of(reader.read(), Failure) == "failed to decode body"
+    text = failure_of(reader.read(), Broken)
+    assert text == f"failed to decode body: {server.address} closed the connection too early"
 
 
 def test_a_body_that_fails_fails_the_request(server: Acceptor) -> None:
@@ -457,6 +478,15 @@ def test_a_body_that_fails_fails_the_request(server: Acceptor) -> None:
     future = post(server.address, body=body())
     with server.accept():
         assert str(await_failed(future)) == "disk on fire"
+
+
+@pytest.mark.parametrize("url", ["nowhere", "http://h/ x", "http://h/"])
+def test_the_maker_of_a_body_is_told_when_nothing_can_be_sent(url: str) -> None:
+    pipe = Pipe()
+
+    await_failed(post(url, body=pipe.reader, timeout=-1.0 if url == "http://h/" else None))
+
+    assert pipe.writer.reader_closed.is_ready
 
 
 def test_the_maker_of_a_body_is_told_when_nobody_can_be_reached() -> None:

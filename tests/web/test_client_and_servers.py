@@ -18,7 +18,7 @@ from greenproc.http.url import URL
 from greenproc.process import Process, route
 from greenproc.runtime import Runtime
 from greenproc.testing import await_ready
-from greenproc.web import connect, get, head, post, put
+from greenproc.web import Server, connect, get, head, post, put
 from tests.shell import Program
 from tests.web.support import a_get
 
@@ -136,10 +136,23 @@ def test_a_node_answers(echo: Echo) -> None:
     assert await_ready(get((echo.pid, "missing"))).status == 404
 
 
-def test_a_node_unpacks_and_packs(echo: Echo) -> None:
-    response = await_ready(post((echo.pid, "echo"), {"Accept-Encoding": "gzip"}, b"x" * 5000))
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_a_node_unpacks_and_packs(echo: Echo, stream: bool) -> None:
+    headers = {"Accept-Encoding": "gzip"}
+    response = await_ready(post((echo.pid, "echo"), headers, b"x" * 5000, stream=stream))
 
-    assert response.headers["Content-Encoding"] == "gzip"
+    body = await_ready(response.reader.read_all()) if stream else response.body
+    assert body == b"x" * 5000
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_a_node_hands_on_what_it_was_answered(echo: Echo, stream: bool) -> None:
+    def relay(request: Request) -> Future[Response]:
+        return post((echo.pid, "echo"), {"Accept-Encoding": "gzip"}, request.body, stream=stream)
+
+    with Server(relay) as relaying:
+        response = await_ready(post(relaying.address, body=b"x" * 5000))
+
     assert response.body == b"x" * 5000
 
 

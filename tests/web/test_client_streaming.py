@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -14,7 +15,7 @@ from greenproc.http.url import URL
 from greenproc.testing import await_ready
 from greenproc.web import Pipe, get, put
 from tests.peer import LIMIT, Acceptor
-from tests.web.support import EMPTY, HEAD_END, a_get, connected
+from tests.web.support import EMPTY, HEAD_END, a_get, answering, connected, served
 
 SIZE = 200 * 1024 * 1024
 PIECE = bytes(64 * 1024)
@@ -48,6 +49,19 @@ def test_a_large_response_is_read_in_constant_memory(server: Acceptor) -> None:
         response = await_ready(get(server.address, stream=True))
         read = sum(len(piece) for piece in response.reader)
         serving.get(timeout=LIMIT)
+
+    assert read == SIZE
+
+
+def test_a_packed_response_is_unpacked_in_constant_memory(server: Acceptor) -> None:
+    """Zeros become a thousandth, so that a single read of the socket brings 64 MiB of them."""
+    packer = zlib.compressobj(wbits=31)
+    packed = b"".join([packer.compress(PIECE) for _ in range(SIZE // len(PIECE))]) + packer.flush()
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
+
+    with bounded_memory(), served(server, answering(head % len(packed) + packed)):
+        response = await_ready(get(server.address, stream=True))
+        read = sum(len(piece) for piece in response.reader)
 
     assert read == SIZE
 

@@ -28,7 +28,9 @@ from greenproc.pid import UPID
 from greenproc.runtime import Runtime
 from greenproc.settings import Settings
 from greenproc.testing import await_failed, await_ready
-from greenproc.web import Pipe, connect, pipeline
+from greenproc.web import Pipe, connect, dial, pipeline
+from greenproc.web.dial import open_socket
+from greenproc.web.endpoint import Endpoint
 from tests.peer import LIMIT, Acceptor, Peer, closed_address
 from tests.web.support import (
     CHUNKED,
@@ -620,3 +622,30 @@ def test_a_target_that_nothing_can_be_connected_to_is_refused(target: object) ->
 def test_an_unknown_option_is_a_mistake_of_the_program(server: Acceptor) -> None:
     with pytest.raises(TypeError, match="stream"):
         connect(server.address, stream=True)  # type: ignore[call-arg]
+
+
+def test_a_connection_that_is_lost_at_once_is_broken(
+    server: Acceptor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sockets: list[socket.socket] = []
+
+    def open_and_lose(endpoint: Endpoint) -> socket.socket:
+        sockets.append(open_socket(endpoint))
+        with server.accept() as peer:
+            peer.reset()
+        gevent.idle()
+        return sockets[0]
+
+    monkeypatch.setattr(dial, "open_socket", open_and_lose)
+
+    text = failure_of(connect(server.address), Broken)
+    assert text.startswith(f"cannot connect to {server.address}: ")
+    assert sockets[0].fileno() < 0
+
+
+def test_the_maker_of_a_body_is_told_when_nothing_can_be_sent(server: Acceptor) -> None:
+    pipe = Pipe()
+    with connected(server) as (connection, _):
+        failure_of(connection.send(a_get("/ x", reader=pipe.reader)), LocalProtocolError)
+
+        assert pipe.writer.reader_closed.is_ready

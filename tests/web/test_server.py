@@ -15,7 +15,7 @@ from gevent.event import Event
 
 from greenproc.address import Address
 from greenproc.current import find_runtime
-from greenproc.errors import BindError, InvalidAddress
+from greenproc.errors import BindError, Failure, InvalidAddress, InvalidArgument
 from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import OK, Response
@@ -370,6 +370,42 @@ def test_a_server_that_does_not_run_cannot_be_stopped() -> None:
     server.run()
     await_ready(server.stop())
     await_failed(server.stop())
+
+
+@pytest.mark.parametrize("grace", [-1.0, float("nan"), "5", True], ids=str)
+def test_a_server_goes_on_if_it_is_stopped_with_what_is_no_time(grace: float) -> None:
+    with Server(hello) as server:
+        failed = await_failed(server.stop(grace))
+        assert isinstance(failed, InvalidArgument)
+        assert await_ready(get(server.address)).body == b"hello"
+
+
+def test_stopping_may_take_for_ever() -> None:
+    slow = Slow()
+    server = serve(slow)
+    response = get(server.address)
+    await_ready(slow.asked.future)
+
+    stopped = server.stop(None)
+    gevent.idle()
+    assert stopped.is_pending
+    slow.answer.set(OK("late"))
+
+    assert await_ready(response).body == b"late"
+    await_ready(stopped)
+
+
+def test_a_server_that_has_stopped_is_not_entered() -> None:
+    with serve(hello) as server:
+        assert await_ready(get(server.address)).body == b"hello"
+
+    with pytest.raises(Failure, match="Invalid current state"), server:
+        pytest.fail("entered")
+
+
+def test_a_handler_is_a_function() -> None:
+    with pytest.raises(InvalidArgument, match="expected a function"):
+        Server("hello")  # type: ignore[arg-type]
 
 
 def test_a_server_that_nobody_holds_is_closed() -> None:
