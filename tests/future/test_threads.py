@@ -351,5 +351,7 @@ print(os.waitstatus_to_exitcode(status))
 @pytest.mark.parametrize("module", ["os", "gevent.os"])
 def test_a_forked_child_has_threads_of_its_own_and_nothing_of_the_parents(module: str) -> None:
     """What ran or waited in the parent is run there only; in the child its futures are abandoned."""
-    with Program(sys.executable, "-c", FORK.format(module=module)) as program:
+    # From Python 3.12 on, a fork beside threads is warned of.
+    options = ("-W", "ignore::DeprecationWarning")
+    with Program(sys.executable, *options, "-c", FORK.format(module=module)) as program:
         assert program.finish() == Result(0, "7\n", "")
