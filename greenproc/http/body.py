@@ -10,7 +10,7 @@ import re
 from typing import Protocol
 
 from greenproc.errors import RemoteProtocolError
-from greenproc.http.content import BodySink, InflatingSink
+from greenproc.http.content import BodySink
 from greenproc.http.head import CHUNKED, UNTIL_EOF
 from greenproc.http.limits import ParserLimits
 
@@ -216,8 +216,8 @@ class OpenBody:
 
     Args:
         length: what the head says, which may be `CHUNKED` or `UNTIL_EOF`.
-        sink: where the body goes to, unpacked when *is_gzip*. Without one it is collected as
-            it is, within the limit, and taken from `collected`.
+        sink: where the body goes to. Without one it is collected, within the limit, and taken
+            from `collected`. Either way it stays packed if it is: a sink may have to wait.
     """
 
     __slots__ = ("_reader", "_sink", "_collector", "taken")
@@ -225,14 +225,12 @@ class OpenBody:
     taken: int
     """How many bytes have been used up."""
 
-    def __init__(
-        self, length: int, limits: ParserLimits, sink: BodySink | None = None, *, is_gzip: bool
-    ) -> None:
+    def __init__(self, length: int, limits: ParserLimits, sink: BodySink | None = None) -> None:
         self.taken = 0
         self._collector = Collector(limits.max_body_bytes)
         self._sink: BodySink = self._collector
         if sink is not None:
-            self._sink = InflatingSink(sink) if is_gzip else sink
+            self._sink = sink
         elif length > limits.max_body_bytes:
             raise RemoteProtocolError(f"body of {length} bytes", status=413)
         self._reader: BodyReader

@@ -120,38 +120,6 @@ class Inflater:
             raise RemoteProtocolError("Failed to decompress body")
 
 
-class InflatingSink:
-    """A sink that unpacks gzip on the way to another sink."""
-
-    __slots__ = ("_inflater", "_sink")
-
-    def __init__(self, sink: BodySink) -> None:
-        self._inflater = Inflater()
-        self._sink = sink
-
-    def write(self, data: bytes) -> None:
-        """Unpack the next piece and hand on what came of it.
-
-        Raises:
-            RemoteProtocolError: this is no gzip stream, or it had ended before.
-        """
-        for piece in self._inflater.feed(data):
-            self._sink.write(piece)
-
-    def close(self) -> None:
-        """End the other sink; a stream that was cut short makes it fail."""
-        try:
-            self._inflater.finish()
-        except RemoteProtocolError as error:
-            self._sink.fail(str(error))
-        else:
-            self._sink.close()
-
-    def fail(self, message: str) -> None:
-        """Make the other sink fail."""
-        self._sink.fail(message)
-
-
 def _accepts(header: str, candidates: Iterable[str]) -> bool:
     """Whether the first candidate that *header* names is allowed by its q value."""
     items = [item.split(";") for item in header.translate(_BLANKS).split(",")]

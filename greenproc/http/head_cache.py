@@ -41,7 +41,8 @@ class HeadCache:
         head = self.by_bytes.get(data)
         if head is None:
             head = read_request_head(data, self.limits)
-            if len(data) <= _MAX_CACHED_BYTES and self._max_heads:
+            # What is known is taken in passing, which is not for a body that has to be unpacked.
+            if len(data) <= _MAX_CACHED_BYTES and self._max_heads and not head.is_gzip:
                 if len(self.by_bytes) >= self._max_heads:
                     self.by_bytes.clear()
                 self.by_bytes[data] = head

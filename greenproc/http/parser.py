@@ -248,7 +248,8 @@ class RequestParser:
             return -1
         head = self._heads.read(data[at:head_end])
         whole = self._find_whole_body(data, head_end, head.length)
-        if whole is None or whole[1] - whole[0] > self._limits.max_body_bytes:
+        # A packed body may be large though it is here.
+        if whole is None or head.is_gzip or whole[1] - whole[0] > self._limits.max_body_bytes:
             return self._open_body(data, head_end, head, requests)
         begin, end, after = whole
         self._finish(RawRequest(head, data[begin:end]), requests)
@@ -284,7 +285,7 @@ class RequestParser:
         request = RawRequest(head, b"")
         if self._streams is not None:
             request.sink = self._streams(request)
-        self._body = OpenBody(head.length, self._limits, request.sink, is_gzip=head.is_gzip)
+        self._body = OpenBody(head.length, self._limits, request.sink)
         self._request = request
         if request.sink is not None:
             requests.append(request)

@@ -177,8 +177,7 @@ class ResponseParser:
         if self._streams is not None:
             response.sink = self._streams(response)
         self._response = response
-        # Not unpacked here: one byte can become a thousand, and nobody could make that wait.
-        self._body = OpenBody(head.length, self._limits, response.sink, is_gzip=False)
+        self._body = OpenBody(head.length, self._limits, response.sink)
         if response.sink is not None:
             responses.append(response)
         return end

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
+from greenproc.errors import RemoteProtocolError
+from greenproc.http.body import BODY_FAILED
+from greenproc.http.content import Inflater
 from greenproc.sync.pipe import Pipe, Reader
 
 DROPPED_BYTES = 16 * 1024 * 1024
@@ -14,10 +18,13 @@ class BodyPipe:
     """Takes a body from the parser of a connection, and gives it to a pipe.
 
     Once the handler has been asked, a write waits while the pipe is full, and so does the
-    connection. Before, at most one read's worth is written.
+    connection. What comes before, one read's worth at most, is held back until then. So a packed
+    body, of which one byte can become a thousand, is unpacked no faster than it is read.
 
     Args:
-        give_up: called when nobody reads the body and its rest is too long to be skipped.
+        give_up: called when nobody reads the body and its rest is too long to be skipped, or
+            when it cannot be unpacked: nothing more is to be taken.
+        is_packed: the handler is to get unpacked what comes in gzip.
 
     Source: libprocess src/decoder.hpp, StreamingRequestDecoder.
     Differs: there the pipe grows without a bound.
@@ -26,52 +33,88 @@ class BodyPipe:
     __slots__ = (
         "_dropped",
         "_give_up",
+        "_held",
+        "_inflater",
         "_writer",
-        "is_asked",
         "is_full",
         "is_over",
         "reader",
     )
 
-    def __init__(self, give_up: Callable[[], None]) -> None:
+    def __init__(self, give_up: Callable[[], None], *, is_packed: bool) -> None:
         pipe = Pipe()
         self._writer = pipe.writer
         self._give_up = give_up
+        self._inflater = Inflater() if is_packed else None
+        self._held: list[Callable[[], None]] | None = []
         self._dropped = 0
         self.reader: Reader = pipe.reader
-        self.is_asked = False
-        """Whether the handler has the reader."""
         self.is_over = False
         """Whether nothing comes any more."""
         self.is_full = False
         """Whether a write waits for the handler."""
 
+    def begin(self) -> None:
+        """Hand on what was held back: the handler has been asked. May wait for it."""
+        held, self._held = self._held, None
+        try:
+            for step in held or ():
+                step()
+        except RemoteProtocolError:
+            self.fail(BODY_FAILED)
+            self._give_up()
+
     def write(self, data: bytes) -> None:
-        """Give the handler the next piece; see `BodySink`."""
-        if not self._writer.write(data):
-            self._dropped += len(data)
-            if self._dropped > DROPPED_BYTES:
-                self._give_up()
-        elif self.is_asked:
-            room = self._writer.writable()
-            if not room.ready():
-                self.is_full = True
-                try:
-                    room.wait()
-                finally:
-                    self.is_full = False
+        """Take the next piece; see `BodySink`.
+
+        Raises:
+            RemoteProtocolError: it cannot be unpacked.
+        """
+        if self._held is not None:
+            self._held.append(partial(self.write, data))
+        elif self._inflater is None:
+            self._hand_on(data)
+        else:
+            for piece in self._inflater.feed(data):
+                self._hand_on(piece)
 
     def close(self) -> None:
         """The body is complete; see `BodySink`."""
         self.is_over = True
-        self._writer.close()
+        if self._held is not None:
+            self._held.append(self.close)
+            return
+        try:
+            if self._inflater is not None:
+                self._inflater.finish()
+        except RemoteProtocolError as error:
+            self._writer.fail(str(error))
+        else:
+            self._writer.close()
 
     def fail(self, message: str) -> None:
         """The body will never be complete; see `BodySink`."""
         self.is_over = True
-        self._writer.fail(message)
+        if self._held is not None:
+            self._held.append(partial(self.fail, message))
+        else:
+            self._writer.fail(message)
 
     def skip(self) -> None:
         """Drop what is still to come: nobody wants it."""
         if not self.is_over:
             self.reader.close()
+
+    def _hand_on(self, data: bytes) -> None:
+        if not self._writer.write(data):
+            self._dropped += len(data)
+            if self._dropped > DROPPED_BYTES:
+                self._give_up()
+            return
+        room = self._writer.writable()
+        if not room.ready():
+            self.is_full = True
+            try:
+                room.wait()
+            finally:
+                self.is_full = False

@@ -184,12 +184,13 @@ class Inbound:
         except RemoteProtocolError as error:
             self._refuse(error)
             return
-        if raw.sink is not None:
-            self._begin_body(raw, request)
+        body = None if raw.sink is None else self._attach_body(raw, request)
         future = self._hooks.serve(request)
         self._answers.append_pending(future, request)
         if not future.ready():
             self._outlet.expect(future)
+        if body is not None:
+            body.begin()
 
     def _check_parser(self) -> None:
         parser = self._parser
@@ -225,17 +226,19 @@ class Inbound:
             path = raw.head.take_apart()[1].path
         except RemoteProtocolError:
             return None
-        return BodyPipe(self._stop_taking) if self._hooks.streams(path) else None
+        if not self._hooks.streams(path):
+            return None
+        return BodyPipe(self._stop_taking, is_packed=raw.head.is_gzip)
 
-    def _begin_body(self, raw: RawRequest, request: Request) -> None:
+    def _attach_body(self, raw: RawRequest, request: Request) -> BodyPipe:
         body = raw.sink
         assert isinstance(body, BodyPipe)
         self._body = body
         request.reader = body.reader
-        body.is_asked = True
         if raw.head.expects_continue and self._parser.expects_continue:
             # Ahead of its response, which would otherwise wait for a body that never comes.
             self._answers.append(CONTINUE)
+        return body
 
     def answered(self, request: Request) -> None:
         """Skip what is left of the body of a request whose response is out."""

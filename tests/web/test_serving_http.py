@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from greenproc.http.request import Request
 from greenproc.http.response import OK, Response
 from greenproc.process import HttpEvent, Process, route
 from greenproc.runtime import Runtime
+from greenproc.sync.pipe import MAX_PIPE_BYTES
 from greenproc.testing import await_ready, expect_failure
 from greenproc.web import Pipe, get, post
 from greenproc.web.firewall import DisabledEndpointsFirewallRule
@@ -163,6 +165,20 @@ def test_a_packed_body_is_unpacked_as_it_comes(runtime: Runtime, site: Site) -> 
         assert peer.read_answer().body == b"6"
         # The same, when it is there at once.
         assert peer.ask(head + b"Content-Length: 26\r\n\r\n" + packed).body == b"6"
+
+
+def test_a_packed_body_is_unpacked_no_faster_than_it_is_read(runtime: Runtime, site: Site) -> None:
+    size = 2 * MAX_PIPE_BYTES
+    packed = gzip.compress(bytes(size))
+    head = b"POST /site/size HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\n"
+    head += b"Content-Length: %d\r\n\r\n" % len(packed)
+    with Peer.connect(runtime.address) as peer:
+        peer.send(head + packed[:10])
+        gevent.idle()
+        peer.send(packed[10:])
+        assert peer.read_answer().body == str(size).encode()
+        # The same, when it is there at once.
+        assert peer.ask(head + packed).body == str(size).encode()
 
 
 def test_a_body_can_be_answered_while_it_comes(runtime: Runtime, site: Site) -> None:
