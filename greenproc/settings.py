@@ -301,7 +301,7 @@ class Settings:
     """How long the body of an HTTP request may stand still; 0 is for ever."""
     idle_timeout: float = _setting(75.0, _SECONDS)  # the default of nginx
     """How long a connection is kept after its last HTTP request, unless it carries messages, or
-    carried nothing at all, as links do; 0 is for ever."""
+    carried nothing at all, as links of a node do; 0 is for ever."""
     authentication_timeout: float = _setting(30.0, _SECONDS)
     """How long an authenticator may take for a request, and then an authorization callback; 0 is
     for ever."""

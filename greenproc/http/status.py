@@ -120,4 +120,4 @@ def status_line_text(code: int) -> str:
     Source: libprocess src/http.cpp, Status::string.
     """
     phrase = _PHRASES.get(code)
-    return f"{int(code)} {phrase}" if phrase else f"{int(code)}"
+    return f"{code} {phrase}" if phrase else f"{code}"

@@ -44,7 +44,8 @@ def encode_response(
         now: seconds since 1970, for the date; None takes the system's clock.
 
     Raises:
-        LocalProtocolError: the body comes from a file or a pipe, see `encode_response_head`.
+        LocalProtocolError: the body comes from a file or a pipe, see `encode_response_head`, or
+            the status is none of an answer.
 
     Source: libprocess src/encoder.hpp, HttpResponseEncoder, and the order of its lines.
     Differs: HEAD, and a length that is too large is corrected; statuses that cannot have a body
@@ -83,6 +84,9 @@ def encode_response_head(
         size: how many bytes follow; None if that is not known.
         is_chunked: whether they then follow as chunks; else they end with the connection.
         now: seconds since 1970, for the date; None takes the system's clock.
+
+    Raises:
+        LocalProtocolError: the status is none of an answer.
 
     Source: libprocess src/http_proxy.cpp.
     """
@@ -159,7 +163,7 @@ def _cut(body: bytes, length: str) -> bytes:
 
 def may_have_body(status: int) -> bool:
     """Whether a response of that status is followed by a body."""
-    return status >= 200 and status not in _WITHOUT_BODY
+    return status not in _WITHOUT_BODY
 
 
 def _is_to_be_packed(response: Response, request: Request | None) -> bool:
@@ -172,6 +176,8 @@ def _is_to_be_packed(response: Response, request: Request | None) -> bool:
 
 @lru_cache(maxsize=_MAX_KNOWN_STATUSES)
 def _status_line(status: int) -> bytes:
+    if not 200 <= status <= 999:
+        raise LocalProtocolError(f"expected the status of an answer, 200 to 999, got {status!r}")
     return f"HTTP/1.1 {status_line_text(status)}\r\n".encode()
 
 

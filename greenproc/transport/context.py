@@ -23,6 +23,8 @@ class InboundContext:
 
     settings: Settings
     hooks: TransportHooks
+    carries_messages: bool
+    """Whether a connection may be the link of a node, and so say nothing for long."""
     decode: Callable[[RawRequest], Message | None]
     """Makes messages of requests; returns None for those that are none."""
     is_message: Callable[[RawRequest], bool | None]

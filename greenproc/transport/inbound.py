@@ -262,7 +262,8 @@ class Inbound:
         if not parser.is_idle:
             is_ours = len(self._queue) >= self._room
             return (Pace.FREE if is_ours else Pace.HEAD), self.requests
-        is_idle = self.requests > 0 and self._outlet.is_done
+        may_be_link = self._context.carries_messages and not self.requests
+        is_idle = self._outlet.is_done and not may_be_link
         return (Pace.IDLE if is_idle else Pace.FREE), self.requests
 
     def give_up(self, pace: Pace) -> None:

@@ -111,6 +111,7 @@ class Listener:
         return InboundContext(
             settings=settings,
             hooks=replace(self._hooks, spawn=self.spawn),
+            carries_messages=carries_messages,
             decode=decoder.decode if carries_messages else no_message,
             is_message=is_message if carries_messages else no_message,
             heads=HeadCache(limits),

@@ -147,11 +147,11 @@ def listen(node: Node) -> Iterator[Callable[..., Address]]:
     """Return a function that starts a listener with some settings and returns its address."""
     listeners: list[Listener] = []
 
-    def listen(**settings: Any) -> Address:
+    def listen(*, carries_messages: bool = True, **settings: Any) -> Address:
         listener = Listener(Settings(ip="127.0.0.1", **settings), node.hooks)
         listeners.append(listener)
         address = listener.bind()
-        listener.start()
+        listener.start(carries_messages=carries_messages)
         return address
 
     listen.listeners = listeners  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import gevent
 import pytest
@@ -15,6 +16,7 @@ from greenproc.http.request import Request
 from greenproc.http.response import OK, Response
 from greenproc.message import Message
 from greenproc.process.ports import Delivery
+from greenproc.sync.pipe import Pipe
 from greenproc.transport import inbound
 from tests.transport.conftest import LIMIT, Node, Peer, undated
 
@@ -325,6 +327,22 @@ def test_what_is_no_response_is_a_500(
 
     assert statuses(peer.receive_to_end()) == [500]
     assert "expected a Response" in caplog.text
+
+
+@pytest.mark.parametrize("status", [0, -1, 100, 101, 199, 1000, "200", None])
+def test_a_status_that_is_none_of_an_answer_is_a_500(
+    node: Node, listen: Listen, connect: Connect, caplog: pytest.LogCaptureFixture, status: Any
+) -> None:
+    reader = Pipe().reader
+    responses = iter([Response(status), Response(status, reader=reader), OK("hello")])
+    node.answer = lambda request: Future(next(responses))
+    peer = connect(listen())
+
+    peer.send(get("/a") * 3)
+    peer.end_sending()
+
+    assert statuses(peer.receive_to_end()) == [500, 500, 200]
+    assert caplog.text.count("a response cannot be sent") == 2
 
 
 def test_a_discarded_future_is_a_503(

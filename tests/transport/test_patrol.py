@@ -241,6 +241,19 @@ def test_a_connection_that_may_be_a_link_is_kept(
     assert peer.receive_to_end().count(b"HTTP/1.1 20") == count
 
 
+@pytest.mark.parametrize("begin", [b"", HELLO])
+def test_a_connection_that_cannot_be_a_link_is_closed_also_if_it_never_said_anything(
+    node: Node, listen: Listen, connect: Connect, time: Time, begin: bytes
+) -> None:
+    peer = connect(listen(carries_messages=False))
+    peer.send(begin)
+    gevent.idle()
+
+    time.pass_by()
+
+    assert peer.receive_to_end().count(b"HTTP/1.1 200") == bool(begin)
+
+
 def test_a_message_on_a_link_may_stand_still(
     node: Node, listen: Listen, connect: Connect, time: Time
 ) -> None:
