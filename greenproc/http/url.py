@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from ipaddress import IPv6Address
 from typing import Any
 
 import msgspec
@@ -189,11 +190,15 @@ def _split(target: str) -> tuple[str, str, str | None]:
 
 def _split_place(place: str) -> tuple[str, int | None]:
     """Return host and port; the port is None when there is none."""
+    if "@" in place:  # not quoted: it may hold a password
+        raise InvalidURL("expected a host in the url, got a user before it: use Authorization")
     if place.startswith("["):
         host, bracket, rest = place[1:].partition("]")
         colon, port = rest[:1], rest[1:]
         if not bracket or not host or colon not in ("", ":"):
             raise InvalidURL("Host not found in url")
+        if not _is_ipv6(host):
+            raise InvalidURL(f"expected an IPv6 address in brackets in the url, got {host!r}")
     else:
         host, colon, port = place.partition(":")
         if not host:
@@ -207,3 +212,11 @@ def _split_place(place: str) -> tuple[str, int | None]:
     if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 0xFFFF:
         raise InvalidURL(f"Failed to parse port: expected 0 to 65535, got {port!r}")
     return host, int(port)
+
+
+def _is_ipv6(host: str) -> bool:
+    """Whether *host* is an IPv6 address, without a zone, which is nobody else's business."""
+    try:
+        return IPv6Address(host).scope_id is None
+    except ValueError:
+        return False

@@ -128,7 +128,7 @@ def test_an_absolute_url_may_hold_an_address_of_ipv6() -> None:
         ("http:////", "Host not found in url"),
         ("http://:80/", "Host not found in url"),
         ("http://h\r\nX/", "Host not found in url"),
-        ("http://user@h/", "Host not found in url"),
+        ("http://user@h/", "use Authorization"),
         ("http://[]:80/", "Host not found in url"),
         ("http://[::1/", "Host not found in url"),
         ("unknown://abc.com", "Unable to determine port from url"),
@@ -184,3 +184,16 @@ def test_a_url_with_other_values_is_another_one() -> None:
 
 def test_there_is_no_host_line_without_a_host() -> None:
     assert URL.parse("/a").place == ""
+
+
+@pytest.mark.parametrize("host", ["zz", "1.2.3.4", "::1::", "fe80::1%25", "::ffff:999.1.1.1"])
+def test_what_stands_in_brackets_is_an_ipv6_address(host: str) -> None:
+    with pytest.raises(InvalidURL, match="expected an IPv6 address in brackets"):
+        URL.absolute(f"http://[{host}]:80/")
+
+
+@pytest.mark.parametrize("place", ["ann:secret@host", "ann@host:80", "@host", "a@[::1]"])
+def test_credentials_in_a_url_are_refused_and_not_repeated(place: str) -> None:
+    with pytest.raises(InvalidURL, match="use Authorization") as caught:
+        URL.absolute(f"http://{place}/")
+    assert "secret" not in str(caught.value)
