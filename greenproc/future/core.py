@@ -334,7 +334,6 @@ def register(core: Core[Any], kind: Kind, function: Callable[..., object], *firs
 
     Its arguments are *first*, then what *kind* gives.
     """
-    check_callable(function)
     entry = (kind, function, first, RUNTIME.get())
     core.lock.acquire()
     try:

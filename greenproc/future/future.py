@@ -8,6 +8,7 @@ from typing import Any, NoReturn, Self, TypeVar, overload
 
 from gevent import get_hub
 
+from greenproc.checks import check_callable
 from greenproc.errors import Abandoned, Discarded, StateError, WaitTimeout
 from greenproc.future import chain
 from greenproc.future.core import (
@@ -27,6 +28,7 @@ from greenproc.future.state import (
     FAILED,
     PENDING,
     READY,
+    Kind,
 )
 from greenproc.future.views import to_asyncio
 from greenproc.future.waiting import add_link, remove_link, wait
@@ -258,22 +260,22 @@ class Future(Core[T_co]):
 
     def on_ready(self, callback: Callable[[T_co], object]) -> Self:
         """Call *callback* with the value, once there is one."""
-        register(self, READY, callback)
+        _observe(self, READY, callback)
         return self
 
     def on_failed(self, callback: Callable[[BaseException], object]) -> Self:
         """Call *callback* with the exception, once it has failed."""
-        register(self, FAILED, callback)
+        _observe(self, FAILED, callback)
         return self
 
     def on_discarded(self, callback: Callable[[], object]) -> Self:
         """Call *callback* once it is discarded."""
-        register(self, DISCARDED, callback)
+        _observe(self, DISCARDED, callback)
         return self
 
     def on_any(self, callback: Callable[[Self], object]) -> Self:
         """Call *callback* with this future once it has completed, however that is."""
-        register(self, ANY, callback)
+        _observe(self, ANY, callback)
         return self
 
     def on_discard(self, callback: Callable[[], object]) -> Self:
@@ -283,12 +285,12 @@ class Future(Core[T_co]):
 
     def on_abandoned(self, callback: Callable[[], object]) -> Self:
         """Call *callback* once it is abandoned."""
-        register(self, ABANDONMENT, callback)
+        _observe(self, ABANDONMENT, callback)
         return self
 
     def add_done_callback(self, callback: Callable[[Self], object]) -> None:
         """Call *callback* with this future once it is over: `on_any` and abandonment."""
-        register(self, END, callback)
+        _observe(self, END, callback)
 
     # Continuations
 
@@ -350,6 +352,11 @@ class Future(Core[T_co]):
             # With the traceback as it was, or it would grow with each waiter.
             raise self.outcome[0].with_traceback(self.outcome[1])
         raise self.exception or StateError(f"expected a future without a value, but it is {self}")
+
+
+def _observe(core: Core[Any], kind: Kind, callback: Callable[..., object]) -> None:
+    check_callable(callback)
+    register(core, kind, callback)
 
 
 def _text(error: BaseException) -> str:
