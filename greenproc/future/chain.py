@@ -30,6 +30,7 @@ from greenproc.future.core import (
     request_weakly,
 )
 from greenproc.future.delivery import call_in
+from greenproc.future.entries import Party
 from greenproc.future.state import DISCARDED, END, FAILED, PENDING, READY
 
 D = TypeVar("D", bound=Core[Any])
@@ -99,7 +100,7 @@ def after(
     if source.state is PENDING:
         delay.timer = current_clock().timer(seconds, delay.expire)
         delay.hub = get_hub_if_exists()
-    register(source, END, delay.finish)
+    register(source, END, _Delay.finish, delay)
 
 
 def _join(source: Core[Any], downstream: Core[Any]) -> None:
@@ -124,7 +125,7 @@ def _complete(downstream: Core[Any], function: Callable[[Any], object], argument
         adopt(downstream, value)
 
 
-class _Delay:
+class _Delay(Party):
     """The race of a source with a timer, and what is held while it lasts."""
 
     __slots__ = ("downstream", "function", "hub", "source", "timer")
@@ -137,6 +138,7 @@ class _Delay:
     def __init__(
         self, source: Core[Any], downstream: Core[Any], function: Callable[[Any], object]
     ) -> None:
+        super().__init__()
         self.source = source
         self.downstream = downstream
         self.function = function
@@ -158,4 +160,5 @@ class _Delay:
             inherit(self.downstream, source)
 
     def _release(self) -> None:
+        self.is_over = True
         self.source = self.timer = None

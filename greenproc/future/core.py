@@ -9,7 +9,7 @@ Source: libprocess include/process/future.hpp, struct Future<T>::Data.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from weakref import ref
 
 from gevent._hub_local import get_hub_if_exists
@@ -20,6 +20,7 @@ from greenproc.checks import check_callable
 from greenproc.current import RUNTIME
 from greenproc.errors import Discarded, Failure, InvalidArgument
 from greenproc.future.delivery import Call, deliver, deliver_here
+from greenproc.future.entries import Entry, append
 from greenproc.future.links import Link, notify, wake
 from greenproc.future.state import (
     ABANDONMENT,
@@ -37,10 +38,6 @@ T_co = TypeVar("T_co", covariant=True)
 
 allocate_lock = get_original("_thread", "allocate_lock")
 """Makes a native lock, which other threads need, also in a monkey-patched program."""
-
-Entry: TypeAlias = tuple[Kind, Callable[..., object], tuple[Any, ...], Any]
-"""When to call, what, with which arguments before those that *kind* gives, and the runtime of who
-registered it."""
 
 MISSING: Final[Any] = object()
 """Stands for an argument that was not given."""
@@ -342,7 +339,7 @@ def register(core: Core[Any], kind: Kind, function: Callable[..., object], *firs
             if core.callbacks is None:
                 core.callbacks = [entry]
             else:
-                core.callbacks.append(entry)
+                append(core.callbacks, entry)
     finally:
         core.lock.release()
     if not is_open:

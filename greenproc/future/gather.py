@@ -27,6 +27,7 @@ from greenproc.future.core import (
     settle,
 )
 from greenproc.future.delivery import call_in
+from greenproc.future.entries import Party
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
 from greenproc.future.state import DISCARDED, END, FAILED, PENDING, READY, State
@@ -143,7 +144,7 @@ def _only(values: Sequence[Any]) -> Any:
     return values[0]
 
 
-class _Gathering:
+class _Gathering(Party):
     """Waits for inputs. Their callbacks hold it, and it holds the promise of the result.
 
     The result reaches it and the inputs weakly, so nothing here keeps itself alive.
@@ -155,6 +156,7 @@ class _Gathering:
     """By input, in order; None when it no longer matters."""
 
     def __init__(self, shape: Callable[[Any], Any]) -> None:
+        super().__init__()
         self.promise: Promise[Any] = Promise()
         self.lock = allocate_lock()
         self.remaining = 0
@@ -174,7 +176,7 @@ class _Gathering:
             if source.ready():
                 self.arrive(index, source)
             else:
-                register(source, END, self.arrive, index)
+                register(source, END, _Gathering.arrive, self, index)
         if timeout is not None and result.open:
             timer = current_clock().timer(timeout, partial(_expire, ref(self), timeout))
             hub = get_hub_if_exists()
@@ -207,10 +209,14 @@ class _Gathering:
 
     def end(self, state: State, outcome: Any) -> None:
         settle(self.promise.future, state, outcome)
-        self.results = None
+        self.leave()
 
     def abandon(self) -> None:
         self.promise.abandon()
+        self.leave()
+
+    def leave(self) -> None:
+        self.is_over = True
         self.results = None
 
 
@@ -268,7 +274,7 @@ def _discard(reference: ref[_Gathering], inputs: Iterable[ref[Future[Any]]]) -> 
                 request_weakly(source)
         finally:
             conclude(gathering.promise.future, DISCARDED, None)
-            gathering.results = None
+            gathering.leave()
 
 
 def _expire(reference: ref[_Gathering], timeout: float) -> None:

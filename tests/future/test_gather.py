@@ -11,6 +11,7 @@ import pytest
 
 from greenproc.errors import InvalidArgument, WaitTimeout
 from greenproc.future import Future, Promise, await_all, collect, discard, select
+from greenproc.future.entries import SWEEP_FROM
 from tests.future.support import Time
 
 
@@ -249,3 +250,61 @@ def test_select_has_a_deadline(time: Time) -> None:
 def test_what_is_no_future_is_refused(gather: Any, inputs: Any) -> None:
     with pytest.raises(InvalidArgument, match=r"expected (a future|futures), got"):
         gather(inputs)
+
+
+# What outlives many of them
+
+
+def short_select(lasting: Future[Any]) -> None:
+    promise: Promise[int] = Promise()
+    first = select([lasting, promise.future])
+    promise.set(1)
+    assert first.get() is promise.future
+
+
+def discarded_select(lasting: Future[Any]) -> None:
+    select([lasting]).discard()
+
+
+def failed_collect(lasting: Future[Any]) -> None:
+    assert collect([lasting, Future.failed("no")]).is_failed
+
+
+def late_collect(lasting: Future[Any]) -> None:
+    result = collect([lasting], timeout=0)
+    result.await_()
+    assert isinstance(result.exception, WaitTimeout)
+
+
+def discarded_await_all(lasting: Future[Any]) -> None:
+    await_all([lasting]).discard()
+
+
+def late_after(lasting: Future[Any]) -> None:
+    assert lasting.after(0, lambda late: "late").get() == "late"
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        short_select,
+        discarded_select,
+        failed_collect,
+        late_collect,
+        discarded_await_all,
+        late_after,
+    ],
+)
+def test_a_future_does_not_keep_what_waits_for_it_no_longer(wait: Any) -> None:
+    lasting: Promise[int] = Promise()
+    told: list[int] = []
+    lasting.future.on_ready(told.append)
+    kept = collect([lasting.future])
+
+    for _ in range(1000):
+        wait(lasting.future)
+
+    assert lasting.future.callbacks is not None
+    assert len(lasting.future.callbacks) <= 2 * SWEEP_FROM
+    lasting.set(5)
+    assert (told, kept.get()) == ([5], [5])
