@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
+from typing import Any, ParamSpec, TypeVar, overload
 
 from greenproc.errors import Closed
 from greenproc.future.core import allocate_lock
 from greenproc.future.future import Future
+from greenproc.sync.holding import run_holding
 from greenproc.sync.line import Line
 from greenproc.sync.seat import Seat, abandon_all
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Mutex:
@@ -18,7 +24,7 @@ class Mutex:
 
         with mutex:                      # this greenlet waits
             ...
-        mutex.lock().then(work).on_any(lambda _: mutex.unlock())    # nobody waits
+        mutex.run(work).then(...)        # nobody waits
 
     It is handed over: from the moment of `unlock` the next one in the line has it, and nobody can
     take it in between. It has no owner, so anybody may unlock it, and locking it twice waits for
@@ -27,7 +33,8 @@ class Mutex:
     When it is garbage, the futures of those who wait for it are abandoned.
 
     Source: libprocess include/process/mutex.hpp.
-    Differs: a discarded waiter does not get the lock, but is taken out of the line.
+    Differs: a discarded waiter does not get the lock, but is taken out of the line. So the words
+    of libprocess, ``lock().then(work).on_any(unlock)``, would unlock what somebody else has.
     """
 
     __slots__ = ("__weakref__", "_guard", "_is_closed", "_is_locked", "_line")
@@ -79,6 +86,25 @@ class Mutex:
         if not sleeper.is_given and not sleeper.has_left:
             raise Closed("the mutex was closed while it was waited for")
         return sleeper.is_given
+
+    @overload
+    def run(
+        self, function: Callable[P, Future[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Future[T]: ...
+    @overload
+    def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]: ...
+    def run(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call *function* with the lock, and unlock when the future that it returns is over.
+
+        It is called as a callback is, and may return a value as well. Return the future of its
+        result. A discard request gives up the place in the line, or once it was called, goes to
+        the future that it returned.
+
+        Raises:
+            InvalidArgument: *function* cannot be called.
+            Closed: it was closed.
+        """
+        return run_holding(self.lock, self.unlock, function, *args, **kwargs)
 
     def unlock(self) -> None:
         """Give the lock to the next one, whose callbacks run before this returns.

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from typing import Any, ParamSpec, TypeVar, overload
 
 from greenproc.errors import Closed, StateError
 from greenproc.future.core import allocate_lock
 from greenproc.future.future import Future
+from greenproc.sync.holding import run_holding
 from greenproc.sync.line import Line
 from greenproc.sync.seat import Seat, abandon_all, deliver_all
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class _Kind(Enum):
@@ -27,7 +32,7 @@ class ReadWriteLock:
 
         with lock.read():                # this greenlet waits
             ...
-        lock.write_lock().then(work).on_any(lambda _: lock.write_unlock())    # nobody waits
+        lock.run_writing(work).then(...)    # nobody waits
 
     All wait in one line, so neither kind starves the other: a reader that comes while a writer
     waits is behind it, and readers that follow each other in the line get in together. It has no
@@ -37,8 +42,8 @@ class ReadWriteLock:
     When it is garbage, the futures of those who wait for it are abandoned.
 
     Source: libprocess include/process/rwlock.hpp.
-    Differs: a discarded waiter does not get the lock, but is taken out of the line; a mistaken
-    unlock raises.
+    Differs: a discarded waiter does not get the lock, but is taken out of the line, so
+    ``write_lock().then(work).on_any(write_unlock)`` is wrong here; a mistaken unlock raises.
     """
 
     __slots__ = ("__weakref__", "_guard", "_has_writer", "_is_closed", "_line", "_readers")
@@ -110,6 +115,36 @@ class ReadWriteLock:
             StateError: nobody writes.
         """
         self._unlock(_Kind.WRITE)
+
+    @overload
+    def run_reading(
+        self, function: Callable[P, Future[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Future[T]: ...
+    @overload
+    def run_reading(
+        self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Future[T]: ...
+    def run_reading(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Call *function* when it may read, and unlock when the future that it returns is over.
+
+        See `Mutex.run`.
+        """
+        return run_holding(self.read_lock, self.read_unlock, function, *args, **kwargs)
+
+    @overload
+    def run_writing(
+        self, function: Callable[P, Future[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Future[T]: ...
+    @overload
+    def run_writing(
+        self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Future[T]: ...
+    def run_writing(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Call *function* when it may write, and unlock when the future that it returns is over.
+
+        See `Mutex.run`.
+        """
+        return run_holding(self.write_lock, self.write_unlock, function, *args, **kwargs)
 
     @contextmanager
     def read(self) -> Iterator[None]:
