@@ -150,6 +150,9 @@ class Future(Core[T_co]):
         """Tell whether it has a value."""
         return self.state is READY
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a future cannot be copied, nor sent elsewhere: its promise is here")
+
     def __str__(self) -> str:
         state = "Abandoned" if self.abandoned and self.state is PENDING else self.state.value
         request = " (with discard)" if self.requested else ""

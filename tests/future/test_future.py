@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import traceback
 import weakref
 from concurrent.futures import CancelledError
@@ -706,3 +708,9 @@ def test_what_cannot_be_called_is_refused_where_it_is_given(method: str) -> None
         getattr(promise.future, method)(5)
     with pytest.raises(InvalidArgument, match="expected a function to call, got 5"):
         promise.future.after(1.0, 5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("act", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_it_cannot_be_copied(act: Any) -> None:
+    with pytest.raises(TypeError, match="a future cannot be copied"):
+        act(Future(1))
