@@ -57,6 +57,8 @@ class Clock:
     """Where real time comes from, and which thread this belongs to."""
     paused: bool
     """Whether time is held. Only to be read; an attribute because it is read for every event."""
+    stopped: bool
+    """Whether it takes no timers. Only to be read."""
 
     def __init__(
         self,
@@ -70,7 +72,7 @@ class Clock:
         self._wall = source.now
         self._current = current
         self._spawn = spawn_raw if spawn is None else spawn
-        self._stopped = False
+        self.stopped = False
         self._advanced = 0
         self._initial = 0
         self._global = 0
@@ -83,7 +85,7 @@ class Clock:
         self._sleepers: set[AsyncResult[None]] = set()
 
     def __repr__(self) -> str:
-        state = "stopped" if self._stopped else "paused" if self.paused else "running"
+        state = "stopped" if self.stopped else "paused" if self.paused else "running"
         return f"<Clock {state} at {self.now(None)!r}, {len(self._queue)} timers>"
 
     def statistics(self) -> dict[str, float]:
@@ -101,7 +103,7 @@ class Clock:
     def start(self) -> None:
         """Belong to this thread, and accept timers again after `stop`."""
         self.source.open()
-        self._stopped = False
+        self.stopped = False
         self._push = self._queue.push
 
     def stop(self) -> None:
@@ -113,7 +115,7 @@ class Clock:
         which its test TimerAfterReinitialize is about.
         """
         self.resume()
-        self._stopped = True
+        self.stopped = True
         self._push = self._refuse
         self._queue.clear()
         for timer in self._expired:
@@ -308,7 +310,7 @@ class Clock:
 
     def take(self, timer: Timer) -> None:
         """Queue a timer that another thread has made; drop it if the clock was stopped since."""
-        if self._stopped:
+        if self.stopped:
             timer.thunk = None
             return
         timer.is_queued = True

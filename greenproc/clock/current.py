@@ -9,7 +9,7 @@ from gevent import get_hub
 from gevent._hub_local import get_hub_if_exists
 
 from greenproc.clock.clock import Clock
-from greenproc.clock.distant import DistantClock
+from greenproc.clock.distant import reach
 from greenproc.clock.source import HubSource
 from greenproc.current import find_runtime
 from greenproc.errors import NoRuntime
@@ -28,10 +28,18 @@ def current_clock() -> Clock:
         NoRuntime: there is none, nor a hub, and the thread runs an asyncio loop, which would keep
             a hub from running.
     """
+    return reach(find_clock())
+
+
+def find_clock() -> Clock:
+    """Return the clock behind `current_clock`, which may belong to another thread: see `reach`.
+
+    Raises:
+        NoRuntime: as for `current_clock`.
+    """
     runtime = find_runtime()
     if runtime is not None:
-        clock = runtime.clock
-        return cast(Clock, DistantClock(clock) if clock.source.is_elsewhere else clock)
+        return cast(Clock, runtime.clock)
     if get_hub_if_exists() is None and _runs_asyncio():
         raise NoRuntime(
             "expected a runtime in another thread: there is no clock for a thread that runs an "
@@ -44,6 +52,7 @@ def current_clock() -> Clock:
     clock = attributes.get(HUB_ATTRIBUTE)
     if clock is None:
         clock = attributes[HUB_ATTRIBUTE] = Clock(HubSource())
+        clock.start()  # else it would belong to the thread that makes its first timer
     return cast(Clock, clock)
 
 

@@ -19,12 +19,15 @@ class Deadline:
         first = one.get(timeout=deadline.remaining)
         second = other.get(timeout=deadline.remaining)
 
-    Deadlines are compared by their times. `gevent.Timeout` is something else: it interrupts.
+    It is made by `in_`. As text its time is ``rfc3339(nanoseconds(deadline.time))``, of
+    `greenproc.timestamp`. Deadlines are compared by their times. `gevent.Timeout` is something
+    else: it interrupts.
 
     Source: libprocess include/process/timeout.hpp.
     """
 
-    _microseconds: int = field(repr=False)  # as the clock counts, so that no sum is rounded
+    # As the clock counts, so that no sum is rounded.
+    _microseconds: int = field(repr=False, kw_only=True)
 
     @classmethod
     def in_(cls, seconds: float) -> Self:
@@ -39,7 +42,7 @@ class Deadline:
         """
         now = from_seconds(current_clock().now())
         time = now + from_seconds(seconds)
-        return cls(min(max(time, 0), MAX_MICROSECONDS))
+        return cls(_microseconds=min(max(time, 0), MAX_MICROSECONDS))
 
     @property
     def time(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from gevent._hub_local import get_hub_if_exists
 
@@ -61,6 +61,13 @@ class DistantClock:
 
     def __repr__(self) -> str:
         return f"<DistantClock of {self._clock!r}>"
+
+
+def reach(clock: Clock | DistantClock) -> Clock:
+    """Return what this thread may use of *clock*: itself, or a `DistantClock` of it."""
+    if isinstance(clock, Clock) and clock.source.is_elsewhere:
+        clock = DistantClock(clock)
+    return cast(Clock, clock)
 
 
 def _cancel(clock: Clock, timer: Timer) -> None:

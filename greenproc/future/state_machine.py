@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from weakref import WeakMethod, ref
 
 from greenproc.checks import check_callable
-from greenproc.errors import StateError
+from greenproc.errors import InvalidArgument, StateError
 from greenproc.future.each import call_all
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
@@ -24,6 +24,9 @@ class StateMachine(Generic[S]):
     one thread; it has no lock. What takes a while is a state of its own: RUNNING, STOPPING,
     STOPPED, with the work between the last two.
 
+    Raises:
+        InvalidArgument: a state, here or of a method, cannot be hashed. Nothing has changed.
+
     Source: libprocess include/process/state_machine.hpp. Differs: the right state is notified
     also when one of those who are told makes another transition at once; who waits can discard.
     """
@@ -31,7 +34,7 @@ class StateMachine(Generic[S]):
     __slots__ = ("__weakref__", "_state", "_waiting")
 
     def __init__(self, initial: S) -> None:
-        self._state = initial
+        self._state = _state(initial)
         self._waiting: dict[S, dict[Promise[None], None]] = {}
 
     @property
@@ -64,11 +67,11 @@ class StateMachine(Generic[S]):
         """
         if function is not None:
             check_callable(function)
-        if self._state != before:
+        if self._state != _state(before):
             raise StateError(
                 message or f"expected the state {before!r}, but it is {self._state!r}"
             )
-        self._state = after
+        self._state = _state(after)
         call_all(partial(promise.set, None) for promise in self._waiting.pop(after, ()))
         return function() if function is not None else None
 
@@ -77,7 +80,7 @@ class StateMachine(Generic[S]):
 
         By the time somebody looks, it may have moved on. A discard request discards it.
         """
-        if self._state == state:
+        if self._state == _state(state):
             return Future(None)
         promise: Promise[None] = Promise()
         future = promise.future
@@ -95,6 +98,14 @@ class StateMachine(Generic[S]):
 
     def __repr__(self) -> str:
         return f"<StateMachine {self._state!r}>"
+
+
+def _state(state: S) -> S:
+    try:
+        hash(state)
+    except TypeError as error:
+        raise InvalidArgument(f"expected a state that can be hashed, got {state!r}") from error
+    return state
 
 
 def _call_if_alive(method: WeakMethod[Callable[..., None]], *args: object) -> None:

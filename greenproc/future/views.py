@@ -60,7 +60,9 @@ def to_asyncio(
     """Return a future of asyncio that ends as *future* does, for the thread of *loop*.
 
     Cancelling it, or a task that awaits it, requests a discard; what was discarded is cancelled,
-    and what was abandoned raises `Abandoned`. In a coroutine ``await future`` is the same.
+    and what was abandoned raises `Abandoned`. In a coroutine ``await future`` is the same. Run the
+    loop in a thread of its own: it holds up the hub of the thread it runs in, so what a greenlet
+    there has to complete would never come.
 
     Args:
         loop: None means the one that is running in this thread.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from greenproc.errors import InvalidArgument
@@ -47,8 +48,16 @@ class Statistics(Generic[M]):
         """Return the statistics of *values*, which may be a `TimeSeries`; None of less than two.
 
         What is not equal to itself, NaN, has no place in an order and is left out.
+
+        Raises:
+            InvalidArgument: *values* are nothing that can be ordered and interpolated.
         """
-        ordered = sorted(value for value in values if value == value)  # noqa: PLR0124
+        try:
+            ordered = sorted(value for value in values if value == value)  # noqa: PLR0124
+        except TypeError as error:
+            raise InvalidArgument(
+                f"expected values that can be ordered, got {values!r}: {error}"
+            ) from error
         if len(ordered) < 2:
             return None
         return cls(
@@ -87,5 +96,14 @@ def percentile(ordered: Sequence[M], share: float) -> M:
     low, high = ordered[index], ordered[index + 1]
     if position == index or low == high:
         return low  # also beside or between infinite values, which cannot be subtracted
-    value: M = low + (high - low) * (position - index)
-    return value
+    part: Any = position - index
+    try:
+        gap = high - low
+        value: M = low + gap * (Decimal(part) if isinstance(gap, Decimal) else part)
+    except TypeError as error:
+        raise InvalidArgument(
+            f"expected values that can be interpolated, got {low!r} and {high!r}"
+        ) from error
+    except InvalidOperation:
+        return low  # as below, of Decimals
+    return value if value == value else low  # noqa: PLR0124 -- after an infinite low there is none

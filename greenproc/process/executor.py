@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from greenproc.checks import check_callable
 from greenproc.future import Future
 from greenproc.process.base import Process
 from greenproc.process.defer import Deferred
@@ -43,9 +44,16 @@ def run_async(
 ) -> Future[Any]:
     """Run *function* in a process of its own and return the future of its result.
 
+    A discard request does not stop *function*, which nobody can interrupt. It is passed on to a
+    future that *function* has returned.
+
+    Raises:
+        InvalidArgument: *function* cannot be called.
+
     Source: libprocess include/process/async.hpp. Differs: a future that *function* returns is
     followed, not nested.
     """
+    check_callable(function)
     pid = manager.spawn(Process(manager.names.generate("__async_executor__")))
     future = manager.dispatch(pid, function, *args, **kwargs)
     manager.terminate(pid, inject=False)

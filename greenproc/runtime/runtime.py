@@ -321,7 +321,7 @@ class Runtime:
         return self.clock.timer(checked_seconds(seconds), lambda: dispatch(pid, method, args))
 
     def run_async(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run *function* in a process of its own and return the future of its result."""
+        """Run *function* in a process of its own; a discard of its future does not stop it."""
         return run_async(self.processes, function, *args, **kwargs)
 
     def filter(self, filter: EventFilter | None) -> None:

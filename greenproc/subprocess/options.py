@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from greenproc.errors import InvalidArgument
 from greenproc.io.descriptor import Descriptor
@@ -46,19 +47,47 @@ class Options:
     and no other thread, so a hook should do no more than a few system calls."""
 
     def __post_init__(self) -> None:
+        _check_containers(self)
         for hook in (*self.parent_hooks, *self.child_hooks):
             if not callable(hook):
                 raise InvalidArgument(f"expected a function as a hook, got {hook!r}")
         if self.supervised and not IS_POSSIBLE:
             raise InvalidArgument("expected Linux, since nothing else has supervised programs")
-        for name, value in (self.environment or {}).items():
-            if not isinstance(name, str) or not name or "=" in name or "\0" in name:
-                raise InvalidArgument(f"expected the name of a variable, got {name!r}")
-            if not isinstance(value, str) or "\0" in value:
-                raise InvalidArgument(f"expected a text as the variable {name}, got {value!r}")
-        for what in (self.path, self.cwd):
-            if what is not None and "\0" in os.fsdecode(what):
-                raise InvalidArgument(f"expected a path, got {what!r}")
+        _check_environment(self.environment or {})
+        for path in (self.path, self.cwd):
+            if path is not None and not _is_path(path):
+                raise InvalidArgument(f"expected a path, got {path!r}")
+
+
+_CONTAINERS: tuple[tuple[str, Any, str], ...] = (
+    ("flags", Mapping | None, "a mapping"),
+    ("environment", Mapping | None, "a mapping"),
+    ("whitelist_fds", Collection, "a list of descriptors"),
+    ("parent_hooks", Sequence, "a list of functions"),
+    ("child_hooks", Sequence, "a list of functions"),
+)
+
+
+def _check_containers(options: Options) -> None:
+    for name, kind, what in _CONTAINERS:
+        value = getattr(options, name)
+        if not isinstance(value, kind) or isinstance(value, (str, bytes)):
+            raise InvalidArgument(f"expected {what} as {name}, got {value!r}")
+    for file in options.whitelist_fds:
+        if isinstance(file, bool) or not (isinstance(file, int) or hasattr(file, "fileno")):
+            raise InvalidArgument(f"expected a descriptor or a file object, got {file!r}")
+
+
+def _check_environment(environment: Mapping[str, str]) -> None:
+    for name, value in environment.items():
+        if not isinstance(name, str) or not name or "=" in name or "\0" in name:
+            raise InvalidArgument(f"expected the name of a variable, got {name!r}")
+        if not isinstance(value, str) or "\0" in value:
+            raise InvalidArgument(f"expected a text as the variable {name}, got {value!r}")
+
+
+def _is_path(path: object) -> bool:
+    return isinstance(path, (str, bytes, os.PathLike)) and "\0" not in os.fsdecode(path)
 
 
 def arguments_of(command: str | Sequence[str], options: Options) -> list[str]:

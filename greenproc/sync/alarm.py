@@ -6,12 +6,15 @@ from collections.abc import Callable
 from functools import partial
 
 from greenproc.clock.clock import Clock
+from greenproc.clock.distant import reach
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
 
 
 class Alarm:
     """Calls a function after a while with True, or with False if the clock is stopped before.
+
+    It may be made and cancelled in any native thread, and calls where it was made.
 
     Args:
         seconds: of *clock*, which a test can pause.
@@ -20,19 +23,20 @@ class Alarm:
         StateError: the clock was stopped already.
     """
 
-    __slots__ = ("_call", "_timer")
+    __slots__ = ("_call", "_clock", "_timer")
 
     def __init__(self, clock: Clock, seconds: float, call: Callable[[bool], object]) -> None:
         tick: Promise[None] = Promise()
         self._call: Callable[[bool], object] | None = call
+        self._clock = reach(clock)
         # Only the timer holds the promise: a clock that stops lets go of it, and so abandons.
-        self._timer = clock.timer(seconds, partial(tick.set, None))
+        self._timer = self._clock.timer(seconds, partial(tick.set, None))
         tick.future.add_done_callback(self._ring)
 
     def cancel(self) -> None:
         """Do not call any more."""
         self._call = None
-        self._timer.cancel()
+        reach(self._clock).cancel(self._timer)
 
     def _ring(self, tick: Future[None]) -> None:
         call, self._call = self._call, None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from itertools import count
@@ -95,6 +95,17 @@ class Line(Generic[T]):
         """Take all out. Needs the lock."""
         seats = list(self._seats.values())
         self._seats.clear()
+        return seats
+
+    def tags(self) -> Iterator[object]:
+        """Return the tags of all, in order. Needs the lock."""
+        return (seat.tag for seat in self._seats.values())
+
+    def take(self, tag: object) -> list[Seat[T]]:
+        """Take out all that have *tag*. Needs the lock."""
+        seats = [seat for seat in self._seats.values() if seat.tag == tag]
+        for seat in seats:
+            del self._seats[seat.ticket]
         return seats
 
     # Without the lock

@@ -7,6 +7,7 @@ from typing import ParamSpec
 
 from gevent import getcurrent
 
+from greenproc.checks import check_callable
 from greenproc.errors import Deadlock
 from greenproc.future.core import allocate_lock
 from greenproc.future.future import Future
@@ -78,7 +79,11 @@ class Once:
         """Call *function* if nobody has before, else wait until that call is over.
 
         What it raises goes to the first caller only, and it counts as done all the same.
+
+        Raises:
+            InvalidArgument: *function* cannot be called. Nothing was done.
         """
+        check_callable(function)
         if self.once():
             return
         try:

@@ -14,8 +14,9 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.threadpool import ThreadPool
 
 from greenproc.clock.clock import Clock
-from greenproc.clock.current import current_clock
-from greenproc.clock.source import ManualSource
+from greenproc.clock.current import current_clock, find_clock
+from greenproc.clock.distant import DistantClock, reach
+from greenproc.clock.source import HubSource, ManualSource
 from greenproc.current import RUNTIME, default
 from greenproc.errors import NoRuntime
 
@@ -87,3 +88,30 @@ def test_asyncio_in_a_thread_with_a_hub_is_no_hindrance() -> None:
         return current_clock()
 
     assert asyncio.run(use()) is current_clock()
+
+
+def test_the_clock_of_a_hub_belongs_to_its_thread_before_its_first_timer() -> None:
+    pool = ThreadPool(1)
+    try:
+        assert pool.apply(current_clock).source.is_elsewhere
+    finally:
+        pool.kill()
+
+
+def test_behind_the_current_clock_is_that_of_the_runtime_also_in_another_thread() -> None:
+    clock = Clock(HubSource())
+    clock.start()
+    pool = ThreadPool(1)
+
+    def find() -> tuple[Clock, Clock]:
+        RUNTIME.set(SimpleNamespace(clock=clock))
+        return find_clock(), reach(reach(clock))
+
+    try:
+        found, reached = pool.apply(find)
+    finally:
+        pool.kill()
+    assert found is clock
+    assert isinstance(reached, DistantClock)
+    assert reach(clock) is clock
+    clock.stop()

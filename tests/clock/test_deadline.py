@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from greenproc.clock import Deadline
 from greenproc.errors import InvalidArgument
+from greenproc.timestamp import nanoseconds, rfc3339
 from tests.future.support import Time, manual_time
 
 YEAR_2262 = 9_223_372_036.854776
@@ -67,3 +69,15 @@ def test_a_time_that_cannot_be_counted_is_the_nearest_that_can() -> None:
 def test_what_is_no_number_is_refused() -> None:
     with pytest.raises(InvalidArgument):
         Deadline.in_(float("nan"))
+
+
+def test_a_bare_number_is_no_deadline() -> None:
+    """Nobody could tell whether it is a duration or a time, and in which unit."""
+    make: Any = Deadline
+    with pytest.raises(TypeError):
+        make(3)
+
+
+def test_its_time_can_be_written(time: Time) -> None:
+    text = rfc3339(nanoseconds(Deadline.in_(1.5).time))
+    assert text == "2001-09-09 01:46:41.500000000+00:00"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from typing import Any
 
 import pytest
 
@@ -124,3 +125,17 @@ def test_a_request_is_too_late_when_the_state_is_there() -> None:
     machine.transition("one", "two")
 
     assert future.is_ready
+
+
+def test_a_state_that_cannot_be_hashed_is_refused() -> None:
+    none: Any = []
+    machine: StateMachine[Any] = StateMachine("one")
+    for attempt in (
+        lambda: StateMachine(none),
+        lambda: machine.transition("one", none),
+        lambda: machine.transition(none, "one"),
+        lambda: machine.when(none),
+    ):
+        with pytest.raises(InvalidArgument, match="can be hashed"):
+            attempt()
+    assert machine.state == "one"

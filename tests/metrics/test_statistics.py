@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -53,3 +54,22 @@ def test_a_share_is_from_zero_to_one(share: Any) -> None:
 def test_there_is_no_percentile_of_nothing() -> None:
     with pytest.raises(InvalidArgument, match="expected one value or more"):
         percentile([], 0.5)
+
+
+def test_decimals_are_interpolated_as_decimals() -> None:
+    statistics = Statistics.of([Decimal(1), Decimal(2)])
+    assert statistics is not None
+    assert statistics.p50 == Decimal("1.5")
+
+
+@pytest.mark.parametrize("kind", [float, Decimal])
+def test_after_an_infinite_value_there_is_nothing_between(kind: Any) -> None:
+    infinite = kind("inf")
+    for high in (infinite, kind(1)):
+        assert percentile([-infinite, high], 0.5) == -infinite
+
+
+@pytest.mark.parametrize("values", [[1, "a"], ["a", "b"], 3])
+def test_what_cannot_be_ordered_or_interpolated_is_refused(values: Any) -> None:
+    with pytest.raises(InvalidArgument, match="expected values that can be"):
+        Statistics.of(values)

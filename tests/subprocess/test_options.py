@@ -73,3 +73,18 @@ def test_a_flag_that_cannot_be_written_is_refused() -> None:
 def test_a_flag_with_a_null_character_is_refused() -> None:
     with pytest.raises(InvalidArgument, match="null characters"):
         arguments_of(["program"], Options(flags={"a": "\0"}))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["path", "cwd", "flags", "environment", "whitelist_fds", "parent_hooks", "child_hooks"],
+)
+def test_what_is_nothing_of_the_kind_is_refused_where_it_is_given(name: str) -> None:
+    with pytest.raises(InvalidArgument, match="got 3"):
+        Options(**{name: 3})
+
+
+@pytest.mark.parametrize("files", ["12", ["x"], [True]])
+def test_a_list_of_what_are_no_descriptors_is_refused(files: object) -> None:
+    with pytest.raises(InvalidArgument, match="descriptor"):
+        Options(whitelist_fds=files)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from threading import get_ident
+
 import gevent
 import pytest
 
+from greenproc.clock import Clock, HubSource, Timer
 from greenproc.errors import StateError
 from greenproc.sync.alarm import Alarm
-from tests.future.support import Time
+from tests.future.support import Time, in_thread
 
 
 def test_it_calls_with_true_when_the_time_has_come(time: Time) -> None:
@@ -44,3 +47,35 @@ def test_a_stopped_clock_takes_none(time: Time) -> None:
     time.clock.stop()
     with pytest.raises(StateError):
         Alarm(time.clock, 1.0, print)
+
+
+class Watched(Clock):
+    """Notes in which threads its timers are cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__(HubSource())
+        self.threads: list[int] = []
+        self.start()
+
+    def cancel(self, timer: Timer) -> bool:
+        self.threads.append(get_ident())
+        return super().cancel(timer)
+
+
+def test_it_is_cancelled_in_another_thread_than_it_was_made_in() -> None:
+    clock = Watched()
+    calls: list[bool] = []
+    made: list[Alarm] = []
+    in_thread(lambda: made.append(Alarm(clock, 60.0, calls.append)))
+    made.append(Alarm(clock, 60.0, calls.append))
+    gevent.idle()
+    assert clock.statistics()["timers"] == 2
+
+    made[0].cancel()
+    in_thread(made[1].cancel)
+    gevent.idle()
+
+    assert clock.statistics()["timers"] == 0
+    assert calls == []
+    assert clock.threads == [get_ident()] * 2
+    clock.stop()

@@ -392,12 +392,11 @@ def test_an_alarm_that_rings_while_another_thread_cancels_it_grants_nothing(
 ) -> None:
     limiter.acquire()
     first = limiter.acquire()
-    cancelled = limiter._alarm
-    assert cancelled is not None
+    [(driver, cancelled)] = limiter._alarms.items()
     first.discard()
     second = limiter.acquire()
 
-    limiter._ring(cancelled, True)
+    limiter._ring(driver, cancelled, True)
 
     assert second.is_pending
     time.advance(1.0)

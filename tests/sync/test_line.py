@@ -51,6 +51,17 @@ def test_all_can_be_taken_out_with_and_without_giving(owner: Owner) -> None:
     assert len(owner.line) == 0
 
 
+def test_those_with_a_tag_can_be_taken_out(owner: Owner) -> None:
+    claims = [owner.line.claim() for _ in range(3)]
+    for tag, claim in zip(("one", "other", "one"), claims, strict=True):
+        claim.tag = tag
+        owner.line.join(claim)
+    assert list(owner.line.tags()) == ["one", "other", "one"]
+
+    assert owner.line.take("one") == [claims[0], claims[2]]
+    assert list(owner.line.tags()) == ["other"]
+
+
 def test_a_seat_can_be_given_something_without_joining(owner: Owner) -> None:
     future = owner.line.claim().grant(7)
     assert future.get() == 7

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gevent
 import pytest
 
-from greenproc.errors import Deadlock
+from greenproc.errors import Deadlock, InvalidArgument
 from greenproc.sync import Once
 from tests.sync.support import expect_error, start, start_thread
 
@@ -85,3 +87,10 @@ def test_repr_tells_the_state(once: Once) -> None:
     assert repr(once) == "<Once under way>"
     once.done()
     assert repr(once) == "<Once done>"
+
+
+def test_what_cannot_be_called_leaves_it_to_be_done(once: Once) -> None:
+    function: Any = 3
+    with pytest.raises(InvalidArgument, match="got 3"):
+        once.call(function)
+    assert repr(once) == "<Once to be done>"
