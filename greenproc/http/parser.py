@@ -89,6 +89,7 @@ class RequestParser:
         "error",
         "is_finished",
         "expects_continue",
+        "has_skipped_lines",
         "_heads",
         "_limits",
         "_streams",
@@ -109,6 +110,8 @@ class RequestParser:
     """Whether the peer has said that a request was its last one."""
     expects_continue: bool
     """Whether the peer now waits for ``100 Continue``; the next bytes make it False."""
+    has_skipped_lines: bool
+    """Whether blank lines came where a request may begin: a peer that sent something."""
 
     def __init__(
         self,
@@ -120,6 +123,7 @@ class RequestParser:
         self.error = None
         self.is_finished = False
         self.expects_continue = False
+        self.has_skipped_lines = False
         self._heads = HeadCache(limits) if heads is None else heads
         self._limits = self._heads.limits
         self._streams = streams
@@ -169,7 +173,7 @@ class RequestParser:
             if self._body is None and not self.is_finished:
                 at = self._read_requests(data, at, requests)
         except RemoteProtocolError as error:
-            self._fail(error)
+            self.fail(error)
         else:
             self._rest = b"" if self.is_finished else data[at:]
         return requests
@@ -177,10 +181,11 @@ class RequestParser:
     def feed_eof(self) -> None:
         """Say that the peer sends no more; a request that is under way becomes an `error`."""
         if self.error is None and not self.is_idle:
-            self._fail(RemoteProtocolError("connection closed within a request"))
+            self.fail(RemoteProtocolError("connection closed within a request"))
         self.is_finished = True
 
-    def _fail(self, error: RemoteProtocolError) -> None:
+    def fail(self, error: RemoteProtocolError) -> None:
+        """Take nothing any more, because of *error*; a sink is told."""
         self.error = error
         self._rest = b""
         body, self._body = self._body, None
@@ -237,6 +242,7 @@ class RequestParser:
         if data[at] == _CR:
             # RFC 9112 section 2.2: blank lines before a request are to be ignored.
             if data.startswith(b"\r\n", at):
+                self.has_skipped_lines = True
                 return at + 2
             if len(data) == at + 1:
                 return -1

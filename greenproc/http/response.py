@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
+from greenproc.errors import InvalidArgument
 from greenproc.http.headers import Headers
 from greenproc.http.request import decode_json
 from greenproc.http.status import Status, status_line_text
@@ -36,6 +37,29 @@ def encode_text(text: str) -> bytes:
         return text.encode("utf-8", "replace")
 
 
+def encode_body(body: object) -> bytes:
+    """Spell a body that is given by whoever answers.
+
+    Raises:
+        InvalidArgument: it is neither text nor bytes.
+    """
+    if isinstance(body, str):
+        return encode_text(body)
+    if isinstance(body, (bytes, bytearray, memoryview)):
+        return bytes(body)
+    raise InvalidArgument(f"expected a body of str or bytes, got {body!r:.200}")
+
+
+def check_list(name: str, texts: object) -> None:
+    """Refuse a text, whose letters would be taken for what *name* says.
+
+    Raises:
+        InvalidArgument: *texts* is one.
+    """
+    if isinstance(texts, str):
+        raise InvalidArgument(f"expected a list of {name}, got {texts!r:.200}")
+
+
 class ResponseKind(Enum):
     """Where the body of a response comes from. Source: libprocess, Response::Type."""
 
@@ -56,6 +80,9 @@ class Response:
         path: the name of a file to send.
         reader: the reading end of a pipe whose pieces are sent as they come.
 
+    Raises:
+        InvalidArgument: *body* is neither text nor bytes.
+
     Source: libprocess include/process/http.hpp, struct Response.
     """
 
@@ -73,7 +100,7 @@ class Response:
         self.status = status
         self.path = path
         self.reader = reader
-        self._body = encode_text(body) if isinstance(body, str) else body
+        self._body = body if body is None or type(body) is bytes else encode_body(body)
         if headers is None:
             self.headers = (_NO_HEADERS if body is None else _TEXT_HEADERS).copy()
             return
@@ -88,7 +115,7 @@ class Response:
 
     @body.setter
     def body(self, body: bytes | str) -> None:
-        self._body = encode_text(body) if isinstance(body, str) else body
+        self._body = encode_body(body)
         if "Content-Length" in self.headers:
             self.headers["Content-Length"] = str(len(self._body))
 
@@ -222,6 +249,9 @@ class Unauthorized(Response):
 
     Args:
         challenges: what the client may prove who it is by, such as ``Basic realm="r"``.
+
+    Raises:
+        InvalidArgument: *challenges* is a text.
     """
 
     __slots__ = ()
@@ -233,6 +263,7 @@ class Unauthorized(Response):
         *,
         headers: HeaderItems = None,
     ) -> None:
+        check_list("challenges", challenges)
         lines = Headers({"WWW-Authenticate": ", ".join(challenges)})
         for name, value in Headers(headers).lines():
             lines.add(name, value)
@@ -259,6 +290,9 @@ class MethodNotAllowed(Response):
     Args:
         allowed: the methods that would do.
         method: the one that came.
+
+    Raises:
+        InvalidArgument: *allowed* is a text.
     """
 
     __slots__ = ()
@@ -266,6 +300,7 @@ class MethodNotAllowed(Response):
     def __init__(
         self, allowed: Iterable[str], method: str | None = None, *, headers: HeaderItems = None
     ) -> None:
+        check_list("methods", allowed)
         allowed = list(allowed)
         expected = ", ".join(f"'{one}'" for one in allowed)
         received = "" if method is None else f", but received '{method}'"

@@ -25,7 +25,7 @@ from greenproc.process.event import (
     MessageEvent,
     TerminateEvent,
 )
-from greenproc.process.handlers import Declared, RouteOptions, checked_path, declared_handlers
+from greenproc.process.handlers import Declared, RouteOptions, declared_handlers
 from greenproc.process.mailbox import Mailbox, as_event, count_events
 from greenproc.process.ports import RemoteConnection
 from greenproc.process.routes import Route, RouteTable
@@ -226,7 +226,7 @@ class Process:
         streaming: bool = False,
     ) -> None:
         """Answer HTTP requests at *path* below this process' id. See `greenproc.route`."""
-        options = RouteOptions(checked_path(path), help, realm, streaming)
+        options = RouteOptions.checked(path, help, realm, streaming)
         self.__routes().add(Route(options, handler))
 
     def provide(

@@ -6,15 +6,18 @@ once, when the class is made.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from greenproc.errors import InvalidArgument
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _MARKS = "__greenproc_marks__"
+# ASCII without blanks, which a URL escapes, and without what ends its path.
+_PATH = re.compile(r"/(?:[!-\"$->@-~]*[!-\"$-.0->@-~])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,22 @@ class RouteOptions:
     help: str | None = None
     realm: str | None = None
     streaming: bool = False
+
+    @classmethod
+    def checked(cls, path: str, help: str | None, realm: str | None, streaming: bool) -> Self:
+        """Return these options if a route may have them.
+
+        Raises:
+            InvalidArgument: it may not.
+        """
+        for name, value in (("help", help), ("realm", realm)):
+            if value is not None and not isinstance(value, str):
+                raise InvalidArgument(f"expected {name} to be a text or None, got {value!r}")
+        if realm == "":
+            raise InvalidArgument("expected realm to be a name or None, got ''")
+        if not isinstance(streaming, bool):
+            raise InvalidArgument(f"expected streaming to be True or False, got {streaming!r}")
+        return cls(checked_path(path), help, realm, streaming)
 
 
 def install(name: str) -> Callable[[Function], Function]:
@@ -51,7 +70,8 @@ def route(
     not in its turn, as fast as the client takes the pieces; it is closed when the client is gone.
 
     Args:
-        path: starts with ``/`` and, but for ``/`` itself, does not end with one.
+        path: starts with ``/`` and, but for ``/`` itself, does not end with one. It is compared
+            as it is spelled in a request, so blanks and letters beyond ASCII are to be escaped.
         help: text for people who look the endpoint up.
         realm: the authentication realm; the handler is then called with the principal, too.
         streaming: call the handler as soon as the head of a request is there. The body is not in
@@ -59,11 +79,11 @@ def route(
             not read, the client waits. When the response is out the reader is closed.
 
     Raises:
-        InvalidArgument: the path has another form.
+        InvalidArgument: the path has another form, or one of the others is not what it should be.
 
     Source: libprocess include/process/process.hpp, ProcessBase::route.
     """
-    return _mark(RouteOptions(checked_path(path), help, realm, streaming))
+    return _mark(RouteOptions.checked(path, help, realm, streaming))
 
 
 def _mark(mark: str | RouteOptions) -> Callable[[Function], Function]:
@@ -78,11 +98,13 @@ def checked_path(path: str) -> str:
     """Return *path* if a route may have it.
 
     Raises:
-        InvalidArgument: it does not start with ``/``, or ends with one and is longer.
+        InvalidArgument: it does not start with ``/``, or ends with one and is longer, or a
+            request cannot have it.
     """
-    if not isinstance(path, str) or not path.startswith("/") or (path != "/" and path[-1] == "/"):
+    if not isinstance(path, str) or not _PATH.fullmatch(path) or "/.." in path:
         raise InvalidArgument(
-            f"expected a path like '/health', without '/' at its end, got {path!r}"
+            "expected a path like '/health', as a URL spells it, without '/..' and without '/' at "
+            f"its end, got {path!r}"
         )
     return path
 

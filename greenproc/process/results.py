@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import gevent
 
 from greenproc.errors import Abandoned, Failure
-from greenproc.future import Future
+from greenproc.future import Future, Promise
 from greenproc.http.response import OK, Response
 from greenproc.sync.pipe import Pipe, Reader, Writer
 
@@ -36,7 +36,7 @@ def as_response(result: Any, start: Start = gevent.spawn) -> Response | Future[A
     if isinstance(result, Failure):
         return result
     if isinstance(result, Future):
-        return result.then(lambda value: as_response(value, start))
+        return _follow(result, start)
     if isinstance(result, (str, bytes)):
         return OK(result)
     if isinstance(result, (dict, list)):
@@ -49,6 +49,29 @@ def as_response(result: Any, start: Start = gevent.spawn) -> Response | Future[A
         "expected a handler to return a Response, a Future of one, str, bytes, dict, list or an "
         f"iterator, got {result!r}"
     )
+
+
+def _follow(source: Future[Any], start: Start) -> Future[Any]:
+    """Return the future of the response that the value of *source* means.
+
+    Unlike `Future.then` it takes a value that comes after a discard request: that request says no
+    more than that the client may be gone.
+    """
+    promise: Promise[Any] = Promise()
+
+    def hand_on(source: Future[Any]) -> None:
+        if not source.is_ready:
+            promise.associate(source)
+            return
+        try:
+            promise.set(as_response(source.value, start))
+        except Exception as error:
+            promise.fail(error)
+
+    promise.future.on_discard(source.discard)
+    source.on_any(hand_on)
+    source.on_abandoned(promise.abandon)
+    return promise.future
 
 
 def stream(pieces: Iterator[str | bytes], start: Start) -> Reader:

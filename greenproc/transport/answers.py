@@ -102,9 +102,14 @@ class Answers:
         head = self.queue[0]
         return isinstance(head, bytes) or head[0].ready()
 
+    @property
+    def futures(self) -> list[Future[Response]]:
+        """Those that bring answers."""
+        return [one[0] for one in self.queue if not isinstance(one, bytes)]
+
     def clear(self) -> list[Future[Response]]:
         """Forget all answers and return the futures among them."""
-        futures = [one[0] for one in self.queue if not isinstance(one, bytes)]
+        futures = self.futures
         self.queue.clear()
         self.pending = 0
         return futures

@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from greenproc.errors import RemoteProtocolError
+from greenproc.errors import Failure, RemoteProtocolError
 from greenproc.http.body import BODY_FAILED
 from greenproc.http.content import Inflater
 from greenproc.sync.pipe import Pipe, Reader
 
 DROPPED_BYTES = 16 * 1024 * 1024
 """How much of a body that nobody reads is taken before the connection is given up."""
+
+
+class BodyFailure(Failure):
+    """A body that cannot be had because of what its client did; *status* answers that.
+
+    A handler that lets it pass so refuses the request, as one whose body came whole is refused.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class BodyPipe:
@@ -24,6 +35,7 @@ class BodyPipe:
     Args:
         give_up: called when nobody reads the body and its rest is too long to be skipped, or
             when it cannot be unpacked: nothing more is to be taken.
+        blame: returns the status that suits what the client did when the body fails.
         is_packed: the handler is to get unpacked what comes in gzip.
 
     Source: libprocess src/decoder.hpp, StreamingRequestDecoder.
@@ -31,6 +43,7 @@ class BodyPipe:
     """
 
     __slots__ = (
+        "_blame",
         "_dropped",
         "_give_up",
         "_held",
@@ -41,10 +54,13 @@ class BodyPipe:
         "reader",
     )
 
-    def __init__(self, give_up: Callable[[], None], *, is_packed: bool) -> None:
+    def __init__(
+        self, give_up: Callable[[], None], *, blame: Callable[[], int], is_packed: bool
+    ) -> None:
         pipe = Pipe()
         self._writer = pipe.writer
         self._give_up = give_up
+        self._blame = blame
         self._inflater = Inflater() if is_packed else None
         self._held: list[Callable[[], None]] | None = []
         self._dropped = 0
@@ -60,8 +76,9 @@ class BodyPipe:
         try:
             for step in held or ():
                 step()
-        except RemoteProtocolError:
-            self.fail(BODY_FAILED)
+        except RemoteProtocolError as error:
+            self.is_over = True
+            self._writer.fail(BodyFailure(BODY_FAILED, error.status))
             self._give_up()
 
     def write(self, data: bytes) -> None:
@@ -88,7 +105,7 @@ class BodyPipe:
             if self._inflater is not None:
                 self._inflater.finish()
         except RemoteProtocolError as error:
-            self._writer.fail(str(error))
+            self._writer.fail(BodyFailure(str(error), error.status))
         else:
             self._writer.close()
 
@@ -98,7 +115,7 @@ class BodyPipe:
         if self._held is not None:
             self._held.append(partial(self.fail, message))
         else:
-            self._writer.fail(message)
+            self._writer.fail(BodyFailure(message, self._blame()))
 
     def skip(self) -> None:
         """Drop what is still to come: nobody wants it."""

@@ -13,6 +13,7 @@ from greenproc.errors import RemoteProtocolError
 from greenproc.http.head import RequestHead
 from greenproc.http.parser import RawRequest, RequestParser, to_request
 from greenproc.http.request import Request
+from greenproc.http.status import Status
 from greenproc.http.writer import CONTINUE, accepted_response
 from greenproc.message import Message
 from greenproc.process.ports import Delivery
@@ -26,6 +27,13 @@ from greenproc.transport.respond import refuse_delivery, refuse_request, refuse_
 READ_BYTES = 128 * 1024  # 4 % more messages a second than 64 KiB or 256 KiB
 YIELD_BYTES = 64 * 1024  # after so much, processes and other connections get their turn ...
 MIN_READ_COST = 4 * 1024  # ... where a read counts as this much at least
+
+GONE_SECONDS = 1.0
+"""After so long without an answer, a client that sends no more is taken for one that is gone.
+
+Closing a socket and closing its sending side look the same from here. So handlers are told that
+their answers are hardly wanted any more, but may still give them.
+"""
 
 LINGER_SECONDS = 2.0  # how long a client may take to read the last answer; as Apache
 LINGER_BYTES = 16 * 1024 * 1024  # and how much it may go on sending
@@ -194,7 +202,9 @@ class Inbound:
 
     def _check_parser(self) -> None:
         parser = self._parser
-        if parser.error is not None and not self._last:
+        if self._last:
+            return  # whatever the client waits for, the last answer is behind us
+        if parser.error is not None:
             if parser.has_told_sink:
                 self._last = True  # the handler has been told, and answers
             else:
@@ -228,7 +238,11 @@ class Inbound:
             return None
         if not self._hooks.streams(path):
             return None
-        return BodyPipe(self._stop_taking, is_packed=raw.head.is_gzip)
+        return BodyPipe(self._stop_taking, blame=self._status_of_fault, is_packed=raw.head.is_gzip)
+
+    def _status_of_fault(self) -> int:
+        error = self._parser.error
+        return Status.BAD_REQUEST if error is None else error.status
 
     def _attach_body(self, raw: RawRequest, request: Request) -> BodyPipe:
         body = raw.sink
@@ -262,7 +276,8 @@ class Inbound:
         if not parser.is_idle:
             is_ours = len(self._queue) >= self._room
             return (Pace.FREE if is_ours else Pace.HEAD), self.requests
-        may_be_link = self._context.carries_messages and not self.requests
+        is_silent = not (self.requests or parser.has_skipped_lines)
+        may_be_link = self._context.carries_messages and is_silent
         is_idle = self._outlet.is_done and not may_be_link
         return (Pace.IDLE if is_idle else Pace.FREE), self.requests
 
@@ -271,10 +286,12 @@ class Inbound:
         if pace is Pace.IDLE:
             self.close()
             return
+        error = RemoteProtocolError(f"the {pace.value} took too long", status=408)
         if pace is Pace.BODY and self._body is not None and not self._body.is_over:
             self._last = True
+            self._parser.fail(error)
         else:
-            self._refuse(RemoteProtocolError(f"the {pace.value} took too long", status=408))
+            self._refuse(error)
         self._socket.shutdown(socket.SHUT_RD)  # which wakes the greenlet that reads
 
     # The end
@@ -315,11 +332,20 @@ class Inbound:
     def _wait_for_progress(self) -> bool:
         """Wait until more is sent; False if nothing was for long, and the client may be gone."""
         outlet, progress, was_eof = self._outlet, self._outlet.progress, self._is_eof
-        outlet.wait(
-            lambda: outlet.is_done or outlet.progress != progress or self._is_eof != was_eof,
-            self._settings.answer_timeout if was_eof else None,
-        )
-        return not was_eof or outlet.is_done or outlet.progress != progress
+
+        def has_changed() -> bool:
+            return outlet.is_done or outlet.progress != progress or self._is_eof != was_eof
+
+        if not was_eof:
+            outlet.wait(has_changed, None)
+            return True
+        patience = self._settings.answer_timeout
+        first = min(GONE_SECONDS, patience)
+        outlet.wait(has_changed, first)
+        if not has_changed():
+            outlet.tell_unwanted()
+            outlet.wait(has_changed, patience - first)
+        return has_changed()
 
     def _watch(self) -> None:
         """Drop what the client goes on to send, until it ends or that is too much."""

@@ -60,15 +60,17 @@ class Outlet:
         self._owner = owner
         self._hooks = context.hooks
         self._postponing = context.postponed
-        self._sender = Sender(to, context.settings.answer_timeout, self._progressed)
+        settings = context.settings
+        self._sender = Sender(
+            to, settings.answer_timeout, self._progressed, expose_errors=settings.expose_errors
+        )
         self._waiter = _Flush(self._flush_now)
         self._changed: Event | None = None
         self._is_postponed = False
+        self._is_unwanted = False
         self._flushed_at = monotonic()
         self._stream: Any = None  # the reader of the response that is being sent
-        self.answers = Answers(
-            expose_errors=context.settings.expose_errors, answered=owner.answered
-        )
+        self.answers = Answers(expose_errors=settings.expose_errors, answered=owner.answered)
         self.is_writing = False
         """Whether a greenlet is writing, so that nobody else may."""
         self.is_mute = False
@@ -170,7 +172,7 @@ class Outlet:
     def _break_off(self, error: BrokenOff) -> None:
         """Break the connection under a response that cannot be completed."""
         cause = error.__cause__ or error
-        if self.is_mute or isinstance(cause, Failure):
+        if self.is_mute or self._is_unwanted or isinstance(cause, Failure):
             log.debug("a response to %s broke off: %s", self._owner.client, cause)
         else:
             log.error("a response to %s broke off", self._owner.client, exc_info=cause)
@@ -237,6 +239,20 @@ class Outlet:
         for future in self.answers.clear():
             future.discard()
             future.on_ready(_close_reader)
+
+    def tell_unwanted(self) -> None:
+        """Tell the handlers that their answers are hardly wanted, which may still leave.
+
+        A stream that waits for its next piece is closed. None of this happens while it is the
+        client who is waited for: a write would have shown that it is gone.
+        """
+        if self.is_writing and not self._sender.is_starved:
+            return
+        if self._stream is not None:
+            self._is_unwanted = True
+            self._stream.close()
+        for future in self.answers.futures:
+            future.discard()
 
     # Waiting for room or for the end, which is rare; so no event exists unless somebody waits
 

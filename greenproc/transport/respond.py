@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from copy import copy
+from typing import Any
 
 from gevent import Timeout, socket
 
@@ -21,11 +22,12 @@ from greenproc.http.response import (
 from greenproc.http.writer import encode_response
 from greenproc.message import Message
 from greenproc.process.ports import Delivery
+from greenproc.transport.body_pipe import BodyFailure
 
 log = logging.getLogger("greenproc.transport")
 
 
-def response_of(future: Future[Response], *, expose_errors: bool) -> Response:
+def response_of(future: Future[Any], *, expose_errors: bool) -> Response:
     """Return the response that a complete or abandoned *future* stands for.
 
     The text of a `Failure` is part of the contract with the client. Any other error is ours: it
@@ -40,6 +42,9 @@ def response_of(future: Future[Response], *, expose_errors: bool) -> Response:
     error = future.exception
     if error is None:
         error = TypeError(f"expected a Response, got {response!r}")
+    if isinstance(error, BodyFailure):
+        # As for a body that came whole, after which nothing is taken from this client.
+        return Response(error.status, str(error), {"Connection": "close"})
     if isinstance(error, Failure):
         return InternalServerError(str(error))
     if isinstance(error, (Discarded, Abandoned)):

@@ -10,10 +10,12 @@ from collections.abc import Callable
 
 from gevent import sleep, socket
 
+from greenproc.future import Future
 from greenproc.http.request import Request
 from greenproc.http.response import InternalServerError, NotFound, Response, ResponseKind
 from greenproc.http.writer import LAST_CHUNK, encode_chunk, encode_response_head, may_have_body
-from greenproc.transport.respond import encode, write_all
+from greenproc.sync.pipe import Reader
+from greenproc.transport.respond import encode, response_of, write_all
 
 # How much is sent before other greenlets get a turn, if the client is as fast as that; also the
 # most that one system call reads from the disk.
@@ -39,16 +41,25 @@ class Sender:
         to: the socket.
         stall_seconds: how long the client may take nothing.
         progressed: called when the client took something.
+        expose_errors: see `response_of`.
     """
 
-    __slots__ = ("_progressed", "_stall_seconds", "_to")
+    __slots__ = ("_expose_errors", "_progressed", "_stall_seconds", "_to", "is_starved")
 
     def __init__(
-        self, to: socket.socket, stall_seconds: float, progressed: Callable[[], None]
+        self,
+        to: socket.socket,
+        stall_seconds: float,
+        progressed: Callable[[], None],
+        *,
+        expose_errors: bool,
     ) -> None:
         self._to = to
         self._stall_seconds = stall_seconds
         self._progressed = progressed
+        self._expose_errors = expose_errors
+        self.is_starved = False
+        """Whether a stream has nothing to send at the moment."""
 
     def write(self, data: bytes | memoryview) -> None:
         """Write *data*.
@@ -136,28 +147,33 @@ class Sender:
 
         Source: libprocess src/http_proxy.cpp, HttpProxy::stream; RFC 9112 section 6.1.
         Differs: libprocess sends chunks to every client, and when the stream fails a second
-        response between them.
+        response between them; here one that has failed already is answered as a future is.
         """
         is_chunked = request.version >= (1, 1)
         head = self._head(response, request, is_chunked=is_chunked)
         if head is None or not _takes_body(response, request):
             self.write(head or encode(InternalServerError(), request))
             return
+        first = response.reader.read()
+        if first.ready() and not first.is_ready:
+            refusal = response_of(first, expose_errors=self._expose_errors)
+            self.write(encode(refusal, request))
+            return
         try:
-            self._send_pieces(head, response, is_chunked=is_chunked)
+            self._send_pieces(head, response.reader, first, is_chunked=is_chunked)
         except BrokenOff:
             if not is_chunked:
                 # Without chunks only a reset tells the client that there should be more.
                 self._to.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
             raise
 
-    def _send_pieces(self, head: bytes, response: Response, *, is_chunked: bool) -> None:
-        reader = response.reader
+    def _send_pieces(
+        self, head: bytes, reader: Reader, reading: Future[bytes], *, is_chunked: bool
+    ) -> None:
         gathered = [head]
         size = len(head)
         since_turn = 0
         while True:
-            reading = reader.read()
             if size >= GATHERED_BYTES or (gathered and not reading.ready()):
                 self.write(b"".join(gathered))
                 gathered.clear()
@@ -167,14 +183,18 @@ class Sender:
                     since_turn = 0
                     sleep(0)
             try:
+                self.is_starved = True
                 piece = reading.get()
             except Exception as error:
                 self.write(b"".join(gathered))
                 raise BrokenOff("the stream failed") from error
+            finally:
+                self.is_starved = False
             if not piece:
                 break
             gathered.append(encode_chunk(piece) if is_chunked else piece)
             size += len(piece)
+            reading = reader.read()
         self.write(b"".join([*gathered, LAST_CHUNK if is_chunked else b""]))
 
     def _head(

@@ -63,11 +63,14 @@ def install(rules: Iterable[FirewallRule]) -> None:
 
 
 class DisabledEndpointsFirewallRule:
-    """Refuses requests for the given paths with 403; paths below them are not refused.
+    """Refuses requests for the given paths with 403.
+
+    A route answers everything below its path, too: to close it, say *and_below*.
 
     Args:
         paths: what is disabled; each goes through *absolute_path*.
         absolute_path: puts the delegate's id in front where it is meant, `Router.absolute_path`.
+        and_below: refuse what is below one of the paths as well.
 
     Raises:
         InvalidArgument: *paths* is a text, whose letters would be taken for paths.
@@ -77,13 +80,22 @@ class DisabledEndpointsFirewallRule:
     """
 
     def __init__(
-        self, paths: Iterable[str], absolute_path: Callable[[str], str] = lambda path: path
+        self,
+        paths: Iterable[str],
+        absolute_path: Callable[[str], str] = lambda path: path,
+        *,
+        and_below: bool = False,
     ) -> None:
         if isinstance(paths, str):
             raise InvalidArgument(f"expected paths, got {paths!r}")
         self._paths = frozenset(normalised_path(absolute_path(path)) for path in paths)
+        self._prefixes: tuple[str, ...] = ()
+        if and_below:
+            self._prefixes = tuple(f"{path.rstrip('/')}/" for path in self._paths)
 
     def apply(self, request: Request) -> Response | None:
         """Return 403 when the request's path is disabled."""
         path = normalised_path(request.url.path)
-        return Forbidden(f"Endpoint '{path}' is disabled") if path in self._paths else None
+        if path in self._paths or path.startswith(self._prefixes):
+            return Forbidden(f"Endpoint '{path}' is disabled")
+        return None

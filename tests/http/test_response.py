@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+from array import array
+from functools import partial
+from typing import Any
+
 import pytest
 
+from greenproc.errors import InvalidArgument
 from greenproc.http.response import (
     OK,
     Accepted,
@@ -122,6 +127,33 @@ def test_some_ready_made_responses_have_headers() -> None:
     assert MethodNotAllowed(["GET", "POST"]).headers["Allow"] == "GET, POST"
     challenges = Unauthorized(['Basic realm="a"', 'Bearer realm="b"'])
     assert challenges.headers["WWW-Authenticate"] == 'Basic realm="a", Bearer realm="b"'
+
+
+@pytest.mark.parametrize("body", [{"a": 1}, 5, ["a"], object(), True])
+def test_a_body_that_is_no_text_and_no_bytes_is_refused(body: Any) -> None:
+    response = OK("a")
+    for make in (OK, NotFound, partial(Response, 200), partial(Unauthorized, ["Basic"])):
+        with pytest.raises(InvalidArgument, match="expected a body of str or bytes, got"):
+            make(body)
+    with pytest.raises(InvalidArgument, match="expected a body of str or bytes, got"):
+        response.body = body
+    assert response.body == b"a"
+
+
+@pytest.mark.parametrize(
+    "body", [bytearray(b"abcd"), memoryview(b"abcd"), memoryview(array("H", b"abcd"))]
+)
+def test_a_body_that_is_like_bytes_is_taken_as_it_is_now(body: Any) -> None:
+    response = OK("a")
+    response.body = body
+    assert OK(body) == response == OK(b"abcd")
+    assert type(response.body) is bytes
+
+
+@pytest.mark.parametrize("refuse", [Unauthorized, MethodNotAllowed])
+def test_a_single_text_is_not_many(refuse: Any) -> None:
+    with pytest.raises(InvalidArgument, match=r"expected a list of .*, got 'GET'"):
+        refuse("GET")
 
 
 def test_the_kind_says_where_the_body_comes_from() -> None:

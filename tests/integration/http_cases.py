@@ -33,12 +33,15 @@ CHUNK_SIZE = b"malformed chunk size"
 CHUNK_END = b"expected CRLF after a chunk"
 TRAILER = b"malformed trailer"
 CUT_SHORT = b"connection closed within a request"
+BODY_FAILED = b"failed to decode body"
 NOWHERE = b"404 Not Found."
 
 BOMB = gzip.compress(bytes(1024 * 1024))
 
 Answer = tuple[str, bytes]
 """What follows the version in the status line, and the body."""
+
+CONTINUE: Answer = ("100 Continue", b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,11 @@ def post(lines: bytes, rest: bytes = b"") -> bytes:
 def chunked(rest: bytes) -> bytes:
     """Return a request to the probe whose body comes in chunks."""
     return post(b"Transfer-Encoding: chunked", rest)
+
+
+def streamed(lines: bytes, rest: bytes = b"") -> bytes:
+    """Return a request whose body a handler reads as it comes."""
+    return post(lines, rest).replace(b"/dump", b"/size", 1)
 
 
 def message(lines: bytes, path: bytes = b"/probe/note", rest: bytes = b"") -> bytes:
@@ -500,6 +508,48 @@ MEANINGS = {
     ),
 }
 
+IN_CHUNKS = b"Transfer-Encoding: chunked"
+WAITING = b"Expect: 100-continue\r\nContent-Length: 10"
+
+# Bodies that a handler reads as they come are refused as others are, in the words it was told.
+STREAMED = {
+    "streamed chunk of no size": refused(streamed(IN_CHUNKS, b"2\r\nhi\r\nzz\r\n"), BODY_FAILED),
+    "streamed chunk without an end": refused(streamed(IN_CHUNKS, b"2\r\nhi!\r\n"), BODY_FAILED),
+    "streamed trailer with a length": refused(
+        streamed(IN_CHUNKS, b"0\r\nContent-Length: 41\r\n\r\n"), BODY_FAILED
+    ),
+    "streamed extension of 4 KiB": refused(
+        streamed(IN_CHUNKS, b"1;" + b"a" * 4096 + b"\r\n"), BODY_FAILED, HEAD_TOO_LARGE
+    ),
+    "streamed body that is not packed": refused(
+        streamed(b"Content-Encoding: gzip\r\nContent-Length: 6", b"hello"), BODY_FAILED
+    ),
+    "streamed body cut short": refused(
+        streamed(b"Content-Length: 10", b"half"), BODY_FAILED, half_closed=True
+    ),
+}
+
+# What a client that waits to be told to send its body gets, and nothing behind that.
+EXPECTATIONS = {
+    "waiting for a refusal": Case(
+        post(b"Expect: 100-continue\r\nContent-Length: 4097"),
+        ((TOO_LARGE, b"body of 4097 bytes"),),
+        closed=True,
+    ),
+    "waiting and the end": Case(
+        post(WAITING), (CONTINUE, (BAD_REQUEST, CUT_SHORT)), closed=True, half_closed=True
+    ),
+    "waiting with a broken query": Case(
+        post(WAITING).replace(b"/dump", b"/size?a=%zz"),
+        (CONTINUE, (BAD_REQUEST, CUT_SHORT)),
+        closed=True,
+        half_closed=True,
+    ),
+    "streaming and the end": Case(
+        streamed(WAITING), (CONTINUE, (BAD_REQUEST, BODY_FAILED)), closed=True, half_closed=True
+    ),
+}
+
 CASES = {
     **LENGTHS,
     **CODINGS,
@@ -512,4 +562,6 @@ CASES = {
     **ENDS,
     **ODD,
     **MEANINGS,
+    **STREAMED,
+    **EXPECTATIONS,
 }

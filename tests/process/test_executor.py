@@ -5,6 +5,7 @@ from __future__ import annotations
 import gevent
 import pytest
 
+from greenproc.errors import InvalidArgument
 from greenproc.future import Promise
 from greenproc.process import Executor
 from greenproc.process.current import current_process
@@ -83,3 +84,8 @@ def test_failing_async_call_fails_its_future(runtime: Runtime) -> None:
 
 def test_repr_names_the_process(runtime: Runtime, executor: Executor) -> None:
     assert repr(executor) == f"<Executor __executor__(1)@{runtime.address}>"
+
+
+def test_what_cannot_be_called_is_refused_where_it_is_given(runtime: Runtime) -> None:
+    with pytest.raises(InvalidArgument, match="expected a function to call, got 3"):
+        runtime.run_async(3)

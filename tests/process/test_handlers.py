@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from greenproc.errors import InvalidArgument
@@ -91,6 +93,39 @@ def test_install_without_a_name_is_refused() -> None:
 @pytest.mark.parametrize("path", ["/", "/a", "/a/b"])
 def test_path_with_a_slash_in_front_is_good(path: str) -> None:
     assert checked_path(path) == path
+
+
+@pytest.mark.parametrize(
+    "path", ["/a-b_c~d.txt", "/a%20b", "/a;b=c", "/*", "/a//b", "/a..b", "/@:!$&'()+,="]
+)
+def test_path_that_a_url_can_spell_is_good(path: str) -> None:
+    assert checked_path(path) == path
+
+
+@pytest.mark.parametrize(
+    "path", ["/\xe9", "/a b", "/x?y", "/x#y", "/a\n", "/\x7f", "/..", "/a/../b", "/..."]
+)
+def test_path_that_no_request_reaches_is_refused(path: str) -> None:
+    with pytest.raises(InvalidArgument, match="expected a path like '/health'"):
+        route(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("realm", 5),
+        ("realm", ""),
+        ("realm", b"r"),
+        ("help", 5),
+        ("help", b"Help."),
+        ("streaming", "yes"),
+        ("streaming", 1),
+        ("streaming", None),
+    ],
+)
+def test_option_of_another_kind_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(InvalidArgument, match=f"expected {name} to be .*, got {value!r}"):
+        route("/a", **{name: value})
 
 
 @pytest.mark.parametrize("path", ["", "a", "/a/", "//", None])

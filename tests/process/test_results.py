@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gevent
 import pytest
 from gevent.event import Event
 
 from greenproc.errors import Failure
-from greenproc.future import Future
+from greenproc.future import Future, Promise
 from greenproc.http.response import OK, Response
 from greenproc.process.results import as_response
 from greenproc.sync.pipe import Pipe
@@ -143,3 +145,33 @@ def test_a_generator_is_closed_when_nobody_reads(is_slow: bool) -> None:
 def test_a_reader_that_is_no_iterator_is_refused() -> None:
     with pytest.raises(TypeError, match="expected the reader of a pipe or an iterator"):
         as_response(Response(reader=[b"a"]))
+
+
+def test_a_handler_that_ignores_a_discard_request_is_heard() -> None:
+    source: Promise[Any] = Promise()
+    future = as_response(source.future)
+
+    future.discard()
+    assert source.future.has_discard
+    source.set("late")
+
+    assert await_ready(future).body == b"late"
+
+
+def test_a_future_that_brings_nothing_is_followed_too() -> None:
+    ends = [
+        as_response(source) for source in (Future.failed(KeyError("x")), Future("a"), Future(5))
+    ]
+    assert isinstance(ends[0].exception, KeyError)
+    assert await_ready(ends[1]).body == b"a"
+    assert isinstance(ends[2].exception, TypeError)
+
+    source: Promise[Any] = Promise()
+    discarded = as_response(source.future)
+    source.discard()
+    assert discarded.is_discarded
+
+    source = Promise()
+    abandoned = as_response(source.future)
+    source.abandon()
+    assert abandoned.is_abandoned

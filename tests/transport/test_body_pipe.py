@@ -11,7 +11,7 @@ import pytest
 from greenproc.errors import RemoteProtocolError
 from greenproc.http.content import gzip_compress
 from greenproc.sync.pipe import HIGH_WATER_BYTES
-from greenproc.transport.body_pipe import BodyPipe
+from greenproc.transport.body_pipe import BodyFailure, BodyPipe
 
 
 class Body:
@@ -19,10 +19,16 @@ class Body:
 
     def __init__(self, *, is_packed: bool = True) -> None:
         self.has_given_up = False
-        self.pipe = BodyPipe(self.give_up, is_packed=is_packed)
+        self.pipe = BodyPipe(self.give_up, blame=lambda: 408, is_packed=is_packed)
 
     def give_up(self) -> None:
         self.has_given_up = True
+
+    def failure(self) -> tuple[str, int]:
+        """Return what a reader is told, and what a client is answered because of it."""
+        error = self.pipe.reader.read().exception
+        assert isinstance(error, BodyFailure)
+        return str(error), error.status
 
     def read(self) -> bytes:
         return self.pipe.reader.read_all().get(timeout=1)
@@ -49,7 +55,7 @@ def test_a_failure_comes_behind_what_was_held_back() -> None:
     body.pipe.begin()
 
     assert body.pipe.reader.read().get() == b"one"
-    assert body.pipe.reader.read().failure() == "lost"
+    assert body.failure() == ("lost", 408)
 
 
 @pytest.mark.parametrize("held", [0, 1, 2])
@@ -89,7 +95,7 @@ def test_what_is_no_gzip_fails_where_the_handler_reads() -> None:
 
     body.pipe.begin()
 
-    assert body.pipe.reader.read().failure() == "failed to decode body"
+    assert body.failure() == ("failed to decode body", 400)
     assert body.has_given_up
 
 
@@ -110,5 +116,5 @@ def test_a_packed_body_that_is_cut_short_fails(length: int) -> None:
 
     body.pipe.close()
 
-    assert body.pipe.reader.read().failure() == "Failed to decompress body"
+    assert body.failure() == ("Failed to decompress body", 400)
     assert not body.has_given_up

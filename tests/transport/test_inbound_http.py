@@ -226,6 +226,112 @@ def test_a_half_closed_client_is_not_waited_for_for_ever(
     assert handlers.promises["/never"].future.has_discard
 
 
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a client that sends no more be taken for gone almost at once."""
+    monkeypatch.setattr(inbound, "GONE_SECONDS", 0.01)
+
+
+def test_a_handler_sees_a_discard_soon_after_its_client_closed(
+    node: Node, listen: Listen, connect: Connect, handlers: Handlers, hasty: None
+) -> None:
+    peer = connect(listen())
+    discarded = Event()
+    peer.send(get("/slow") + get("/slower"))
+    handlers.wait("/slow").future.on_discard(discarded.set)
+    handlers.wait("/slower")
+
+    peer.close()
+
+    assert discarded.wait(LIMIT)
+    assert handlers.promises["/slower"].future.has_discard
+
+
+def test_a_handler_that_goes_on_still_answers_a_half_closed_client(
+    node: Node, listen: Listen, connect: Connect, handlers: Handlers, hasty: None
+) -> None:
+    peer = connect(listen())
+    discarded = Event()
+    peer.send(get("/slow"))
+    handlers.wait("/slow").future.on_discard(discarded.set)
+
+    peer.end_sending()
+
+    assert discarded.wait(LIMIT)
+    handlers.wait("/slow").set(OK("all the same"))
+    assert bodies(peer.receive_to_end()) == [b"all the same"]
+
+
+def test_a_handler_that_stops_ends_the_connection_of_a_half_closed_client(
+    node: Node, listen: Listen, connect: Connect, handlers: Handlers, hasty: None
+) -> None:
+    peer = connect(listen())
+    peer.send(get("/slow").replace(b"Host", b"Connection: close\r\nHost"))
+    promise = handlers.wait("/slow")
+    promise.future.on_discard(promise.discard)
+
+    peer.end_sending()
+
+    assert statuses(peer.receive_to_end()) == [503]
+
+
+def test_each_answer_gives_a_half_closed_client_more_time(
+    node: Node, listen: Listen, connect: Connect, handlers: Handlers
+) -> None:
+    peer = connect(listen())
+    peer.send(get("/a") + get("/b"))
+    peer.end_sending()
+    handlers.wait("/a").set(OK("first"))
+    peer.receive(20)
+
+    assert not handlers.wait("/b").future.has_discard
+    handlers.wait("/b").set(OK("second"))
+    assert peer.receive_to_end().endswith(b"second")
+
+
+def test_a_stream_that_nobody_writes_to_ends_soon_after_its_client_closed(
+    node: Node,
+    listen: Listen,
+    connect: Connect,
+    hasty: None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pipe = Pipe()
+    node.answer = lambda request: Future(Response(reader=pipe.reader))
+    peer = connect(listen())
+    peer.send(get("/a"))
+    peer.receive(20)
+
+    peer.end_sending()
+
+    pipe.writer.reader_closed.get(timeout=LIMIT)
+    assert not peer.receive_to_end().endswith(b"0\r\n\r\n")
+    assert not caplog.records
+
+
+def test_a_stream_that_its_client_does_not_read_is_not_one_that_nobody_writes_to(
+    node: Node, listen: Listen, connect: Connect
+) -> None:
+    pipes = [Pipe(), Pipe()]
+    answers = iter([Response(reader=pipe.reader) for pipe in pipes])
+    node.answer = lambda request: Future(next(answers))
+    peer = connect(listen())
+    size = 32 * 1024 * 1024
+    peer.send(get("/a") * 2)
+    pipes[0].writer.write(b"x" * size)
+    peer.receive(20)
+    gevent.idle()
+    (connection,) = listen.listeners[0]._connections  # type: ignore[attr-defined]
+
+    connection._outlet.tell_unwanted()
+
+    assert not pipes[0].writer.reader_closed.ready()
+    peer.end_sending()
+    for pipe in pipes:
+        pipe.writer.close()
+    assert peer.receive_to_end().count(b"x") >= size
+
+
 def test_a_handler_sees_a_discard_when_its_client_resets(
     node: Node, listen: Listen, connect: Connect, handlers: Handlers
 ) -> None:

@@ -124,6 +124,40 @@ def test_a_body_that_stands_still_is_refused(
     assert peer.receive_to_end().startswith(b"HTTP/1.1 408 Request Time-out\r\n")
 
 
+EXPECTING = b"POST /a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n"
+
+
+def test_a_body_that_is_waited_for_in_vain_has_one_last_answer(
+    node: Node, listen: Listen, connect: Connect, time: Time
+) -> None:
+    peer = connect(listen())
+    peer.send(EXPECTING)
+    time.pass_by()
+
+    assert statuses(peer.receive_to_end()) == [b"100", b"408"]
+
+
+@pytest.mark.parametrize("is_late", [True, False])
+def test_a_streamed_body_that_is_waited_for_in_vain_has_one_last_answer(
+    node: Node, listen: Listen, connect: Connect, time: Time, *, is_late: bool
+) -> None:
+    object.__setattr__(node.hooks, "streams", lambda path: True)
+    if is_late:
+        node.answer = lambda request: request.reader.read_all().then(OK)
+    peer = connect(listen())
+    peer.send(EXPECTING)
+    time.pass_by()
+
+    answers = peer.receive_to_end()
+
+    assert statuses(answers) == [b"100", b"408" if is_late else b"200"]
+    assert answers.endswith(b"failed to decode body" if is_late else b"hello")
+
+
+def statuses(answers: bytes) -> list[bytes]:
+    return [part[:3] for part in answers.split(b"HTTP/1.1 ")[1:]]
+
+
 def test_the_reader_of_a_body_that_stands_still_is_told(
     node: Node, listen: Listen, connect: Connect, time: Time
 ) -> None:
@@ -252,6 +286,32 @@ def test_a_connection_that_cannot_be_a_link_is_closed_also_if_it_never_said_anyt
     time.pass_by()
 
     assert peer.receive_to_end().count(b"HTTP/1.1 200") == bool(begin)
+
+
+@pytest.mark.parametrize("lines", [b"\r\n", b"\r\n\r\n", HELLO + b"\r\n"])
+def test_a_connection_on_which_only_blank_lines_came_is_no_link(
+    node: Node, listen: Listen, connect: Connect, time: Time, lines: bytes
+) -> None:
+    peer = connect(listen())
+    for _ in range(3):
+        peer.send(lines)
+        time.pass_by(1)
+        lines = b"\r\n"
+
+    assert statuses(peer.receive_to_end()) in ([], [b"200"])
+
+
+def test_a_link_may_begin_with_blank_lines(
+    node: Node, listen: Listen, connect: Connect, time: Time
+) -> None:
+    peer = connect(listen())
+    peer.send(b"\r\n" + MESSAGE)
+    gevent.idle()
+
+    time.pass_by()
+
+    peer.receive(ANSWER_BYTES)
+    assert is_open(peer)
 
 
 def test_a_message_on_a_link_may_stand_still(

@@ -295,6 +295,43 @@ def test_a_stream_that_fails_breaks_the_connection(
             assert undated(peer.receive_to_end()) == STREAM.partition(b"4\r\ntwo")[0]
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_stream_that_fails_before_anything_left_is_an_error_of_the_server(
+    node: Node, listen: Listen, connect: Connect, version: str
+) -> None:
+    pipe = Pipe()
+    pipe.writer.fail("failed on purpose")
+    answering(node, Response(200, reader=pipe.reader))
+    peer = connect(listen())
+
+    peer.send(get(version=version) + get("/b"))
+    peer.end_sending()
+
+    answer, _, behind = peer.receive_to_end().partition(b"failed on purpose")
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert b"\r\nContent-Length: 17\r\n" in answer
+    assert behind.endswith(b"next") == (version == "1.1")
+
+
+def test_an_unexpected_error_before_a_stream_began_is_kept_from_the_client(
+    node: Node, listen: Listen, connect: Connect
+) -> None:
+    def answer(request: Request) -> Future[Response]:
+        pipe = Pipe()
+        pipe.writer.fail(ValueError("unexpected"))
+        return Future(Response(200, reader=pipe.reader))
+
+    node.answer = answer
+    for expose_errors in (False, True):
+        peer = connect(listen(expose_errors=expose_errors))
+        peer.send(get())
+        peer.end_sending()
+        with expect_failure(ValueError, "unexpected"):
+            answers = peer.receive_to_end()
+        assert answers.startswith(b"HTTP/1.1 500 ")
+        assert (b"unexpected" in answers) == expose_errors
+
+
 def test_a_client_of_http_1_0_sees_a_reset_when_a_stream_fails(
     node: Node, listen: Listen, connect: Connect
 ) -> None:

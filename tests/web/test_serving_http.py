@@ -8,8 +8,10 @@ from pathlib import Path
 
 import gevent
 import pytest
+from gevent import socket
 from gevent.event import Event
 
+from greenproc.errors import Failure
 from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import OK, Response
@@ -17,6 +19,7 @@ from greenproc.process import HttpEvent, Process, route
 from greenproc.runtime import Runtime
 from greenproc.sync.pipe import MAX_PIPE_BYTES
 from greenproc.testing import await_ready, expect_failure
+from greenproc.transport import inbound
 from greenproc.web import Pipe, get, post
 from greenproc.web.firewall import DisabledEndpointsFirewallRule
 from tests.peer import LIMIT, Peer
@@ -55,6 +58,11 @@ class Site(Process):
     def on_broken(self, request: Request) -> Iterator[str]:
         yield "one\n"
         raise ValueError("broken on purpose")
+
+    @route("/stillborn")
+    def on_stillborn(self, request: Request) -> Iterator[str]:
+        raise Failure("nothing to be had")
+        yield "one\n"
 
     @route("/size", streaming=True)
     def on_size(self, request: Request) -> str:
@@ -111,6 +119,48 @@ def test_a_generator_is_closed_when_the_client_is_gone(runtime: Runtime, site: S
         assert site.closed.wait(LIMIT)
 
 
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a client that sends no more be taken for gone almost at once."""
+    monkeypatch.setattr(inbound, "GONE_SECONDS", 0.01)
+
+
+def test_a_generator_is_closed_when_the_client_has_closed(
+    runtime: Runtime, site: Site, hasty: None
+) -> None:
+    with Peer.connect(runtime.address) as ticks:
+        ticks.send(b"GET /site/ticks HTTP/1.1\r\nHost: x\r\n\r\n")
+        ticks.read_until(b"tick\n")
+        ticks.close()
+        assert site.closed.wait(LIMIT)
+
+
+def test_a_handler_sees_that_its_client_gave_up(runtime: Runtime, site: Site, hasty: None) -> None:
+    told = Event()
+    site.answer.future.on_discard(told.set)
+    asking = get((site.pid, "/later"))
+    await_ready(site.asked.future)
+
+    asking.discard()
+
+    assert told.wait(LIMIT)
+    site.answer.discard()
+
+
+def test_a_handler_that_goes_on_still_answers_a_half_closed_client(
+    runtime: Runtime, site: Site, hasty: None
+) -> None:
+    told = Event()
+    site.answer.future.on_discard(told.set)
+    with Peer.connect(runtime.address) as peer:
+        peer.send(b"GET /site/later HTTP/1.1\r\nHost: x\r\n\r\n")
+        await_ready(site.asked.future)
+        peer.socket.shutdown(socket.SHUT_WR)
+        assert told.wait(LIMIT)
+        site.answer.set(OK("all the same"))
+        assert peer.read_answer().body == b"all the same"
+
+
 def test_a_generator_is_closed_when_the_runtime_stops(runtime: Runtime, site: Site) -> None:
     with Peer.connect(runtime.address) as ticks:
         ticks.send(b"GET /site/ticks HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -123,6 +173,24 @@ def test_an_error_of_a_generator_breaks_the_connection(runtime: Runtime, site: S
     with Peer.connect(runtime.address) as peer, expect_failure(ValueError, "on purpose"):
         peer.send(b"GET /site/broken HTTP/1.1\r\nHost: x\r\n\r\n")
         assert peer.read_to_end().endswith(b"\r\n\r\n4\r\none\n\r\n")
+
+
+def test_a_generator_that_fails_at_once_is_an_error_of_the_server(
+    runtime: Runtime, site: Site
+) -> None:
+    with Peer.connect(runtime.address) as peer:
+        for _ in range(2):
+            answer = peer.get("/site/stillborn")
+            assert (answer.code, answer.body) == (500, b"nothing to be had")
+
+
+def test_a_fault_of_the_client_in_a_body_is_told_to_it(runtime: Runtime, site: Site) -> None:
+    head = b"POST /site/%b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for path in (b"size", b"echo"):
+        with Peer.connect(runtime.address) as peer:
+            answer = peer.ask(head % path + b"zz\r\n")
+            assert (answer.code, answer.body) == (400, b"failed to decode body")
+            assert answer.header("Connection") == "close" and not peer.read_to_end()
 
 
 @pytest.mark.parametrize("body", [b"", b"hello"])
