@@ -28,6 +28,8 @@ SHOTS = (
     # name, path, size, seconds until there is something to see
     ("node", "/", (1100, 800), 30.0),
     ("help", "/help", (1100, 600), 1.0),
+    ("help_process", "/help/metrics", (1100, 460), 1.0),
+    ("help_endpoint", "/help/metrics/snapshot", (1100, 800), 1.0),
 )
 
 

@@ -178,7 +178,9 @@ def _check_fields(owner: Any, prefix: str = "") -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TLSSettings:
-    """How connections are encrypted; off unless `enabled`.
+    """How connections are to be encrypted, which no runtime can do yet; off unless `enabled`.
+
+    The values are read and checked, and a runtime that is given enabled ones refuses to start.
 
     Raises:
         InvalidSettings: a value is out of range, or TLS is enabled without certificate or key.
@@ -273,7 +275,7 @@ class Settings:
     enable_profiler: bool = _setting(False, _FLAG, environ=_EXACTLY_1)
     """Whether ``/profiler/start`` works."""
     tls: TLSSettings = field(default_factory=TLSSettings)
-    """How connections are encrypted."""
+    """How connections are to be encrypted; with an enabled one no runtime starts yet."""
 
     max_body_bytes: int = _setting(64 * 1024 * 1024, _POSITIVE)
     """The largest body that is read into memory; a larger one is answered with 413."""
@@ -314,6 +316,18 @@ class Settings:
         _check_fields(self)
         if not isinstance(self.tls, TLSSettings):
             raise InvalidSettings(f"tls is not valid: expected TLSSettings, got {self.tls!r}")
+
+    def check_encryption(self) -> None:
+        """Refuse to serve in plain what is to be encrypted.
+
+        Raises:
+            InvalidSettings: TLS is enabled.
+        """
+        if self.tls.enabled:
+            raise InvalidSettings(
+                "expected tls.enabled to be False, as connections cannot be encrypted yet: "
+                "unset LIBPROCESS_SSL_ENABLED and put a proxy with TLS in front"
+            )
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:

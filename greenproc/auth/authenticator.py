@@ -6,8 +6,9 @@ import re
 from typing import Protocol
 
 from greenproc.auth.principal import AuthenticationResult
-from greenproc.errors import InvalidArgument
+from greenproc.errors import Failure, InvalidArgument
 from greenproc.future import Future
+from greenproc.http.challenge import WWWAuthenticate
 from greenproc.http.request import Request
 from greenproc.http.response import Unauthorized
 
@@ -27,8 +28,10 @@ class Authenticator(Protocol):
 
     def authenticate(
         self, request: Request
-    ) -> AuthenticationResult | Future[AuthenticationResult]:
+    ) -> AuthenticationResult | Failure | Future[AuthenticationResult]:
         """Return what *request* proves about who asks, or a future of that.
+
+        A `Failure`, returned or of the future, is answered with 500 and its text.
 
         It runs in the process whose route was asked for, so one that waits here holds that
         process up; behind a future only later requests to the same process wait. When the client
@@ -37,21 +40,15 @@ class Authenticator(Protocol):
         ...
 
 
-def checked_realm(realm: str) -> str:
-    """Return *realm* if it can stand in a challenge.
+def challenge_of(scheme: str, realm: str) -> str:
+    """Return the challenge of *scheme* for *realm*.
 
     Raises:
-        InvalidArgument: it is no text, or has a character that a header cannot carry.
+        InvalidArgument: the realm is no text, or has a character that a header cannot carry.
     """
     if not isinstance(realm, str) or _UNSPEAKABLE.search(realm):
         raise InvalidArgument(f"expected a realm of printable Latin-1 characters, got {realm!r}")
-    return realm
-
-
-def quoted(text: str) -> str:
-    """Return *text* as a quoted string. Source: RFC 9110 section 5.6.4."""
-    text = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{text}"'
+    return str(WWWAuthenticate(scheme, {"realm": realm}))
 
 
 def unauthorized(challenge: str) -> AuthenticationResult:

@@ -83,6 +83,8 @@ def _outcome(result: object) -> Principal | Response | Failure:
 
     Source: libprocess src/authenticator_manager.cpp, and the words of its failures.
     """
+    if isinstance(result, Failure):
+        return result
     found = found_in(result)
     if len(found) != 1:
         return Failure(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from hmac import compare_digest
 
-from greenproc.auth.authenticator import checked_realm, quoted, unauthorized
+from greenproc.auth.authenticator import challenge_of, unauthorized
 from greenproc.auth.principal import AuthenticationResult, Principal
 from greenproc.errors import InvalidArgument
 from greenproc.http.request import Request
@@ -19,7 +19,8 @@ _NOBODYS = bytes(32)  # a digest of which nobody knows a password
 class BasicAuthenticator:
     """Knows the passwords of some users; each refusal is a 401 that asks for a password.
 
-    Passwords cross the network readable: use it behind TLS or on a host's own loopback.
+    Passwords cross the network readable, as a node does not encrypt: use it behind a proxy with
+    TLS, or on a host's own loopback.
 
     Args:
         realm: what the challenge calls the realm.
@@ -29,13 +30,14 @@ class BasicAuthenticator:
         InvalidArgument: the realm cannot stand in a header, or a user's name has a colon.
 
     Source: libprocess src/authenticator.cpp, BasicAuthenticator; RFC 7617.
-    Differs: a password may hold colons, and the case of the scheme does not matter.
+    Differs: a password may hold colons, and neither the case of the scheme nor the number of
+    blanks behind it matters, as RFC 9110 section 11 has it.
     """
 
     scheme = "Basic"
 
     def __init__(self, realm: str, credentials: Mapping[str, str]) -> None:
-        self._challenge = f"Basic realm={quoted(checked_realm(realm))}"
+        self._challenge = challenge_of(self.scheme, realm)
         # All of one length, so that the time to compare them tells nothing.
         self._digests: dict[bytes, bytes] = {}
         for user, password in credentials.items():
@@ -52,6 +54,7 @@ class BasicAuthenticator:
 
     def _find_user(self, authorization: str) -> bytes | None:
         scheme, _, credentials = authorization.partition(" ")
+        credentials = credentials.lstrip(" ")
         if scheme.lower() != "basic":
             return None
         user, colon, password = _decode(credentials).partition(b":")

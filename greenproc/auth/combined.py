@@ -75,6 +75,8 @@ class _Attempt:
             result = member.authenticate(self._request)
         except Exception as error:
             return self._note(error)
+        if isinstance(result, Failure):
+            return self._note(result)
         if isinstance(result, Future):
             return result.repair(lambda failed: self._note(failed.exception))
         return result

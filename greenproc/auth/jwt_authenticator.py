@@ -7,7 +7,7 @@ import logging
 import re
 from typing import Any
 
-from greenproc.auth.authenticator import checked_realm, quoted, unauthorized
+from greenproc.auth.authenticator import challenge_of, unauthorized
 from greenproc.auth.jwt import parse_token
 from greenproc.auth.principal import AuthenticationResult, Principal
 from greenproc.auth.signing import MIN_SECRET_BYTES, Signing
@@ -47,7 +47,7 @@ class JWTAuthenticator:
     def __init__(self, realm: str, secret: str | bytes) -> None:
         if not isinstance(secret, (str, bytes)):
             raise InvalidArgument("expected the secret as text or bytes")
-        self._challenge = f"Bearer realm={quoted(checked_realm(realm))}"
+        self._challenge = challenge_of(self.scheme, realm)
         self._signing = Signing.by(secret)
         size = len(secret.encode() if isinstance(secret, str) else secret)
         if size < MIN_SECRET_BYTES:

@@ -18,6 +18,12 @@ logger = logging.getLogger("greenproc.logging")
 TOGGLED = "greenproc"
 """The logger whose level is set; all loggers of greenproc are below it."""
 
+MAX_LEVEL = logging.DEBUG
+"""The finest level, at which everything is logged."""
+
+MAX_DURATION = "4weeks"
+"""How long it can be; who wants more sets the logger in the program."""
+
 _INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
 
 
@@ -37,6 +43,7 @@ class Logging(Process):
         realm: whose principals may change it; None lets everybody.
 
     Source: libprocess include/process/logging.hpp, src/logging.cpp.
+    Differs: there are a finest level and a longest duration.
     """
 
     def __init__(self, realm: str | None) -> None:
@@ -68,12 +75,16 @@ class Logging(Process):
         number = int(level)
         if number < 0:
             return BadRequest(f"Invalid level '{number}'.\n")
+        if number > MAX_LEVEL:
+            return BadRequest(f"Invalid level '{number}': the finest is {MAX_LEVEL}.\n")
         if number < self._original:
             return BadRequest(f"'{number}' < original level.\n")
         try:
             seconds = parse_duration(duration)
         except InvalidArgument as error:
             return BadRequest(f"{error}.\n")
+        if seconds > parse_duration(MAX_DURATION):
+            return BadRequest(f"Duration '{duration}' must be at most {MAX_DURATION}.\n")
         self.set_level(number, seconds)
         return OK()
 
@@ -103,8 +114,9 @@ TOGGLE_HELP = HELP(
         "Without a query, tells the level. 0 is what the program has set, 1 is DEBUG, and each",
         "one more is one level finer. After the duration the level is what it was.",
         "",
-        "* `level=VALUE`: a whole number, at least the level that the node was started with",
-        "* `duration=VALUE`: such as `10secs` or `5mins`",
+        "* `level=VALUE`: a whole number, at least the level that the node was started with, at",
+        f"  most {MAX_LEVEL}",
+        f"* `duration=VALUE`: such as `10secs` or `5mins`, at most `{MAX_DURATION}`",
     ),
     AUTHENTICATION(True),
 )

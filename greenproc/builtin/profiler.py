@@ -71,23 +71,31 @@ class ProfilerEndpoints(Process):
             return BadRequest(NOT_INSTALLED)
         if self._profiler is None:
             return BadRequest("Profiler not running.\n")
+        refusal = refused_format(request, self._profiler.formats)
+        if refusal is not None:
+            return refusal  # and go on
         profiler, self._profiler = self._profiler, None
         self._profile = profiler.stop()
-        return self._answer(request)
+        return answer(request, self._profile)
 
     def on_result(self, request: Request, principal: object = None) -> Response:
         """Answer with the result of the last run."""
-        return self._answer(request)
-
-    def _answer(self, request: Request) -> Response:
-        profile = self._profile
-        if profile is None:
+        if self._profile is None:
             return BadRequest("Profiler has not been stopped yet: there is no result.\n")
-        format = request.url.query.get("format", profile.formats[0])
-        if format not in profile.formats:
-            known = ", ".join(profile.formats)
-            return BadRequest(f"expected a format of {known}, got '{format}'.\n")
-        return attachment(profile.report(format))
+        return refused_format(request, self._profile.formats) or answer(request, self._profile)
+
+
+def refused_format(request: Request, formats: tuple[str, ...]) -> Response | None:
+    """Return why the format that is asked for cannot be had; None if it can."""
+    format = request.url.query.get("format", formats[0])
+    if format in formats:
+        return None
+    return BadRequest(f"expected a format of {', '.join(formats)}, got '{format}'.\n")
+
+
+def answer(request: Request, profile: Profile) -> Response:
+    """Return *profile* in the format that is asked for, the usual one if none is."""
+    return attachment(profile.report(request.url.query.get("format", profile.formats[0])))
 
 
 def is_installed(tool: str) -> bool:

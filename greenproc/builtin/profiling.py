@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import gevent
 from gevent.event import AsyncResult, Event
@@ -26,6 +26,12 @@ MAX_PROCESSES = 50
 
 MAX_FUNCTIONS = 10
 """How many functions of each."""
+
+YAPPI_FORMATS = ("pstat", "text", "json", "callgrind")
+"""What its profile can be asked for as, the usual one first."""
+
+PYINSTRUMENT_FORMATS = ("html", "text")
+"""Likewise."""
 
 STOP_SECONDS = 30.0
 """How long a profiler may take to sum up."""
@@ -43,9 +49,8 @@ class Report:
 class Profile(Protocol):
     """What a profiler found out."""
 
-    @property
-    def formats(self) -> tuple[str, ...]:
-        """What `report` can be asked for, the usual one first."""
+    formats: ClassVar[tuple[str, ...]]
+    """What `report` can be asked for, the usual one first."""
 
     def report(self, format: str) -> Report:
         """Return the profile in one of the formats."""
@@ -53,6 +58,9 @@ class Profile(Protocol):
 
 class Profiler(Protocol):
     """Watches the whole program while it is running."""
+
+    formats: ClassVar[tuple[str, ...]]
+    """Those of its profile."""
 
     def start(self) -> None:
         """Begin.
@@ -71,6 +79,8 @@ class YappiProfiler:
     Args:
         clock: ``cpu``, or ``wall`` to see what is waited for.
     """
+
+    formats: ClassVar[tuple[str, ...]] = YAPPI_FORMATS
 
     def __init__(self, clock: str = "cpu") -> None:
         import yappi
@@ -105,7 +115,7 @@ class YappiProfiler:
 class YappiProfile:
     """How long each process and each function ran. Idle processes change greenlets; all count."""
 
-    formats = ("pstat", "text", "json", "callgrind")
+    formats: ClassVar[tuple[str, ...]] = YAPPI_FORMATS
 
     def __init__(self, yappi: ModuleType, clock: str) -> None:
         self._clock = clock
@@ -188,6 +198,8 @@ class PyinstrumentProfiler:
     has one of its own.
     """
 
+    formats: ClassVar[tuple[str, ...]] = PYINSTRUMENT_FORMATS
+
     def __init__(self, spawn: Callable[..., object]) -> None:
         import pyinstrument
 
@@ -227,7 +239,7 @@ class PyinstrumentProfiler:
 class PyinstrumentProfile:
     """A tree of calls."""
 
-    formats = ("html", "text")
+    formats: ClassVar[tuple[str, ...]] = PYINSTRUMENT_FORMATS
 
     def __init__(self, profiler: Any) -> None:
         self._profiler = profiler

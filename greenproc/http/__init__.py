@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from greenproc.http.challenge import WWWAuthenticate
 from greenproc.http.content import BodySink
 from greenproc.http.head import RequestHead, ResponseHead
 from greenproc.http.head_cache import HeadCache
@@ -71,6 +72,7 @@ __all__ = [
     "TemporaryRedirect",
     "Unauthorized",
     "UnsupportedMediaType",
+    "WWWAuthenticate",
     "encode_request",
     "encode_response",
     "encode_response_head",

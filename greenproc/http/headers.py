@@ -8,7 +8,7 @@ from typing import Any, TypeVar, overload
 
 from greenproc.errors import InvalidArgument
 
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2, token
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _FORBIDDEN = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 Items = Mapping[str, str] | Iterable[tuple[str, str]]
@@ -28,8 +28,9 @@ class Headers(MutableMapping[str, str]):
     in its spelling.
 
     Raises:
-        InvalidArgument: a name is no token, or a value holds a control character or one that
-            Latin-1 has not, so that nobody can smuggle in a line of his own.
+        InvalidArgument: a name is no token, or a value is no text, or holds a control character
+            or one that Latin-1 has not, so that nobody can smuggle in a line of his own; or the
+            items are neither a mapping nor pairs.
 
     Source: libprocess include/process/http.hpp, class Headers.
     Differs: libprocess keeps one line a name.
@@ -51,8 +52,14 @@ class Headers(MutableMapping[str, str]):
         if isinstance(items, Headers):
             self.fields, self.by_key = items.fields, items.by_key
             return
-        pairs = items.items() if isinstance(items, Mapping) else items
-        self.fields = tuple([_checked(name, value) for name, value in pairs])
+        try:
+            pairs = items.items() if isinstance(items, Mapping) else items
+            self.fields = tuple([_checked(name, value) for name, value in pairs])
+        except InvalidArgument:
+            raise
+        except (TypeError, ValueError) as error:
+            told = f"expected headers as a mapping or as pairs, got {items!r}"
+            raise InvalidArgument(told) from error
         self.by_key = {name.lower(): value for name, value in self.fields}
 
     @classmethod
@@ -154,9 +161,16 @@ class Headers(MutableMapping[str, str]):
         return values
 
 
+def is_token(text: object) -> bool:
+    """Whether *text* can be a name in HTTP, such as that of a header or of a scheme."""
+    return isinstance(text, str) and _TOKEN.fullmatch(text) is not None
+
+
 def _checked(name: str, value: str) -> tuple[str, str]:
-    if not _NAME.fullmatch(name):
+    if not is_token(name):
         raise InvalidArgument(f"expected a header name, got {name!r}")
+    if not isinstance(value, str):
+        raise InvalidArgument(f"expected a text as the value of header {name!r}, got {value!r}")
     bad = _FORBIDDEN.search(value)
     if bad:
         raise InvalidArgument(f"header {name} must not contain {bad[0]!r}, got {value!r}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json as json_module
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Any, TypeAlias, Unpack
 
@@ -48,8 +49,10 @@ def request(
     Args:
         target: a URL; a UPID for the root route of a process, or ``(upid, path)``; or the path of
             a Unix socket. In URLs such a socket is ``http+unix://%2Frun%2Fserver.sock/path``.
+        headers: the client writes ``Host``, ``Content-Length``, ``Transfer-Encoding`` and
+            ``Connection`` itself; of these, what is given here is left out.
         body: a text is sent as UTF-8. The `Reader` of a pipe or any other iterable of byte
-            strings is sent piece by piece, in chunks.
+            strings is sent piece by piece, in chunks; a mapping or a set is refused.
         options: ``stream=True`` to read the body from ``response.reader`` as it comes;
             ``timeout`` for everything; a limit for each phase in ``connect_timeout``,
             ``send_timeout``, ``first_byte_timeout`` and ``read_timeout``; ``max_body_bytes``;
@@ -68,6 +71,9 @@ def request(
     response fail like the future of one that is read whole.
 
     A body that came packed with gzip is unpacked, and the headers say nothing of it any more.
+
+    Raises:
+        TypeError: there is no such option.
 
     Source: libprocess include/process/http.hpp, http::request.
     Differs: libprocess has no limits, follows no redirects, and ignores discard requests.
@@ -187,10 +193,13 @@ def _put_body(asked: Request, body: Body) -> None:
         asked.body = encode_text(body)
     elif isinstance(body, (bytes, bytearray, memoryview)):
         asked.body = bytes(body)
-    elif isinstance(body, Iterable):
+    elif isinstance(body, Iterable) and not isinstance(body, (Mapping, AbstractSet)):
         asked.reader = body
     else:
-        raise InvalidArgument(f"expected bytes, a text, a reader or an iterable, got {body!r}")
+        raise InvalidArgument(
+            "expected bytes, a text, a reader or an iterable of bytes as the body, "
+            f"got {body!r}: post, put and patch write JSON with json="
+        )
 
 
 def _fetch(asked: Request, options: Options, redirects: int) -> Future[Response]:

@@ -15,7 +15,7 @@ from greenproc.http.response import Response
 from greenproc.web.dial import dial, spawn
 from greenproc.web.endpoint import Endpoint, Target, endpoint_of, parse_target
 from greenproc.web.exchange import Exchange, close_body
-from greenproc.web.options import LimitOptions, Limits, check_seconds
+from greenproc.web.options import LIMITS, LimitOptions, Limits, check_names, check_seconds
 from greenproc.web.patience import limited
 from greenproc.web.pipeline import Pipeline
 
@@ -143,8 +143,12 @@ def connect(target: Target, **limits: Unpack[LimitOptions]) -> Future[Connection
 
     Failures of the future are `InvalidURL`, `InvalidArgument`, `Broken` and `WaitTimeout`.
 
+    Raises:
+        TypeError: there is no such argument.
+
     Source: libprocess include/process/http.hpp, http::connect.
     """
+    check_names("connect", limits, LIMITS)
     try:
         endpoint = endpoint_of(parse_target(target))
         agreed = Limits(**limits)

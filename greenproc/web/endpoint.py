@@ -65,7 +65,8 @@ def parse_target(target: Target) -> URL:
     if not isinstance(pid, UPID) or not isinstance(path, str):
         raise InvalidURL(f"expected a URL, a UPID or (UPID, path), got {target!r}")
     if not pid:
-        raise InvalidURL("expected a process, got the empty UPID")
+        hint = ": UPID.parse reads a text" if "@" in pid.id else ""
+        raise InvalidURL(f"expected a UPID with an id and an address, got {pid!r}{hint}")
     rest = path.removeprefix("/")
     # Not urljoin, for which an id with a colon would be a scheme.
     url = URL.parse("/" + encode_id(pid.id) + (rest if rest[:1] in ("", "?", "#") else f"/{rest}"))
@@ -78,14 +79,15 @@ def endpoint_of(url: URL) -> Endpoint:
     Raises:
         InvalidURL: it has no host, or a scheme that no connection is made for.
 
-    Source: libprocess src/http.cpp, http::connect; the words are libprocess'.
+    Source: libprocess src/http.cpp, http::connect.
     Differs: a URL without a port has that of its scheme.
     """
     scheme = url.scheme or "http"
     if scheme not in SCHEMES:
         raise InvalidURL(f"Unsupported URL scheme: {scheme!r}")
     if not url.host:
-        raise InvalidURL(f"Expected URL.ip or URL.domain to be set, got {str(url)!r}")
+        told = f"as URL.absolute reads one, got the path {url.target!r}"
+        raise InvalidURL(f"expected a URL with a host, {told}")
     if scheme == UNIX:
         if "\0" in url.host[1:]:  # a first one is that of an abstract name
             raise InvalidURL(f"expected the path of a socket, got {url.host!r}")

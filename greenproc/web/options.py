@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, Self, TypedDict
 
@@ -88,8 +89,24 @@ class Options:
             TypeError: there is no such argument.
         """
         given: dict[str, Any] = dict(arguments)
+        check_names("request", given, RequestOptions.__annotations__)
         limits = {name: given.pop(name) for name in LIMITS & given.keys()}
         return cls(**given, limits=Limits(**limits))
+
+
+def check_names(function: str, given: Iterable[str], known: Collection[str]) -> None:
+    """Check that *function* takes the keyword arguments that are *given*.
+
+    Raises:
+        TypeError: it does not, in Python's words and with those it takes.
+    """
+    for name in given:
+        if name not in known:
+            *others, last = sorted(known)
+            raise TypeError(
+                f"{function}() got an unexpected keyword argument {name!r}: "
+                f"expected {', '.join(others)} or {last}"
+            )
 
 
 def check_seconds(name: str, seconds: object) -> None:

@@ -80,6 +80,12 @@ def test_result_that_is_not_exactly_one_is_a_failure(
     assert ask(Future(result)).failure() == text
 
 
+def test_a_failure_that_is_returned_is_the_outcome() -> None:
+    failure = ask(Failure("the door is stuck"))
+    assert isinstance(failure, Failure)
+    assert str(failure) == "the door is stuck"
+
+
 @pytest.mark.parametrize("result", [None, ALICE, REFUSAL, True])
 def test_what_is_no_result_is_an_error(result: object) -> None:
     with pytest.raises(TypeError, match="expected an authenticator to return a result"):

@@ -25,6 +25,7 @@ def basic() -> BasicAuthenticator:
         ("Basic dXNlcjpwYXNz", "user"),  # user:pass
         ("basic dXNlcjpwYXNz", "user"),
         ("BASIC dXNlcjpwYXNz", "user"),
+        ("Basic   dXNlcjpwYXNz", "user"),  # RFC 9110 section 11.4 allows any number of blanks
         ("Basic Y29sb246YTpi", "colon"),  # colon:a:b
         ("Basic w6k6w7w=", "é"),  # é:ü
         ("Basic w6k6w7w", "é"),  # without its padding
@@ -53,7 +54,8 @@ def test_who_knows_the_password_is_let_in(
         "Basic ZW1wdHk=",  # empty
         "Basic dXNlcjpwYXNzeA==",  # user:passx
         "Basic dXNlcjpwYX",  # user:pa
-        "Basic  dXNlcjpwYXNz",
+        "Basic \tdXNlcjpwYXNz",
+        " Basic dXNlcjpwYXNz",
         "Basic dXNlcjpwYXNz x",
         "Basicx dXNlcjpwYXNz",
         "Bearer dXNlcjpwYXNz",

@@ -27,7 +27,7 @@ class Says:
         self.asked += 1
         if isinstance(self.result, BaseException) and not isinstance(self.result, Failure):
             raise self.result
-        return Future(self.result) if isinstance(self.result, Failure) else self.result
+        return self.result
 
 
 ALICE = AuthenticationResult(principal=Principal("alice"))
@@ -51,7 +51,7 @@ def both_ways(first: Any, second: Any) -> list[Any]:
 
 
 def later(result: Any) -> Any:
-    return result if isinstance(result, Failure) else Future(result)
+    return Future(result)
 
 
 @pytest.mark.parametrize("results", both_ways(ALICE, BAN))
@@ -119,8 +119,9 @@ def test_two_empty_results_are_an_empty_one(caplog: pytest.LogCaptureFixture) ->
     ]
 
 
-def test_two_failures_are_combined() -> None:
-    assert str(await_failed(ask(LOST, Failure("no idea")))) == (
+@pytest.mark.parametrize("results", both_ways(LOST, Failure("no idea")))
+def test_two_failures_are_combined(results: Any) -> None:
+    assert str(await_failed(ask(*results))) == (
         '"One" authenticator returned:\nno connection\n\n"Two" authenticator returned:\nno idea'
     )
 

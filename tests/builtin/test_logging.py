@@ -43,6 +43,8 @@ def test_without_a_query_it_tells_the_level(runtime: Runtime) -> None:
         ("level=-1&duration=1secs", "Invalid level '-1'.\n"),
         ("level=1&duration=x", "Failed to convert '' to number.\n"),
         ("level=1&duration=5", "Invalid duration '5'.\n"),
+        ("level=11&duration=1secs", "Invalid level '11': the finest is 10.\n"),
+        ("level=1&duration=29days", "Duration '29days' must be at most 4weeks.\n"),
     ],
 )
 def test_what_makes_no_sense_is_a_bad_request(runtime: Runtime, query: str, told: str) -> None:
@@ -51,7 +53,7 @@ def test_what_makes_no_sense_is_a_bad_request(runtime: Runtime, query: str, told
     assert LOGGER.level == logging.WARNING
 
 
-@pytest.mark.parametrize(("level", "expected"), [(1, logging.DEBUG), (3, 8), (99, 1)])
+@pytest.mark.parametrize(("level", "expected"), [(1, logging.DEBUG), (3, 8), (10, 1)])
 def test_a_level_is_set_for_a_while(runtime: Runtime, level: int, expected: int) -> None:
     runtime.clock.pause()
     answer = ask(runtime, f"/logging/toggle?level={level}&duration=10secs")
@@ -63,6 +65,10 @@ def test_a_level_is_set_for_a_while(runtime: Runtime, level: int, expected: int)
     runtime.clock.advance(0.1)
     runtime.settle()
     assert LOGGER.level == logging.WARNING
+
+
+def test_the_longest_while_is_four_weeks(runtime: Runtime) -> None:
+    assert toggle(runtime, "1", "4weeks") == 200
 
 
 def test_it_tells_the_level_that_was_set(runtime: Runtime) -> None:

@@ -96,6 +96,15 @@ def test_what_is_unknown_is_refused(node: Runtime, query: str, told: str) -> Non
     assert (answer.code, answer.body) == (400, told.encode())
 
 
+def test_a_format_that_is_unknown_does_not_stop_the_profiler(node: Runtime) -> None:
+    profiled(node)
+    answer = ask(node, "/profiler/stop?format=zz")
+    assert answer.code == 400
+    assert answer.body == b"expected a format of pstat, text, json, callgrind, got 'zz'.\n"
+    assert text(ask(node, "/profiler/stop?format=text")).startswith("cpu time by process\n")
+    assert ask(node, "/profiler/result?format=html").code == 400
+
+
 def test_two_nodes_of_one_program_do_not_profile_at_once(
     node: Runtime, make_runtime: RuntimeMaker
 ) -> None:

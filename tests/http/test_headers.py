@@ -122,3 +122,29 @@ def test_headers_from_the_wire_keep_every_byte() -> None:
 
 def test_headers_show_their_lines() -> None:
     assert repr(Headers({"A": "1"})) == "Headers([('A', '1')])"
+
+
+@pytest.mark.parametrize("value", [5, None, b"5", ["5"]])
+def test_a_value_that_is_no_text_is_refused_with_its_name(value: object) -> None:
+    headers = Headers({"A": "1"})
+    told = f"expected a text as the value of header 'A', got {value!r}"
+    for change in (lambda: Headers({"A": value}), lambda: headers.add("A", value)):  # type: ignore[dict-item,arg-type]
+        with pytest.raises(InvalidArgument) as caught:
+            change()
+        assert str(caught.value) == told
+    with pytest.raises(InvalidArgument):
+        headers["A"] = value  # type: ignore[assignment]
+    assert headers.lines() == [("A", "1")]
+
+
+@pytest.mark.parametrize("name", [5, None, b"A"])
+def test_a_name_that_is_no_text_is_refused(name: object) -> None:
+    with pytest.raises(InvalidArgument, match="expected a header name, got"):
+        Headers({name: "1"})  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("items", ["abc", b"abc", 5, ["A"], [("A", "1", "2")], [None]], ids=repr)
+def test_what_is_neither_a_mapping_nor_pairs_is_refused(items: object) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        Headers(items)  # type: ignore[arg-type]
+    assert str(caught.value) == f"expected headers as a mapping or as pairs, got {items!r}"

@@ -13,7 +13,7 @@ from greenproc.future import Promise
 from greenproc.pid import UPID
 from greenproc.process import Process, install
 from greenproc.runtime import Runtime, RuntimeState
-from greenproc.settings import Settings
+from greenproc.settings import Settings, TLSSettings
 from greenproc.testing import RuntimeMaker, await_ready
 from tests.peer import Peer
 
@@ -48,6 +48,15 @@ def test_runtime_goes_through_its_states() -> None:
     assert repr(node) == f"<Runtime {node.address} running>"
     node.stop()
     assert node.state is RuntimeState.STOPPED
+
+
+def test_runtime_does_not_serve_in_plain_what_is_to_be_encrypted() -> None:
+    tls = TLSSettings(enabled=True, cert_file="/cert", key_file="/key")
+    node = Runtime(Settings(ip="127.0.0.1", tls=tls))
+    with pytest.raises(InvalidSettings, match=r"^expected tls\.enabled to be False, .* a proxy"):
+        node.start()
+    assert node.state is RuntimeState.STOPPED
+    node.wait_started()
 
 
 def test_started_runtime_cannot_be_started(runtime: Runtime) -> None:

@@ -371,6 +371,10 @@ def test_an_unknown_option_is_a_mistake_of_the_program() -> None:
         get("http://h/", tiemout=5)  # type: ignore[call-arg]
 
 
+def test_a_header_that_is_no_text_fails_the_future() -> None:
+    assert "header 'X'" in failure_of(get("http://h/", {"X": 1}), InvalidArgument)  # type: ignore[dict-item]
+
+
 @pytest.mark.parametrize(
     ("headers", "kind"),
     [({"X": "a\r\nY: b"}, InvalidArgument), ({"a b": "c"}, InvalidArgument)],
@@ -385,6 +389,16 @@ def test_headers_that_would_smuggle_something_in_fail_the_future(
 @pytest.mark.parametrize("body", [5, None, 1.5])
 def test_a_body_that_is_none_fails_the_future(body: object) -> None:
     failure_of(request("POST", "http://h/", None, body), InvalidArgument)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("body", [{"a": 1}, {b"a": b"1"}, {}, {b"a"}, frozenset()], ids=repr)
+@pytest.mark.parametrize("call", [post, put, patch])
+def test_a_body_that_is_a_mapping_or_a_set_is_not_sent_as_its_keys(
+    call: Callable[..., Future[Response]], body: object
+) -> None:
+    told = failure_of(call("http://h/", body=body), InvalidArgument)
+    assert told.startswith("expected bytes, a text, a reader or an iterable of bytes as the body")
+    assert told.endswith(f"got {body!r}: post, put and patch write JSON with json=")
 
 
 @pytest.mark.parametrize("value", [{1, 2}, float("nan"), object()])

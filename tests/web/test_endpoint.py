@@ -100,3 +100,24 @@ def test_a_request_is_spelled_in_ascii() -> None:
 
     assert url.place == "xn--mnchen-3ya.example"
     assert url.target == "/caf%C3%A9/%FF?k=%C3%A9"
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        (UPID("s@127.0.0.1:7801"), "UPID('s@127.0.0.1:7801@0.0.0.0:0'): UPID.parse reads a text"),
+        (UPID(), "UPID('@0.0.0.0:0')"),
+    ],
+)
+def test_a_upid_that_names_no_process_is_shown(target: UPID, told: str) -> None:
+    with pytest.raises(InvalidURL) as caught:
+        parse_target(target)
+    assert str(caught.value) == f"expected a UPID with an id and an address, got {told}"
+
+
+def test_a_url_without_a_host_is_told_where_to_get_one() -> None:
+    with pytest.raises(InvalidURL) as caught:
+        endpoint_of(parse_target(URL.parse("/x")))
+    assert str(caught.value) == (
+        "expected a URL with a host, as URL.absolute reads one, got the path '/x'"
+    )

@@ -7,6 +7,7 @@ from dataclasses import fields
 import pytest
 
 from greenproc.errors import InvalidArgument
+from greenproc.web import connect, post
 from greenproc.web.options import LimitOptions, Limits, Options, RequestOptions, check_seconds
 
 
@@ -63,3 +64,22 @@ def test_limits_out_of_range(limits: dict[str, float]) -> None:
 def test_redirects_are_counted() -> None:
     with pytest.raises(InvalidArgument, match="max_redirects"):
         Options(max_redirects=-1)
+
+
+def test_an_argument_that_there_is_not_is_named_with_those_there_are() -> None:
+    with pytest.raises(TypeError) as caught:
+        post("http://127.0.0.1:1/", timeoot=1)  # type: ignore[call-arg]
+    assert str(caught.value) == (
+        "request() got an unexpected keyword argument 'timeoot': expected connect_timeout, "
+        "first_byte_timeout, max_body_bytes, max_redirects, read_timeout, send_timeout, stream "
+        "or timeout"
+    )
+
+
+def test_a_connection_has_no_timeout_for_everything() -> None:
+    with pytest.raises(TypeError) as caught:
+        connect("http://127.0.0.1:1/", timeout=1)  # type: ignore[call-arg]
+    assert str(caught.value) == (
+        "connect() got an unexpected keyword argument 'timeout': expected connect_timeout, "
+        "first_byte_timeout, max_body_bytes, read_timeout or send_timeout"
+    )

@@ -1,0 +1,97 @@
+"""Challenges: what a server says about how to prove who one is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from greenproc.errors import InvalidArgument
+from greenproc.http.headers import is_token
+
+# One parameter up to its comma. No character can be taken by two parts of it, so that a long
+# header is read in a time that grows with its length only.
+_PARAMETER = re.compile(
+    r"[ \t]*(?P<name>[^\s\",=]+)[ \t]*=[ \t]*"
+    r"(?:\"(?P<quoted>(?:[^\"\\]|\\.)*)\"|(?P<bare>[^\s\",=]+))[ \t]*(?:,|\Z)"
+)
+_ESCAPED = re.compile(r"\\(.)")
+_BLANKS = re.compile(r"[ \t]+")
+
+_SHOWN = 80  # characters of a header in an error; it may have tens of thousands
+
+
+@dataclass(frozen=True, slots=True)
+class WWWAuthenticate:
+    """One challenge of a ``WWW-Authenticate`` header; `str` writes it as the header has it.
+
+    ::
+
+        WWWAuthenticate.parse(response.headers["WWW-Authenticate"]).parameters["realm"]
+
+    Args:
+        scheme: such as ``Basic``; its case does not matter to a server.
+        parameters: texts by name; names are kept in small letters.
+
+    Raises:
+        InvalidArgument: there is no realm, or the scheme or a name is no token.
+
+    Source: libprocess include/process/http.hpp, class WWWAuthenticate.
+    """
+
+    scheme: str
+    parameters: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        if not is_token(self.scheme):
+            raise InvalidArgument(f"expected the name of a scheme, got {self.scheme[:_SHOWN]!r}")
+        parameters = {}
+        for name, value in self.parameters.items():
+            if not is_token(name):
+                raise InvalidArgument(f"expected the name of a parameter, got {name[:_SHOWN]!r}")
+            parameters[name.lower()] = value
+        if "realm" not in parameters:
+            known = ", ".join(parameters)[:_SHOWN] or "no parameter"
+            raise InvalidArgument(f"expected a realm in a challenge, got {known}")
+        object.__setattr__(self, "parameters", parameters)
+
+    @classmethod
+    def parse(cls, text: str) -> WWWAuthenticate:
+        """Read the value of a header, which holds one challenge: a scheme and its parameters.
+
+        The last of several values for one name counts.
+
+        Raises:
+            InvalidArgument: *text* is no challenge, has no realm, or holds several challenges.
+
+        Source: libprocess src/http.cpp, WWWAuthenticate::create.
+        Differs: blanks may stand beside an equals sign, a backslash in quotes escapes what
+            follows it, and the case of names does not matter, as RFC 9110 section 11 has it; a
+            second challenge is refused and not taken for parameters.
+        """
+        scheme, *others = _BLANKS.split(text.strip(" \t"), maxsplit=1)
+        if not others:
+            raise InvalidArgument(f"expected a scheme and its parameters, got {text[:_SHOWN]!r}")
+        rest = others[0]
+        parameters = {}
+        at = 0
+        while at < len(rest):
+            found = _PARAMETER.match(rest, at)
+            if found is None:
+                wrong = rest[at:].lstrip(" \t")[:_SHOWN]
+                raise InvalidArgument(f"expected name=value in a challenge, at {wrong!r}")
+            quoted = found["quoted"]
+            value = found["bare"] if quoted is None else _ESCAPED.sub(r"\1", quoted)
+            parameters[found["name"]] = value
+            at = found.end()
+        return cls(scheme, parameters)
+
+    def __str__(self) -> str:
+        told = [f"{name}={quoted_string(value)}" for name, value in self.parameters.items()]
+        return f"{self.scheme} {', '.join(told)}"
+
+
+def quoted_string(text: str) -> str:
+    """Return *text* in quotes. Source: RFC 9110 section 5.6.4, quoted-string."""
+    text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
