@@ -66,8 +66,8 @@ class WWWAuthenticate:
 
         Source: libprocess src/http.cpp, WWWAuthenticate::create.
         Differs: blanks may stand beside an equals sign, a backslash in quotes escapes what
-            follows it, and the case of names does not matter, as RFC 9110 section 11 has it; a
-            second challenge is refused and not taken for parameters.
+        follows it, and the case of names does not matter, as RFC 9110 section 11 has it; a second
+        challenge is refused and not taken for parameters.
         """
         scheme, *others = _BLANKS.split(text.strip(" \t"), maxsplit=1)
         if not others:
