@@ -9,6 +9,9 @@ from typing import Any
 
 from greenproc.errors import Failure, InvalidArgument
 from greenproc.future import Future, Promise
+from greenproc.future.core import register
+from greenproc.future.entries import Party
+from greenproc.future.state import END
 from greenproc.metrics.metric import Metric, Reading
 
 Spawn = Callable[[Callable[[], None]], object]
@@ -27,7 +30,7 @@ class Registry:
     def __init__(self) -> None:
         self._metrics: dict[str, Metric] = {}
         # What was asked for and has not come: it is not asked for again meanwhile.
-        self._asked: dict[Metric, _Asked] = {}
+        self._asked: dict[Metric, Future[Any]] = {}
 
     def add(self, metric: Metric) -> Future[None]:
         """Show *metric* from now on. The future is ready at once, or failed if its name is taken."""
@@ -57,14 +60,14 @@ class Registry:
                 Without it they are called here, one after the other.
         """
         metrics = [metric for _, metric in sorted(self._metrics.items())]
-        asked = [self._ask(metric, spawn) for metric in metrics]
-        result = _Waiting(asked).promise.future.then(lambda _: _read(metrics, asked))
+        values = [self._ask(metric, spawn) for metric in metrics]
+        result = _Waiting().start(values).then(lambda _: _read(metrics, values))
         if timeout is None or result.ready():
             return result
 
         def content_with_less(late: Future[Any]) -> list[Reading]:
             late.discard()
-            return _read(metrics, asked)
+            return _read(metrics, values)
 
         return result.after(timeout, content_with_less)
 
@@ -80,9 +83,9 @@ class Registry:
         """
         return self.collect(timeout, spawn=spawn).then(flatten)
 
-    def _ask(self, metric: Metric, spawn: Spawn | None) -> _Asked:
+    def _ask(self, metric: Metric, spawn: Spawn | None) -> Future[Any]:
         before = self._asked.get(metric)
-        if before is not None and not before.is_over:
+        if before is not None and not before.ready():
             return before
         if spawn is None or not metric.may_wait:
             value = metric.value()
@@ -90,12 +93,11 @@ class Registry:
             promise: Promise[Any] = Promise()
             value = promise.future
             spawn(partial(_answer, metric, promise))
-        asked = _Asked(value)
-        if asked.is_over:
+        if value.ready():
             self._asked.pop(metric, None)
         else:
-            self._asked[metric] = asked
-        return asked
+            self._asked[metric] = value
+        return value
 
     def __len__(self) -> int:
         return len(self._metrics)
@@ -133,59 +135,44 @@ def _answer(metric: Metric, promise: Promise[Any]) -> None:
         raise
 
 
-class _Asked:
-    """A value that was asked for, and who waits for it.
+class _Waiting(Party):
+    """Waits for the end of several values, however that is, until it is asked for a discard.
 
-    A future keeps its callbacks until its end, which may never come; who waits is kept here
-    instead, and forgotten when it waits no longer.
+    Others wait for the same values, so no request is passed on to them.
     """
 
-    def __init__(self, value: Future[Any]) -> None:
-        self.value = value
-        self.waiting: set[_Waiting] = set()
-        if not self.is_over:
-            value.add_done_callback(self._tell)
+    __slots__ = ("__weakref__", "_missing", "_promise")
 
-    @property
-    def is_over(self) -> bool:
-        """Whether the value has come, or never will."""
-        return self.value.ready() or self.value.is_abandoned
+    def __init__(self) -> None:
+        super().__init__()
+        self._promise: Promise[None] = Promise()
+        self._missing: set[Future[Any]] = set()
 
-    def _tell(self, value: Future[Any]) -> None:
-        for waiting in list(self.waiting):
-            waiting.hear_of(self)
-
-
-class _Waiting:
-    """Waits for the end of each of *asked*, until its future is asked for a discard."""
-
-    def __init__(self, asked: list[_Asked]) -> None:
-        self.promise: Promise[None] = Promise()
-        self._missing = set(asked)
-        for one in asked:
-            # In this order: the end may come in another native thread.
-            one.waiting.add(self)
-            if one.is_over:
-                self._missing.discard(one)
+    def start(self, values: list[Future[Any]]) -> Future[None]:
+        self._missing.update(values)
+        result = self._promise.future
+        result.on_discard(self._leave)
+        for value in values:
+            register(value, END, _Waiting._hear_of, self)
         self._end_if_complete()
-        self.promise.future.on_discard(self._leave)
+        return result
 
-    def hear_of(self, one: _Asked) -> None:
-        self._missing.discard(one)
+    def _hear_of(self, value: Future[Any]) -> None:
+        self._missing.discard(value)
         self._end_if_complete()
 
     def _end_if_complete(self) -> None:
         if not self._missing:
-            self.promise.set(None)
+            self.is_over = True
+            self._promise.set(None)
 
     def _leave(self) -> None:
-        for one in list(self._missing):
-            one.waiting.discard(self)
-        self.promise.discard()
+        self.is_over = True
+        self._promise.discard()
 
 
-def _read(metrics: list[Metric], asked: list[_Asked]) -> list[Reading]:
+def _read(metrics: list[Metric], values: list[Future[Any]]) -> list[Reading]:
     return [
-        Reading(metric, one.value.value, metric.statistics())
-        for metric, one in zip(metrics, asked, strict=True)
+        Reading(metric, value.value, metric.statistics())
+        for metric, value in zip(metrics, values, strict=True)
     ]
