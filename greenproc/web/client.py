@@ -15,7 +15,7 @@ from greenproc.errors import GreenprocError, InvalidArgument, RemoteProtocolErro
 from greenproc.future import Failure, Future
 from greenproc.http.headers import Headers
 from greenproc.http.request import Request
-from greenproc.http.response import Response, encode_text
+from greenproc.http.response import Response, encode_body
 from greenproc.sync.pipe import Reader
 from greenproc.web.endpoint import Target, parse_target
 from greenproc.web.exchange import close_body
@@ -189,10 +189,8 @@ def _to_json(value: Any) -> bytes:
 
 
 def _put_body(asked: Request, body: Body) -> None:
-    if isinstance(body, str):
-        asked.body = encode_text(body)
-    elif isinstance(body, (bytes, bytearray, memoryview)):
-        asked.body = bytes(body)
+    if isinstance(body, (str, bytes, bytearray, memoryview)):
+        asked.body = encode_body(body)
     elif isinstance(body, Iterable) and not isinstance(body, (Mapping, AbstractSet)):
         asked.reader = body
     else:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import GeneratorType
 from typing import Any
 
-from greenproc.errors import LocalProtocolError
+from greenproc.errors import InvalidArgument, LocalProtocolError
 from greenproc.future import Promise
 from greenproc.http.request import Request
-from greenproc.http.response import Response, encode_text
+from greenproc.http.response import Response, encode_body
 from greenproc.http.writer import encode_request
 from greenproc.sync.pipe import Reader
 from greenproc.web.endpoint import Endpoint, addressed
@@ -82,10 +82,8 @@ def as_piece(piece: object) -> bytes:
     Raises:
         LocalProtocolError: it is neither text nor bytes.
     """
-    if isinstance(piece, bytes):
-        return piece
-    if isinstance(piece, str):
-        return encode_text(piece)
-    if isinstance(piece, (bytearray, memoryview)):
-        return bytes(piece)
-    raise LocalProtocolError(f"expected bytes as a piece of the body, got {piece!r}")
+    try:
+        return piece if isinstance(piece, bytes) else encode_body(piece)
+    except InvalidArgument as error:
+        text = f"expected bytes as a piece of the body, got {piece!r}"
+        raise LocalProtocolError(text) from error
