@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn, cast
+from typing import NoReturn, cast
 
 from gevent._hub_local import get_hub_if_exists
 
 from greenproc.checks import check_callable
+from greenproc.clock.awake import hold_awake
 from greenproc.clock.clock import Clock
 from greenproc.clock.microseconds import from_seconds
 from greenproc.clock.timers import Timer
@@ -78,27 +79,20 @@ def _cancel(clock: Clock, timer: Timer) -> None:
 class _Awaited:
     """A function that the hub of the thread that made this waits for, until it is garbage.
 
-    A hub with nothing to wait for gives up, with LoopExit; it does not see the timers of others.
+    That hub does not see the timers of others.
     """
 
-    __slots__ = ("_hub", "_thunk", "_watcher")
+    __slots__ = ("_hub", "_release", "_thunk")
 
     def __init__(self, thunk: Callable[[], object]) -> None:
         self._thunk = thunk
         self._hub = get_hub_if_exists()
-        self._watcher: Any = None
-        if self._hub is not None:
-            self._watcher = self._hub.loop.async_()
-            self._watcher.start(_nothing)
+        self._release = None if self._hub is None else hold_awake(self._hub)
 
     def __call__(self) -> object:
         return self._thunk()
 
     def __del__(self) -> None:
         hub = self._hub
-        if hub is not None and hub.loop is not None:
-            hub.loop.run_callback_threadsafe(self._watcher.close)
-
-
-def _nothing() -> None:
-    """Be what a watcher has to call."""
+        if self._release is not None and hub is not None and hub.loop is not None:
+            hub.loop.run_callback_threadsafe(self._release)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from gevent.exceptions import InvalidSwitchError
 from gevent.hub import Hub, Waiter
 from greenlet import getcurrent
 
+from greenproc.clock.awake import hold_awake
 from greenproc.clock.microseconds import from_seconds, to_seconds
 from greenproc.future.core import Core, allocate_lock, spread_abandonment
 from greenproc.future.delivery import TURN, hand_over
@@ -100,22 +102,15 @@ def bounded(timeout: float) -> float:
 def keep_awake(core: Core[Any]) -> None:
     """Let the hub of this thread, if it has one, wait for the end of *core*, whatever it may be.
 
-    A hub with nothing to wait for gives up, with LoopExit. It does not know that another thread
-    is going to complete a future; this is to be called where one is asked to.
+    This is to be called where another thread is asked to complete a future.
     """
     hub = get_hub_if_exists()
     if hub is not None:
-        watcher = hub.loop.async_()
-        watcher.start(_nothing)
-        add_link(core, partial(_release, watcher), hub)
+        add_link(core, partial(_release, hold_awake(hub)), hub)
 
 
-def _nothing() -> None:
-    """Be what a watcher has to call."""
-
-
-def _release(watcher: Any, _: object) -> None:
-    watcher.close()
+def _release(release: Callable[[], None], _: object) -> None:
+    release()
 
 
 def _remove_waiter(core: Core[Any], waiter: Waiter[Any]) -> None:
