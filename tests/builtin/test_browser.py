@@ -8,27 +8,18 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from gevent.event import Event
 
 from greenproc.http.request import Request
-from greenproc.pid import UPID
-from greenproc.process import HELP, TLDR, Process, install, route
+from greenproc.process import HELP, TLDR, route
 from greenproc.runtime import Runtime
+from tests.builtin.gated import Gated
 from tests.shell import Program
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 
 
-class Gated(Process):
-    """Serves nothing before its gate is open."""
-
-    def __init__(self) -> None:
-        super().__init__("gated")
-        self.gate = Event()
-
-    @install("m")
-    def on_message(self, sender: UPID, body: bytes) -> None:
-        self.gate.wait()
+class Gatehouse(Gated):
+    """Is gated, and has help."""
 
     @route("/x", help=HELP(TLDR("Is x.")))
     def on_x(self, request: Request) -> str:
@@ -39,7 +30,7 @@ class Gated(Process):
 @pytest.mark.skipif(shutil.which("chromedriver") is None, reason="chromedriver is not installed")
 @pytest.mark.skipif(find_spec("selenium") is None, reason="selenium is not installed")
 def test_the_page_of_the_node_follows_a_mailbox(runtime: Runtime) -> None:
-    process = Gated()
+    process = Gatehouse()
     runtime.spawn(process)
     for _ in range(1 + 3):  # one is being served
         runtime.post(process, "m")

@@ -4,26 +4,12 @@ from __future__ import annotations
 
 import json
 
-from gevent.event import Event
-
 from greenproc.builtin.processes import WAIT_SECONDS
-from greenproc.pid import UPID
-from greenproc.process import Process, install
+from greenproc.process import Process
 from greenproc.runtime import Runtime
 from greenproc.testing import await_ready, future_dispatch
+from tests.builtin.gated import Gated
 from tests.peer import Peer
-
-
-class Gated(Process):
-    """Serves nothing before its gate is open."""
-
-    def __init__(self) -> None:
-        super().__init__("gated")
-        self.gate = Event()
-
-    @install("m")
-    def on_message(self, sender: UPID, body: bytes) -> None:
-        self.gate.wait()
 
 
 def test_who_stays_busy_is_not_waited_for_for_ever(runtime: Runtime) -> None:

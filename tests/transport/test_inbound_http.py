@@ -232,8 +232,14 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inbound, "GONE_SECONDS", 0.01)
 
 
-def test_a_handler_sees_a_discard_soon_after_its_client_closed(
-    node: Node, listen: Listen, connect: Connect, handlers: Handlers, hasty: None
+@pytest.mark.parametrize("leave", [Peer.close, Peer.reset])
+def test_a_handler_sees_a_discard_soon_after_its_client_has_gone(
+    node: Node,
+    listen: Listen,
+    connect: Connect,
+    handlers: Handlers,
+    hasty: None,
+    leave: Callable[[Peer], None],
 ) -> None:
     peer = connect(listen())
     discarded = Event()
@@ -241,7 +247,7 @@ def test_a_handler_sees_a_discard_soon_after_its_client_closed(
     handlers.wait("/slow").future.on_discard(discarded.set)
     handlers.wait("/slower")
 
-    peer.close()
+    leave(peer)
 
     assert discarded.wait(LIMIT)
     assert handlers.promises["/slower"].future.has_discard
@@ -330,21 +336,6 @@ def test_a_stream_that_its_client_does_not_read_is_not_one_that_nobody_writes_to
     for pipe in pipes:
         pipe.writer.close()
     assert peer.receive_to_end().count(b"x") >= size
-
-
-def test_a_handler_sees_a_discard_when_its_client_resets(
-    node: Node, listen: Listen, connect: Connect, handlers: Handlers
-) -> None:
-    peer = connect(listen())
-    discarded = Event()
-    peer.send(get("/slow") + get("/slower"))
-    handlers.wait("/slow").future.on_discard(discarded.set)
-    handlers.wait("/slower")
-
-    peer.reset()
-
-    assert discarded.wait(LIMIT)
-    assert handlers.promises["/slower"].future.has_discard
 
 
 def test_a_handler_sees_a_discard_when_the_listener_stops(
