@@ -180,7 +180,7 @@ def _check_fields(owner: Any, prefix: str = "") -> None:
 class TLSSettings:
     """How connections are to be encrypted, which no runtime can do yet; off unless `enabled`.
 
-    The values are read and checked, and a runtime that is given enabled ones refuses to start.
+    The values are read and checked, and a runtime or server given enabled ones refuses to start.
 
     Raises:
         InvalidSettings: a value is out of range, or TLS is enabled without certificate or key.
@@ -275,7 +275,7 @@ class Settings:
     enable_profiler: bool = _setting(False, _FLAG, environ=_EXACTLY_1)
     """Whether ``/profiler/start`` works."""
     tls: TLSSettings = field(default_factory=TLSSettings)
-    """How connections are to be encrypted; with an enabled one no runtime starts yet."""
+    """How connections are to be encrypted; with an enabled one no runtime or server starts."""
 
     max_body_bytes: int = _setting(64 * 1024 * 1024, _POSITIVE)
     """The largest body that is read into memory; a larger one is answered with 413."""

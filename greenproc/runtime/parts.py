@@ -98,7 +98,6 @@ class Parts:
         ]
 
     def _bind(self) -> None:
-        self._settings.check_encryption()
         bound = self.listener.bind()
         self.address = advertised_address(self._settings, bound)
 

@@ -92,15 +92,15 @@ class Runtime:
         self.state = RuntimeState.STARTING
         self._context = copy_context()
         self._context.run(self._enter)
-        self._built = Parts(
-            self,
-            self.settings,
-            self.signals,
-            delegate=self.delegate,
-            firewall=self.firewall,
-            spawn=self.spawn_greenlet,
-        )
         try:
+            self._built = Parts(
+                self,
+                self.settings,
+                self.signals,
+                delegate=self.delegate,
+                firewall=self.firewall,
+                spawn=self.spawn_greenlet,
+            )
             self._built.lifecycle.start(self.settings.stop_timeout)
         except BaseException:
             self._end_greenlets()

@@ -43,11 +43,15 @@ class Listener:
     The port is bound by `bind`, so that a node knows its address before it is reached; clients
     that connect before `start` wait in the backlog.
 
+    Raises:
+        InvalidSettings: TLS is enabled, which there is not yet.
+
     Source: libprocess src/process.cpp, initialize and on_accept.
     Differs: a failing accept is retried after a pause; there it is retried at once.
     """
 
     def __init__(self, settings: Settings, hooks: TransportHooks) -> None:
+        settings.check_encryption()
         self._settings = settings
         self._hooks = hooks
         self._accepted = self._requests = 0  # the latter of connections that are closed

@@ -72,6 +72,7 @@ class Server:
         BindError: the place cannot be had.
         InvalidAddress: it is neither an address nor a path.
         InvalidArgument: *handler* is no function.
+        InvalidSettings: TLS is enabled, which there is not yet.
 
     Source: libprocess include/process/http.hpp, class Server.
     Differs: bodies come whole unless streaming is asked for.

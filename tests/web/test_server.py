@@ -15,12 +15,18 @@ from gevent.event import Event
 
 from greenproc.address import Address
 from greenproc.current import find_runtime
-from greenproc.errors import BindError, Failure, InvalidAddress, InvalidArgument
+from greenproc.errors import (
+    BindError,
+    Failure,
+    InvalidAddress,
+    InvalidArgument,
+    InvalidSettings,
+)
 from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import OK, Response
 from greenproc.runtime import Runtime
-from greenproc.settings import Settings
+from greenproc.settings import Settings, TLSSettings
 from greenproc.testing import (
     await_abandoned,
     await_failed,
@@ -441,3 +447,9 @@ def test_a_server_tells_its_state() -> None:
         await_ready(get(server.address))
         assert server.statistics()["requests"] == 1
     assert repr(server) == f"<Server {server.address} STOPPED, 0 connections>"
+
+
+def test_a_server_does_not_serve_in_plain_what_is_to_be_encrypted() -> None:
+    tls = TLSSettings(enabled=True, cert_file="/cert", key_file="/key")
+    with pytest.raises(InvalidSettings, match=r"^expected tls\.enabled to be False"):
+        Server(hello, settings=Settings(tls=tls))
