@@ -153,10 +153,11 @@ class Listener:
         Returns how many greenlets did not end within *timeout* seconds and were killed.
         """
         self.stop_accepting()
+        if self._context is not None:
+            # What was accepted in the last milliseconds is acknowledged, too.
+            self._context.postponed.close()
         for connection in list(self._connections):
             connection.close()
-        if self._context is not None:
-            self._context.postponed.close()
         self._stop_patrol()
         joinall(list(self._greenlets), timeout=timeout)
         stuck = list(self._greenlets)

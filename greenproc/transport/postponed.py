@@ -32,9 +32,11 @@ class Postponed:
             self._start_timer()
 
     def close(self) -> None:
-        """Forget all of them."""
-        self._waiting.clear()
+        """Let all of them send their answers now, but for those that have something to read."""
         self._stop_timer()
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            one.flush_postponed()
 
     def _flush(self) -> None:
         self._stop_timer()

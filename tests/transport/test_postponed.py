@@ -115,12 +115,26 @@ def test_a_connection_is_asked_again_until_it_could_send() -> None:
     assert waiting._timer is None
 
 
-def test_after_close_nobody_is_asked() -> None:
+def test_close_asks_each_connection_once() -> None:
     waiting = postponed.Postponed()
-    forgotten = Connection(True)
-    waiting.add(forgotten)
+    busy, ready = Connection(False, True), Connection(True, True)
+    waiting.add(busy)
+    waiting.add(ready)
 
     waiting.close()
 
-    assert forgotten.ready == [True]
+    assert busy.ready == ready.ready == [True]
     assert waiting._timer is None
+
+
+@pytest.mark.usefixtures("never")
+def test_what_is_put_off_is_sent_before_the_listener_closes(
+    node: Node, listen: Listen, connect: Connect
+) -> None:
+    peer = connect(listen())
+    peer.send(AGENT)
+    node.delivered.get(timeout=LIMIT)
+
+    listen.listeners.pop().stop(LIMIT)  # type: ignore[attr-defined]
+
+    assert undated(peer.receive_to_end()) == ACCEPTED
