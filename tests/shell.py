@@ -6,6 +6,8 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -38,6 +40,7 @@ class Program:
         cwd: Path | None = None,
         env: dict[str, str] | None = None,
         stdin: int = subprocess.DEVNULL,
+        ignored: Sequence[signal.Signals] = (),
     ) -> None:
         self.process = subprocess.Popen(
             command,
@@ -46,6 +49,7 @@ class Program:
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            preexec_fn=partial(set_signals, ignored),
         )
         self._lines: Queue[str | None] = Queue()
         self._seen: list[str] = []
@@ -108,6 +112,7 @@ def run(*arguments: str, stdin: bytes = b"", **options: Any) -> Result:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=partial(set_signals, ()),
         **options,
     )
     with process:
@@ -125,6 +130,12 @@ def environment(extra: dict[str, str] | None = None) -> dict[str, str]:
     kept = {name: text for name, text in os.environ.items() if not name.startswith("LIBPROCESS_")}
     path = {"PYTHONPATH": str(PACKAGE_FOLDER), "PYTHONUNBUFFERED": "1"}
     return {**kept, **path, **(extra or {})}
+
+
+def set_signals(ignored: Sequence[signal.Signals]) -> None:
+    """Ignore just these, in a child; the tests themselves may run with others ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
 
 
 class Witness:

@@ -6,13 +6,17 @@ import argparse
 import errno
 import logging
 import os
+import signal
 import sys
 import traceback
 from dataclasses import replace
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
-from greenproc.cli.options import Commands, add_command
+import gevent
+
+from greenproc.cli.options import Commands, add_command, seconds
 from greenproc.cli.stop import StopSignals
 from greenproc.errors import BindError, Failure, InvalidArgument
 from greenproc.pid import UPID
@@ -20,17 +24,28 @@ from greenproc.process.base import Process
 from greenproc.runtime.runtime import Runtime
 from greenproc.settings import Settings
 
+STOP_TIMEOUT = 8.0
+"""Seconds: less than the ten that Docker waits before it kills."""
+
+LAST_SECONDS = 1.5
+"""What killing may take beyond that, before the OS process ends whatever blocks it."""
+
+logger = logging.getLogger("greenproc.cli")
+
 EPILOG = """\
 examples:
   greenproc run counter:Counter --ip 127.0.0.1 --port 5050
   greenproc run shop.orders:Orders --advertise-ip 203.0.113.7
 
 The current folder is searched for MODULE first. CLASS is made without arguments. The first line
-on standard output is the address of the process, id@ip:port.
+on standard output is the address of the process, id@ip:port, when its initialize() has returned.
 
-The node runs until its process ends, or until SIGTERM or Ctrl-C, which stop it in order: its
-processes serve what they have and finalize. A second signal kills it at once. The exit code is
-0 after a stop and when the process terminated, 1 when it failed.
+The node runs until its process ends, or until SIGTERM, Ctrl-C or SIGHUP, which stop it in order:
+its processes serve what they have and finalize; those that take longer than --stop-timeout are
+killed. A second SIGTERM or Ctrl-C kills it at once. Under nohup it ignores SIGHUP.
+
+The exit code is 0 after a stop and when the process terminated, 1 when a process failed or was
+killed.
 
 What the flags do not say is read from the environment, variables LIBPROCESS_*, such as
 LIBPROCESS_PORT.
@@ -57,6 +72,12 @@ def add_parser(commands: Commands) -> None:
         "--advertise-port", metavar="PORT", type=int, help="port to tell others instead"
     )
     parser.add_argument(
+        "--stop-timeout",
+        metavar="S",
+        type=seconds,
+        help=f"how many seconds stopping may take; {STOP_TIMEOUT:g} when not given",
+    )
+    parser.add_argument(
         "-v", "--verbose", action="store_true", help="log what the node does, on standard error"
     )
     parser.set_defaults(command=command)
@@ -71,21 +92,20 @@ def command(arguments: argparse.Namespace) -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     runtime = Runtime(settings)
-    with StopSignals() as stop:
+    with StopSignals(settings.stop_timeout + LAST_SECONDS) as stop:
         start(runtime)
         with runtime.selected():
-            try:
-                return serve(runtime, process_class, stop)
-            finally:
-                runtime.stop()
+            run_node(runtime, process_class, stop)
+    return 0
 
 
 def read_settings(arguments: argparse.Namespace) -> Settings:
     """Return what the environment says, and the flags in its place where they are given."""
-    names = ("ip", "port", "advertise_ip", "advertise_port")
+    names = ("ip", "port", "advertise_ip", "advertise_port", "stop_timeout")
     flags = {name: getattr(arguments, name) for name in names}
     given = {name: value for name, value in flags.items() if value is not None}
-    return replace(Settings.from_environ(os.environ), **given)
+    defaults = {"LIBPROCESS_STOP_TIMEOUT": f"{STOP_TIMEOUT:g}secs"}
+    return replace(Settings.from_environ({**defaults, **os.environ}), **given)
 
 
 def load(target: str) -> type[Process]:
@@ -158,25 +178,74 @@ def start(runtime: Runtime) -> None:
         raise BindError(f"{error}; {ADVICE[number]}") from error
 
 
-def serve(runtime: Runtime, process_class: type[Process], stop: StopSignals) -> int:
-    """Spawn the process, tell its address, and wait for its end or for a signal."""
-    own = UPID()
-    reasons: list[BaseException | None] = []
+def run_node(runtime: Runtime, process_class: type[Process], stop: StopSignals) -> None:
+    """Run the process until it ends or a signal comes, and stop the node.
 
-    def ended(_: object, pid: UPID, reason: BaseException | None) -> None:
-        if pid == own:
-            reasons.append(reason)
-            stop.event.set()
+    Raises:
+        Failure: the process failed or was killed, or stopping killed a process.
+    """
+    node = Node(runtime, stop)
+    try:
+        node.spawn(make(process_class))
+        node.announce()
+        stop.event.wait()
+        if stop.received is not None:
+            logger.info("stopping after %s", signal.Signals(stop.received).name)
+    finally:
+        killed = runtime.stop()
+    if killed:
+        names = ", ".join(map(str, killed))
+        raise Failure(f"killed after {runtime.settings.stop_timeout:g} s of stopping: {names}")
+    if node.reason is not None:
+        raise Failure(f"{node.pid} {describe(node.reason)}")
 
-    runtime.signals.process_terminated.connect(ended)
-    own = runtime.spawn(make(process_class))
-    if not own:
-        raise Failure(f"{process_class.__name__} was not spawned: its id is taken")
-    print(own, flush=True)
-    stop.event.wait()
-    if reasons and reasons[0] is not None:
-        raise Failure(f"{own} failed: {type(reasons[0]).__name__}: {reasons[0]}")
-    return 0
+
+class Node:
+    """The process of the command, and how it ended."""
+
+    def __init__(self, runtime: Runtime, stop: StopSignals) -> None:
+        self.pid = UPID()
+        self.reason: BaseException | None = None
+        """Why the process ended, if it did not terminate."""
+        self._runtime = runtime
+        self._stop = stop
+        runtime.signals.process_terminated.connect(self._end)
+
+    def spawn(self, process: Process) -> None:
+        """Start the process.
+
+        Raises:
+            Failure: its id is taken.
+        """
+        self.pid = self._runtime.spawn(process)
+        if not self.pid:
+            raise Failure(f"{type(process).__name__} was not spawned: its id is taken")
+
+    def announce(self) -> None:
+        """Print the address when the process has been initialized; not if that fails."""
+        # The first event of a process is served when initialize() has returned.
+        initialized = self._runtime.dispatch(self.pid, nothing)
+        either: list[Any] = [initialized, self._stop.event]
+        gevent.wait(either, count=1)
+        is_stopped = self._stop.received is not None
+        if self.reason is None and not (is_stopped and initialized.is_pending):
+            print(self.pid, flush=True)
+
+    def _end(self, _: object, pid: UPID, reason: BaseException | None) -> None:
+        if pid == self.pid:
+            self.reason = reason
+            self._stop.event.set()
+
+
+def nothing() -> None:
+    """Be the call that tells that a process serves its events."""
+
+
+def describe(reason: BaseException) -> str:
+    """Tell how a process ended that did not terminate."""
+    if isinstance(reason, gevent.GreenletExit):
+        return "was killed"
+    return f"failed: {type(reason).__name__}: {reason}"
 
 
 def make(process_class: type[Process]) -> Process:

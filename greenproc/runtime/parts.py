@@ -129,6 +129,7 @@ class Parts:
 
     def _accept(self) -> None:
         self.listener.start(self.address)
+        logger.info("listening on %s, reached at %s", self.listener.address, self.address)
 
     def _stop_accepting(self, seconds: float) -> None:
         self.listener.stop_accepting()

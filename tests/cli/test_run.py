@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 
 import pytest
-from gevent import socket
+from gevent import socket, subprocess
 
 from tests.shell import GREENPROC, Program, node, run
 
 MODULE = """
 import sys
 
-import gevent.event
+import gevent
 from greenproc import Process, install
 
 
@@ -28,13 +29,16 @@ class Plain(Process):
         print("finalized")
 
 
-class Slow(Process):
-    def __init__(self):
-        super().__init__("slow")
+class Late(Process):
+    # Is initialized when its standard input ends.
 
-    def finalize(self):
-        print("finalizing")
-        gevent.event.Event().wait()
+    def __init__(self):
+        super().__init__("late")
+
+    def initialize(self):
+        print("initializing", flush=True)
+        gevent.get_hub().threadpool.apply(sys.stdin.read)
+        print("initialized", flush=True)
 
 
 class Short(Process):
@@ -48,6 +52,18 @@ class Broken(Process):
 
     def initialize(self):
         raise ValueError("no luck")
+
+
+class BrokenLater(Process):
+    @install("break")
+    def on_break(self, sender, body):
+        raise ValueError("no luck")
+
+
+class Killed(Process):
+    def initialize(self):
+        gevent.spawn(gevent.kill, gevent.getcurrent())
+        gevent.sleep(60)
 
 
 class Demanding(Process):
@@ -70,29 +86,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_the_node_in_order(number: signal.Signals, folder: Path) -> None:
-    with node("actors:Plain", cwd=folder) as program:
-        program.line("ready")
-        program.signal(number)
-        result = program.finish()
-
-    address, *rest = result.out.splitlines()
-    assert address.startswith("plain@127.0.0.1:")
-    assert (result.code, rest, result.err) == (0, ["ready", "finalized"], "")
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_second_signal_kills_at_once(number: signal.Signals, folder: Path) -> None:
-    with node("actors:Slow", cwd=folder) as program:
-        program.line("slow@")
-        program.signal(signal.SIGTERM)
-        program.line("finalizing")
-        program.signal(number)
-
-        assert program.finish().code == -number
-
-
 def test_the_node_ends_with_its_process(folder: Path) -> None:
     with node("actors:Short", cwd=folder) as program:
         result = program.finish()
@@ -102,13 +95,49 @@ def test_the_node_ends_with_its_process(folder: Path) -> None:
 
 
 def test_a_process_that_fails_ends_the_node_with_its_traceback(folder: Path) -> None:
-    with node("actors:Broken", cwd=folder) as program:
-        address = program.line(r"broken@.*")[0]
+    with node("actors:BrokenLater", cwd=folder) as program:
+        address = program.line(r"^BrokenLater\(1\)@.*$")[0]
+        code, _, _ = run("send", address, "break")
         result = program.finish()
 
-    assert result.code == 1
+    assert (code, result.code) == (0, 1)
     assert "Traceback" in result.err
     assert result.err.endswith(f"greenproc: {address} failed: ValueError: no luck\n")
+
+
+def test_a_process_whose_initialize_fails_has_no_address(folder: Path) -> None:
+    with node("actors:Broken", cwd=folder) as program:
+        result = program.finish()
+
+    assert (result.code, result.out) == (1, "")
+    assert "Traceback" in result.err
+    assert re.search(
+        r"\ngreenproc: broken@127.0.0.1:\d+ failed: ValueError: no luck\n$", result.err
+    )
+
+
+def test_a_process_that_is_killed_fails(folder: Path) -> None:
+    with node("actors:Killed", cwd=folder) as program:
+        result = program.finish()
+
+    assert (result.code, result.out) == (1, "")
+    assert re.search(r"greenproc: Killed\(1\)@127.0.0.1:\d+ was killed\n$", result.err)
+
+
+def test_the_address_comes_when_the_process_is_initialized(folder: Path) -> None:
+    with node("actors:Late", cwd=folder, stdin=subprocess.PIPE) as program:
+        program.line("^initializing$")
+        program.process.stdin.close()
+        program.line("^late@")
+        program.signal(signal.SIGTERM)
+        result = program.finish()
+
+    assert [line.partition("@")[0] for line in result.out.splitlines()] == [
+        "initializing",
+        "initialized",
+        "late",
+    ]
+    assert (result.code, result.err) == (0, "")
 
 
 def test_verbose_logs_on_standard_error(folder: Path) -> None:
@@ -116,7 +145,19 @@ def test_verbose_logs_on_standard_error(folder: Path) -> None:
         result = program.finish()
 
     assert " ERROR greenproc." in result.err
-    assert result.out.count("\n") == 1
+    assert result.out == ""
+
+
+def test_verbose_tells_what_it_listens_on(folder: Path) -> None:
+    advertised = ("--advertise-ip", "192.0.2.7", "--advertise-port", "77")
+    with node("actors:Plain", "-v", *advertised, cwd=folder) as program:
+        program.line("^plain@")
+        program.signal(signal.SIGTERM)
+        result = program.finish()
+
+    told = r" INFO greenproc\.\w+: listening on 127\.0\.0\.1:\d+, reached at 192\.0\.2\.7:77\n"
+    assert re.search(told, result.err)
+    assert " INFO greenproc.cli: stopping after SIGTERM\n" in result.err
 
 
 def test_flags_win_over_the_environment_which_wins_over_nothing(folder: Path) -> None:
@@ -157,7 +198,7 @@ def test_an_address_of_another_host_is_told_with_what_to_do(folder: Path) -> Non
     assert err.endswith("; --ip must be an address of this host\n")
 
 
-PROCESSES = "Plain, Slow, Short, Broken, Demanding, Taken"
+PROCESSES = "Plain, Late, Short, Broken, BrokenLater, Killed, Demanding, Taken"
 FORM = "expected MODULE:CLASS, such as counter:Counter for the class Counter of counter.py"
 WRONG = {
     "actors": f"{FORM}, got 'actors'",
