@@ -6,7 +6,7 @@ clock, its resolver), and what a runtime is stays with the floor that builds it.
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any
 
 RUNTIME: ContextVar[Any | None] = ContextVar("greenproc.runtime", default=None)
@@ -20,14 +20,23 @@ class DefaultRuntime:
     that off, so that no test leaves a node behind without knowing.
     """
 
-    __slots__ = ("implicit_start", "runtime")
+    __slots__ = ("implicit_start", "runtime", "starting")
 
     runtime: Any | None
+    """One that runs, or that a stop was interrupted of; never one that is only starting."""
+    starting: Any | None
+    """The future of a start that is under way."""
     implicit_start: bool
 
     def __init__(self) -> None:
         self.runtime = None
+        self.starting = None
         self.implicit_start = True
+
+    def end_start(self, runtime: Any | None) -> None:
+        """Show *runtime*, which has started, or None if the start was in vain."""
+        self.runtime = runtime
+        self.starting = None
 
     def __repr__(self) -> str:
         return f"<DefaultRuntime {self.runtime!r}>"
@@ -35,6 +44,25 @@ class DefaultRuntime:
 
 default = DefaultRuntime()
 """The one piece of state that greenproc keeps for the whole OS process."""
+
+
+def select_runtime(runtime: Any) -> Token[Any | None]:
+    """Make *runtime* that of this context, until `deselect_runtime` is given what this returns."""
+    return RUNTIME.set(runtime)
+
+
+def deselect_runtime(runtime: Any, token: Token[Any | None]) -> None:
+    """Make the runtime before *runtime* that of this context again.
+
+    A block may be left in another context than it was entered in, as a generator may: then that
+    context is left alone, unless *runtime* was inherited as its runtime.
+    """
+    try:
+        RUNTIME.reset(token)
+    except ValueError:
+        if RUNTIME.get() is runtime:
+            before = token.old_value
+            RUNTIME.set(None if before is Token.MISSING else before)
 
 
 def find_runtime() -> Any | None:

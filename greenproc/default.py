@@ -8,66 +8,143 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from greenproc.address import Address
 from greenproc.clock import Timer
 from greenproc.current import default, find_runtime
-from greenproc.errors import NoRuntime
-from greenproc.future import Future
+from greenproc.errors import Abandoned, NoRuntime
+from greenproc.future import Future, Promise
+from greenproc.future.core import allocate_lock
 from greenproc.pid import PID, UPID
 from greenproc.process.base import Process
 from greenproc.process.defer import Deferred
 from greenproc.process.life import EventFilter
-from greenproc.runtime import Runtime, Signals
+from greenproc.runtime import Runtime, RuntimeState, Signals
 from greenproc.settings import Settings
 
 P = TypeVar("P", bound=Process)
+
+_guard = allocate_lock()
+"""Held while it is decided which of several greenlets and native threads starts the runtime."""
 
 
 def initialize(
     delegate: str | None = None,
     readwrite_realm: str | None = None,
     readonly_realm: str | None = None,
+    *,
+    settings: Settings | None = None,
+    ip: str | None = None,
+    port: int | None = None,
 ) -> bool:
-    """Start the default runtime with the settings of the environment; see `Runtime`.
+    """Start the default runtime; see `Runtime`.
 
-    Returns whether this call did it. When it runs already, the arguments are ignored; when
-    another greenlet is starting it, that is waited for.
+    Returns whether this call did it. When it runs already, the arguments are ignored. When
+    another greenlet or native thread is starting it, that is waited for, and an error there is
+    raised here too. One that is stopping, or whose stop was interrupted, is stopped first.
+
+    Args:
+        settings: those of the environment when None, which is not read otherwise.
+        ip: replaces that of the settings, which is the loopback address unless they say another
+            one; ``0.0.0.0`` opens the node to the network.
+        port: replaces that of the settings; 0 lets the system choose.
 
     Raises:
-        InvalidSettings: a ``LIBPROCESS_`` variable has no valid value.
+        InvalidSettings: an argument or a ``LIBPROCESS_`` variable has no valid value.
         BindError: the address cannot be bound.
 
     Source: libprocess src/process.cpp, process::initialize. Differs: works after `finalize`.
     """
-    if default.runtime is not None:
-        default.runtime.wait_started()
+    if _is_running(default.runtime):
         return False
-    runtime = Runtime(
-        Settings.from_environ(os.environ),
-        delegate=delegate,
-        readwrite_realm=readwrite_realm,
-        readonly_realm=readonly_realm,
+    return _start(
+        Runtime(
+            _settings(settings, ip=ip, port=port),
+            delegate=delegate,
+            readwrite_realm=readwrite_realm,
+            readonly_realm=readonly_realm,
+        )
     )
-    default.runtime = runtime
+
+
+def _is_running(runtime: Runtime | None) -> bool:
+    return runtime is not None and runtime.state is RuntimeState.RUNNING
+
+
+def _start(runtime: Runtime) -> bool:
+    """Start *runtime* as the default one, unless there is one; tell whether it was started.
+
+    It is shown to others once it runs.
+    """
+    start: Promise[None] = Promise()
+    while not _claim_start(start.future):
+        if default.starting is not None:
+            if _has_started(default.starting):
+                return False
+        elif _is_running(default.runtime):
+            return False
+        elif default.runtime is not None:
+            default.runtime.stop()
     try:
         runtime.start()
-    except BaseException:
-        default.runtime = None
+    except BaseException as error:
+        # Interrupted twice it is left half stopped: then `finalize` or `initialize` finish that.
+        default.end_start(runtime if runtime.state is RuntimeState.STOPPING else None)
+        if isinstance(error, Exception):
+            start.fail(error)
+        else:
+            start.abandon()  # what interrupts this greenlet is no business of the others
         raise
+    default.end_start(runtime)
+    start.set(None)
     return True
+
+
+def _claim_start(start: Future[None]) -> bool:
+    """Make *start* what others wait for, if there is neither a runtime nor another start."""
+    with _guard:
+        runtime: Runtime | None = default.runtime
+        is_free = runtime is None or runtime.state is RuntimeState.STOPPED
+        if not is_free or default.starting is not None:
+            return False
+        default.runtime, default.starting = None, start
+        return True
+
+
+def _has_started(start: Future[None]) -> bool:
+    """Wait for a start elsewhere; False if it was interrupted. Raises what it has raised."""
+    try:
+        start.get()
+    except Abandoned:
+        return False
+    return True
+
+
+def _settings(settings: Settings | None, **given: str | int | None) -> Settings:
+    """Return *settings*, else those of the environment, with what was *given* beside them."""
+    if settings is None:
+        settings = Settings.from_environ(os.environ)
+    fields: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return replace(settings, **fields)
 
 
 def finalize() -> None:
     """Stop the default runtime, if there is one. A later `initialize` starts a new one.
 
+    When another greenlet is starting it, that is waited for. Interrupted, it is finished by
+    calling it, or `initialize`, again.
+
     Source: libprocess src/process.cpp, process::finalize.
     """
+    if default.starting is not None:
+        default.starting.wait()
     runtime = default.runtime
     if runtime is not None:
         runtime.stop()
-        default.runtime = None
+        if default.runtime is runtime:
+            default.runtime = None
 
 
 def current_runtime() -> Runtime:

@@ -250,10 +250,13 @@ class Settings:
         InvalidSettings: a value is of the wrong type or out of its range.
 
     Source: libprocess src/process.cpp, struct Flags, as far as the names are its own.
+    Differs: *ip* is the loopback address, not every address, so that a program opens no port to
+    the network without saying so.
     """
 
-    ip: str = _setting("0.0.0.0", _IP, environ=_IPV4)
-    """The address to bind and to tell others; the environment may only say IPv4."""
+    ip: str = _setting("127.0.0.1", _IP, environ=_IPV4)
+    """The address to bind and to tell others: ``0.0.0.0`` binds every address of the host. The
+    environment may only say IPv4."""
     ip6: str | None = _setting(None, _IPV6)
     """An IPv6 address to tell others beside it; nothing is bound to it."""
     port: int = _setting(0, _PORT)

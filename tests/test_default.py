@@ -29,11 +29,15 @@ class Adder(Process):
 
 
 @pytest.fixture
-def loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let the default runtime listen on the loopback, and end it."""
-    monkeypatch.setenv("LIBPROCESS_IP", "127.0.0.1")
+def finalized() -> Iterator[None]:
+    """End the default runtime after the test."""
     yield
     greenproc.finalize()
+
+
+def bound_ip(runtime: Runtime) -> str:
+    """Return where *runtime* listens, which may be another address than the one it tells."""
+    return runtime._parts().listener.address.ip
 
 
 def test_without_a_runtime_the_error_says_what_to_do() -> None:
@@ -45,7 +49,7 @@ def test_without_a_runtime_the_error_says_what_to_do() -> None:
         _ = Adder().pid
 
 
-@pytest.mark.usefixtures("loopback")
+@pytest.mark.usefixtures("finalized")
 def test_initialize_tells_whether_it_started_the_default_runtime() -> None:
     assert greenproc.initialize() is True
     assert greenproc.initialize() is False
@@ -53,7 +57,7 @@ def test_initialize_tells_whether_it_started_the_default_runtime() -> None:
     assert greenproc.address() == default.runtime.address
 
 
-@pytest.mark.usefixtures("loopback")
+@pytest.mark.usefixtures("finalized")
 def test_who_calls_initialize_while_another_does_waits_for_it() -> None:
     starting = [gevent.spawn(greenproc.initialize) for _ in range(3)]
 
@@ -61,7 +65,54 @@ def test_who_calls_initialize_while_another_does_waits_for_it() -> None:
     assert default.runtime.state.value == "running"
 
 
-@pytest.mark.usefixtures("loopback")
+@pytest.mark.usefixtures("finalized")
+def test_default_runtime_listens_on_the_loopback_address() -> None:
+    greenproc.initialize()
+
+    assert greenproc.address().ip == bound_ip(default.runtime) == "127.0.0.1"
+
+
+@pytest.mark.usefixtures("finalized")
+def test_environment_opens_the_default_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIBPROCESS_IP", "0.0.0.0")
+    monkeypatch.setenv("LIBPROCESS_ADVERTISE_IP", "127.0.0.1")
+    greenproc.initialize()
+
+    assert bound_ip(default.runtime) == "0.0.0.0"
+
+
+@pytest.mark.usefixtures("finalized")
+def test_initialize_takes_the_settings_instead_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LIBPROCESS_PORT", "99999")
+    settings = Settings(advertise_port=80, port=99)
+
+    assert greenproc.initialize(settings=settings, ip="127.0.0.2", port=0) is True
+
+    assert str(greenproc.address()) == "127.0.0.2:80"
+    assert default.runtime.settings == Settings(ip="127.0.0.2", port=0, advertise_port=80)
+
+
+@pytest.mark.usefixtures("finalized")
+def test_address_given_to_initialize_comes_before_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LIBPROCESS_IP", "127.0.0.3")
+    monkeypatch.setenv("LIBPROCESS_ADVERTISE_PORT", "80")
+
+    greenproc.initialize(ip="127.0.0.2")
+
+    assert str(greenproc.address()) == "127.0.0.2:80"
+
+
+def test_initialize_refuses_an_address_that_is_none() -> None:
+    with pytest.raises(InvalidSettings, match="ip=nowhere"):
+        greenproc.initialize(ip="nowhere")
+    assert default.runtime is None
+
+
+@pytest.mark.usefixtures("finalized")
 def test_after_finalize_a_new_default_runtime_can_be_started() -> None:
     greenproc.initialize()
     first = default.runtime
@@ -94,7 +145,7 @@ def test_a_runtime_of_ones_own_does_not_read_it(
     assert make_runtime(Settings(ip="127.0.0.1")).address.port != 99999
 
 
-@pytest.mark.usefixtures("loopback")
+@pytest.mark.usefixtures("finalized")
 def test_functions_act_on_the_default_runtime() -> None:
     greenproc.initialize(delegate="adder")
     adder = greenproc.spawn(Adder())
@@ -109,7 +160,9 @@ def test_functions_act_on_the_default_runtime() -> None:
     assert greenproc.wait(adder) is True
 
 
-def test_a_selected_runtime_comes_before_the_default_one(runtime: Runtime, loopback: None) -> None:
+def test_a_selected_runtime_comes_before_the_default_one(
+    runtime: Runtime, finalized: None
+) -> None:
     greenproc.initialize()
 
     assert greenproc.current_runtime() is runtime
@@ -136,7 +189,7 @@ greenproc.finalize()
 
 
 def test_the_first_use_starts_the_default_runtime() -> None:
-    with Program(sys.executable, "-c", PROGRAM, env={"LIBPROCESS_IP": "127.0.0.1"}) as program:
+    with Program(sys.executable, "-c", PROGRAM) as program:
         result = program.finish()
 
     assert (result.code, result.out, result.err) == (0, "2\n", "")

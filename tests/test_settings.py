@@ -16,7 +16,7 @@ from greenproc.settings import Settings, TLSSettings, parse_rate
 def test_the_defaults_are_those_of_libprocess() -> None:
     settings = Settings()
 
-    assert settings.ip == "0.0.0.0"
+    assert settings.ip == "127.0.0.1"
     assert settings.port == 0
     assert settings.ip6 is None
     assert settings.advertise_ip is None

@@ -65,7 +65,9 @@ def add_parser(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = add_command(commands, "run", "run a process class as a node", EPILOG)
     parser.add_argument("target", metavar="MODULE:CLASS", help="the class to run")
-    parser.add_argument("--ip", help="address to listen at; 0.0.0.0, all of them, when not given")
+    parser.add_argument(
+        "--ip", help="address to listen at; 127.0.0.1 when not given, 0.0.0.0 is all of them"
+    )
     parser.add_argument("--port", type=int, help="port to listen at; a free one when not given")
     parser.add_argument("--advertise-ip", metavar="IP", help="address to tell others instead")
     parser.add_argument(

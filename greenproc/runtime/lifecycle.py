@@ -37,34 +37,34 @@ class Stage:
 
 
 class Lifecycle:
-    """Starts stages in order and stops those that were started in reverse.
+    """Starts stages in order and stops those that were begun in reverse.
+
+    Each may be interrupted. A stage whose start or stop did not come to its end is stopped by the
+    next `stop`, so what stops a stage copes with one that is half started or half stopped.
 
     Source: libprocess src/process.cpp writes the order down at initialize and finalize.
     """
 
     def __init__(self, stages: list[Stage]) -> None:
         self.stages = stages
-        self._started: list[Stage] = []
+        self._begun: list[Stage] = []
 
-    def start(self, seconds: float) -> None:
-        """Start every stage; if one fails, stop the earlier ones within *seconds* and raise."""
+    def start(self) -> None:
+        """Start every stage. If that raises, what was begun is to be stopped."""
         for stage in self.stages:
-            try:
-                stage.start()
-            except BaseException:
-                self.stop(seconds)
-                raise
-            self._started.append(stage)
+            self._begun.append(stage)
+            stage.start()
 
     def stop(self, seconds: float) -> None:
-        """Stop what was started, last first, within *seconds* altogether.
+        """Stop what was begun, last first, within *seconds* altogether.
 
         Each stage is given what is left; one that fails or takes longer is logged, and the stages
-        below it are stopped all the same.
+        below it are stopped all the same. When this is interrupted, the next call goes on with the
+        stage that was being stopped.
         """
         deadline = monotonic() + seconds
-        while self._started:
-            stage = self._started.pop()
+        while self._begun:
+            stage = self._begun[-1]
             # A stage below one that used up the time still gets a moment to close its sockets.
             left = max(deadline - monotonic(), 0.1)
             limit = gevent.Timeout(left + 1.0)
@@ -77,3 +77,4 @@ class Lifecycle:
                 logger.error("stopping %s took more than %.1f s; going on", stage.name, left)
             except Exception:
                 logger.exception("stopping %s failed; going on", stage.name)
+            self._begun.pop()

@@ -110,8 +110,8 @@ class Parts:
         self.sockets.start()
 
     def _close_sockets(self, seconds: float) -> None:
-        assert self.sockets is not None
-        self.sockets.stop(seconds)
+        if self.sockets is not None:
+            self.sockets.stop(seconds)
 
     def _open_processes(self) -> None:
         assert self.address is not None and self.sockets is not None
@@ -165,7 +165,7 @@ class Parts:
 
     def _kill(self, cells: list[Cell]) -> None:
         """End processes that did not end by themselves: handlers are interrupted where they wait."""
-        self.killed.extend(cell.pid for cell in cells)
+        self.killed.extend(cell.pid for cell in cells if cell.pid not in self.killed)
         if cells:
             logger.warning(
                 "killing processes that did not terminate: %s", name_cells(cells, named)

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import Context, copy_context
 from typing import Any, Self, TypeVar
 
-import gevent
 from gevent import socket
-from gevent.event import Event
 
 from greenproc.address import Address
 from greenproc.auth import Authenticator, Authenticators, Authorization
 from greenproc.clock import Clock, Timer
-from greenproc.current import RUNTIME
-from greenproc.errors import InvalidArgument, StateError
+from greenproc.current import deselect_runtime, select_runtime
+from greenproc.errors import InvalidArgument
 from greenproc.future import Future
 from greenproc.message import Message
 from greenproc.metrics import Registry
 from greenproc.pid import PID, UPID
 from greenproc.process.base import Process, as_body, as_upid
-from greenproc.process.current import PROCESS, current_process
+from greenproc.process.current import current_process
 from greenproc.process.defer import Deferred
 from greenproc.process.executor import Executor, run_async
 from greenproc.process.life import EventFilter
 from greenproc.process.manager import ProcessManager
 from greenproc.process.waiting import checked_seconds, settle, wait_with_limit
-from greenproc.runtime.lifecycle import RuntimeState
-from greenproc.runtime.parts import Parts
+from greenproc.runtime.life import RuntimeLife
 from greenproc.runtime.signals import Signals
 from greenproc.settings import Settings
 from greenproc.subprocess import Reaper
@@ -37,13 +33,13 @@ from greenproc.web import Firewall
 P = TypeVar("P", bound=Process)
 
 
-class Runtime:
+class Runtime(RuntimeLife):
     """Everything that libprocess keeps in globals, in one object: one node.
 
     Several runtimes work side by side in one OS process. A runtime belongs to the hub, and so to
     the native thread, that started it; `post`, `dispatch`, `terminate` and `Process.send` may be
     called from other threads, everything else goes through `call_from_thread`. As a context
-    manager it starts and stops itself.
+    manager it starts and stops itself, and is the current runtime of the block.
 
     Args:
         settings: what `Settings` says by default when None; the environment is not read.
@@ -60,6 +56,7 @@ class Runtime:
         readwrite_realm: str | None = None,
         readonly_realm: str | None = None,
     ) -> None:
+        super().__init__()
         self.settings = settings if settings is not None else Settings()
         self.delegate = delegate
         self.readwrite_realm = readwrite_realm
@@ -69,104 +66,16 @@ class Runtime:
         self.authenticators = Authenticators()
         self.authorization = Authorization()
         self.metrics = Registry()
-        self.state = RuntimeState.NEW
-        self._built: Parts | None = None
-        self._context: Context | None = None
         self._executor: Executor | None = None
-        self._greenlets: set[gevent.Greenlet[..., Any]] = set()
-        self._started = Event()
-        self._stopped = Event()
-
-    # Life
-
-    def start(self) -> None:
-        """Bind, listen and accept processes. The runtime now belongs to this thread's hub.
-
-        Raises:
-            BindError: the address cannot be bound, or no address to advertise is found.
-            StateError: it was started before; make a new runtime.
-        """
-        if self.state is not RuntimeState.NEW:
-            state = self.state.value
-            raise StateError(f"a runtime starts once, this one is {state}: make a new one")
-        self.state = RuntimeState.STARTING
-        self._context = copy_context()
-        self._context.run(self._enter)
-        try:
-            self._built = Parts(
-                self,
-                self.settings,
-                self.signals,
-                delegate=self.delegate,
-                firewall=self.firewall,
-                spawn=self.spawn_greenlet,
-            )
-            self._built.lifecycle.start(self.settings.stop_timeout)
-        except BaseException:
-            self._end_greenlets()
-            self.state = RuntimeState.STOPPED
-            raise
-        finally:
-            self._started.set()
-        self.state = RuntimeState.RUNNING
-        self.signals.runtime_started.emit(self)
-
-    def wait_started(self) -> None:
-        """Wait while another greenlet starts this runtime; `start` limits how long that takes."""
-        if self.state is RuntimeState.STARTING:
-            self._started.wait()
-
-    def stop(self, timeout: float | None = None) -> tuple[UPID, ...]:
-        """Stop in order and return the processes that had to be killed.
-
-        Accepting ends first; processes serve what they have and terminate one after the other;
-        what is queued for other nodes is sent; then every socket is closed. When another greenlet
-        is stopping it, that is waited for; nothing happens when it is not running.
-
-        Args:
-            timeout: real seconds for all of it, `Settings.stop_timeout` when None. Handlers that
-                are still running then are killed, and queued events are dropped.
-
-        Raises:
-            StateError: called from one of its own processes, whose end it would wait for.
-        """
-        if self.state not in (RuntimeState.RUNNING, RuntimeState.STOPPING):
-            return ()
-        if current_process() is not None and RUNTIME.get() is self:
-            raise StateError("a process cannot wait for its runtime to stop: use another greenlet")
-        if self.state is RuntimeState.STOPPING:
-            self._stopped.wait()
-            return tuple(self._parts().killed)
-        self.state = RuntimeState.STOPPING
-        self.signals.runtime_stopping.emit(self)
-        parts = self._parts()
-        parts.lifecycle.stop(self.settings.stop_timeout if timeout is None else timeout)
-        self._end_greenlets()
-        self.state = RuntimeState.STOPPED
-        self._stopped.set()
-        self.signals.runtime_stopped.emit(self, killed=tuple(parts.killed))
-        return tuple(parts.killed)
-
-    def _end_greenlets(self) -> None:
-        """Kill what `spawn_greenlet` started and still runs, but for who is calling."""
-        others = [greenlet for greenlet in self._greenlets if greenlet is not gevent.getcurrent()]
-        gevent.killall(others, timeout=1.0)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.stop()
 
     @contextmanager
     def selected(self) -> Iterator[Self]:
         """Make this the current runtime of the block, for the module-level functions."""
-        token = RUNTIME.set(self)
+        token = select_runtime(self)
         try:
             yield self
         finally:
-            RUNTIME.reset(token)
+            deselect_runtime(self, token)
 
     # Parts
 
@@ -369,32 +278,7 @@ class Runtime:
         """Call *function* in a greenlet of this runtime. Safe from every native thread."""
         self.processes.run_in_hub(lambda: self.spawn_greenlet(function, *args))
 
-    def spawn_greenlet(
-        self, function: Callable[..., Any], *args: Any
-    ) -> gevent.Greenlet[..., Any]:
-        """Start a greenlet whose current runtime is this one; `stop` ends it."""
-        assert self._context is not None
-        greenlet = gevent.Greenlet(function, *args)
-        greenlet.gr_context = self._context.copy()
-        self._greenlets.add(greenlet)
-        greenlet.rawlink(self._greenlets.discard)
-        greenlet.start()
-        return greenlet
-
     def resolve(self, host: str) -> str:
         """Return the first IPv4 address of *host*, without blocking the hub."""
         found = socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)
         return str(found[0][4][0])
-
-    def _enter(self) -> None:
-        RUNTIME.set(self)
-        PROCESS.set(None)
-
-    def _parts(self) -> Parts:
-        if self._built is None:
-            raise StateError("the runtime is not started: call start() first")
-        return self._built
-
-    def __repr__(self) -> str:
-        where = self._built.address if self._built is not None else "unbound"
-        return f"<Runtime {where} {self.state.value}>"

@@ -53,23 +53,43 @@ def hang() -> None:
 
 def test_stages_stop_in_reverse(log: Log) -> None:
     life = Lifecycle([log.stage("a"), log.stage("b"), log.stage("c")])
-    life.start(1.0)
+    life.start()
     life.stop(1.0)
     assert log.calls == ["start a", "start b", "start c", "stop c", "stop b", "stop a"]
 
 
-def test_what_failed_to_start_is_not_stopped_and_what_did_is(log: Log) -> None:
+def test_stage_that_failed_to_start_is_stopped_and_those_after_it_are_not(log: Log) -> None:
     life = Lifecycle([log.stage("a"), log.stage("b", start=fail), log.stage("c")])
     with pytest.raises(ValueError, match="on purpose"):
-        life.start(1.0)
-    assert log.calls == ["start a", "start b", "stop a"]
+        life.start()
+    life.stop(1.0)
+    assert log.calls == ["start a", "start b", "stop b", "stop a"]
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, gevent.GreenletExit, gevent.Timeout])
+def test_interrupted_stop_goes_on_with_the_stage_that_was_being_stopped(
+    log: Log, kind: type[BaseException]
+) -> None:
+    interruptions = [kind(), kind()]
+
+    def interrupt() -> None:
+        if interruptions:
+            raise interruptions.pop()
+
+    life = Lifecycle([log.stage("a"), log.stage("b", stop=interrupt), log.stage("c")])
+    life.start()
+    for _ in range(2):
+        with pytest.raises(kind):
+            life.stop(1.0)
+    life.stop(1.0)
+    assert log.calls[3:] == ["stop c", "stop b", "stop b", "stop b", "stop a"]
 
 
 def test_failing_stop_is_logged_and_the_rest_goes_on(
     log: Log, caplog: pytest.LogCaptureFixture
 ) -> None:
     life = Lifecycle([log.stage("a"), log.stage("b", stop=fail)])
-    life.start(1.0)
+    life.start()
     with expect_failure(ValueError):
         life.stop(1.0)
     assert log.calls[2:] == ["stop b", "stop a"]
@@ -80,7 +100,7 @@ def test_stop_that_hangs_is_left_and_the_rest_goes_on(
     log: Log, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     life = Lifecycle([log.stage("a"), log.stage("b", stop=hang)])
-    life.start(1.0)
+    life.start()
     with caplog.at_level(logging.ERROR):
         life.stop(0.0)  # a stage has a second more than it was told
     assert log.calls[2:] == ["stop b", "stop a"]
@@ -89,11 +109,11 @@ def test_stop_that_hangs_is_left_and_the_rest_goes_on(
 
 def test_each_stage_is_told_what_is_left_and_never_nothing(log: Log) -> None:
     life = Lifecycle([log.stage("a"), log.stage("b")])
-    life.start(1.0)
+    life.start()
     life.stop(5.0)
     assert all(4.0 < seconds <= 5.0 for seconds in log.seconds)
 
-    life.start(1.0)
+    life.start()
     log.seconds.clear()
     life.stop(0.0)
     assert all(seconds > 0.0 for seconds in log.seconds)
@@ -101,7 +121,7 @@ def test_each_stage_is_told_what_is_left_and_never_nothing(log: Log) -> None:
 
 def test_second_stop_does_nothing(log: Log) -> None:
     life = Lifecycle([log.stage("a")])
-    life.start(1.0)
+    life.start()
     life.stop(1.0)
     life.stop(1.0)
     assert log.calls == ["start a", "stop a"]
@@ -114,7 +134,7 @@ def test_timeout_of_somebody_else_is_not_taken_for_the_limit(log: Log) -> None:
         raise other
 
     life = Lifecycle([log.stage("a", stop=time_out)])
-    life.start(1.0)
+    life.start()
     with pytest.raises(gevent.Timeout) as raised:
         life.stop(1.0)
     assert raised.value is other
@@ -123,5 +143,5 @@ def test_timeout_of_somebody_else_is_not_taken_for_the_limit(log: Log) -> None:
 
 def test_stage_may_have_no_start_or_stop() -> None:
     life = Lifecycle([Stage("a", nothing, nothing)])
-    life.start(1.0)
+    life.start()
     life.stop(1.0)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextvars import copy_context
+
 import gevent
 import pytest
 from gevent.event import Event
 from gevent.monkey import get_original
 
+import greenproc
 from greenproc.current import RUNTIME, find_runtime
 from greenproc.errors import BindError, InvalidArgument, InvalidSettings, StateError
 from greenproc.future import Promise
@@ -36,6 +40,10 @@ class Echo(Process):
         self.pong.set(body)
 
 
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 # Start
 
 
@@ -56,7 +64,6 @@ def test_runtime_does_not_serve_in_plain_what_is_to_be_encrypted() -> None:
     with pytest.raises(InvalidSettings, match=r"^expected tls\.enabled to be False, .* a proxy"):
         node.start()
     assert node.state is RuntimeState.STOPPED
-    node.wait_started()
 
 
 def test_started_runtime_cannot_be_started(runtime: Runtime) -> None:
@@ -151,6 +158,77 @@ def test_selected_runtime_is_that_of_the_block(make_runtime: RuntimeMaker) -> No
             assert find_runtime() is second
         assert find_runtime() is first
     assert find_runtime() is before
+
+
+def test_runtime_of_a_with_block_is_the_current_one_of_the_block() -> None:
+    before = find_runtime()
+    with Runtime() as outer:
+        assert greenproc.current_runtime() is outer
+        pid = greenproc.spawn(Process())
+        with Runtime() as inner:
+            assert find_runtime() is inner
+        assert find_runtime() is outer
+        assert greenproc.dispatch(pid, find_runtime).get() is outer
+    assert find_runtime() is before
+
+
+def test_error_in_the_block_restores_the_runtime_before(make_runtime: RuntimeMaker) -> None:
+    first = make_runtime()
+    with first.selected():
+        with pytest.raises(ValueError, match="on purpose"), Runtime():
+            raise ValueError("on purpose")
+        assert find_runtime() is first
+
+
+def test_failing_start_leaves_the_runtime_before(runtime: Runtime) -> None:
+    with pytest.raises(BindError), Runtime(Settings(port=runtime.address.port)):
+        raise AssertionError("the port is taken")
+    assert find_runtime() is runtime
+
+
+def test_interrupted_stop_restores_the_runtime_before(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Runtime()
+    node.__enter__()
+    with monkeypatch.context() as patch:
+        patch.setattr(node, "_finish", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            node.__exit__(None, None, None)
+
+    assert find_runtime() is runtime
+    node.stop()
+
+
+@pytest.mark.parametrize("enter", [Runtime.__enter__, lambda node: node.start()])
+def test_block_may_be_left_in_another_context(enter: Callable[[Runtime], object]) -> None:
+    node = Runtime()
+    copy_context().run(enter, node)
+    before = find_runtime()
+
+    copy_context().run(node.__exit__, None, None, None)
+
+    assert node.state is RuntimeState.STOPPED
+    assert find_runtime() is before
+
+
+def test_block_left_in_a_copied_context_is_left_there_too(runtime: Runtime) -> None:
+    node = Runtime()
+    inside = copy_context()
+    inside.run(node.__enter__)
+    copied = inside.copy()
+
+    copied.run(node.__exit__, None, None, None)
+
+    assert copied.run(find_runtime) is runtime
+
+
+def test_handler_may_run_a_node_of_its_own(runtime: Runtime) -> None:
+    def run_node() -> bool:
+        with Runtime() as node:
+            return greenproc.current_runtime() is node
+
+    assert runtime.dispatch(runtime.spawn(Process()), run_node).get() is True
 
 
 def test_what_runs_in_a_runtime_finds_it(make_runtime: RuntimeMaker) -> None:
