@@ -24,3 +24,8 @@ def check_callable(value: object) -> None:
     """
     if not callable(value):
         raise InvalidArgument(f"expected a function to call, got {value!r}")
+
+
+def how_to_install(extra: str) -> str:
+    """Return the command that installs an *extra* of greenproc, also for a checkout."""
+    return f"pip install 'greenproc[{extra}]', or in a checkout pip install '.[{extra}]'"

@@ -20,6 +20,7 @@
     ├── ProtocolError            (carries an HTTP status)
     │   ├── LocalProtocolError
     │   └── RemoteProtocolError
+    │       └── InvalidBody      (also ValueError)
     └── FutureError
         ├── Failure
         ├── Discarded            (also concurrent.futures.CancelledError)
@@ -113,6 +114,17 @@ class LocalProtocolError(ProtocolError):
 
 class RemoteProtocolError(ProtocolError):
     """The peer sent something that breaks the protocol or exceeds a limit."""
+
+
+class InvalidBody(RemoteProtocolError, ValueError):
+    """The body of a request or of a response is not what it was read as, such as JSON.
+
+    Out of the handler of that very request it is a 400 to the client, with its text.
+    """
+
+    def __init__(self, message: str, request: object = None) -> None:
+        super().__init__(message)
+        self.request = request
 
 
 class FutureError(GreenprocError):

@@ -44,6 +44,9 @@ class UPID:
         address: where its node listens.
         host: the host name that the address came from; TLS checks certificates against it.
 
+    Raises:
+        InvalidPID: *id* is the text of a whole UPID, which `parse` reads.
+
     Source: libprocess include/process/pid.hpp.
     """
 
@@ -58,6 +61,8 @@ class UPID:
     def __init__(
         self, id: str = "", address: Address = ADDRESS_EMPTY, host: str | None = None
     ) -> None:
+        if address is ADDRESS_EMPTY and "@" in id:
+            _refuse_text(id)
         object.__setattr__(self, "id", id)
         object.__setattr__(self, "address", address)
         object.__setattr__(self, "host", host)
@@ -176,6 +181,8 @@ def decode_id(text: str) -> str:
 
 def _split(text: str) -> tuple[str, str, int]:
     """Return id, host and port of *text*, the first as it stands."""
+    if not isinstance(text, str):
+        raise InvalidPID(f"expected id@ip:port as a text, got {text!r}")
     match = _TOKEN.match(text)
     token = match[1] if match else ""
     id, at, place = token.partition("@")
@@ -186,6 +193,19 @@ def _split(text: str) -> tuple[str, str, int]:
     except InvalidAddress as error:
         raise InvalidPID(f"expected id@ip:port, got {text!r}: {error}") from error
     return id, host, port
+
+
+def _refuse_text(id: str) -> None:
+    """Refuse an id without an address that is the text of a whole UPID.
+
+    Raises:
+        InvalidPID: it is.
+    """
+    try:
+        split_host_port(id.rpartition("@")[2])
+    except InvalidAddress:
+        return
+    raise InvalidPID(f"expected an id and an Address, got {id!r}: use UPID.parse({id!r})")
 
 
 def _resolve(host: str, text: str) -> str:

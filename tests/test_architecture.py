@@ -130,7 +130,7 @@ SABOTAGES = {
         "def _f():\n    global x\n    x = 1\n",
         "global_statements",
     ),
-    "a long file": ("errors.py", "# line\n" * 400, "oversized"),
+    "a long file": ("errors.py", "# line\n" * 600, "oversized"),
     "a long function": ("errors.py", LONG_FUNCTION, "oversized"),
     "a long method": (
         "errors.py",

@@ -170,7 +170,7 @@ def test_fetch_tells_what_went_wrong() -> None:
 
     assert sorted(out.splitlines()) == [
         "http://127.0.0.1:1/: cannot connect to 127.0.0.1:1: [Errno 111] Connection refused",
-        "nonsense: Missing scheme in url string",
+        "nonsense: Missing scheme in url string: expected 'http://nonsense', got 'nonsense'",
     ]
     assert (code, err) == (0, "")
 

@@ -391,3 +391,21 @@ def test_bytes_that_are_no_text_survive(data: bytes) -> None:
     encoded = "".join(f"%{byte:02X}" for byte in data)
 
     assert decode_id(encode_id(decode_id(encoded))) == decode_id(encoded)
+
+
+@pytest.mark.parametrize("kind", [UPID, PID])
+def test_the_text_of_a_upid_is_no_id(kind: type[UPID]) -> None:
+    with pytest.raises(InvalidPID) as caught:
+        kind("echo@127.0.0.1:5050")
+
+    assert str(caught.value) == (
+        "expected an id and an Address, got 'echo@127.0.0.1:5050': "
+        "use UPID.parse('echo@127.0.0.1:5050')"
+    )
+    assert UPID("echo@127.0.0.1:5050", Address("10.0.0.1", 1)).id == "echo@127.0.0.1:5050"
+    assert UPID("me@home").id == "me@home"
+
+
+def test_what_is_no_text_is_not_parsed() -> None:
+    with pytest.raises(InvalidPID, match="expected id@ip:port as a text, got b"):
+        UPID.parse(b"a@1.2.3.4:1")  # type: ignore[arg-type]

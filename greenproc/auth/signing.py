@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from greenproc.checks import how_to_install
 from greenproc.errors import InvalidArgument, InvalidToken
 
 MIN_SECRET_BYTES = 32  # RFC 7518 section 3.2: as long as what SHA-256 gives
@@ -84,7 +85,7 @@ def _algorithm(name: str) -> Any:
         from jwt import get_algorithm_by_name
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "JSON Web Tokens need PyJWT: pip install 'greenproc[jwt]'", name=error.name
+            f"JSON Web Tokens need PyJWT: {how_to_install('jwt')}", name=error.name
         ) from error
     try:
         return get_algorithm_by_name(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 
 from greenproc.builtin.profiling import Profile, Profiler, Report, make_profiler
+from greenproc.checks import how_to_install
 from greenproc.errors import InvalidArgument, StateError
 from greenproc.http.headers import Headers
 from greenproc.http.request import Request
@@ -12,7 +13,7 @@ from greenproc.http.response import OK, BadRequest, InternalServerError, Respons
 from greenproc.process.base import Process
 from greenproc.process.help import AUTHENTICATION, DESCRIPTION, HELP, TLDR
 
-NOT_INSTALLED = "The profiler is not installed. To install it: pip install 'greenproc[profile]'.\n"
+NOT_INSTALLED = f"The profiler is not installed. To install it: {how_to_install('profile')}.\n"
 NOT_ENABLED = (
     "The profiler is not enabled. To enable the profiler, libprocess must be started with "
     "LIBPROCESS_ENABLE_PROFILER=1 in the environment.\n"

@@ -55,6 +55,7 @@ _MEANINGFUL = frozenset(
         b"transfer-encoding",
         b"content-encoding",
         b"expect",
+        b"upgrade",
     )
 )
 # How much of a first line without its end is looked at over and over, as its bytes come.
@@ -138,9 +139,14 @@ class ResponseHead:
 def read_request_head(data: bytes, limits: ParserLimits) -> RequestHead:
     """Check and take apart the head of a request, which must end with an empty line.
 
+    A wish to upgrade is ignored, as RFC 9110 section 7.8 allows: clients that would rather speak
+    HTTP/2 are answered all the same. Only that for a WebSocket is refused, for which no response
+    of a handler would do.
+
     Raises:
         RemoteProtocolError: it breaks HTTP/1.1 (400), names a method or a transfer coding that
-            is not implemented (501) or another version (505), or exceeds a limit (414, 431).
+            is not implemented or wants a WebSocket (501), names another version (505), or
+            exceeds a limit (414, 431).
 
     Source: RFC 9112 sections 3, 5, 6.
     """
@@ -174,6 +180,8 @@ def read_request_head(data: bytes, limits: ParserLimits) -> RequestHead:
         raise RemoteProtocolError("expected no Transfer-Encoding with HTTP/1.0")
     head.length = CHUNKED if chunked else fields.content_length() or 0
     fields.check_complete()
+    if method == b"GET" and version == (1, 1):
+        fields.refuse_websocket()
     head.is_gzip = fields.is_gzip()
     wanted = version == (1, 1) and head.length != 0
     head.expects_continue = wanted and fields.expects_continue()
@@ -355,11 +363,26 @@ class _RequestFields:
 
     def keep_alive(self, version: tuple[int, int]) -> bool:
         """Whether the connection can be used after this message."""
-        lines = (*self.values(b"connection"), *self.values(b"proxy-connection"))
-        options = [option.strip(b" \t") for option in b",".join(lines).lower().split(b",")]
+        options = _words(*self.values(b"connection"), *self.values(b"proxy-connection"))
         if b"close" in options:
             return False
         return version == (1, 1) or b"keep-alive" in options
+
+    def refuse_websocket(self) -> None:
+        """Refuse a request that is the opening handshake of a WebSocket.
+
+        Raises:
+            RemoteProtocolError: it is.
+
+        Source: RFC 6455 section 4.2.1; RFC 9110 section 15.6.2.
+        """
+        upgrade = self.values(b"upgrade")
+        if not upgrade or b"websocket" not in _words(*upgrade):
+            return
+        if b"upgrade" in _words(*self.values(b"connection")):
+            raise RemoteProtocolError(
+                "no WebSocket here: use requests and streamed responses", status=501
+            )
 
     def expects_continue(self) -> bool:
         """Whether the peer asks for ``100 Continue``; nothing else that it may expect is known."""
@@ -375,6 +398,11 @@ class _RequestFields:
 class _ResponseFields(_RequestFields):
     parser = httptools.HttpResponseParser
     __slots__ = ()
+
+
+def _words(*lines: bytes) -> list[bytes]:
+    """Return the elements of a list that is spread over *lines*, in small letters."""
+    return [word.strip(b" \t") for word in b",".join(lines).lower().split(b",")]
 
 
 def _check_size(data: bytes, limits: ParserLimits) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import msgspec
 
 from greenproc.address import Address
-from greenproc.errors import RemoteProtocolError
 from greenproc.http.content import accepts_encoding, accepts_media_type
 from greenproc.http.headers import Headers
+from greenproc.http.json_body import decode_json
 from greenproc.http.url import URL
 
 
@@ -41,9 +40,10 @@ class Request(msgspec.Struct):
         """Return what the body says in JSON.
 
         Raises:
-            RemoteProtocolError: it is no JSON.
+            InvalidBody: it is no JSON. A handler need not catch that: the client is answered 400,
+                with the text of the error.
         """
-        return decode_json(self.body)
+        return decode_json(self.body, self)
 
     def accepts(self, media_type: str) -> bool:
         """Whether the peer takes a response of that type, such as ``text/html``."""
@@ -52,15 +52,3 @@ class Request(msgspec.Struct):
     def accepts_encoding(self, coding: str) -> bool:
         """Whether the peer takes a response packed that way, such as ``gzip``."""
         return accepts_encoding(self.headers.get("Accept-Encoding"), coding)
-
-
-def decode_json(body: bytes) -> Any:
-    """Return what *body* says in JSON.
-
-    Raises:
-        RemoteProtocolError: it is no JSON, or nested too deeply.
-    """
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise RemoteProtocolError(f"expected JSON: {error}") from error

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json as json_module
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
 from greenproc.errors import InvalidArgument
 from greenproc.http.headers import Headers
-from greenproc.http.request import decode_json
+from greenproc.http.json_body import decode_json, encode_json
 from greenproc.http.status import Status, status_line_text
 
 TEXT = "text/plain; charset=utf-8"
@@ -47,7 +46,8 @@ def encode_body(body: object) -> bytes:
         return encode_text(body)
     if isinstance(body, (bytes, bytearray, memoryview)):
         return bytes(body)
-    raise InvalidArgument(f"expected a body of str or bytes, got {body!r:.200}")
+    hint = ": JSON is sent by OK(json=...)" if isinstance(body, (dict, list, tuple)) else ""
+    raise InvalidArgument(f"expected a body of str or bytes, got {body!r:.200}{hint}")
 
 
 def check_list(name: str, texts: object) -> None:
@@ -137,7 +137,7 @@ class Response:
         """Return what the body says in JSON.
 
         Raises:
-            RemoteProtocolError: it is no JSON.
+            InvalidBody: it is no JSON.
         """
         return decode_json(self.body)
 
@@ -158,6 +158,9 @@ class OK(Response):
         json: a value to send as JSON.
         jsonp: the name of a function that the JSON becomes the argument of.
 
+    Raises:
+        InvalidArgument: *body* is neither text nor bytes, or *json* holds what JSON has not.
+
     Source: libprocess include/process/http.hpp, struct OK.
     """
 
@@ -174,7 +177,7 @@ class OK(Response):
         super().__init__(_OK, body, headers)
         if json is _ABSENT:
             return
-        text = json_module.dumps(json, separators=(",", ":"), allow_nan=False)
+        text = encode_json(json)
         if jsonp:
             text = f"{jsonp}({text})"
         self.body = text

@@ -116,7 +116,9 @@ class URL(msgspec.Struct, frozen=True, gc=False):
         """
         scheme, separator, rest = text.partition("://")
         if not separator or not scheme:
-            raise InvalidURL("Missing scheme in url string")
+            # A user may be before the host, with a password: not quoted.
+            advice = "" if "@" in text else f": expected 'http://{rest or text}', got {text!r}"
+            raise InvalidURL(f"Missing scheme in url string{advice}")
         scheme = scheme.lower()
         end = _place_end(rest)
         host, port = _split_place(rest[:end])

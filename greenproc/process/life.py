@@ -134,15 +134,24 @@ class Life:
             # Somebody killed the greenlet: no handler may object.
             self._end(cell, error)
             return
-        what = event.kind if event is not None else "no event"
-        error.add_note(f"in process {pid}, serving {what}")
+        doing = _doing(cell, event)
+        error.add_note(f"in process {pid}, {doing}")
         if isinstance(error, self._hub.SYSTEM_ERROR):
             self._hub.handle_system_error(type(error), error)
         else:
-            logger.error("process %s failed serving %s", pid, what, exc_info=error)
+            logger.error("process %s failed %s", pid, doing, exc_info=error)
         self._observer.process_failed(pid, event, error)
         try:
             process.failed(event, error)
         except Exception:
             logger.exception("failed() of process %s raised; the process terminates", pid)
             self._end(cell, error)
+
+
+def _doing(cell: Cell, event: Event | None) -> str:
+    """Say what the process of *cell* was doing when it failed."""
+    if event is not None:
+        return f"serving {event.kind}"
+    if cell.state is BOTTOM:
+        return "in initialize()"
+    return "while it waited for events"

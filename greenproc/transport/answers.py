@@ -90,7 +90,7 @@ class Answers:
         if isinstance(head, bytes) or not head[0].ready():
             return None
         future, request = head
-        response = response_of(future, expose_errors=self._expose_errors)
+        response = response_of(future, request, expose_errors=self._expose_errors)
         if response.is_whole:
             return None
         return self._pop(response, request), request
@@ -122,7 +122,7 @@ class Answers:
         future, request = head
         if not future.ready():
             return None
-        response = response_of(future, expose_errors=self._expose_errors)
+        response = response_of(future, request, expose_errors=self._expose_errors)
         if not response.is_whole:
             return None
         response = self._pop(response, request)

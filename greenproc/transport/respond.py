@@ -9,7 +9,7 @@ from typing import Any
 from gevent import Timeout, socket
 
 from greenproc.address import Address
-from greenproc.errors import Abandoned, Discarded, Failure, RemoteProtocolError
+from greenproc.errors import Abandoned, Discarded, Failure, InvalidBody, RemoteProtocolError
 from greenproc.future import Future
 from greenproc.http.request import Request
 from greenproc.http.response import (
@@ -27,11 +27,12 @@ from greenproc.transport.body_pipe import BodyFailure
 log = logging.getLogger("greenproc.transport")
 
 
-def response_of(future: Future[Any], *, expose_errors: bool) -> Response:
+def response_of(future: Future[Any], request: Request, *, expose_errors: bool) -> Response:
     """Return the response that a complete or abandoned *future* stands for.
 
-    The text of a `Failure` is part of the contract with the client. Any other error is ours: it
-    is logged here, and its text is kept from the client unless *expose_errors* is set.
+    The text of a `Failure` is part of the contract with the client, and a body of *request* that
+    is not what its handler read it as is the client's mistake. Any other error is ours: it is
+    logged here, and its text is kept from the client unless *expose_errors* is set.
 
     Source: libprocess src/http_proxy.cpp, HttpProxy::process.
     Differs: discarded and abandoned futures give 503; there 500, and no answer at all.
@@ -45,6 +46,9 @@ def response_of(future: Future[Any], *, expose_errors: bool) -> Response:
     if isinstance(error, BodyFailure):
         # As for a body that came whole, after which nothing is taken from this client.
         return Response(error.status, str(error), {"Connection": "close"})
+    if isinstance(error, InvalidBody) and error.request is request:
+        log.debug("a request has the wrong body: %s", error)
+        return Response(error.status, str(error))
     if isinstance(error, Failure):
         return InternalServerError(str(error))
     if isinstance(error, (Discarded, Abandoned)):

@@ -156,7 +156,7 @@ class Sender:
             return
         first = response.reader.read()
         if first.ready() and not first.is_ready:
-            refusal = response_of(first, expose_errors=self._expose_errors)
+            refusal = response_of(first, request, expose_errors=self._expose_errors)
             self.write(encode(refusal, request))
             return
         try:

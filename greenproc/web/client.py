@@ -5,7 +5,6 @@ Connections that are kept for many requests are in `greenproc.web.connection`.
 
 from __future__ import annotations
 
-import json as json_module
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from functools import partial
@@ -14,6 +13,7 @@ from typing import Any, TypeAlias, Unpack
 from greenproc.errors import GreenprocError, InvalidArgument, RemoteProtocolError
 from greenproc.future import Failure, Future
 from greenproc.http.headers import Headers
+from greenproc.http.json_body import encode_json
 from greenproc.http.request import Request
 from greenproc.http.response import Response, encode_body
 from greenproc.sync.pipe import Reader
@@ -169,7 +169,7 @@ def _send(
         if json is not _ABSENT:
             if body is not None:
                 raise InvalidArgument("expected either a body or json, got both")
-            body = _to_json(json)
+            body = encode_json(json).encode()
             content_type = content_type or lines.get("Content-Type") or "application/json"
         if content_type is not None:
             if body is None:
@@ -179,13 +179,6 @@ def _send(
     except GreenprocError as error:
         return Future.failed(error)
     return request(method, target, lines, b"" if body is None else body, **options)
-
-
-def _to_json(value: Any) -> bytes:
-    try:
-        return json_module.dumps(value, separators=(",", ":"), allow_nan=False).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidArgument(f"expected a value for JSON: {error}") from error
 
 
 def _put_body(asked: Request, body: Body) -> None:

@@ -16,6 +16,14 @@ UNIX = "http+unix"
 
 SCHEMES = frozenset(("http", UNIX))
 
+_ADVICE = {
+    "https": "connections cannot be encrypted yet, call a local proxy that does TLS by http://",
+    "ws": "there is no WebSocket here, streamed responses are read with stream=True",
+    "wss": "there is no WebSocket here, streamed responses are read with stream=True",
+}
+
+_UPID = re.compile(r"[^@/:]+@[^@/]+:[0-9]{1,5}")  # not a user with a password
+
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 Target: TypeAlias = str | URL | UPID | tuple[UPID, str] | Address
@@ -65,8 +73,7 @@ def parse_target(target: Target) -> URL:
     if not isinstance(pid, UPID) or not isinstance(path, str):
         raise InvalidURL(f"expected a URL, a UPID or (UPID, path), got {target!r}")
     if not pid:
-        hint = ": UPID.parse reads a text" if "@" in pid.id else ""
-        raise InvalidURL(f"expected a UPID with an id and an address, got {pid!r}{hint}")
+        raise InvalidURL(f"expected a UPID with an id and an address, got {pid!r}")
     rest = path.removeprefix("/")
     # Not urljoin, for which an id with a colon would be a scheme.
     url = URL.parse("/" + encode_id(pid.id) + (rest if rest[:1] in ("", "?", "#") else f"/{rest}"))
@@ -84,7 +91,8 @@ def endpoint_of(url: URL) -> Endpoint:
     """
     scheme = url.scheme or "http"
     if scheme not in SCHEMES:
-        raise InvalidURL(f"Unsupported URL scheme: {scheme!r}")
+        advice = _ADVICE.get(scheme, "expected 'http' or 'http+unix'")
+        raise InvalidURL(f"Unsupported URL scheme: {scheme!r}: {advice}")
     if not url.host:
         told = f"as URL.absolute reads one, got the path {url.target!r}"
         raise InvalidURL(f"expected a URL with a host, {told}")
@@ -132,6 +140,8 @@ def _parse_text(text: str) -> URL:
     if text.startswith("/"):
         return URL("/", scheme=UNIX, host=text)
     scheme, separator, rest = text.partition("://")
+    if not separator and _UPID.fullmatch(text):
+        raise InvalidURL(f"expected a URL, got the text of a UPID: use UPID.parse({text!r})")
     if not separator or scheme.lower() != UNIX:
         return URL.absolute(text)
     # The rules for hosts and ports do not hold here.

@@ -137,5 +137,6 @@ def test_what_is_not_installed_is_said_so(
         answer = ask(node, path)
         assert answer.code == 400
         assert answer.body == (
-            b"The profiler is not installed. To install it: pip install 'greenproc[profile]'.\n"
+            b"The profiler is not installed. To install it: pip install 'greenproc[profile]', "
+            b"or in a checkout pip install '.[profile]'.\n"
         )

@@ -151,10 +151,6 @@ SAME = {
         answered(b"503 Service Unavailable", b"status\n"),
     ),
     "status-999": (asked(b"GET /echo/status?code=999"), answered(b"999", b"status\n")),
-    "upgrade": (
-        asked(b"GET /echo/hello", b"Connection: Upgrade\r\nUpgrade: websocket\r\n"),
-        HELLO,
-    ),
 }
 
 
@@ -242,6 +238,12 @@ DIFFERENT = {
         SILENCE,
         refused(b"400 Bad Request", PARSER),
         POLITE,
+    ),
+    "upgrade": Difference(
+        asked(b"GET /echo/hello", b"Connection: Upgrade\r\nUpgrade: websocket\r\n"),
+        HELLO,
+        refused(b"501 Not Implemented", b"no WebSocket here: use requests and streamed responses"),
+        "nothing that a handler answers is of use to a client that waits for a WebSocket",
     ),
     "connect": Difference(
         asked(b"CONNECT a:1"), SILENCE, refused(b"501 Not Implemented", b"no tunnels here"), POLITE

@@ -101,16 +101,35 @@ def test_nothing_is_read_after_the_last_request() -> None:
     assert parser.is_finished and parser.is_idle
 
 
-def test_an_upgrade_is_not_wanted_and_the_body_is_read() -> None:
+def test_a_wish_for_another_version_is_ignored_and_the_body_is_read() -> None:
+    """RFC 9110 section 7.8: a server may ignore it; curl --http2 and Java's client send it."""
     h2c = (
         b"POST /a HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\n"
         b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\nContent-Length: 5\r\n\r\nhello"
     )
     chunked = h2c.replace(b"Content-Length: 5\r\n\r\nhello", b"Transfer-Encoding: chunked\r\n\r\n")
-    websocket = b"GET /b HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-    requests, status = read(h2c + chunked + b"5\r\nhello\r\n0\r\n\r\n" + websocket + SPARE)
-    assert [request[5] for request in requests] == [b"hello", b"hello", b"", b"hello"]
+    requests, status = read(h2c + chunked + b"5\r\nhello\r\n0\r\n\r\n" + SPARE)
+    assert [request[5] for request in requests] == [b"hello", b"hello", b"hello"]
     assert status is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (b"Connection: Upgrade\r\nUpgrade: websocket\r\n", 501),
+        (b"connection: keep-alive, upgrade\r\nUPGRADE: h2c, WebSocket\r\n", 501),
+        (b"Connection: keep-alive\r\nUpgrade: websocket\r\n", None),  # it is no wish then
+        (b"Connection: Upgrade\r\n", None),
+        (b"Connection: Upgrade\r\nUpgrade: TLS/1.0, foo/2\r\n", None),
+    ],
+)
+def test_a_websocket_is_refused_and_what_follows_is_not_read(
+    lines: bytes, status: int | None
+) -> None:
+    asked = b"GET /b HTTP/1.1\r\nHost: h\r\n" + lines + b"\r\n"
+    requests, told = read(asked + SPARE)
+    assert told == status
+    assert len(requests) == (2 if status is None else 0)
 
 
 def test_a_parser_is_idle_between_requests_only() -> None:

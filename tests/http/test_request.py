@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from greenproc.errors import RemoteProtocolError
+from greenproc.errors import InvalidBody
 from greenproc.http.headers import Headers
 from greenproc.http.request import Request
 from greenproc.http.url import URL
@@ -14,9 +14,12 @@ def test_a_request_reads_its_body_as_json() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000])
 def test_a_body_that_is_no_json_is_the_mistake_of_the_peer(body: bytes) -> None:
-    with pytest.raises(RemoteProtocolError, match="expected JSON") as caught:
-        Request("POST", URL("/"), body=body).json()
+    request = Request("POST", URL("/"), body=body)
+    with pytest.raises(InvalidBody, match="expected JSON") as caught:
+        request.json()
     assert caught.value.status == 400
+    assert caught.value.request is request
+    assert isinstance(caught.value, ValueError)
 
 
 def test_a_request_says_what_its_peer_accepts() -> None:

@@ -75,8 +75,16 @@ def test_a_value_is_sent_as_the_argument_of_a_function() -> None:
 
 
 def test_a_number_that_json_has_not_is_refused() -> None:
-    with pytest.raises(ValueError, match="not JSON compliant"):
+    with pytest.raises(InvalidArgument, match=r"got a float at \$ \(nan\): .* use None"):
         OK(json=float("nan"))
+
+
+@pytest.mark.parametrize("body", [{"a": 1}, [1], (1,)])
+def test_a_body_that_is_meant_as_json_is_told_how_to_be_it(body: Any) -> None:
+    with pytest.raises(InvalidArgument, match=r"got .*: JSON is sent by OK\(json=\.\.\.\)$"):
+        OK(body)
+    with pytest.raises(InvalidArgument, match=r"expected a body of str or bytes, got 5$"):
+        OK(5)  # type: ignore[arg-type]
 
 
 def test_a_new_body_corrects_the_length_that_stands_in_the_headers() -> None:

@@ -247,6 +247,17 @@ def test_error_is_logged_once_with_its_traceback(
     assert "failing in message" in caplog.text
 
 
+def test_the_log_says_that_initialize_failed(
+    runtime: Runtime, caplog: pytest.LogCaptureFixture
+) -> None:
+    with expect_failure(ValueError) as failures, caplog.at_level(logging.ERROR):
+        pid = runtime.spawn(Failing("initialize"))
+        runtime.settle()
+    (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert record.getMessage() == f"process {pid} failed in initialize()"
+    assert failures[0].__notes__ == [f"in process {pid}, in initialize()"]
+
+
 def test_failing_dispatch_fails_its_future_and_nothing_else(runtime: Runtime) -> None:
     process = Failing("call")
     pid = runtime.spawn(process)

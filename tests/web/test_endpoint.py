@@ -102,17 +102,35 @@ def test_a_request_is_spelled_in_ascii() -> None:
     assert url.target == "/caf%C3%A9/%FF?k=%C3%A9"
 
 
+def test_a_upid_that_names_no_process_is_shown() -> None:
+    with pytest.raises(InvalidURL) as caught:
+        parse_target(UPID())
+    assert str(caught.value) == (
+        "expected a UPID with an id and an address, got UPID('@0.0.0.0:0')"
+    )
+
+
 @pytest.mark.parametrize(
     ("target", "told"),
     [
-        (UPID("s@127.0.0.1:7801"), "UPID('s@127.0.0.1:7801@0.0.0.0:0'): UPID.parse reads a text"),
-        (UPID(), "UPID('@0.0.0.0:0')"),
+        ("https://h/x", "Unsupported URL scheme: 'https': connections cannot be encrypted yet, "),
+        ("ws://h:80/x", "Unsupported URL scheme: 'ws': there is no WebSocket here, "),
+        ("ftp://h:1/x", "Unsupported URL scheme: 'ftp': expected 'http' or 'http+unix'"),
+        ("h:80/x", "Missing scheme in url string: expected 'http://h:80/x', got 'h:80/x'"),
+        ("://h/x", "Missing scheme in url string: expected 'http://h/x', got '://h/x'"),
+        ("a@1.2.3.4:5", "expected a URL, got the text of a UPID: use UPID.parse('a@1.2.3.4:5')"),
     ],
 )
-def test_a_upid_that_names_no_process_is_shown(target: UPID, told: str) -> None:
+def test_a_url_that_cannot_be_called_is_told_what_to_do(target: str, told: str) -> None:
     with pytest.raises(InvalidURL) as caught:
-        parse_target(target)
-    assert str(caught.value) == f"expected a UPID with an id and an address, got {told}"
+        endpoint_of(parse_target(target))
+    assert str(caught.value).startswith(told)
+
+
+def test_a_password_is_not_shown() -> None:
+    with pytest.raises(InvalidURL) as caught:
+        parse_target("me:secret@h/x")
+    assert str(caught.value) == "Missing scheme in url string"
 
 
 def test_a_url_without_a_host_is_told_where_to_get_one() -> None:

@@ -11,7 +11,7 @@ import pytest
 from gevent import socket
 from gevent.event import Event
 
-from greenproc.errors import Failure
+from greenproc.errors import Failure, InvalidBody
 from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import OK, Response
@@ -68,6 +68,18 @@ class Site(Process):
     def on_size(self, request: Request) -> str:
         assert request.body == b""
         return str(sum(len(piece) for piece in request.reader))
+
+    @route("/json")
+    def on_json(self, request: Request) -> dict[str, object]:
+        return {"told": request.json()}
+
+    @route("/json-later")
+    def on_json_later(self, request: Request) -> Future[object]:
+        return Future(request).then(lambda request: {"told": request.json()})
+
+    @route("/json-of-other")
+    def on_json_of_other(self, request: Request) -> object:
+        return Request("POST", request.url, body=b"{").json()
 
     @route("/whole")
     def on_whole(self, request: Request) -> str:
@@ -335,3 +347,37 @@ def test_a_folder_given_away_shows_nothing_else(runtime: Runtime, site: Site) ->
     with Peer.connect(runtime.address) as peer:
         for path in ("/site/static/../../etc/passwd", "/site/static/%2e%2e%2f%2e%2e/etc/passwd"):
             assert peer.get(path).code == 404
+
+
+@pytest.mark.parametrize("path", ["json", "json-later"])
+@pytest.mark.parametrize("body", [b"", b"{", b'"\xe9"'])
+def test_a_body_that_is_no_json_is_the_mistake_of_the_client(
+    runtime: Runtime, site: Site, caplog: pytest.LogCaptureFixture, path: str, body: bytes
+) -> None:
+    answer = await_ready(post((site.pid, path), body=body))
+    assert answer.status == 400
+    assert answer.body.startswith(b"expected JSON: ") and len(answer.body) < 200
+    assert await_ready(post((site.pid, path), json=[1])).json() == {"told": [1]}
+    assert not caplog.records
+
+
+def test_the_json_of_another_body_is_our_own_mistake(runtime: Runtime, site: Site) -> None:
+    with expect_failure(InvalidBody, "expected JSON"):
+        assert await_ready(post((site.pid, "/json-of-other"))).status == 500
+
+
+def test_a_wish_for_another_version_is_ignored_and_a_websocket_refused(
+    runtime: Runtime, site: Site
+) -> None:
+    with Peer.connect(runtime.address) as peer:
+        asked = (
+            b"GET /site/count HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: %b\r\n\r\n"
+        )
+        peer.send(asked % b"h2c")
+        assert peer.read_answer().status == "HTTP/1.1 200 OK"
+        peer.send(asked % b"websocket" + b"\x81\x05hello")
+        refusal = peer.read_answer()
+        assert refusal.status == "HTTP/1.1 501 Not Implemented"
+        assert ("Connection", "close") in refusal.headers
+        assert b"no WebSocket here" in refusal.body
+        assert peer.read_to_end() == b""

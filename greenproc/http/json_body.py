@@ -1,0 +1,122 @@
+"""Bodies in JSON, read and written, with errors that say where the mistake is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator
+from datetime import date, time
+from decimal import Decimal
+from enum import Enum
+from math import isfinite
+from os import PathLike
+from typing import Any
+
+from greenproc.errors import InvalidArgument, InvalidBody
+
+MAX_SEARCHED = 100_000
+"""How many values are looked at to find the one that is no JSON."""
+
+MAX_PATH = 20
+"""How many steps of its path are shown, the first ones."""
+
+_PLAIN = (str, int, type(None))
+_KEYS = (str, int, float, type(None))
+
+
+def decode_json(body: bytes, request: object = None) -> Any:
+    """Return what *body* says in JSON, in UTF-8, UTF-16 or UTF-32.
+
+    Args:
+        request: whose body it is, when it is that of a request.
+
+    Raises:
+        InvalidBody: it is no JSON, or nested too deeply.
+
+    Source: RFC 8259.
+    """
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        told = "an empty body" if not body else error
+        raise InvalidBody(f"expected JSON: {told}", request) from error
+
+
+def encode_json(value: object) -> str:
+    """Return *value* in JSON, without blanks.
+
+    Raises:
+        InvalidArgument: something in it is no JSON; the text says where, what, and what to do.
+    """
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidArgument(f"expected a value for JSON, {_find_fault(value, error)}") from error
+
+
+def _find_fault(value: object, error: Exception) -> str:
+    """Describe the first value below *value* that is no JSON, in the order of the text."""
+    seen: set[int] = set()
+    pending: list[tuple[tuple[str, ...], object]] = [((), value)]
+    while pending and len(seen) < MAX_SEARCHED:
+        path, one = pending.pop()
+        if isinstance(one, dict):
+            bad = [key for key in one if not isinstance(key, _KEYS)]
+            if bad:
+                return (
+                    f"got a key of type {_type_name(bad[0])} at {_join(path)} "
+                    f"({bad[0]!r:.80}): use a text"
+                )
+        elif not isinstance(one, (list, tuple)):
+            if _is_plain(one):
+                continue
+            what = f"got a {_type_name(one)} at {_join(path)} ({one!r:.80})"
+            return f"{what}: {_advice(one)}"
+        if id(one) not in seen:
+            seen.add(id(one))
+            pending += reversed([((*path, step), below) for step, below in _below(one)])
+    return f"but it holds itself or is nested too deeply: {error}"
+
+
+def _below(value: Any) -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict):
+        for key, one in value.items():
+            is_name = isinstance(key, str) and key.isidentifier()
+            yield (f".{key}" if is_name else f"[{key!r:.40}]"), one
+    else:
+        for index, one in enumerate(value):
+            yield f"[{index}]", one
+
+
+def _join(path: tuple[str, ...]) -> str:
+    return "$" + "".join(path[:MAX_PATH]) + ("..." if len(path) > MAX_PATH else "")
+
+
+def _is_plain(value: object) -> bool:
+    return isfinite(value) if isinstance(value, float) else isinstance(value, _PLAIN)
+
+
+def _type_name(value: object) -> str:
+    return type(value).__name__
+
+
+def _advice(value: object) -> str:
+    """Say what to put in place of *value*."""
+    for kinds, advice in _ADVICE:
+        if isinstance(value, kinds):
+            return advice
+    if dataclasses.is_dataclass(value):
+        return "use dataclasses.asdict(value)"
+    if isinstance(value, Iterable):
+        return "use list(value)"
+    return "use a dict, list, text, number, bool or None, such as str(value)"
+
+
+_ADVICE: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    (float, "JSON has no such number, use None"),
+    ((date, time), "use a text, such as value.isoformat()"),
+    ((bytes, bytearray, memoryview), "use a text, such as value.decode() or value.hex()"),
+    (Decimal, "use float(value), or str(value) to keep each digit"),
+    (Enum, "use value.value"),
+    (PathLike, "use str(value)"),
+)
