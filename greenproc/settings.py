@@ -290,6 +290,11 @@ class Settings:
     """What may wait to be sent to one address; messages beyond it are dropped and reported."""
     max_mailbox_events: int = _setting(1_000_000, _POSITIVE)
     """How many events may wait in one mailbox."""
+    max_mailbox_bytes: int = _setting(256 * 1024 * 1024, _POSITIVE)  # four of the largest bodies
+    """How many bytes of messages and requests may wait in one mailbox; an empty one takes one of
+    any size."""
+    max_queued_bytes: int = _setting(1024 * 1024 * 1024, _POSITIVE)
+    """How many bytes of messages and requests may wait in all mailboxes of a node together."""
     max_pipelined_requests: int = _setting(1000, _POSITIVE)
     """How many requests of one connection may be unanswered before reading pauses."""
     max_parked_greenlets: int = _setting(1000, _NATURAL)

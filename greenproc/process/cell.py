@@ -57,6 +57,7 @@ class Cell:
     """
 
     __slots__ = (
+        "byte_mark",
         "context",
         "delegates",
         "events",
@@ -69,6 +70,7 @@ class Cell:
         "manager",
         "pid",
         "process",
+        "queued_bytes",
         "reason",
         "routes",
         "served",
@@ -94,6 +96,8 @@ class Cell:
         self.delegates: dict[str, Any] | None = None
         self.routes: RouteTable | None = None
         self.served = 0  # in turns that are over
+        self.queued_bytes = 0  # of events that may wait, at most; see `MailboxQuota`
+        self.byte_mark = 0  # beyond it the quota is asked
         self.serving = 0  # which event of its turn; 0 between turns
 
     def start_greenlet(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -20,7 +20,7 @@ from greenproc.future import Future, Promise
 from greenproc.message import Message
 from greenproc.pid import PID, UPID
 from greenproc.process.base import Process, as_upid, cell_of
-from greenproc.process.cell import BLOCKED, TERMINATING, Cell, name_cells
+from greenproc.process.cell import BLOCKED, READY, TERMINATING, Cell, name_cells
 from greenproc.process.current import PROCESS, current_process
 from greenproc.process.event import (
     DispatchEvent,
@@ -41,7 +41,15 @@ from greenproc.process.ports import (
     Observer,
     Transport,
 )
+from greenproc.process.quota import (
+    ITEM_BYTES,
+    MAILBOX_FULL,
+    MailboxQuota,
+    weight_of_message,
+    weight_of_request,
+)
 from greenproc.process.scheduler import Scheduler
+from greenproc.settings import Settings
 
 P = TypeVar("P", bound=Process)
 
@@ -66,8 +74,7 @@ class ProcessManager:
         hub: Hub,
         clock: Clock,
         observer: Observer,
-        max_parked: int,
-        max_events: int,
+        settings: Settings,
     ) -> None:
         self.runtime = runtime
         self.clock = clock
@@ -84,10 +91,11 @@ class ProcessManager:
         self._thread = get_ident()
         self._observer = observer
         self.linking = Linking(self.cells, clock, observer, self.enqueue)
-        self.max_events = max_events
+        self.max_events = settings.max_mailbox_events
+        self.quota = MailboxQuota(settings)
         self.life = Life(hub, observer, end=self.end, on_end=self._clean_up)
         self.scheduler = Scheduler(
-            hub, self.life.serve_turn, self.life.thrown, max_parked=max_parked
+            hub, self.life.serve_turn, self.life.thrown, max_parked=settings.max_parked_greenlets
         )
 
     def open(self, address: Address, transport: Transport, gatekeeper: Gatekeeper) -> None:
@@ -116,6 +124,7 @@ class ProcessManager:
             cell.id = self.names.generate(type(cell.process).__name__)
         cell.manager = self
         cell.pid = PID(cell.id, self.address)
+        cell.byte_mark = self.quota.first_mark
 
     def spawn(self, process: P) -> PID[P]:
         """Start *process*. See `Runtime.spawn`."""
@@ -199,6 +208,7 @@ class ProcessManager:
         self.linking.end(cell)
         self.clock.forget(process)
         cell.process = cell.greenlet = cell.mailbox = cell.events = None
+        self.quota.forget(cell)
         self.scheduler.busy -= 1
         if cell.gate is not None:
             cell.gate.set()
@@ -257,6 +267,7 @@ class ProcessManager:
             return FULL
         if self.clock.paused:
             self.clock.order(current_process(), cell.process)
+        cell.queued_bytes += ITEM_BYTES
         items.append(item)
         if state is BLOCKED:
             self.scheduler.wake(cell)
@@ -265,7 +276,13 @@ class ProcessManager:
     def open_mailbox(self, cell: Cell) -> Mailbox:
         """Return the mailbox of *cell*, made now if it was given back."""
         if cell.mailbox is None:
-            cell.mailbox = Mailbox(lambda item: self.enqueue(cell, item))
+            cell.mailbox = Mailbox(
+                lambda item: (
+                    self._deliver_to(cell, item)
+                    if isinstance(item, Message)
+                    else self.enqueue(cell, item)
+                )
+            )
             cell.events = cell.mailbox.queue
         return cell.mailbox
 
@@ -297,15 +314,37 @@ class ProcessManager:
         if cell is None:
             self._observer.message_dropped(message, "no such process")
             return UNKNOWN
+        # As `_deliver_to` and `enqueue`, but without calls: messages come this way.
+        items = cell.events
+        if items is not None and not self.clock.paused:
+            queued_bytes = cell.queued_bytes + len(message.body) + len(message.name) + ITEM_BYTES
+            state = cell.state
+            if queued_bytes <= cell.byte_mark and (state is READY or state is BLOCKED):
+                cell.queued_bytes = queued_bytes
+                items.append(message)
+                if state is BLOCKED:
+                    self.scheduler.wake(cell)
+                return ACCEPTED
+        return self._deliver_to(cell, message)
+
+    def _deliver_to(self, cell: Cell, message: Message) -> Delivery:
+        """Queue *message* for *cell* as `enqueue` does, if its bytes may wait there."""
+        reason = self.quota.reason_to_refuse(cell, weight_of_message(message))
+        if reason is not None:
+            self._observer.message_dropped(message, reason)
+            return FULL
         delivery = self.enqueue(cell, message)
         if delivery is FULL:
-            self._observer.message_dropped(message, "mailbox full")
+            self._observer.message_dropped(message, MAILBOX_FULL)
         return delivery
 
     def deliver_http(self, id: str, event: HttpEvent) -> Delivery:
         """Queue an HTTP request for the process called *id*."""
         cell = self.cells.get(id)
-        return UNKNOWN if cell is None else self.enqueue(cell, event)
+        if cell is None:
+            return UNKNOWN
+        reason = self.quota.reason_to_refuse(cell, weight_of_request(event.request))
+        return FULL if reason is not None else self.enqueue(cell, event)
 
     def unhandled(self, message: Message) -> None:
         """Report a message that no handler was installed for."""
@@ -371,12 +410,13 @@ class ProcessManager:
         )
 
     def statistics(self) -> dict[str, int]:
-        """Count processes, those that are busy, greenlets kept for idle ones, and links."""
+        """Count processes, those that are busy, greenlets kept for idle ones, links and bytes."""
         return {
             "processes": len(self.cells),
             "busy": self.scheduler.busy,
             "parked_greenlets": self.scheduler.parked,
             "links": len(self.linking.table),
+            **self.quota.statistics(),
         }
 
     def __repr__(self) -> str:

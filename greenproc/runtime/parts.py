@@ -59,8 +59,7 @@ class Parts:
             hub=gevent.get_hub(),
             clock=self.clock,
             observer=observer,
-            max_parked=settings.max_parked_greenlets,
-            max_events=settings.max_mailbox_events,
+            settings=settings,
         )
         self.router = Router(self.processes, firewall, delegate, root=NODE_ID)
         self._hooks = TransportHooks(

@@ -9,11 +9,19 @@ from blinker import ANY, Signal
 
 from greenproc.message import Message
 from greenproc.pid import UPID
+from greenproc.process.quota import MAILBOX_FULL, NODE_FULL
 
 logger = logging.getLogger("greenproc.runtime")
 
 UNSENT = "not sent"
-REASONS = ("no such process", "no handler", "mailbox full", "process terminated", UNSENT)
+REASONS = (
+    "no such process",
+    "no handler",
+    MAILBOX_FULL,
+    NODE_FULL,
+    "process terminated",
+    UNSENT,
+)
 """Why messages are dropped: what is counted from the start, so that a zero can be seen."""
 
 
