@@ -33,16 +33,16 @@ class Room(Process):
     @install("join")
     def on_join(self, sender: UPID, body: bytes) -> None:
         self.link(sender)  # so that exited() is called when it goes
-        self.names[sender] = body.decode(errors="replace")
+        self.names[sender] = body[:20].decode(errors="replace")
         self.tell(f"* {self.names[sender]} is here")
 
     @install("say")
     def on_say(self, sender: UPID, body: bytes) -> None:
         if sender in self.names:
-            self.tell(f"{self.names[sender]}: {body.decode(errors='replace')}")
+            self.tell(f"{self.names[sender]}: {body[:500].decode(errors='replace')}")
 
     def exited(self, pid: UPID) -> None:
-        self.tell(f"* {self.names.pop(pid)} has left")
+        self.tell(f"* {self.names.pop(pid, 'somebody')} has left")
 
     @route("/log", help="What was said.")
     def on_log(self, request: Request) -> Response:
@@ -59,7 +59,8 @@ class Member(Process):
 
     @install("line")
     def on_line(self, sender: UPID, body: bytes) -> None:
-        print(body.decode(errors="replace"), flush=True)
+        text = body.decode(errors="replace")  # from anybody: nothing in it may move the cursor
+        print("".join(char if char.isprintable() else "?" for char in text), flush=True)
 
 
 def main() -> None:

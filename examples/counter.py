@@ -9,9 +9,11 @@ As a node it prints its address and waits for the world; try it from a second te
     cd examples; greenproc run counter:Counter --ip 127.0.0.1 --port 5050
 
     greenproc send counter@127.0.0.1:5050 increment 2 --reply
-    curl http://127.0.0.1:5050/counter/total
+    curl -s http://127.0.0.1:5050/counter/total
     greenproc ps 127.0.0.1:5050
 """
+
+import re
 
 import greenproc
 from greenproc import UPID, Process, install, route
@@ -25,10 +27,13 @@ class Counter(Process):
         super().__init__("counter")
         self.total = 0
 
-    # A message from any node: who sent it, and its bytes.
+    # A message from any node: who sent it, and its bytes, which may be anything.
     @install("increment")
     def on_increment(self, sender: UPID, body: bytes) -> None:
-        self.add(int(body or b"1"))
+        if not re.fullmatch(rb"-?[0-9]{1,9}", body):
+            self.send(sender, "refused", b"expected a whole number of up to 9 digits")
+            return
+        self.add(int(body))
         self.send(sender, "total", b"%d" % self.total)
 
     # GET http://<address>/counter/total

@@ -14,7 +14,7 @@ import gevent
 import greenproc
 from greenproc import Future, Process, route
 from greenproc.errors import GreenprocError
-from greenproc.http import OK, Request, Response
+from greenproc.http import OK, NotFound, Request, Response
 from greenproc.web import get
 
 
@@ -27,7 +27,9 @@ class Pages(Process):
 
     @route("/page")
     def on_page(self, request: Request) -> Future[Response] | Response:
-        number = request.url.query.get("number", "0")
+        number = request.url.query.get("number", "")
+        if number not in ("1", "2", "3"):
+            return NotFound()
         page = OK(f"This is page {number}.\n" * int(number))
         if number == "1":
             return self.others.triggered().then(lambda _: page)

@@ -5,6 +5,7 @@ Run it; a node takes some files, and prints what its clients get::
     python examples/files.py
 """
 
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,8 +34,8 @@ class Files(Process):
     @route("/upload", streaming=True)
     def on_upload(self, request: Request) -> Response:
         name = request.url.query.get("name", "")
-        if not name.isalnum():
-            return BadRequest("expected a name of letters and digits")
+        if not re.fullmatch("[A-Za-z0-9]{1,100}", name):
+            return BadRequest("expected a name of up to 100 letters and digits")
         with (self.folder / name).open("wb") as file:
             size = sum(file.write(piece) for piece in request.reader)
         for pipe in self.listeners:

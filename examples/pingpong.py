@@ -37,19 +37,23 @@ class Ping(Process):
         super().__init__("ping")
         self.partner = partner
         self.rounds = rounds
+        self.ball = b"1"
 
     def initialize(self) -> None:
         self.link(self.partner)
-        self.send(self.partner, "ping", b"1")
+        self.send(self.partner, "ping", self.ball)
 
     @install("pong")
     def on_pong(self, sender: UPID, body: bytes) -> None:
-        count = int(body)
+        if sender != self.partner or body != self.ball:
+            return  # Anybody may send a message of that name.
+        count = int(self.ball)
         print(f"ball {count} is back from {sender}")
         if count == self.rounds:
             self.terminate()
         else:
-            self.send(sender, "ping", b"%d" % (count + 1))
+            self.ball = b"%d" % (count + 1)
+            self.send(sender, "ping", self.ball)
 
     def exited(self, pid: UPID) -> None:
         print(f"{pid} is gone")

@@ -181,7 +181,7 @@ def test_files_go_up_and_down() -> None:
 
     expected = """\
 upload: 201
-upload: expected a name of letters and digits
+upload: expected a name of up to 100 letters and digits
 news: large has 67108864 bytes
 list: ['large']
 download: 67108864

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import signal
+from pathlib import Path
 
 import pytest
 from gevent import Timeout, subprocess
@@ -15,13 +16,31 @@ from greenproc.cli.main import main
 from tests.shell import GREENPROC, LIMIT, Program, Witness, environment, run
 
 OTHER_NODE = r"other node  player@127\.0\.0\.1:\d+ +pid (\d+)"
-RATE = r"^ +\d+\.\d s +[\d,]+ round trips/s +[\d,]+ messages/s$"
+ROOT = Path(__file__).parents[2]
+BAR = r"(\[=* *\] +)?"  # on a terminal
+RATE = rf"^ +{BAR}\d+\.\d s +[\d,]+ round trips/s +[\d,]+ messages/s$"
 SUMMARY = r"^([\d,]+) round trips, ([\d,]+) messages, [\d,]+ round trips/s, 0 lost$"
 
 
 def test_demo_tells_the_story_in_a_pipe() -> None:
     code, out, err = run("demo", "--seconds", "1")
 
+    check_story(out)
+    assert (code, err) == (0, "")
+
+
+def test_readme_shows_what_demo_prints() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    session = re.search(
+        r"^```console\n\$ greenproc demo\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL
+    )
+
+    assert session is not None
+    check_story(session[1])
+
+
+def check_story(out: str) -> None:
+    """Check that *out* has the lines of a whole demo, in their order."""
     story = [
         r"^Two nodes",
         r"this node   player@127\.0\.0\.1:\d+ +pid \d+$",
@@ -36,7 +55,6 @@ def test_demo_tells_the_story_in_a_pipe() -> None:
     assert len(rest) == len(story)
     for pattern, line in zip(story, rest, strict=True):
         assert re.search(pattern, line), line
-    assert (code, err) == (0, "")
 
 
 def test_demo_counts_two_messages_for_a_round_trip() -> None:
