@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
+import pytest
+
 import greenproc
 
 NAMES = """
@@ -18,3 +22,29 @@ Sequence RateLimiter Mutex ReadWriteLock Queue Latch CountDownLatch signals
 def test_the_package_offers_the_names_of_its_contract_and_no_others() -> None:
     assert sorted(greenproc.__all__) == sorted(NAMES.split())
     assert all(hasattr(greenproc, name) for name in greenproc.__all__)
+
+
+PARTS = {
+    "auth": "Principal Authenticator BasicAuthenticator JWTAuthenticator CombinedAuthenticator",
+    "http": """
+        Request Response Headers URL Status OK Created Accepted NoContent TemporaryRedirect BadRequest
+        Unauthorized Forbidden NotFound MethodNotAllowed NotAcceptable Conflict PreconditionFailed
+        UnsupportedMediaType InternalServerError NotImplemented ServiceUnavailable
+    """,
+    "sync": "Latch CountDownLatch Mutex Once Pipe Queue RateLimiter ReadWriteLock Sequence",
+    "testing": """
+        future_message drop_message future_dispatch drop_dispatch expect_no_messages await_ready
+        await_failed await_discarded
+    """,
+    "web": """
+        get post put patch delete head request connect Connection Server serve Pipe firewall
+        DisabledEndpointsFirewallRule
+    """,
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_offers_the_names_that_are_documented(part: str) -> None:
+    module = import_module(f"greenproc.{part}")
+
+    assert [name for name in PARTS[part].split() if not hasattr(module, name)] == []

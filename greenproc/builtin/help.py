@@ -124,11 +124,16 @@ class Help(Process):
 
 
 def route_options(process: Process) -> list[RouteOptions]:
-    """Return what the routes of *process* say of themselves, without making a table of them."""
+    """Return what the routes of *process* say of themselves, without making a table of them.
+
+    Those whose help is an empty text are left out: they are for programs, such as files of a page.
+    """
     table = cell_of(process).routes
     if table is not None:
-        return table.options
-    return [options for options, _ in declared_of(process).routes.values()]
+        told = table.options
+    else:
+        told = [options for options, _ in declared_of(process).routes.values()]
+    return [options for options in told if options.help != ""]
 
 
 def is_builtin(process: object) -> bool:

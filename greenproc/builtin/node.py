@@ -78,12 +78,12 @@ class Node(Process):
             return BadRequest(f"expected a limit from 0 to {MAX_SHOWN}, got '{limit}'.\n")
         return OK(json=self.state(int(limit), query.get("filter", "")))
 
-    @route("/style.css", help=HELP(TLDR("The style of all pages.")))
+    @route("/style.css", help="")
     def on_style(self, request: Request) -> Response:
         """Answer with the style of all pages."""
         return asset("style.css", "text/css; charset=utf-8")
 
-    @route("/node.js", help=HELP(TLDR("The script of the page of the node.")))
+    @route("/node.js", help="")
     def on_script(self, request: Request) -> Response:
         """Answer with the script of the page."""
         return asset("node.js", "text/javascript; charset=utf-8")

@@ -72,7 +72,7 @@ def route(
     Args:
         path: starts with ``/`` and, but for ``/`` itself, does not end with one. It is compared
             as it is spelled in a request, so blanks and letters beyond ASCII are to be escaped.
-        help: text for people who look the endpoint up.
+        help: text for people who look the endpoint up; with an empty one it is not listed.
         realm: the authentication realm; the handler is then called with the principal, too.
         streaming: call the handler as soon as the head of a request is there. The body is not in
             ``request.body`` but comes through ``request.reader``, without a limit; while it is

@@ -105,6 +105,23 @@ def test_an_endpoint_without_help_says_so(runtime: Runtime, counter: Counter) ->
     )
 
 
+def test_what_pages_are_made_of_is_not_listed(runtime: Runtime) -> None:
+    for path in ("/help?format=json", "/help/__node__"):
+        told = text(ask(runtime, path, CURL))
+        assert "node.js" not in told
+        assert "style.css" not in told
+
+
+def test_an_endpoint_with_an_empty_text_of_help_is_not_listed(runtime: Runtime) -> None:
+    shy = Process("shy")
+    shy.route("/x", lambda request: "x", help="")
+    runtime.spawn(shy)
+
+    assert "shy" not in text(ask(runtime, "/help"))
+    assert ask(runtime, "/help/shy/x").code == 400
+    assert text(ask(runtime, "/shy/x")) == "x"
+
+
 def test_endpoints_of_the_delegate_are_told_without_its_id_first(
     make_runtime: RuntimeMaker,
 ) -> None:

@@ -10,6 +10,7 @@ const byId = (id) => document.getElementById(id);
 const url = document.body.dataset.root + document.body.dataset.node + "/state";
 const history = [];
 let before = null;
+let answered = new Date(); // when the node last did; the page itself came from it, too
 let sorting = { key: "queued", down: true };
 let timer = 0;
 
@@ -110,17 +111,17 @@ function row(one, most) {
   };
   line.classList.toggle("builtin", one.builtin);
   line.dataset.id = one.id;
-  cell("id", one.id);
+  const id = document.createElement(one.help ? "a" : "span");
+  id.textContent = one.id;
+  if (one.help) {
+    id.href = document.body.dataset.root + "help/" + encodeURIComponent(one.id);
+    id.title = "What its endpoints are for";
+  }
+  cell("id", id);
   cell("class", one.class);
   cell("number depth", meter(one.queued, most));
   cell("number", short(one.rate));
-  cell("number", short(one.served));
-  const link = document.createElement("a");
-  if (one.help) {
-    link.href = document.body.dataset.root + "help/" + encodeURIComponent(one.id);
-    link.textContent = "help";
-  }
-  cell("", link);
+  cell("number served", short(one.served));
   return line;
 }
 
@@ -134,6 +135,7 @@ function showProcesses(now) {
   byId("table").tBodies[0].replaceChildren(...wanted.map((one) => row(one, most)));
   for (const button of document.querySelectorAll("th button")) {
     button.setAttribute("aria-pressed", button.dataset.key === key);
+    button.dataset.order = button.dataset.key === key ? (down ? "down" : "up") : "";
   }
   const hidden = now.matching - now.processes.length;
   const builtin = now.processes.length - wanted.length;
@@ -143,22 +145,35 @@ function showProcesses(now) {
   byId("more").textContent = notes.length ? `Not shown: ${notes.join(", ")}.` : "";
 }
 
+class Refused extends Error {}
+
+function showLive() {
+  answered = new Date();
+  document.body.classList.remove("stale");
+  byId("live").textContent = "live";
+}
+
+// What is shown is old from here on: it is dimmed, and says since when.
+function showStale(error) {
+  document.body.classList.add("stale");
+  const what = error instanceof Refused ? error.message : "no answer";
+  byId("live").textContent = `${what} since ${answered.toLocaleTimeString("en-GB")}`;
+}
+
 async function refresh() {
   clearTimeout(timer);
   const filter = byId("filter").value;
   try {
     const response = await fetch(`${url}?filter=${encodeURIComponent(filter)}`, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
-    if (!response.ok) throw new Error(`${response.status}`);
+    if (!response.ok) throw new Refused(`answers ${response.status}`);
     const now = await response.json();
     if (filter !== byId("filter").value) return; // the answer to a later question is on its way
     showTotals(now);
     showProcesses(now);
     before = now;
-    byId("live").classList.remove("lost");
-    byId("live").textContent = "live";
+    showLive();
   } catch (error) {
-    byId("live").classList.add("lost");
-    byId("live").textContent = "no answer";
+    showStale(error);
   }
   if (!document.hidden) timer = setTimeout(refresh, PAUSE);
 }
