@@ -1,12 +1,13 @@
 """How to test a process: with its own node, a clock that stands still, and messages on a string.
 
-With greenproc and pytest installed the fixture ``runtime`` is there by itself::
+With greenproc and pytest installed, ``pip install pytest``, the fixture ``runtime`` is there by itself::
 
     cd examples; pytest testing_actors.py
 
 As ``python examples/testing_actors.py`` it runs pytest on itself; three tests pass.
 """
 
+import subprocess
 import sys
 
 import pytest
@@ -70,4 +71,4 @@ def test_a_body_that_is_no_number_arms_nothing(runtime: Runtime, alarm: Alarm) -
 
 
 if __name__ == "__main__":
-    sys.exit(pytest.main([__file__, "-q", "-p", "no:cacheprovider"]))
+    sys.exit(subprocess.call([sys.executable, "-m", "pytest", "-q", __file__]))  # noqa: S603

@@ -21,15 +21,17 @@ from gevent import subprocess
 from tests.shell import LIMIT, Program, environment
 
 ROOT = Path(__file__).parents[1]
-PAGES = (
-    "docs/tutorial/first_process.md",
-    "docs/tutorial/futures.md",
-    "docs/howto/command_line.md",
-)
-PAGES += ("docs/howto/serving_http.md",)
+PAGES = [
+    *(f"docs/tutorial/{name}.md" for name in ("first_process", "futures")),
+    *(
+        f"docs/howto/{name}.md"
+        for name in ("authentication", "command_line", "serving_http", "testing")
+    ),
+]
 
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NODE = re.compile(r"greenproc run .*")
+SECONDS = re.compile(r"in \d+\.\d+s")
 ADDRESS = re.compile(r"\b127\.0\.0\.1:\d+")
 SHOWN_ELSEWHERE = ("greenproc demo",)
 """Commands whose output has tests of its own."""
@@ -66,7 +68,8 @@ class Terminal:
             elif NODE.match(step.command):
                 self._start_node(step, folder)
             elif step.command not in SHOWN_ELSEWHERE:
-                assert self._run(step.command, folder) == self._expected(step.output)
+                shown, expected = self._run(step.command, folder), self._expected(step.output)
+                assert SECONDS.sub("in ...s", shown) == SECONDS.sub("in ...s", expected)
 
     def _start_node(self, step: Step, folder: Path) -> None:
         command = re.sub(r" --port \d+", " --port 0", step.command)
@@ -99,7 +102,7 @@ class Terminal:
 @pytest.fixture
 def terminal(tmp_path: Path) -> Iterator[Terminal]:
     """Return a terminal in which greenproc is installed."""
-    for name, module in (("python", ""), ("greenproc", "-m greenproc ")):
+    for name, module in (("python", ""), ("greenproc", "-m greenproc "), ("pytest", "-m pytest ")):
         path = tmp_path / name
         path.write_text(f'#!/bin/sh\nexec {sys.executable} {module}"$@"\n')
         path.chmod(0o755)

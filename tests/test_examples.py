@@ -7,7 +7,6 @@ import re
 import signal
 import sys
 from pathlib import Path
-from shutil import copy
 from urllib.request import urlopen
 
 import pytest
@@ -144,14 +143,27 @@ def test_private_lets_in_who_is_known_and_may() -> None:
     assert (code, err) == (0, "")
 
 
-def test_testing_actors_passes_its_tests(tmp_path: Path) -> None:
-    # As where greenproc is installed, also where it is not; apart from this project's settings.
-    plugin = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "greenproc.testing.plugin"}
-    path = copy(EXAMPLES / "testing_actors.py", tmp_path)
-    with Program(sys.executable, str(path), env=plugin) as program:
+# As where greenproc and pytest are installed, and nothing else.
+NOTHING_ELSE = {
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    "PYTEST_PLUGINS": "greenproc.testing.plugin",
+    "PYTEST_ADDOPTS": "-p no:cacheprovider",
+}
+
+
+@pytest.mark.parametrize(
+    ("folder", "command"),
+    [
+        (EXAMPLES.parent, ("examples/testing_actors.py",)),
+        (EXAMPLES, ("-m", "pytest", "testing_actors.py")),
+    ],
+)
+def test_testing_actors_passes_its_tests(folder: Path, command: tuple[str, ...]) -> None:
+    with Program(sys.executable, *command, cwd=folder, env=NOTHING_ELSE) as program:
         code, out, err = program.finish()
 
     assert "3 passed" in out
+    assert "warning" not in out
     assert (code, err) == (0, "")
 
 
