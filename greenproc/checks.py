@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from greenproc.errors import InvalidArgument
 
 
@@ -29,3 +31,16 @@ def check_callable(value: object) -> None:
 def how_to_install(extra: str) -> str:
     """Return the command that installs an *extra* of greenproc, also for a checkout."""
     return f"pip install 'greenproc[{extra}]', or in a checkout pip install '.[{extra}]'"
+
+
+def refuse_method(value: object) -> NoReturn:
+    """Refuse *value*, which was given as a method to call and cannot be called.
+
+    Raises:
+        InvalidArgument: always.
+    """
+    raise InvalidArgument(
+        f"expected a method or a function to call, got {value!r}: if that is what a call returned, "
+        "pass the method itself and its arguments after it, as in "
+        "dispatch(pid, Class.method, argument)"
+    )

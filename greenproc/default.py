@@ -9,15 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 from greenproc.address import Address
 from greenproc.clock import Timer
 from greenproc.current import default, find_runtime
 from greenproc.errors import Abandoned, NoRuntime
-from greenproc.future import Future, Promise
+from greenproc.future import Failure, Future, Promise
 from greenproc.future.core import allocate_lock
-from greenproc.pid import PID, UPID
+from greenproc.pid import PID, UPID, PlainUPID
 from greenproc.process.base import Process
 from greenproc.process.defer import Deferred
 from greenproc.process.life import EventFilter
@@ -25,6 +25,8 @@ from greenproc.runtime import Runtime, RuntimeState, Signals
 from greenproc.settings import Settings
 
 P = TypeVar("P", bound=Process)
+Q = ParamSpec("Q")
+R = TypeVar("R")
 
 _guard = allocate_lock()
 """Held while it is decided which of several greenlets and native threads starts the runtime."""
@@ -195,28 +197,139 @@ def post(to: UPID | Process, name: str, body: bytes = b"", *, sender: UPID | Non
     _runtime().post(to, name, body, sender=sender)
 
 
+@overload
 def dispatch(
-    target: UPID | Process, method: Callable[..., Any], *args: Any, **kwargs: Any
-) -> Future[Any]:
+    target: UPID | Process,
+    method: Callable[Q, Future[R] | Failure],
+    /,
+    *args: Q.args,
+    **kwargs: Q.kwargs,
+) -> Future[R]: ...
+@overload
+def dispatch(
+    target: UPID | Process,
+    method: Callable[Q, R | Failure],
+    /,
+    *args: Q.args,
+    **kwargs: Q.kwargs,
+) -> Future[R]: ...
+@overload
+def dispatch(
+    target: PlainUPID,
+    method: Callable[..., Future[R] | Failure],
+    /,
+    *args: Any,
+    **kwargs: Any,
+) -> Future[R]: ...
+@overload
+def dispatch(
+    target: PlainUPID, method: Callable[..., R | Failure], /, *args: Any, **kwargs: Any
+) -> Future[R]: ...
+@overload
+def dispatch(
+    target: PID[P] | P,
+    method: Callable[Concatenate[P, Q], Future[R] | Failure],
+    /,
+    *args: Q.args,
+    **kwargs: Q.kwargs,
+) -> Future[R]: ...
+@overload
+def dispatch(
+    target: PID[P] | P,
+    method: Callable[Concatenate[P, Q], R | Failure],
+    /,
+    *args: Q.args,
+    **kwargs: Q.kwargs,
+) -> Future[R]: ...
+def dispatch(target: Any, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
     """Call *method* in a process of the current runtime. See `Runtime.dispatch`."""
     return _runtime().dispatch(target, method, *args, **kwargs)
 
 
+@overload
+def defer(function: Callable[..., R | Failure], /) -> Deferred[R]: ...
+@overload
+def defer(target: UPID | Process, method: Callable[..., R | Failure], /) -> Deferred[R]: ...
+@overload
 def defer(
-    target: UPID | Process | Callable[..., Any],
+    target: UPID | Process,
+    method: Callable[Q, R | Failure],
+    /,
+    *args: Q.args,
+    **kwargs: Q.kwargs,
+) -> Deferred[R]: ...
+@overload
+def defer(
+    target: PlainUPID, method: Callable[..., R | Failure], /, *args: Any, **kwargs: Any
+) -> Deferred[R]: ...
+@overload
+def defer(
+    target: PID[P] | P,
+    method: Callable[Concatenate[P, Q], R | Failure],
+    /,
+    *args: Q.args,
+    **kwargs: Q.kwargs,
+) -> Deferred[R]: ...
+def defer(
+    target: Any,
     method: Callable[..., Any] | None = None,
+    /,
     *args: Any,
-) -> Deferred:
+    **kwargs: Any,
+) -> Deferred[Any]:
     """Return a callable that dispatches each time it is called. See `Runtime.defer`."""
-    return _runtime().defer(target, method, *args)
+    defer_in: Callable[..., Deferred[Any]] = _runtime().defer
+    return defer_in(target, method, *args, **kwargs)
 
 
-def delay(seconds: float, target: UPID | Process, method: Callable[..., Any], *args: Any) -> Timer:
+@overload
+def delay(
+    seconds: float,
+    target: UPID | Process,
+    method: Callable[Q, object],
+    /,
+    *args: Q.args,
+    **kwargs: Q.kwargs,
+) -> Timer: ...
+@overload
+def delay(
+    seconds: float,
+    target: PlainUPID,
+    method: Callable[..., object],
+    /,
+    *args: Any,
+    **kwargs: Any,
+) -> Timer: ...
+@overload
+def delay(
+    seconds: float,
+    target: PID[P] | P,
+    method: Callable[Concatenate[P, Q], object],
+    /,
+    *args: Q.args,
+    **kwargs: Q.kwargs,
+) -> Timer: ...
+def delay(
+    seconds: float,
+    target: Any,
+    method: Callable[..., Any],
+    /,
+    *args: Any,
+    **kwargs: Any,
+) -> Timer:
     """Dispatch *method* to *target* after a while. See `Runtime.delay`."""
-    return _runtime().delay(seconds, target, method, *args)
+    return _runtime().delay(seconds, target, method, *args, **kwargs)
 
 
-def run_async(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+@overload
+def run_async(
+    function: Callable[Q, Future[R] | Failure], /, *args: Q.args, **kwargs: Q.kwargs
+) -> Future[R]: ...
+@overload
+def run_async(
+    function: Callable[Q, R | Failure], /, *args: Q.args, **kwargs: Q.kwargs
+) -> Future[R]: ...
+def run_async(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
     """Run *function* in a process of its own. See `Runtime.run_async`."""
     return _runtime().run_async(function, *args, **kwargs)
 

@@ -9,11 +9,11 @@ import re
 import socket
 from dataclasses import dataclass
 from functools import total_ordering
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from greenproc.address import ADDRESS_EMPTY, Address, canonical_ip, split_host_port
 from greenproc.current import find_runtime
-from greenproc.errors import InvalidAddress, InvalidPID, InvalidURL
+from greenproc.errors import InvalidAddress, InvalidPID, InvalidURL, StateError
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -133,16 +133,47 @@ class UPID:
     def __reduce__(self) -> tuple[type[UPID], tuple[str, Address, str | None]]:
         return type(self), (self.id, self.address, self.host)
 
+    if TYPE_CHECKING:
+        # Tells a plain UPID from a PID, which is one too: see `PlainUPID`.
+        @property
+        def _names_class(self) -> No: ...
+    else:
+        # Hidden from type checkers, which would take each attribute for one that exists.
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(_no_attribute(self, name), name=name, obj=self)
+
 
 class PID(UPID, Generic[T_co]):
     """The UPID of a local process that remembers its class for the type checker.
 
-    It equals the plain UPID of the same process.
+    It equals the plain UPID of the same process. It is an address, not the process: a method of
+    the process is called by ``dispatch(pid, Class.method, argument)``.
 
     Source: libprocess include/process/pid.hpp, struct PID.
     """
 
     __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        @property
+        def _names_class(self) -> Yes: ...  # type: ignore[override]
+
+
+if TYPE_CHECKING:
+
+    class Yes:
+        """A `PID` names the class of its process."""
+
+    class No:
+        """Any other UPID does not."""
+
+
+class PlainUPID(Protocol):
+    """A UPID that is no `PID`, for type checkers: what it names may have any method."""
+
+    @property
+    def _names_class(self) -> No: ...
 
 
 def encode_id(text: str) -> str:
@@ -177,6 +208,29 @@ def decode_id(text: str) -> str:
         return bytes([int(match[1], 16)])
 
     return _ESCAPE.sub(decoded, data).decode("utf-8", "surrogateescape")
+
+
+def _no_attribute(pid: UPID, name: str) -> str:
+    """Return what to say of *name*, which *pid* has not: mostly it is a method of the process."""
+    kind = type(pid).__name__
+    told = f"{kind!r} object has no attribute {name!r}"
+    if name.startswith("_") or name in UPID.__slots__:
+        return told
+    owner = _class_with(pid, name)
+    return (
+        f"{told}: a {kind} is an address, not the process; to call a method of the process use "
+        f"dispatch(pid, {owner}.{name}, ...)"
+    )
+
+
+def _class_with(pid: UPID, name: str) -> str:
+    """Return what the class of *pid*'s process is called if that is known and has *name*."""
+    runtime = find_runtime()
+    try:
+        cls = type(runtime.processes.find_process(pid)) if runtime is not None else object
+    except StateError:  # it is not started yet
+        cls = object
+    return cls.__name__ if hasattr(cls, name) else "Class"
 
 
 def _split(text: str) -> tuple[str, str, int]:

@@ -15,6 +15,8 @@ from greenproc.address import ADDRESS_EMPTY, Address
 from greenproc.current import RUNTIME
 from greenproc.errors import InvalidPID, InvalidURL
 from greenproc.pid import PID, UPID, decode_id, encode_id
+from greenproc.process import Process
+from greenproc.runtime import Runtime
 
 LOCAL = Address("127.0.0.1", 5050)
 
@@ -409,3 +411,45 @@ def test_the_text_of_a_upid_is_no_id(kind: type[UPID]) -> None:
 def test_what_is_no_text_is_not_parsed() -> None:
     with pytest.raises(InvalidPID, match="expected id@ip:port as a text, got b"):
         UPID.parse(b"a@1.2.3.4:1")  # type: ignore[arg-type]
+
+
+# The address is not the process
+
+
+class Adder(Process):
+    def add(self, number: int) -> int:
+        return number
+
+
+def test_a_method_of_the_process_is_not_one_of_its_address(runtime: Runtime) -> None:
+    pid = runtime.spawn(Adder())
+
+    with pytest.raises(AttributeError) as caught:
+        pid.add(1)  # type: ignore[attr-defined]
+    assert str(caught.value) == (
+        "'PID' object has no attribute 'add': a PID is an address, not the process; to call a "
+        "method of the process use dispatch(pid, Adder.add, ...)"
+    )
+    assert (caught.value.name, caught.value.obj) == ("add", pid)
+
+
+def test_an_unknown_process_or_method_is_of_some_class(runtime: Runtime) -> None:
+    for pid in (UPID("echo", Address("10.0.0.1", 5050)), runtime.spawn(Adder())):
+        with pytest.raises(AttributeError, match=r"dispatch\(pid, Class\.substract, \.\.\.\)"):
+            _ = pid.substract  # type: ignore[attr-defined]
+
+
+def test_a_private_name_is_just_not_there() -> None:
+    with pytest.raises(AttributeError, match=r"^'UPID' object has no attribute '_add'$"):
+        _ = UPID()._add  # type: ignore[attr-defined]
+    assert not hasattr(UPID(), "__array__")
+
+
+def test_without_a_started_runtime_the_class_is_unknown() -> None:
+    with Runtime().selected(), pytest.raises(AttributeError, match=r"Class\.add"):
+        _ = PID("a", Address("10.0.0.1", 5050)).add  # type: ignore[attr-defined]
+
+
+def test_a_pid_without_its_fields_has_a_readable_error() -> None:
+    with pytest.raises(AttributeError, match=r"^'UPID' object has no attribute 'id'$"):
+        _ = UPID.__new__(UPID).id

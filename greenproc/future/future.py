@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Self, TypeVar, overload
 from gevent import get_hub
 
 from greenproc.checks import check_callable
-from greenproc.errors import Abandoned, Discarded, StateError, WaitTimeout
+from greenproc.errors import Abandoned, Discarded, Failure, StateError, WaitTimeout
 from greenproc.future import chain
 from greenproc.future.core import (
     Core,
@@ -298,9 +298,9 @@ class Future(Core[T_co]):
     # Continuations
 
     @overload
-    def then(self, function: Callable[[T_co], Future[U]]) -> Future[U]: ...
+    def then(self, function: Callable[[T_co], Future[U] | Failure]) -> Future[U]: ...
     @overload
-    def then(self, function: Callable[[T_co], U]) -> Future[U]: ...
+    def then(self, function: Callable[[T_co], U | Failure]) -> Future[U]: ...
     def then(self, function: Callable[[T_co], Any]) -> Future[Any]:
         """Return the future of ``function(value)``.
 
@@ -311,9 +311,11 @@ class Future(Core[T_co]):
         return chain.extend(self, Future(), chain.then, function)
 
     @overload
-    def recover(self, function: Callable[[Future[T_co]], Future[U]]) -> Future[T_co | U]: ...
+    def recover(
+        self, function: Callable[[Future[T_co]], Future[U] | Failure]
+    ) -> Future[T_co | U]: ...
     @overload
-    def recover(self, function: Callable[[Future[T_co]], U]) -> Future[T_co | U]: ...
+    def recover(self, function: Callable[[Future[T_co]], U | Failure]) -> Future[T_co | U]: ...
     def recover(self, function: Callable[[Future[T_co]], Any]) -> Future[Any]:
         """Return the future of this value, or of ``function(self)`` if it ends without one.
 
@@ -323,19 +325,23 @@ class Future(Core[T_co]):
         return chain.extend(self, Future(), chain.recover, function)
 
     @overload
-    def repair(self, function: Callable[[Future[T_co]], Future[U]]) -> Future[T_co | U]: ...
+    def repair(
+        self, function: Callable[[Future[T_co]], Future[U] | Failure]
+    ) -> Future[T_co | U]: ...
     @overload
-    def repair(self, function: Callable[[Future[T_co]], U]) -> Future[T_co | U]: ...
+    def repair(self, function: Callable[[Future[T_co]], U | Failure]) -> Future[T_co | U]: ...
     def repair(self, function: Callable[[Future[T_co]], Any]) -> Future[Any]:
         """Return a future that ends as this, but if it fails as ``function(self)``."""
         return chain.extend(self, Future(), chain.repair, function)
 
     @overload
     def after(
-        self, seconds: float, function: Callable[[Future[T_co]], Future[U]]
+        self, seconds: float, function: Callable[[Future[T_co]], Future[U] | Failure]
     ) -> Future[T_co | U]: ...
     @overload
-    def after(self, seconds: float, function: Callable[[Future[T_co]], U]) -> Future[T_co | U]: ...
+    def after(
+        self, seconds: float, function: Callable[[Future[T_co]], U | Failure]
+    ) -> Future[T_co | U]: ...
     def after(self, seconds: float, function: Callable[[Future[T_co]], Any]) -> Future[Any]:
         """Return a future that ends as this, or as ``function(self)`` if that takes too long.
 

@@ -36,6 +36,7 @@ T = TypeVar("T")
 T1 = TypeVar("T1")
 T2 = TypeVar("T2")
 T3 = TypeVar("T3")
+T4 = TypeVar("T4")
 
 
 @overload
@@ -51,7 +52,17 @@ def collect(
     first: Future[T1], second: Future[T2], third: Future[T3], /, *, timeout: float | None = None
 ) -> Future[tuple[T1, T2, T3]]: ...
 @overload
-def collect(*futures: Future[Any], timeout: float | None = None) -> Future[tuple[Any, ...]]: ...
+def collect(
+    first: Future[T1],
+    second: Future[T2],
+    third: Future[T3],
+    fourth: Future[T4],
+    /,
+    *,
+    timeout: float | None = None,
+) -> Future[tuple[T1, T2, T3, T4]]: ...
+@overload
+def collect(*futures: Future[T], timeout: float | None = None) -> Future[tuple[T, ...]]: ...
 def collect(*futures: Any, timeout: float | None = None) -> Future[Any]:
     """Return the future of the values of all *futures*, in their order.
 
@@ -82,8 +93,12 @@ def await_all(
 ) -> Future[tuple[Future[T1], Future[T2]]]: ...
 @overload
 def await_all(
-    *futures: Future[Any], timeout: float | None = None
-) -> Future[tuple[Future[Any], ...]]: ...
+    first: Future[T1], second: Future[T2], third: Future[T3], /, *, timeout: float | None = None
+) -> Future[tuple[Future[T1], Future[T2], Future[T3]]]: ...
+@overload
+def await_all(
+    *futures: Future[T], timeout: float | None = None
+) -> Future[tuple[Future[T], ...]]: ...
 def await_all(*futures: Any, timeout: float | None = None) -> Future[Any]:
     """Return the future of all *futures* themselves, once all have completed in whatever way.
 

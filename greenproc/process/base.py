@@ -6,12 +6,23 @@ import logging
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from types import CoroutineType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Concatenate,
+    ParamSpec,
+    Self,
+    TypeVar,
+    overload,
+)
 
 import gevent
 
 from greenproc.current import find_runtime
 from greenproc.errors import InvalidArgument, NoRuntime
+from greenproc.future import Failure
 from greenproc.message import Message
 from greenproc.pid import PID, UPID
 from greenproc.process.assets import checked_asset
@@ -25,14 +36,26 @@ from greenproc.process.event import (
     MessageEvent,
     TerminateEvent,
 )
-from greenproc.process.handlers import Declared, RouteOptions, declared_handlers
+from greenproc.process.handlers import Declared, InAnyRealm, RouteOptions, declared_handlers
 from greenproc.process.mailbox import Mailbox, as_event, count_events
 from greenproc.process.ports import RemoteConnection
 from greenproc.process.routes import Route, RouteTable
 from greenproc.process.serving import answer, serve_request
+from greenproc.process.signatures import (
+    check_handler,
+    check_methods,
+    explain_arguments,
+    message_role,
+    refused_coroutine,
+    route_role,
+)
 
 if TYPE_CHECKING:
+    from greenproc.http.request import Request
     from greenproc.process.manager import ProcessManager
+
+Q = ParamSpec("Q")
+R = TypeVar("R")
 
 logger = logging.getLogger("greenproc.process")
 
@@ -66,6 +89,7 @@ class Process:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        check_methods(cls, Process)
         cls.__declared = declared_handlers(cls)
         cls.serves_messages_plainly = (
             cls.serve is Process.serve and cls.consume_message is Process.consume_message
@@ -202,8 +226,18 @@ class Process:
         self.__manager().linking.link(self.__cell, to, remote)
         return to
 
-    def install(self, name: str, handler: Callable[[UPID, bytes], Any]) -> None:
-        """Call *handler* with the sender and the body of each message called *name*."""
+    def install(self, name: str, handler: Callable[[UPID, bytes], object]) -> None:
+        """Call *handler* with the sender and the body of each message called *name*.
+
+        It takes the place of the handler that the class declares for *name*, and of one that was
+        installed before.
+
+        Raises:
+            InvalidArgument: *handler* cannot be called so, or is an ``async def``.
+
+        Source: libprocess include/process/process.hpp, ProcessBase::install.
+        """
+        check_handler(handler, message_role(name))
         cell = self.__cell
         if cell.handlers is None:
             cell.handlers = {}
@@ -216,6 +250,36 @@ class Process:
             cell.delegates = {}
         cell.delegates[name] = as_upid(pid)
 
+    @overload
+    def route(
+        self,
+        path: str,
+        handler: Callable[[Request], object],
+        *,
+        help: str | None = None,
+        realm: None = None,
+        streaming: bool = False,
+    ) -> None: ...
+    @overload
+    def route(
+        self,
+        path: str,
+        handler: Callable[[Request, Any], object],
+        *,
+        help: str | None = None,
+        realm: str,
+        streaming: bool = False,
+    ) -> None: ...
+    @overload
+    def route(
+        self,
+        path: str,
+        handler: InAnyRealm,
+        *,
+        help: str | None = None,
+        realm: str | None,
+        streaming: bool = False,
+    ) -> None: ...
     def route(
         self,
         path: str,
@@ -225,8 +289,17 @@ class Process:
         realm: str | None = None,
         streaming: bool = False,
     ) -> None:
-        """Answer HTTP requests at *path* below this process' id. See `greenproc.route`."""
+        """Answer HTTP requests at *path* below this process' id. See `greenproc.route`.
+
+        It takes the place of the route that the class declares for *path*, and of one that was
+        added before.
+
+        Raises:
+            InvalidArgument: *handler* cannot be called with the request and, in a realm, the
+                principal; it is an ``async def``; or an option is not what it should be.
+        """
         options = RouteOptions.checked(path, help, realm, streaming)
+        check_handler(handler, route_role(path, realm))
         self.__routes().add(Route(options, handler))
 
     def provide(
@@ -255,20 +328,37 @@ class Process:
         """Return the queued events, oldest first."""
         return [as_event(item) for item in self.__cell.events or ()]
 
-    def defer(self, method: Callable[..., Any], *args: Any) -> Deferred:
+    @overload
+    def defer(self, method: Callable[..., R | Failure], /) -> Deferred[R]: ...
+    @overload
+    def defer(
+        self, method: Callable[Q, R | Failure], /, *args: Q.args, **kwargs: Q.kwargs
+    ) -> Deferred[R]: ...
+    @overload
+    def defer(
+        self,
+        method: Callable[Concatenate[Self, Q], R | Failure],
+        /,
+        *args: Q.args,
+        **kwargs: Q.kwargs,
+    ) -> Deferred[R]: ...
+    def defer(self, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Deferred[Any]:
         """Return a callable that dispatches *method* to this process. See `greenproc.defer`."""
-        return Deferred(self.__manager(), self.pid, method, args)
+        return Deferred(self.__manager(), self.pid, method, args, kwargs)
 
     def terminate(self, *, inject: bool = True) -> None:
         """Terminate this process. See `greenproc.terminate`."""
         self.__manager().terminate(self.pid, inject=inject)
 
-    def spawn_greenlet(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def spawn_greenlet(
+        self, function: Callable[Q, R], /, *args: Q.args, **kwargs: Q.kwargs
+    ) -> gevent.Greenlet[..., R]:
         """Start a greenlet in this process' context and return it.
 
         It runs beside the process, not in its turn, and the process does not wait for it.
         """
-        return self.__cell.start_greenlet(function, *args, **kwargs)
+        greenlet: gevent.Greenlet[..., R] = self.__cell.start_greenlet(function, *args, **kwargs)
+        return greenlet
 
     def __repr__(self) -> str:
         cell = self.__cell
@@ -306,7 +396,17 @@ class Process:
 
     def __call(self, event: DispatchEvent) -> Any:
         method = resolve_method(self, event.method)
-        return method(*event.args, **event.kwargs) if event.kwargs else method(*event.args)
+        kwargs = event.kwargs or {}
+        try:
+            result = method(*event.args, **kwargs) if kwargs else method(*event.args)
+        except TypeError as error:
+            if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+                # Raised by the call: the method was not entered.
+                explain_arguments(error, method, event.args, kwargs)
+            raise
+        if result.__class__ is CoroutineType:
+            raise refused_coroutine(result)
+        return result
 
     def __routes(self) -> RouteTable:
         cell = self.__cell

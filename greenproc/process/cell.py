@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -100,9 +101,10 @@ class Cell:
         self.byte_mark = 0  # beyond it the quota is asked
         self.serving = 0  # which event of its turn; 0 between turns
 
-    def start_greenlet(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def start_greenlet(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Start a greenlet in the process' context and return it."""
-        greenlet = gevent.Greenlet(function, *args, **kwargs)
+        # Bound here: gevent has a parameter of its own, which *kwargs* may have the name of.
+        greenlet = gevent.Greenlet(partial(function, *args, **kwargs))
         greenlet.gr_context = self.context.copy() if self.context is not None else None
         greenlet.start()
         return greenlet

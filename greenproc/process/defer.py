@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
+from greenproc.checks import refuse_method
 from greenproc.errors import InvalidArgument
-from greenproc.future import Future
+from greenproc.future import Failure, Future
 from greenproc.pid import UPID
 
 if TYPE_CHECKING:
     from greenproc.process.manager import ProcessManager
+
+
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
 class Placeholder:
@@ -26,41 +31,53 @@ class Placeholder:
         return f"_{self.index + 1}"
 
 
-_1, _2, _3, _4, _5, _6, _7, _8, _9 = (Placeholder(index) for index in range(9))
+_PLACEHOLDERS: tuple[Any, ...] = tuple(Placeholder(index) for index in range(9))
+# For type checkers they are of any type, so that they stand for an argument of any.
+_1, _2, _3, _4, _5, _6, _7, _8, _9 = _PLACEHOLDERS
 
 
-class Deferred:
+class Deferred(Generic[R_co]):
     """A callable that dispatches a call to a process and returns the future of its result.
 
     With bound arguments, the arguments of the call go where the placeholders are and the others
     are dropped. Without bound arguments, as many of the call's arguments are passed as the method
     takes. Calling it from the target itself goes through the mailbox, too.
 
+    ``Deferred[int]`` is one of a method that returns an int, so the call gives a ``Future[int]``;
+    so does the call of a ``Deferred[Future[int]]``.
+
     Source: libprocess include/process/deferred.hpp.
     """
 
-    __slots__ = ("_args", "_manager", "_method", "_pid")
+    __slots__ = ("_args", "_kwargs", "_manager", "_method", "_pid")
 
     def __init__(
         self,
         manager: ProcessManager,
         pid: UPID,
-        method: Callable[..., Any],
+        method: Callable[..., R_co | Failure],
         args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         if not callable(method):
-            raise InvalidArgument(f"expected a function to defer, got {method!r}")
+            refuse_method(method)
         self._manager = manager
         self._pid = pid
         self._method = method
         self._args = args
+        self._kwargs = kwargs or {}
 
+    @overload
+    def __call__(self: Deferred[Future[R]], *call_args: Any) -> Future[R]: ...
+    @overload
+    def __call__(self, *call_args: Any) -> Future[R_co]: ...
     def __call__(self, *call_args: Any) -> Future[Any]:
-        if self._args:
+        if self._args or self._kwargs:
             args = tuple(self._fill(bound, call_args) for bound in self._args)
         else:
             args = call_args[: self._accepted()]
-        return self._manager.dispatch(self._pid, self._method, *args)
+        kwargs = {name: self._fill(bound, call_args) for name, bound in self._kwargs.items()}
+        return self._manager.dispatch(self._pid, self._method, *args, **kwargs)
 
     def _fill(self, bound: Any, call_args: tuple[Any, ...]) -> Any:
         if not isinstance(bound, Placeholder):

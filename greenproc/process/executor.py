@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec, TypeVar, overload
 
 from greenproc.checks import check_callable
-from greenproc.future import Future
+from greenproc.future import Failure, Future
 from greenproc.process.base import Process
 from greenproc.process.defer import Deferred
 from greenproc.process.manager import ProcessManager
+
+Q = ParamSpec("Q")
+R = TypeVar("R")
 
 
 class Executor:
@@ -23,11 +26,25 @@ class Executor:
         self._process = Process(manager.names.generate("__executor__"))
         self._pid = manager.spawn(self._process)
 
-    def defer(self, function: Callable[..., Any], *args: Any) -> Deferred:
+    @overload
+    def defer(self, function: Callable[..., R | Failure], /) -> Deferred[R]: ...
+    @overload
+    def defer(
+        self, function: Callable[Q, R | Failure], /, *args: Q.args, **kwargs: Q.kwargs
+    ) -> Deferred[R]: ...
+    def defer(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Deferred[Any]:
         """Return a callable that runs *function* in this executor. See `Deferred`."""
-        return Deferred(self._manager, self._pid, function, args)
+        return Deferred(self._manager, self._pid, function, args, kwargs)
 
-    def execute(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+    @overload
+    def execute(
+        self, function: Callable[Q, Future[R] | Failure], /, *args: Q.args, **kwargs: Q.kwargs
+    ) -> Future[R]: ...
+    @overload
+    def execute(
+        self, function: Callable[Q, R | Failure], /, *args: Q.args, **kwargs: Q.kwargs
+    ) -> Future[R]: ...
+    def execute(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run *function* in this executor and return the future of its result."""
         return self._manager.dispatch(self._pid, function, *args, **kwargs)
 
@@ -40,7 +57,7 @@ class Executor:
 
 
 def run_async(
-    manager: ProcessManager, function: Callable[..., Any], *args: Any, **kwargs: Any
+    manager: ProcessManager, function: Callable[..., Any], /, *args: Any, **kwargs: Any
 ) -> Future[Any]:
     """Run *function* in a process of its own and return the future of its result.
 

@@ -9,15 +9,31 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, overload
 
 from greenproc.errors import InvalidArgument
+from greenproc.process.signatures import check_handler, message_role, route_role
+
+if TYPE_CHECKING:
+    from greenproc.http.request import Request
+    from greenproc.pid import UPID
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+# What type checkers hold a decorated method against; the first argument is the process.
+OnMessage = TypeVar("OnMessage", bound="Callable[[Any, UPID, bytes], object]")
+OnRequest = TypeVar("OnRequest", bound="Callable[[Any, Request], object]")
+OnPrincipal = TypeVar("OnPrincipal", bound="Callable[[Any, Request, Any], object]")
 
 _MARKS = "__greenproc_marks__"
 # ASCII without blanks, which a URL escapes, and without what ends its path.
 _PATH = re.compile(r"/(?:[!-\"$->@-~]*[!-\"$-.0->@-~])?")
+
+
+class InAnyRealm(Protocol):
+    """A handler of requests that is called with a principal or without one."""
+
+    def __call__(self, request: Request, principal: Any = ..., /) -> object:
+        """Answer *request*."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +62,15 @@ class RouteOptions:
         return cls(checked_path(path), help, realm, streaming)
 
 
-def install(name: str) -> Callable[[Function], Function]:
+def install(name: str) -> Callable[[OnMessage], OnMessage]:
     """Declare a method as the handler of messages called *name*.
 
     The method is called with the sender's `UPID` and the body, ``bytes``. A subclass that overrides
     the method overrides the handler.
+
+    A class is not made, with `InvalidArgument`, if the method cannot be called so or is an
+    ``async def``, or if the class itself declares *name* for two methods. A subclass may declare
+    it for another one, and `Process.install` replaces the handler of one process.
 
     Source: libprocess include/process/process.hpp, ProcessBase::install.
     """
@@ -59,10 +79,26 @@ def install(name: str) -> Callable[[Function], Function]:
     return _mark(name)
 
 
+@overload
+def route(
+    path: str, *, help: str | None = None, realm: None = None, streaming: bool = False
+) -> Callable[[OnRequest], OnRequest]: ...
+@overload
+def route(
+    path: str, *, help: str | None = None, realm: str, streaming: bool = False
+) -> Callable[[OnPrincipal], OnPrincipal]: ...
+@overload
+def route(
+    path: str, *, help: str | None = None, realm: str | None, streaming: bool = False
+) -> Callable[[Function], Function]: ...
 def route(
     path: str, *, help: str | None = None, realm: str | None = None, streaming: bool = False
 ) -> Callable[[Function], Function]:
     """Declare a method as the handler of HTTP requests at *path* below the process' id.
+
+    The method is called with the `Request` and, in a realm, the principal. As with `install`, a
+    class is not made if the method cannot be called so, is an ``async def``, or is one of two for
+    *path* in the class itself.
 
     The handler returns a `Response`, a future of one, or what is made one: ``str`` and ``bytes``
     are a body, ``dict`` and ``list`` one in JSON, and the pieces of a generator, or any other
@@ -122,15 +158,39 @@ def declared_handlers(cls: type) -> Declared:
 
     The function found under the marked attribute's name counts, so that an override without
     decorator is called, too.
+
+    Raises:
+        InvalidArgument: a class declares one message or path for two functions, or a function
+            cannot be called as its handler.
     """
     messages: dict[str, Callable[..., Any]] = {}
     routes: dict[str, tuple[RouteOptions, Callable[..., Any]]] = {}
     for base in reversed(cls.__mro__):
+        found: dict[str | tuple[str], str] = {}
         for attribute, value in vars(base).items():
             for mark in getattr(value, _MARKS, ()):
                 function = getattr(cls, attribute)
+                name = f"{cls.__name__}.{attribute}"
                 if isinstance(mark, RouteOptions):
+                    _check_once(base, found, (mark.path,), attribute)
+                    role = route_role(mark.path, mark.realm)
                     routes[mark.path.strip("/")] = (mark, function)
                 else:
+                    _check_once(base, found, mark, attribute)
+                    role = message_role(mark)
                     messages[mark] = function
+                check_handler(function, role, name=name, of_class=True)
     return Declared(messages, routes)
+
+
+def _check_once(
+    owner: type, found: dict[str | tuple[str], str], key: str | tuple[str], attribute: str
+) -> None:
+    """Refuse a second function of *owner* for *key*, a message's name or a path alone."""
+    first = found.setdefault(key, attribute)
+    if vars(owner)[first] is not vars(owner)[attribute]:
+        what = f"messages {key!r}" if isinstance(key, str) else f"requests for {key[0]!r}"
+        raise InvalidArgument(
+            f"{owner.__name__} declares two handlers of {what}, {first} and {attribute}: only one "
+            "can be called"
+        )

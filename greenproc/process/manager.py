@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import copy_context
 from typing import Any, TypeVar
 
@@ -352,7 +352,7 @@ class ProcessManager:
         self._observer.message_dropped(message, "no handler")
 
     def dispatch(
-        self, target: UPID | Process, method: Callable[..., Any], *args: Any, **kwargs: Any
+        self, target: UPID | Process, method: Callable[..., Any], /, *args: Any, **kwargs: Any
     ) -> Future[Any]:
         """Queue a call. See `Runtime.dispatch`."""
         promise: Promise[Any] = Promise()
@@ -369,10 +369,14 @@ class ProcessManager:
             event.drop()
 
     def dispatch_quietly(
-        self, pid: UPID, method: Callable[..., Any], args: tuple[Any, ...]
+        self,
+        pid: UPID,
+        method: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         """Queue a call whose result nobody gets; an error in it is the process' own."""
-        self._dispatch(pid, DispatchEvent(method, args))
+        self._dispatch(pid, DispatchEvent(method, args, kwargs))
 
     def push(self, cell: Cell, event: DispatchEvent) -> None:
         """Queue *event* for *cell*, from any native thread; drop it when that cannot be."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import Context, Token, copy_context
-from typing import TYPE_CHECKING, Any, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 import gevent
 from gevent.lock import RLock
@@ -19,6 +21,9 @@ from greenproc.settings import Settings
 
 if TYPE_CHECKING:
     from greenproc.web import Firewall
+
+Q = ParamSpec("Q")
+R = TypeVar("R")
 
 KILL_SECONDS = 1.0  # how long the greenlets of a runtime that stops may take to end
 
@@ -130,10 +135,13 @@ class RuntimeLife:
             if token is not None:
                 deselect_runtime(self, token)
 
-    def spawn_greenlet(self, function: Any, *args: Any) -> gevent.Greenlet[..., Any]:
+    def spawn_greenlet(
+        self, function: Callable[Q, R], /, *args: Q.args, **kwargs: Q.kwargs
+    ) -> gevent.Greenlet[..., R]:
         """Start a greenlet whose current runtime is this one; `stop` ends it."""
         assert self._context is not None
-        greenlet = gevent.Greenlet(function, *args)
+        # Bound here: gevent has a parameter of its own, which *kwargs* may have the name of.
+        greenlet = gevent.Greenlet(partial(function, *args, **kwargs))
         greenlet.gr_context = self._context.copy()
         self._greenlets.add(greenlet)
         greenlet.rawlink(self._greenlets.discard)

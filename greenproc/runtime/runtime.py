@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
 from gevent import socket
 
 from greenproc.address import Address
 from greenproc.auth import Authenticator, Authenticators, Authorization
+from greenproc.checks import refuse_method
 from greenproc.clock import Clock, Timer
 from greenproc.current import deselect_runtime, select_runtime
-from greenproc.errors import InvalidArgument
-from greenproc.future import Future
+from greenproc.future import Failure, Future
 from greenproc.message import Message
 from greenproc.metrics import Registry
-from greenproc.pid import PID, UPID
+from greenproc.pid import PID, UPID, PlainUPID
 from greenproc.process.base import Process, as_body, as_upid
 from greenproc.process.current import current_process
 from greenproc.process.defer import Deferred
@@ -31,6 +31,8 @@ from greenproc.subprocess import Reaper
 from greenproc.web import Firewall
 
 P = TypeVar("P", bound=Process)
+Q = ParamSpec("Q")
+R = TypeVar("R")
 
 
 class Runtime(RuntimeLife):
@@ -172,8 +174,57 @@ class Runtime(RuntimeLife):
         source = UPID() if sender is None else sender
         self.processes.send(Message(name, source, as_upid(to), as_body(body)))
 
+    @overload
     def dispatch(
-        self, target: UPID | Process, method: Callable[..., Any], *args: Any, **kwargs: Any
+        self,
+        target: UPID | Process,
+        method: Callable[Q, Future[R] | Failure],
+        /,
+        *args: Q.args,
+        **kwargs: Q.kwargs,
+    ) -> Future[R]: ...
+    @overload
+    def dispatch(
+        self,
+        target: UPID | Process,
+        method: Callable[Q, R | Failure],
+        /,
+        *args: Q.args,
+        **kwargs: Q.kwargs,
+    ) -> Future[R]: ...
+    @overload
+    def dispatch(
+        self,
+        target: PlainUPID,
+        method: Callable[..., Future[R] | Failure],
+        /,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Future[R]: ...
+    @overload
+    def dispatch(
+        self, target: PlainUPID, method: Callable[..., R | Failure], /, *args: Any, **kwargs: Any
+    ) -> Future[R]: ...
+    @overload
+    def dispatch(
+        self,
+        target: PID[P] | P,
+        method: Callable[Concatenate[P, Q], Future[R] | Failure],
+        /,
+        *args: Q.args,
+        **kwargs: Q.kwargs,
+    ) -> Future[R]: ...
+    @overload
+    def dispatch(
+        self,
+        target: PID[P] | P,
+        method: Callable[Concatenate[P, Q], R | Failure],
+        /,
+        *args: Q.args,
+        **kwargs: Q.kwargs,
+    ) -> Future[R]: ...
+    def dispatch(
+        self, target: Any, method: Callable[..., Any], /, *args: Any, **kwargs: Any
     ) -> Future[Any]:
         """Call *method* in a local process and return the future of its result.
 
@@ -181,16 +232,54 @@ class Runtime(RuntimeLife):
         callable as it is. A future that it returns is followed. If the process is not there, or
         ends first, the future is abandoned.
 
+        Type checkers hold the arguments against the method's parameters, and the method against
+        the class of the process where *target* is a `PID` or a process.
+
+        Raises:
+            InvalidArgument: *method* cannot be called, or *target* is no process.
+
         Source: libprocess include/process/dispatch.hpp.
         """
+        if not callable(method):
+            refuse_method(method)
         return self.processes.dispatch(target, method, *args, **kwargs)
 
+    @overload
+    def defer(self, function: Callable[..., R | Failure], /) -> Deferred[R]: ...
+    @overload
+    def defer(
+        self, target: UPID | Process, method: Callable[..., R | Failure], /
+    ) -> Deferred[R]: ...
+    @overload
     def defer(
         self,
-        target: UPID | Process | Callable[..., Any],
+        target: UPID | Process,
+        method: Callable[Q, R | Failure],
+        /,
+        *args: Q.args,
+        **kwargs: Q.kwargs,
+    ) -> Deferred[R]: ...
+    @overload
+    def defer(
+        self, target: PlainUPID, method: Callable[..., R | Failure], /, *args: Any, **kwargs: Any
+    ) -> Deferred[R]: ...
+    @overload
+    def defer(
+        self,
+        target: PID[P] | P,
+        method: Callable[Concatenate[P, Q], R | Failure],
+        /,
+        *args: Q.args,
+        **kwargs: Q.kwargs,
+    ) -> Deferred[R]: ...
+    def defer(
+        self,
+        target: Any,
         method: Callable[..., Any] | None = None,
+        /,
         *args: Any,
-    ) -> Deferred:
+        **kwargs: Any,
+    ) -> Deferred[Any]:
         """Return a callable that dispatches *method* to *target* each time it is called.
 
         ``defer(function)`` runs it in the current process, or, outside of any, in an executor of
@@ -199,9 +288,9 @@ class Runtime(RuntimeLife):
         Source: libprocess include/process/defer.hpp.
         """
         if method is not None:
-            return Deferred(self.processes, as_upid(target), method, args)
+            return Deferred(self.processes, as_upid(target), method, args, kwargs)
         if not callable(target):
-            raise InvalidArgument(f"expected a function to defer, got {target!r}")
+            refuse_method(target)
         process = current_process()
         if process is not None:
             return Deferred(self.processes, process.pid, target)
@@ -209,8 +298,44 @@ class Runtime(RuntimeLife):
             self._executor = Executor(self.processes)
         return self._executor.defer(target)
 
+    @overload
     def delay(
-        self, seconds: float, target: UPID | Process, method: Callable[..., Any], *args: Any
+        self,
+        seconds: float,
+        target: UPID | Process,
+        method: Callable[Q, object],
+        /,
+        *args: Q.args,
+        **kwargs: Q.kwargs,
+    ) -> Timer: ...
+    @overload
+    def delay(
+        self,
+        seconds: float,
+        target: PlainUPID,
+        method: Callable[..., object],
+        /,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Timer: ...
+    @overload
+    def delay(
+        self,
+        seconds: float,
+        target: PID[P] | P,
+        method: Callable[Concatenate[P, Q], object],
+        /,
+        *args: Q.args,
+        **kwargs: Q.kwargs,
+    ) -> Timer: ...
+    def delay(
+        self,
+        seconds: float,
+        target: Any,
+        method: Callable[..., Any],
+        /,
+        *args: Any,
+        **kwargs: Any,
     ) -> Timer:
         """Dispatch *method* to *target* after a while; the result is dropped.
 
@@ -221,15 +346,27 @@ class Runtime(RuntimeLife):
             seconds: 0 still goes through the mailbox.
 
         Raises:
-            InvalidArgument: *seconds* is negative or no number.
+            InvalidArgument: *seconds* is negative or no number, or *method* cannot be called.
 
         Source: libprocess include/process/delay.hpp.
         """
+        if not callable(method):
+            refuse_method(method)
         pid = as_upid(target)
         dispatch = self.processes.dispatch_quietly
-        return self.clock.timer(checked_seconds(seconds), lambda: dispatch(pid, method, args))
+        return self.clock.timer(
+            checked_seconds(seconds), lambda: dispatch(pid, method, args, kwargs)
+        )
 
-    def run_async(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+    @overload
+    def run_async(
+        self, function: Callable[Q, Future[R] | Failure], /, *args: Q.args, **kwargs: Q.kwargs
+    ) -> Future[R]: ...
+    @overload
+    def run_async(
+        self, function: Callable[Q, R | Failure], /, *args: Q.args, **kwargs: Q.kwargs
+    ) -> Future[R]: ...
+    def run_async(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run *function* in a process of its own; a discard of its future does not stop it."""
         return run_async(self.processes, function, *args, **kwargs)
 
@@ -274,9 +411,11 @@ class Runtime(RuntimeLife):
 
     # Threads and greenlets
 
-    def call_from_thread(self, function: Callable[..., Any], *args: Any) -> None:
+    def call_from_thread(
+        self, function: Callable[Q, object], /, *args: Q.args, **kwargs: Q.kwargs
+    ) -> None:
         """Call *function* in a greenlet of this runtime. Safe from every native thread."""
-        self.processes.run_in_hub(lambda: self.spawn_greenlet(function, *args))
+        self.processes.run_in_hub(lambda: self.spawn_greenlet(function, *args, **kwargs))
 
     def resolve(self, host: str) -> str:
         """Return the first IPv4 address of *host*, without blocking the hub."""

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
+import greenproc
 from greenproc.errors import InvalidArgument
 from greenproc.future import Future
 from greenproc.process import Process, _1, _2, _3
 from greenproc.process.current import current_process
 from greenproc.process.defer import resolve_method
+from greenproc.process.executor import Executor
 from greenproc.runtime import Runtime
-from greenproc.testing import await_abandoned, await_ready
+from greenproc.testing import await_abandoned, await_ready, expect_failure
 
 
 class Taking(Process):
@@ -94,10 +96,10 @@ def test_missing_argument_for_a_placeholder_is_told(runtime: Runtime, process: T
 
 
 def test_what_cannot_be_called_is_not_deferred(runtime: Runtime, process: Taking) -> None:
-    with pytest.raises(InvalidArgument, match="expected a function to defer, got 1"):
-        runtime.defer(process, 1)  # type: ignore[arg-type]
-    with pytest.raises(InvalidArgument, match="expected a function to defer"):
-        runtime.defer(UNCALLABLE)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match="expected a method or a function to call, got 1"):
+        runtime.defer(process, 1)  # type: ignore[call-overload]
+    with pytest.raises(InvalidArgument, match="expected a method or a function to call, got 1"):
+        runtime.defer(UNCALLABLE)  # type: ignore[call-overload]
 
 
 UNCALLABLE = 1
@@ -208,3 +210,139 @@ def test_function_of_the_class_under_another_name_is_called_as_a_method(
     runtime: Runtime, method: Callable[..., object]
 ) -> None:
     assert runtime.dispatch(runtime.spawn(Aliased()), method).get()
+
+
+# What users call their parameters
+
+
+class Retargeted(Process):
+    def take(self, target: str, method: str = "", seconds: float = 0.0) -> tuple[object, ...]:
+        return target, method, seconds
+
+
+class Told(Process):
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: dict[str, object] = {}
+
+    def take(self, **told: object) -> dict[str, object]:
+        self.told = told
+        return told
+
+
+NAMES = {
+    "self": 1,
+    "target": 2,
+    "method": 3,
+    "seconds": 4,
+    "function": 5,
+    "manager": 6,
+    "run": 7,
+    "pid": 8,
+    "args": 9,
+    "kwargs": 10,
+}
+
+
+def test_parameters_may_be_called_as_those_of_dispatch(runtime: Runtime) -> None:
+    pid = runtime.spawn(Retargeted())
+
+    future = runtime.dispatch(pid, Retargeted.take, target="a", method="b", seconds=1.0)
+    assert future.get() == ("a", "b", 1.0)
+    assert greenproc.dispatch(pid, Retargeted.take, target="a").get() == ("a", "", 0.0)
+    deferred = greenproc.defer(pid, Retargeted.take, target=_1, method="b")
+    assert deferred("a").get() == ("a", "b", 0.0)
+
+
+def test_parameters_may_have_any_name(runtime: Runtime) -> None:
+    def told(**names: int) -> dict[str, int]:
+        return names
+
+    pid = runtime.spawn(Process())
+    executor = Executor(runtime.processes)
+
+    assert runtime.dispatch(pid, told, **NAMES).get() == NAMES
+    assert runtime.defer(pid, told, **NAMES)().get() == NAMES
+    assert runtime.run_async(told, **NAMES).get() == NAMES
+    assert executor.execute(told, **NAMES).get() == NAMES
+    assert executor.defer(told, **NAMES)().get() == NAMES
+    assert runtime.spawn_greenlet(told, **NAMES).get() == NAMES
+    executor.stop()
+
+
+def test_a_delayed_call_takes_keywords(runtime: Runtime) -> None:
+    process = Told()
+    runtime.clock.pause()
+    runtime.delay(1.0, runtime.spawn(process), Told.take, target=1, method=2, seconds=3)
+    runtime.clock.advance(1.0)
+    runtime.settle()
+
+    assert process.told == {"target": 1, "method": 2, "seconds": 3}
+
+
+# Mistakes
+
+
+def test_the_result_of_a_call_for_a_method_is_refused(runtime: Runtime, process: Taking) -> None:
+    told = r"expected a method or a function to call, got \(\): .* dispatch\(pid, Class\.method"
+
+    with pytest.raises(InvalidArgument, match=told):
+        runtime.dispatch(process, process.nothing())  # type: ignore[call-overload]
+    with pytest.raises(InvalidArgument, match=told):
+        runtime.delay(0.1, process, process.nothing())  # type: ignore[call-overload]
+    with pytest.raises(InvalidArgument, match=told):
+        runtime.defer(process, process.nothing())  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "told"),
+    [
+        ((1,), {"falg": True}, "got an unexpected keyword argument 'falg'"),
+        ((), {}, "missing 1 required positional argument: 'a'"),
+        ((1, 2), {}, "takes 2 positional arguments but 3 were given"),
+    ],
+)
+def test_an_error_of_the_arguments_names_the_parameters(
+    runtime: Runtime, process: Taking, args: Any, kwargs: Any, told: str
+) -> None:
+    future = runtime.dispatch(process, Taking.named, *args, **kwargs)
+
+    with pytest.raises(TypeError, match=f"{told}: expected Taking.named") as caught:
+        future.get()
+    assert "(a: 'int', *, flag: 'bool' = False)" in str(caught.value)
+
+
+def test_an_error_in_the_method_is_left_alone(runtime: Runtime, process: Taking) -> None:
+    def wrong() -> None:
+        raise TypeError("in the method")
+
+    with pytest.raises(TypeError, match=r"^in the method\n"):
+        runtime.dispatch(process, wrong).get()
+    with pytest.raises(TypeError, match=r"^unsupported operand type"):
+        runtime.dispatch(process, sum, ["a"]).get()
+
+
+def test_a_function_without_signature_fails_in_its_own_words(
+    runtime: Runtime, process: Taking
+) -> None:
+    with pytest.raises(TypeError, match=r"^min expected at least 1 argument, got 0\n"):
+        runtime.dispatch(process, min).get()  # type: ignore[call-overload]
+
+
+def test_a_coroutine_fails_the_future_and_is_closed(runtime: Runtime, process: Taking) -> None:
+    async def fetch() -> int:
+        return 1
+
+    with pytest.raises(InvalidArgument, match="fetch is an async def, and nothing here runs"):
+        runtime.dispatch(process, fetch).get()
+
+
+def test_a_coroutine_of_a_delayed_call_is_an_error_of_the_process(
+    runtime: Runtime, process: Taking
+) -> None:
+    async def fetch() -> int:
+        return 1
+
+    with expect_failure(InvalidArgument, "fetch is an async def"):
+        runtime.delay(0.0, process, fetch)
+        assert runtime.wait(process)

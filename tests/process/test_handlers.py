@@ -28,7 +28,7 @@ class Base:
         return "base b"
 
     @route("/x", help="X.", realm="r")
-    def on_x(self, request: Request) -> str:
+    def on_x(self, request: Request, principal: object) -> str:
         return "base x"
 
 

@@ -1,0 +1,169 @@
+"""Which functions can be handlers: what they are called with, and what would never run.
+
+A class is checked when it is made, and a handler of one process when it is installed, so that a
+mistake is found there and not at the first message.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import CoroutineType, FunctionType, MethodType
+from typing import Any
+
+from greenproc.errors import InvalidArgument
+
+_ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_NEEDS_A_LOOK = _ASYNC | inspect.CO_GENERATOR
+
+_BLOCK_INSTEAD = (
+    "nothing here runs coroutines: make it a plain def, which may block, as only its own process "
+    "waits; greenproc.future.from_asyncio() waits for what an asyncio loop does"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a handler is for, the names of its arguments, and whether it may be a generator."""
+
+    purpose: str
+    arguments: tuple[str, ...]
+    may_yield: bool = False
+
+
+def message_role(name: str) -> Role:
+    """Return what a handler of messages called *name* has to be."""
+    return Role(f"messages {name!r}", ("sender", "body"))
+
+
+def route_role(path: str, realm: str | None) -> Role:
+    """Return what a handler of requests at *path* has to be."""
+    arguments = ("request",) if realm is None else ("request", "principal")
+    where = f"requests for {path!r}" + ("" if realm is None else f" in realm {realm!r}")
+    return Role(where, arguments, may_yield=True)
+
+
+def check_handler(handler: object, role: Role, *, name: str = "", of_class: bool = False) -> None:
+    """Refuse *handler* if a call with the arguments of *role* would fail or run nothing.
+
+    What has no signature, such as some functions written in C, is not refused. A decorated
+    function is taken as it is called, not as what it wraps.
+
+    Args:
+        name: what the handler is called in the error, such as ``Counter.on_increment``.
+        of_class: whether it is called with its process first, as a function of a class is.
+
+    Raises:
+        InvalidArgument: it is no such function.
+    """
+    arguments = ("self", *role.arguments) if of_class else role.arguments
+    if _clearly_fits(handler, len(arguments)):
+        return
+    name = name or _name_of(handler)
+    expected = f"{name} cannot handle {role.purpose}: expected {name}({', '.join(arguments)})"
+    if not callable(handler):
+        raise InvalidArgument(f"{expected}, got {handler!r}")
+    check_no_coroutine(handler, name)
+    if not role.may_yield and inspect.isgeneratorfunction(handler):
+        raise InvalidArgument(f"{expected}, got a generator function, whose body never runs")
+    signature = find_signature(handler)
+    if signature is None:
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        raise InvalidArgument(f"{expected}, got {name}{signature}: {error}") from None
+
+
+def check_no_coroutine(function: object, name: str) -> None:
+    """Refuse an ``async def``, also one that yields; *name* is for the error.
+
+    Raises:
+        InvalidArgument: *function* is one.
+    """
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise InvalidArgument(f"{name} is an async def, and {_BLOCK_INSTEAD}")
+
+
+def refused_coroutine(coroutine: CoroutineType[Any, Any, Any]) -> InvalidArgument:
+    """Close what a dispatched function has returned, and return the error that says why."""
+    coroutine.close()
+    return InvalidArgument(
+        f"{_short(coroutine.__qualname__)} is an async def, and {_BLOCK_INSTEAD}"
+    )
+
+
+def check_methods(cls: type, process: type) -> None:
+    """Refuse methods of *cls*, a new subclass of *process*, whose bodies would never run.
+
+    Private methods are only for the class itself, which may give a coroutine to an asyncio loop.
+
+    Raises:
+        InvalidArgument: a public method is an ``async def``, or an override of a method of
+            *process* is a generator.
+    """
+    for base in cls.__mro__:
+        if base is not cls and (issubclass(base, process) or issubclass(process, base)):
+            continue  # was checked when it was made, or is ours
+        for name, value in vars(base).items():
+            if not name.startswith("_"):
+                _check_method(value, f"{cls.__name__}.{name}", inherited=hasattr(process, name))
+
+
+def _check_method(value: object, name: str, *, inherited: bool) -> None:
+    if isinstance(value, (staticmethod, classmethod)):
+        value = value.__func__
+    if isinstance(value, FunctionType):
+        if not value.__code__.co_flags & _NEEDS_A_LOOK:
+            return
+    elif not isinstance(value, partial):
+        return
+    check_no_coroutine(value, name)
+    if inherited and inspect.isgeneratorfunction(value):
+        raise InvalidArgument(f"{name} is a generator function, whose body never runs: return")
+
+
+def explain_arguments(
+    error: TypeError, method: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> None:
+    """Add the parameters of *method* to *error* if the arguments of its call do not fit them."""
+    signature = find_signature(method)
+    if signature is None:
+        return
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError:
+        error.args = (f"{error}: expected {_name_of(method)}{signature}",)
+
+
+def find_signature(function: Any) -> inspect.Signature | None:
+    """Return the parameters that *function* itself is called with; None when it tells none."""
+    try:
+        return inspect.signature(function, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return None
+
+
+def _clearly_fits(handler: object, count: int) -> bool:
+    """Whether *handler* is a plain function or method that takes *count* arguments.
+
+    That is nearly every handler, and a hundred times faster than `inspect`.
+    """
+    if type(handler) is MethodType:
+        handler = handler.__func__
+        count += 1
+    if type(handler) is not FunctionType:
+        return False
+    code = handler.__code__
+    fits = code.co_argcount == count and not code.co_kwonlyargcount
+    return fits and not code.co_flags & _NEEDS_A_LOOK
+
+
+def _name_of(function: object) -> str:
+    return _short(getattr(function, "__qualname__", None) or repr(function))
+
+
+def _short(name: str) -> str:
+    return name.rpartition("<locals>.")[2]

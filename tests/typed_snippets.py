@@ -1,0 +1,386 @@
+"""What type checkers say of programs on greenproc; never run, see test_types.py.
+
+Each function and class is a snippet. A mark ``# R: type`` says what the `reveal_type` of its line
+reveals; ``# E: code rule`` says that mypy reports an error of that code there and pyright one of
+that rule. Where neither stands, nothing may be reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, reveal_type
+
+from greenproc import (
+    PID,
+    UPID,
+    Break,
+    Continue,
+    Failure,
+    Future,
+    Process,
+    Runtime,
+    after,
+    await_all,
+    collect,
+    defer,
+    delay,
+    dispatch,
+    install,
+    loop,
+    route,
+    run_async,
+    select,
+    spawn,
+)
+from greenproc.auth import Principal
+from greenproc.http import OK, Request, Response
+from greenproc.process import _1
+
+T = TypeVar("T")
+
+
+class Counter(Process):
+    def add(self, number: int, *, twice: bool = False) -> int:
+        return number
+
+    def value(self) -> int:
+        return 0
+
+    def later(self, seconds: float) -> Future[int]:
+        return after(seconds).then(lambda _: 1)
+
+    def checked(self, number: int) -> int | Failure:
+        return Failure("negative") if number < 0 else number
+
+    def retarget(self, target: str, method: str, seconds: int = 0) -> str:
+        return target
+
+    def reset(self) -> None: ...
+
+    def wrap(self, value: T) -> list[T]:
+        return [value]
+
+    def anything(self, value: Any) -> Any:
+        return value
+
+    def all(self, *numbers: int) -> list[int]:
+        return list(numbers)
+
+    @staticmethod
+    def parse(text: str) -> int:
+        return int(text)
+
+
+class Twice(Counter): ...
+
+
+class Other(Process):
+    def add(self, number: int) -> bytes:
+        return b""
+
+
+# What dispatch takes and gives
+
+
+def the_result_of_the_method(counter: PID[Counter]) -> None:
+    reveal_type(dispatch(counter, Counter.add, 1))  # R: Future[int]
+    reveal_type(dispatch(counter, Counter.add, 1, twice=True).get())  # R: int
+    reveal_type(dispatch(counter, Counter.reset))  # R: Future[None]
+
+
+def what_spawn_returns() -> None:
+    counter = spawn(Counter())
+    reveal_type(counter)  # R: PID[Counter]
+    reveal_type(dispatch(counter, Counter.value))  # R: Future[int]
+
+
+def a_process_as_the_target(counter: Counter) -> None:
+    reveal_type(dispatch(counter, Counter.add, 1))  # R: Future[int]
+    reveal_type(dispatch(counter, counter.add, 1))  # R: Future[int]
+
+
+def a_future_is_flattened(counter: PID[Counter]) -> None:
+    reveal_type(dispatch(counter, Counter.later, 1.0))  # R: Future[int]
+    reveal_type(dispatch(counter, Counter.later, seconds=1.0))  # R: Future[int]
+
+
+def a_failure_is_no_result(counter: PID[Counter]) -> None:
+    reveal_type(dispatch(counter, Counter.checked, 1))  # R: Future[int]
+
+
+def a_method_of_a_base(twice: PID[Twice]) -> None:
+    reveal_type(dispatch(twice, Counter.add, 1))  # R: Future[int]
+
+
+def a_generic_method(counter: PID[Counter]) -> None:
+    reveal_type(dispatch(counter, Counter.wrap, "a"))  # R: Future[list[str]]
+
+
+def a_method_that_says_nothing(counter: PID[Counter]) -> None:
+    reveal_type(dispatch(counter, Counter.anything, 1))  # R: Future[Any]
+
+
+def any_number_of_arguments(counter: PID[Counter]) -> None:
+    reveal_type(dispatch(counter, Counter.all, 1, 2, 3))  # R: Future[list[int]]
+    dispatch(counter, Counter.all, 1, "2")  # E: call-overload reportArgumentType
+
+
+def a_plain_function(counter: PID[Counter], list_of: list[int]) -> None:
+    reveal_type(dispatch(counter, lambda: 1))  # R: Future[int]
+    reveal_type(dispatch(counter, Counter.parse, "1"))  # R: Future[int]
+    reveal_type(dispatch(counter, max, 1, 2))  # R: Future[int]
+    dispatch(counter, list_of.append, 1)
+    dispatch(counter, list_of.append, "1")  # E: call-overload reportArgumentType
+
+
+def parameters_called_as_those_of_dispatch(counter: PID[Counter]) -> None:
+    reveal_type(dispatch(counter, Counter.retarget, target="a", method="b"))  # R: Future[str]
+    delay(1.0, counter, Counter.retarget, target="a", method="b", seconds=1)
+    defer(counter, Counter.retarget, target="a", method="b")
+    dispatch(counter, Counter.retarget, target=1)  # E: call-overload reportCallIssue
+
+
+def a_plain_upid_may_have_any_method(pid: UPID) -> None:
+    reveal_type(dispatch(pid, Counter.add, 1))  # R: Future[int]
+    reveal_type(dispatch(pid, Counter.later, 1.0))  # R: Future[int]
+    reveal_type(dispatch(pid, lambda: "a"))  # R: Future[str]
+    delay(1.0, pid, Counter.add, 1)
+    reveal_type(defer(pid, Counter.add, 1))  # R: Deferred[int]
+
+
+def a_pid_of_any(pid: PID[Any]) -> None:
+    reveal_type(dispatch(pid, Counter.add, 1))  # R: Future[int]
+    dispatch(pid, Counter.add, "1")  # E: call-overload reportArgumentType
+
+
+def the_methods_of_a_runtime(runtime: Runtime, counter: PID[Counter]) -> None:
+    reveal_type(runtime.spawn(Counter()))  # R: PID[Counter]
+    reveal_type(runtime.dispatch(counter, Counter.later, 1.0))  # R: Future[int]
+    reveal_type(runtime.run_async(len, "a"))  # R: Future[int]
+    reveal_type(runtime.defer(counter, Counter.add, 1))  # R: Deferred[int]
+    reveal_type(runtime.delay(1.0, counter, Counter.add, 1))  # R: Timer
+    runtime.dispatch(counter, Counter.add, "1")  # E: call-overload reportArgumentType
+    runtime.delay(1.0, counter, Counter.add, "1")  # E: call-overload reportArgumentType
+    runtime.run_async(len, 1)  # E: call-overload reportArgumentType
+    runtime.call_from_thread(len, 1)  # E: arg-type reportArgumentType
+
+
+# What it refuses
+
+
+def an_argument_of_another_type(counter: PID[Counter]) -> None:
+    dispatch(counter, Counter.add, "1")  # E: call-overload reportArgumentType
+
+
+def too_few_arguments(counter: PID[Counter]) -> None:
+    dispatch(counter, Counter.add)  # E: call-overload reportCallIssue
+
+
+def too_many_arguments(counter: PID[Counter]) -> None:
+    dispatch(counter, Counter.add, 1, 2)  # E: call-overload reportCallIssue
+
+
+def a_keyword_that_there_is_not(counter: PID[Counter]) -> None:
+    dispatch(counter, Counter.add, 1, thrice=True)  # E: call-arg reportCallIssue
+
+
+def a_keyword_of_another_type(counter: PID[Counter]) -> None:
+    dispatch(counter, Counter.add, 1, twice="yes")  # E: arg-type reportArgumentType
+
+
+def a_method_of_another_class(counter: PID[Counter]) -> None:
+    dispatch(counter, Other.add, 1)  # E: call-overload reportCallIssue
+
+
+def a_method_of_a_subclass(counter: PID[Process]) -> None:
+    dispatch(counter, Counter.add, 1)  # E: call-overload reportCallIssue
+
+
+def a_result_used_as_another_type(counter: PID[Counter]) -> Future[str]:
+    text: str = dispatch(counter, Counter.add, 1).get()  # E: assignment reportAssignmentType
+    text.encode()
+    return dispatch(counter, Counter.later, 1.0)  # E: call-overload reportReturnType
+
+
+def a_result_that_is_a_future(counter: PID[Counter]) -> None:
+    dispatch(counter, Counter.add, 1) + 1  # E: operator reportOperatorIssue
+
+
+def the_result_of_a_call_for_a_method(pid: PID[Counter], counter: Counter) -> None:
+    dispatch(pid, counter.value())  # E: call-overload reportArgumentType
+    delay(0.1, pid, counter.value())  # E: call-overload reportArgumentType
+    defer(pid, counter.value())  # E: call-overload reportArgumentType
+
+
+def a_method_of_an_address(pid: PID[Counter]) -> None:
+    pid.add(1)  # E: attr-defined reportAttributeAccessIssue
+
+
+def a_target_that_is_no_process() -> None:
+    dispatch("counter", Counter.add, 1)  # E: call-overload reportArgumentType
+
+
+# delay, defer, run_async
+
+
+def a_delay(counter: PID[Counter], process: Counter) -> None:
+    reveal_type(delay(1.0, counter, Counter.add, 1))  # R: Timer
+    delay(1.0, process, Counter.add, 1, twice=True)
+    delay(1.0, counter, print, "done")
+    delay(1.0, counter, Counter.add, "1")  # E: call-overload reportArgumentType
+    delay(1.0, counter, Counter.add)  # E: call-overload reportCallIssue
+    delay("1", counter, Counter.add, 1)  # E: call-overload reportArgumentType
+    delay(1.0, counter, Other.add, 1)  # E: call-overload reportCallIssue
+
+
+def a_deferred_call(counter: PID[Counter]) -> None:
+    reveal_type(defer(counter, Counter.add))  # R: Deferred[int]
+    reveal_type(defer(counter, Counter.add, 1)())  # R: Future[int]
+    reveal_type(defer(counter, Counter.add, _1)(1))  # R: Future[int]
+    reveal_type(defer(counter, Counter.later)(1.0))  # R: Future[int]
+    reveal_type(defer(lambda: "a")())  # R: Future[str]
+    defer(counter, Counter.add, "1")  # E: call-overload reportArgumentType
+    defer(counter, Counter.retarget, _1, 2)  # E: call-overload reportArgumentType
+
+
+class DefersToItself(Process):
+    def start(self, counter: PID[Counter]) -> Future[str]:
+        reveal_type(self.defer(DefersToItself.finish, 1))  # R: Deferred[str]
+        self.defer(DefersToItself.finish, "1")  # E: call-overload reportArgumentType
+        return dispatch(counter, Counter.value).then(self.defer(DefersToItself.finish))
+
+    def finish(self, value: int) -> str:
+        return str(value)
+
+
+def a_process_of_its_own() -> None:
+    reveal_type(run_async(len, "a"))  # R: Future[int]
+    reveal_type(run_async(after, 1.0))  # R: Future[None]
+    run_async(len, 1)  # E: call-overload reportArgumentType
+    run_async(len, "a", "b")  # E: call-overload reportCallIssue
+
+
+# What follows a future
+
+
+def then_gives_the_result_of_the_function(number: Future[int], counter: PID[Counter]) -> None:
+    reveal_type(number.then(str))  # R: Future[str]
+    reveal_type(number.then(lambda value: dispatch(counter, Counter.add, value)))  # R: Future[int]
+    reveal_type(number.then(defer(counter, Counter.later)))  # R: Future[int]
+    reveal_type(number.then(lambda value: None))  # R: Future[None]
+
+
+def a_step(number: int) -> str | Failure:
+    return Failure("negative") if number < 0 else str(number)
+
+
+def a_step_that_may_fail(number: Future[int]) -> None:
+    reveal_type(number.then(a_step))  # R: Future[str]
+    reveal_type(number.recover(lambda _: a_step(0)))  # R: Future[int | str]
+
+
+def then_takes_the_value(number: Future[int]) -> None:
+    takes_text: Callable[[str], int] = len
+    number.then(takes_text)  # E: arg-type reportArgumentType
+    number.then(1)  # E: call-overload reportArgumentType
+
+
+def what_takes_the_place_of_a_value(number: Future[int]) -> None:
+    reveal_type(number.recover(lambda ended: "none"))  # R: Future[int | str]
+    reveal_type(number.repair(lambda failed: Future(0.5)))  # R: Future[int | float]
+    reveal_type(number.after(1.0, lambda late: None))  # R: Future[int | None]
+    number.after("1", lambda late: None)  # E: call-overload reportArgumentType
+
+
+def several_futures(number: Future[int], text: Future[str]) -> None:
+    reveal_type(collect([number, number]))  # R: Future[list[int]]
+    reveal_type(collect(number, text))  # R: Future[tuple[int, str]]
+    reveal_type(collect(number, text, number, text))  # R: Future[tuple[int, str, int, str]]
+    reveal_type(await_all(number, text))  # R: Future[tuple[Future[int], Future[str]]]
+    reveal_type(await_all([number]))  # R: Future[list[Future[int]]]
+    reveal_type(select([number, number]))  # R: Future[Future[int]]
+    collect(number, 1)  # E: call-overload reportArgumentType
+    select(number)  # E: arg-type reportArgumentType
+
+
+def a_loop(counter: PID[Counter]) -> None:
+    def body(value: int) -> Continue | Break[str]:
+        return Break("done") if value > 2 else Continue()
+
+    reveal_type(loop(lambda: dispatch(counter, Counter.value), body))  # R: Future[str]
+    reveal_type(loop(lambda: 1, body))  # R: Future[str]
+    loop(lambda: "1", body)  # E: misc reportArgumentType
+
+
+# Handlers
+
+
+class HandlesMessages(Process):
+    def initialize(self) -> None:
+        self.install("later", self.on_later)
+        self.install("later", print)
+        self.install("later", self.on_nothing)  # E: arg-type reportArgumentType
+
+    @install("increment")
+    def on_increment(self, sender: UPID, body: bytes) -> None: ...
+
+    @install("several")
+    @install("names")
+    def on_several(self, *arguments: object) -> None: ...
+
+    @install("more")
+    def on_more(self, sender: UPID, body: bytes, retries: int = 3) -> int:
+        return retries
+
+    def on_later(self, sender: UPID, body: bytes) -> None: ...
+
+    def on_nothing(self) -> None: ...
+
+
+class MessageWithoutBody(Process):
+    @install("increment")  # E: type-var reportArgumentType
+    def on_increment(self, sender: UPID) -> None: ...
+
+
+class MessageWithTextForItsBody(Process):
+    @install("increment")  # E: type-var reportArgumentType
+    def on_increment(self, sender: UPID, body: str) -> None: ...
+
+
+class MessageWithTooMuch(Process):
+    @install("increment")  # E: type-var reportArgumentType
+    def on_increment(self, sender: UPID, body: bytes, more: int) -> None: ...
+
+
+class HandlesRequests(Process):
+    def initialize(self) -> None:
+        self.route("/later", self.on_total)
+        self.route("/secret", self.on_secret, realm="users")
+        self.route("/later", self.on_secret)  # E: arg-type reportArgumentType
+        self.route("/secret", self.on_total, realm="users")  # E: arg-type reportArgumentType
+
+    @route("/total", help="The total.")
+    def on_total(self, request: Request) -> Response:
+        return OK("1")
+
+    @route("/secret", realm="users")
+    def on_secret(self, request: Request, principal: Principal | None) -> Future[Response]:
+        return Future(OK())
+
+
+class RouteWithoutRequest(Process):
+    @route("/total")  # E: type-var reportArgumentType
+    def on_total(self) -> Response:
+        return OK()
+
+
+class RouteWithoutItsPrincipal(Process):
+    @route("/total", realm="users")  # E: type-var reportArgumentType
+    def on_total(self, request: Request) -> Response:
+        return OK()
+
+
+class RouteWithAPrincipalButNoRealm(Process):
+    @route("/total")  # E: type-var reportArgumentType
+    def on_total(self, request: Request, principal: Principal) -> Response:
+        return OK()
