@@ -319,6 +319,8 @@ class Settings:
     """How long stopping may take."""
     expose_errors: bool = _setting(False, _FLAG)
     """Whether a 500 tells the text of an unexpected exception, which may hold secrets."""
+    debug: bool = _setting(False, _FLAG)
+    """Whether a public method of a process that runs outside of it is warned of, once each."""
 
     def __post_init__(self) -> None:
         _check_fields(self)

@@ -19,6 +19,7 @@ from greenproc.metrics import Registry
 from greenproc.pid import PID, UPID, PlainUPID
 from greenproc.process.base import Process, as_body, as_upid
 from greenproc.process.current import current_process
+from greenproc.process.debug import MethodWatch
 from greenproc.process.defer import Deferred
 from greenproc.process.executor import Executor, run_async
 from greenproc.process.life import EventFilter
@@ -69,6 +70,7 @@ class Runtime(RuntimeLife):
         self.authorization = Authorization()
         self.metrics = Registry()
         self._executor: Executor | None = None
+        self._watch = MethodWatch() if self.settings.debug else None
 
     @contextmanager
     def selected(self) -> Iterator[Self]:
@@ -133,7 +135,10 @@ class Runtime(RuntimeLife):
 
         Source: libprocess src/process.cpp, process::spawn.
         """
-        return self.processes.spawn(process)
+        pid = self.processes.spawn(process)
+        if self._watch is not None and pid:
+            self._watch.watch(process)
+        return pid
 
     def terminate(self, pid: UPID | Process, *, inject: bool = True) -> None:
         """Ask a local process to terminate; nothing happens if it is not running or remote.

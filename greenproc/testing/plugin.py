@@ -17,18 +17,24 @@ from greenproc.runtime import Runtime
 from greenproc.testing.hang import stacks_after
 from greenproc.testing.runtimes import RuntimeMaker
 
+DEBUG = "greenproc_debug"
 OPTION = "greenproc_stacks_after"
 STACKS_AFTER = "60"
 STDERR = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that says when a test hangs."""
+    """Add the options: when a test hangs, and whether its runtimes have `Settings.debug`."""
     what = "seconds after which a test with a runtime prints the stacks of all greenlets; 0: never"
     parser.getgroup("greenproc").addoption(
         "--greenproc-stacks-after", dest=OPTION, metavar="SECONDS", help=what
     )
     parser.addini(OPTION, what, default=STACKS_AFTER)
+    what = "warn when a public method of a process runs outside of it"
+    parser.getgroup("greenproc").addoption(
+        "--greenproc-debug", dest=DEBUG, action="store_true", help=what
+    )
+    parser.addini(DEBUG, what, type="bool", default=False)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -59,7 +65,9 @@ def make_runtime(request: pytest.FixtureRequest) -> Iterator[RuntimeMaker]:
     checked, see `RuntimeMaker`.
     """
     seconds, write = _seconds(request.config), _writer(request.config)
-    with stacks_after(seconds, write, request.node.nodeid), RuntimeMaker() as maker:
+    debug = request.config.getoption(DEBUG) or request.config.getini(DEBUG)
+    maker = RuntimeMaker(debug=debug)
+    with stacks_after(seconds, write, request.node.nodeid), maker:
         yield maker
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Self
 
 from greenproc.runtime import Runtime
@@ -22,7 +23,9 @@ class RuntimeMaker:
     process is left that was not there at the beginning.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, debug: bool = False) -> None:
+        """Let each runtime have `Settings.debug`, whatever its settings say, if *debug* is true."""
+        self._debug = debug
         self.runtimes: list[Runtime] = []
         self.errors = ErrorLog()
         self._before: Snapshot | None = None
@@ -39,7 +42,10 @@ class RuntimeMaker:
             settings: `SETTINGS` when None.
             options: what `Runtime` takes besides, such as *delegate*.
         """
-        runtime = Runtime(SETTINGS if settings is None else settings, **options)
+        settings = SETTINGS if settings is None else settings
+        if self._debug:
+            settings = replace(settings, debug=True)
+        runtime = Runtime(settings, **options)
         self.errors.watch(runtime)
         runtime.start()
         self.runtimes.append(runtime)

@@ -312,3 +312,37 @@ def test_quick_test_prints_no_stacks(run, capfd) -> None:
 
 def test_help_names_the_option(run) -> None:
     run("", "--help").stdout.fnmatch_lines(["*--greenproc-stacks-after=SECONDS*"])
+
+
+OUTSIDE = """
+import dataclasses
+import warnings
+from greenproc.testing.runtimes import SETTINGS
+
+class Counter(Process):
+    def add(self):
+        return 1
+
+def calls_from_outside(node):
+    counter = Counter()
+    node.spawn(counter)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        counter.add()
+    return len(caught)
+"""
+
+
+@pytest.mark.parametrize(("options", "warned"), [((), 0), (("--greenproc-debug",), 1)])
+def test_an_option_warns_of_methods_outside_of_their_process(
+    run, options: tuple[str, ...], warned: int
+) -> None:
+    result = run(
+        f"""{OUTSIDE}
+def test_it(runtime, make_runtime):
+    assert calls_from_outside(runtime) == {warned}
+    assert calls_from_outside(make_runtime(dataclasses.replace(SETTINGS))) == {warned}
+""",
+        *options,
+    )
+    result.assert_outcomes(passed=1)
