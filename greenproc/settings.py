@@ -297,6 +297,19 @@ class Settings:
     """How many bytes of messages and requests may wait in all mailboxes of a node together."""
     max_pipelined_requests: int = _setting(1000, _POSITIVE)
     """How many requests of one connection may be unanswered before reading pauses."""
+    max_answer_bytes: int = _setting(8 * 1024 * 1024, _POSITIVE)
+    """How many bytes of responses one connection may have unsent before reading pauses. Of
+    requests whose responses are not known yet, as many are taken as would fit if each were as
+    large as the largest before, 64 KiB at least."""
+    max_connections: int | None = _setting(None, _POSITIVE)
+    """How many accepted connections may stand. When it is reached a silent one is closed for a new
+    one, then one that is idle; if there is neither, the new one is refused. None means three
+    quarters of the descriptors that the OS process may have open."""
+    max_connections_per_address: int | None = _setting(None, _POSITIVE)
+    """How many of them may come from one IP address; None means no limit but the one above."""
+    max_temporary_connections: int | None = _setting(None, _POSITIVE)
+    """How many connections without a link may be open or being opened to other nodes; the messages
+    for further ones wait for `connect_timeout`. None means an eighth of the descriptors."""
     max_parked_greenlets: int = _setting(1000, _NATURAL)
     """How many greenlets of idle processes are kept for their next event."""
     connect_timeout: float = _setting(10.0, _SECONDS)
@@ -306,12 +319,20 @@ class Settings:
     answer_timeout: float = _setting(30.0, _SECONDS)
     """How long to wait for a peer to acknowledge messages before it counts as gone."""
     head_timeout: float = _setting(30.0, _SECONDS)  # Apache allows 20 to 40
-    """How long the head of an HTTP request may take from its first byte on; 0 is for ever."""
+    """How long the head of a request may take from its first byte on, that of a message included;
+    0 is for ever."""
     body_timeout: float = _setting(30.0, _SECONDS)
-    """How long the body of an HTTP request may stand still; 0 is for ever."""
+    """How long the body of a request may stand still, that of a message included; 0 is for
+    ever."""
+    min_bytes_per_second: int = _setting(500, _NATURAL)  # as Apache's reqtimeout
+    """How fast a client must send a body, and take its responses, on average, when `body_timeout`
+    or `answer_timeout` is over; 0 is any rate."""
+    link_timeout: float = _setting(30.0, _SECONDS)
+    """How long a linked peer that vanished without a word may go unnoticed, by TCP keep-alive; to
+    be told in whole seconds, and 0 is for ever."""
     idle_timeout: float = _setting(75.0, _SECONDS)  # the default of nginx
-    """How long a connection is kept after its last HTTP request, unless it carries messages, or
-    carried nothing at all, as links of a node do; 0 is for ever."""
+    """How long a connection is kept after its last HTTP request, unless a message that it brought
+    was delivered, or it carried nothing at all, as links of a node do; 0 is for ever."""
     authentication_timeout: float = _setting(30.0, _SECONDS)
     """How long an authenticator may take for a request, and then an authorization callback; 0 is
     for ever."""

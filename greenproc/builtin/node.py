@@ -112,6 +112,7 @@ class Node(Process):
                 "http_requests": vitals.http_requests(),
                 "dropped": sum(vitals.dropped.values()),
                 "connections_in": vitals.told("inbound", "connections"),
+                "max_connections_in": vitals.told("inbound", "max_connections"),
                 "connections_out": vitals.told("outbound", "connections"),
                 "timers": vitals.told("clock", "timers"),
                 "hub_lag_secs": lag.last,

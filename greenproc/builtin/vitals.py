@@ -24,6 +24,7 @@ _TOLD: tuple[tuple[type[PullGauge], str, str, str, str], ...] = (
     (PullGauge, "links", "processes", "links", "Links of local processes."),
     (PullGauge, "timers", "clock", "timers", "Timers that are pending."),
     (PullGauge, "connections_in", "inbound", "connections", "Connections that others opened."),
+    (PullGauge, "connections_in_limit", "inbound", "max_connections", "How many may stand."),
     (PullGauge, "connections_out", "outbound", "connections", "Connections to other nodes."),
     (PulledCounter, "messages_out", "outbound", "sent", "Messages written to other nodes."),
 )
@@ -36,6 +37,7 @@ class Vitals:
     Args:
         statistics: what `Runtime.statistics` returns.
         dropped: how many messages were dropped, by reason.
+        refused: how many clients were turned away, by reason.
         http_requests: how many requests were for a route, and so no messages.
     """
 
@@ -44,10 +46,12 @@ class Vitals:
         processes: ProcessManager,
         statistics: Callable[[], Mapping[str, Any]],
         dropped: Mapping[str, int],
+        refused: Mapping[str, int],
         http_requests: Callable[[], int],
     ) -> None:
         self.processes = processes
         self.dropped = dropped
+        self.refused = refused
         self.http_requests = http_requests
         self._statistics = statistics
 
@@ -107,10 +111,15 @@ class Vitals:
             PulledFamily(
                 f"{PREFIX}messages_dropped",
                 "reason",
-                lambda: {
-                    reason.replace(" ", "_"): count for reason, count in self.dropped.items()
-                },
+                lambda: _by_name(self.dropped),
                 help="Messages that no handler got.",
+                kind="counter",
+            ),
+            PulledFamily(
+                f"{PREFIX}clients_refused",
+                "reason",
+                lambda: _by_name(self.refused),
+                help="Connections that were refused, or closed for what their clients did.",
                 kind="counter",
             ),
         ]
@@ -118,3 +127,8 @@ class Vitals:
     def _mailboxes(self) -> dict[str, int]:
         deepest = survey(self.processes, MAX_MAILBOXES).deepest
         return {cell.pid.id: len(cell.events or ()) for cell in deepest}
+
+
+def _by_name(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return counts by reason, spelled as the name of a metric."""
+    return {reason.replace(" ", "_"): count for reason, count in counts.items()}

@@ -68,6 +68,7 @@ class Parts:
             streams=self.router.streams,
             lost=lambda address, error: self.processes.linking.lose_address(address),
             dropped=observer.message_unsent,
+            refused=observer.client_refused,
             spawn=spawn,
         )
         self.listener = Listener(settings, self._hooks)
@@ -121,6 +122,7 @@ class Parts:
             self.processes,
             statistics=self._runtime.statistics,
             dropped=self._observer.dropped,
+            refused=self._observer.refused,
             http_requests=lambda: self.router.requests,
         )
         for process in make_builtins(self._runtime, vitals):

@@ -7,9 +7,18 @@ from typing import Any
 
 from blinker import ANY, Signal
 
+from greenproc.address import Address
 from greenproc.message import Message
 from greenproc.pid import UPID
 from greenproc.process.quota import MAILBOX_FULL, NODE_FULL
+from greenproc.transport.refusals import (
+    ANSWERS_NOT_READ,
+    BODY_TOO_SLOW,
+    HEAD_TOO_SLOW,
+    MADE_ROOM,
+    TOO_MANY,
+    TOO_MANY_OF_ADDRESS,
+)
 
 logger = logging.getLogger("greenproc.runtime")
 
@@ -23,6 +32,16 @@ REASONS = (
     UNSENT,
 )
 """Why messages are dropped: what is counted from the start, so that a zero can be seen."""
+
+REFUSALS = (
+    TOO_MANY,
+    TOO_MANY_OF_ADDRESS,
+    MADE_ROOM,
+    HEAD_TOO_SLOW,
+    BODY_TOO_SLOW,
+    ANSWERS_NOT_READ,
+)
+"""Why clients are turned away; likewise."""
 
 
 class IsolatedSignal(Signal):
@@ -56,6 +75,7 @@ class Signals:
         self.process_terminated = IsolatedSignal("process_terminated(pid, reason)")
         self.process_failed = IsolatedSignal("process_failed(pid, event, error)")
         self.message_dropped = IsolatedSignal("message_dropped(message, reason)")
+        self.client_refused = IsolatedSignal("client_refused(client, reason)")
         self.link_made = IsolatedSignal("link_made(linker, linkee)")
         self.link_lost = IsolatedSignal("link_lost(linker, linkee)")
         self.runtime_started = IsolatedSignal("runtime_started()")
@@ -75,6 +95,8 @@ class SignalObserver:
         self._signals = signals
         self.dropped = dict.fromkeys(REASONS, 0)
         """How many messages were dropped, by reason."""
+        self.refused = dict.fromkeys(REFUSALS, 0)
+        """How many clients were turned away, by reason."""
 
     def process_spawned(self, pid: UPID) -> None:
         """A process was registered."""
@@ -104,6 +126,12 @@ class SignalObserver:
     def _tell_dropped(self, message: Message, reason: str) -> None:
         if self._signals.message_dropped.receivers:
             self._signals.message_dropped.emit(self._runtime, message=message, reason=reason)
+
+    def client_refused(self, client: Address | None, reason: str) -> None:
+        """A connection was refused, or closed for what its client did."""
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+        if self._signals.client_refused.receivers:
+            self._signals.client_refused.emit(self._runtime, client=client, reason=reason)
 
     def link_made(self, linker: UPID, linkee: UPID) -> None:
         """A process watches another."""

@@ -9,10 +9,17 @@ from typing import TypeAlias
 from greenproc.future import Future
 from greenproc.http.request import Request
 from greenproc.http.response import Response
+from greenproc.settings import Settings
 from greenproc.transport.respond import closes, closing, encode, response_of
 
 MAX_TAKEN_BYTES = 256 * 1024  # bodies that are encoded before the first of them is sent
 
+
+FIRST_ROOM = 32
+"""Requests that are taken before it is known how large the responses are."""
+
+SMALL_BYTES = 64 * 1024
+"""A response counts for at least that much where it is said how many requests are taken."""
 
 Pending: TypeAlias = tuple[Future[Response], Request]
 """A response that a handler owes."""
@@ -25,6 +32,7 @@ class Answers:
     it. A response that closes the connection is the last one: what is behind it is never sent.
 
     Args:
+        settings: bound how many requests, and how many bytes of responses.
         answered: called with a request whose body is streamed when its response is taken, unless
             that is streamed, too.
 
@@ -39,10 +47,18 @@ class Answers:
         "is_closing",
         "is_draining",
         "pending",
+        "_largest",
+        "_max_bytes",
+        "_max_requests",
+        "_room",
     )
 
-    def __init__(self, *, expose_errors: bool, answered: Callable[[Request], None]) -> None:
-        self._expose_errors = expose_errors
+    def __init__(self, settings: Settings, *, answered: Callable[[Request], None]) -> None:
+        self._expose_errors = settings.expose_errors
+        self._max_bytes = settings.max_answer_bytes
+        self._max_requests = settings.max_pipelined_requests
+        self._room = min(FIRST_ROOM, self._max_requests)
+        self._largest = 0  # of the bodies that were taken, the late ones counting more
         self._answered = answered
         self.queue: deque[bytes | Pending] = deque()
         """What is owed; for others to be looked at only."""
@@ -56,6 +72,11 @@ class Answers:
     def __len__(self) -> int:
         """Return how many requests wait for their answers."""
         return len(self.queue)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no request should be taken before some of the answers have left."""
+        return len(self.queue) >= self._room
 
     def append_pending(self, future: Future[Response], request: Request) -> None:
         """Owe what *future* will bring."""
@@ -134,8 +155,18 @@ class Answers:
         """Remove the head, which *response* answers, and return what to send."""
         self.queue.popleft()
         self.pending -= 1
+        size = len(response.body)
+        if size > SMALL_BYTES or self._largest != SMALL_BYTES:
+            self._learn(size)
         self.is_closing = closes(response, request)
         if self.is_draining and not self.queue and not self.is_closing:
             self.is_closing = True
             return closing(response)
         return response
+
+    def _learn(self, size: int) -> None:
+        """Take as many requests as have room for their responses, going by those before them."""
+        faded = self._largest - (self._largest >> 6)
+        self._largest = max(size, faded, SMALL_BYTES)
+        fitting = max(self._max_bytes // self._largest, 1)
+        self._room = min(fitting, self._max_requests)

@@ -27,6 +27,10 @@ def ignore(_address: Address) -> None:
     """Do nothing about a connection that came or went."""
 
 
+def ignore_refusal(_client: Address | None, _reason: str) -> None:
+    """Do nothing about a client that was turned away."""
+
+
 def never(_path: str) -> bool:
     """Want every body whole."""
     return False
@@ -56,3 +60,5 @@ class TransportHooks:
     """A connection to an address stands."""
     disconnected: Callable[[Address], None] = ignore
     """A connection to an address that stood is gone."""
+    refused: Callable[[Address | None, str], None] = ignore_refusal
+    """A client was turned away for the reason given; may be called in the hub."""

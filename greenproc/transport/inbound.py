@@ -19,9 +19,10 @@ from greenproc.message import Message
 from greenproc.process.ports import Delivery
 from greenproc.transport.body_pipe import BodyPipe
 from greenproc.transport.context import InboundContext
-from greenproc.transport.outlet import Outlet
+from greenproc.transport.outlet import HOLD_ANSWERS, Outlet
 from greenproc.transport.patrol import Pace
 from greenproc.transport.reader import Reader
+from greenproc.transport.refusals import BODY_TOO_SLOW, HEAD_TOO_SLOW
 from greenproc.transport.respond import refuse_delivery, refuse_request, refuse_sender
 
 READ_BYTES = 128 * 1024  # 4 % more messages a second than 64 KiB or 256 KiB
@@ -34,6 +35,9 @@ GONE_SECONDS = 1.0
 Closing a socket and closing its sending side look the same from here. So handlers are told that
 their answers are hardly wanted any more, but may still give them.
 """
+
+MAX_HELD_ANSWERS = 2 * HOLD_ANSWERS
+"""So many messages may be accepted while their sender takes no answers; then reading pauses."""
 
 LINGER_SECONDS = 2.0  # how long a client may take to read the last answer; as Apache
 LINGER_BYTES = 16 * 1024 * 1024  # and how much it may go on sending
@@ -68,12 +72,12 @@ class Inbound:
         self._outlet = Outlet(accepted, context, self)
         self._answers = self._outlet.answers
         self._queue = self._answers.queue
-        self._room = settings.max_pipelined_requests
         # No request is taken any more; the client sends no more; the socket is closed.
         self._last = self._is_eof = self._closed = False
         # The last head, and whether its sender ignores answers.
         self._head: RequestHead | None = None
         self._is_agent = False
+        self._has_delivered = False  # a message: it may be the link of a node
         self._body: BodyPipe | None = None  # the last one that was streamed
         self.requests = self._served = 0  # the latter were no messages
 
@@ -163,13 +167,20 @@ class Inbound:
         if requests:
             self.requests += len(requests)
             head = requests[-1].head
-            if head is not self._head:
-                self._note_agent(head)
-            if len(self._queue) >= self._room:
+            if head is not self._head or not self._has_delivered:
+                self._note_client(head, accepted)
+            if self._answers.is_full:
                 self._wait_for_room()
 
-    def _note_agent(self, head: RequestHead) -> None:
-        """Find out whether the client is libprocess, or sends as it does, and ignores answers."""
+    def _note_client(self, head: RequestHead, accepted: bytes) -> None:
+        """Find out whether the client delivers messages, and whether it ignores answers.
+
+        What is libprocess, or sends as it does, ignores them.
+        """
+        if not self._has_delivered and self._served != self.requests:
+            self._has_delivered = accepted in self._queue
+        if head is self._head:
+            return
         self._head = head
         self._is_agent = any(
             name.lower() == b"user-agent" and value.startswith(b"libprocess/")
@@ -185,7 +196,7 @@ class Inbound:
     def _serve(self, raw: RawRequest) -> None:
         """Hand an HTTP request to whoever answers it."""
         self._served += 1
-        if len(self._queue) >= self._room:
+        if self._answers.is_full:
             self._wait_for_room()
         try:
             request = to_request(raw, self.client, max_body_bytes=self._settings.max_body_bytes)
@@ -222,9 +233,13 @@ class Inbound:
 
     def _wait_for_room(self) -> None:
         """Stop reading a client that has too many requests without answers."""
-        if self._answers.pending:
+        answers, queue = self._answers, self._queue
+        if answers.pending:
             self._outlet.flush()
-            self._outlet.wait(lambda: len(self._queue) < self._room, None)
+            self._outlet.wait(lambda: not answers.is_full, None)
+        elif len(queue) > MAX_HELD_ANSWERS:
+            self._outlet.flush()
+            self._outlet.wait(lambda: len(queue) <= MAX_HELD_ANSWERS, None)
 
     # Bodies that a handler reads as they come
 
@@ -264,22 +279,35 @@ class Inbound:
 
     # Clients that take too long
 
-    def pace(self) -> tuple[Pace, int]:
-        """See `Patrolled`. A connection with messages, or without anything, may be a link."""
-        if self._served != self.requests or self._last or self._outlet.is_writing:
-            return Pace.FREE, 0
+    def pace(self) -> tuple[Pace, int, int]:
+        """See `Patrolled`. A connection that delivered a message, or did nothing, may be a link."""
+        number = self.requests
+        if self._last or self._outlet.is_writing:
+            return Pace.FREE, number, 0
         parser = self._parser
         body_bytes = parser.body_bytes
         if body_bytes is not None:
             is_ours = self._body is not None and self._body.is_full
-            return (Pace.FREE if is_ours else Pace.BODY), body_bytes
+            return (Pace.FREE if is_ours else Pace.BODY), number, body_bytes
         if not parser.is_idle:
-            is_ours = len(self._queue) >= self._room
-            return (Pace.FREE if is_ours else Pace.HEAD), self.requests
-        is_silent = not (self.requests or parser.has_skipped_lines)
-        may_be_link = self._context.carries_messages and is_silent
+            return (Pace.FREE if self._answers.is_full else Pace.HEAD), number, 0
+        may_be_link = self._has_delivered or (self._context.carries_messages and self._is_silent)
         is_idle = self._outlet.is_done and not may_be_link
-        return (Pace.IDLE if is_idle else Pace.FREE), self.requests
+        return (Pace.IDLE if is_idle else Pace.FREE), number, 0
+
+    @property
+    def _is_silent(self) -> bool:
+        """Whether nothing came at all."""
+        return not (self.requests or self._parser.has_skipped_lines)
+
+    @property
+    def cost_of_loss(self) -> int | None:
+        """See `Dispensable`: silent, then idle ones, then those with part of a first head."""
+        if self._last or self._closed or self._has_delivered or not self._outlet.is_done:
+            return None
+        if self._parser.is_idle:
+            return 0 if self._is_silent else 1
+        return 2 if not self.requests and self._parser.body_bytes is None else None
 
     def give_up(self, pace: Pace) -> None:
         """See `Patrolled`. Answers 408 to a request under way, unless its handler has it."""
@@ -287,6 +315,7 @@ class Inbound:
             self.close()
             return
         error = RemoteProtocolError(f"the {pace.value} took too long", status=408)
+        self._hooks.refused(self.client, HEAD_TOO_SLOW if pace is Pace.HEAD else BODY_TOO_SLOW)
         if pace is Pace.BODY and self._body is not None and not self._body.is_over:
             self._last = True
             self._parser.fail(error)

@@ -17,15 +17,21 @@ from greenproc.errors import StateError
 from greenproc.http.head_cache import HeadCache
 from greenproc.http.limits import ParserLimits
 from greenproc.http.parser import RawRequest
+from greenproc.http.response import ServiceUnavailable
+from greenproc.http.writer import encode_response
 from greenproc.settings import Settings
+from greenproc.transport.connection_limit import ConnectionLimit
 from greenproc.transport.context import InboundContext
 from greenproc.transport.hooks import TransportHooks
 from greenproc.transport.inbound import Inbound
+from greenproc.transport.keep_alive import notice_loss
 from greenproc.transport.patrol import Patrol
 from greenproc.transport.places import address_of, listening_socket, path_of, remove_path
 from greenproc.transport.postponed import Postponed
+from greenproc.transport.respond import write_some
 from greenproc.wire.framing import MessageDecoder, is_message
 
+REFUSAL = encode_response(ServiceUnavailable(headers={"Connection": "close"}))
 KILL_SECONDS = 1.0  # how long a killed greenlet may take to end
 MIN_BACK_OFF = 0.01  # seconds; doubled with each failure in a row
 MAX_BACK_OFF = 1.0
@@ -55,9 +61,10 @@ class Listener:
         self._settings = settings
         self._hooks = hooks
         self._accepted = self._requests = 0  # the latter of connections that are closed
-        self._connections: set[Inbound] = set()
+        self._connections: dict[Inbound, None] = {}  # the oldest first
         self._greenlets: set[Greenlet[..., Any]] = set()
         self._rounds = Patrol(settings, self._connections)
+        self._limit = ConnectionLimit(settings, self._connections, hooks.refused)
         self._patrol: Greenlet[..., Any] | None = None
         self._socket: socket.socket | None = None
         self._path: str | None = None
@@ -101,7 +108,7 @@ class Listener:
         if self._socket is None:
             raise StateError("nothing to accept from: call bind() first")
         self._context = self._new_context(local or self.address, carries_messages=carries_messages)
-        self._acceptor = Acceptor(self._socket, self._accept)
+        self._acceptor = Acceptor(self._socket, self._accept, self._limit.make_room)
         self._acceptor.start()
 
     def _new_context(self, local: Address | None, *, carries_messages: bool) -> InboundContext:
@@ -165,10 +172,17 @@ class Listener:
         return len(stuck)
 
     def statistics(self) -> dict[str, int]:
-        """Count connections that are open, and connections and requests since the start."""
+        """Count connections that are open, and connections and requests since the start.
+
+        *max_connections* is how many may stand, *evicted* how many were closed to make room, and
+        *refused* how many were closed as soon as they were accepted.
+        """
         return {
             "connections": len(self._connections),
+            "max_connections": self._limit.limit,
             "accepted": self._accepted,
+            "evicted": self._limit.evicted,
+            "refused": self._limit.refused,
             "requests": self._requests + sum(one.requests for one in self._connections),
         }
 
@@ -182,32 +196,43 @@ class Listener:
         """
         if self._context is None:
             self._context = self._new_context(None, carries_messages=False)
-        return self._serve(connected, connected.getpeername())
+        return self._serve(connected, address_of(connected.getpeername()))
 
     def _accept(self, accepted: socket.socket, name: Any) -> None:
         """Serve a new connection; called in the hub."""
+        client = address_of(name)
         try:
-            self._serve(accepted, name)
+            if self._limit.reason_to_refuse(client) is not None:
+                write_some(accepted, REFUSAL)
+                accepted.close()
+                return
+            self._serve(accepted, client)
         except OSError as error:
             log.debug("connection from %s lost: %s", name, error)
             accepted.close()
 
-    def _serve(self, accepted: socket.socket, name: Any) -> tuple[Inbound, Greenlet[..., Any]]:
+    def _serve(
+        self, accepted: socket.socket, client: Address | None
+    ) -> tuple[Inbound, Greenlet[..., Any]]:
         assert self._context is not None
-        client = address_of(name)
         accepted.settimeout(None)
         if client is not None:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            settings = self._settings
+            notice_loss(accepted, settings.link_timeout, stall=settings.answer_timeout)
         connection = Inbound(accepted, client, self._context)
         self._accepted += 1
-        self._connections.add(connection)
+        self._connections[connection] = None
+        self._limit.add(client)
         if self._patrol is None and self._rounds.is_needed:
             self._patrol = self._hooks.spawn(self._rounds.run)
             self._patrol.rawlink(self._end_patrol)
         return connection, self.spawn(connection.run)
 
     def _forget(self, connection: Inbound) -> None:
-        self._connections.discard(connection)
+        if connection in self._connections:
+            del self._connections[connection]
+            self._limit.remove(connection.client)
         self._requests += connection.requests
         if self._acceptor is None and not self._connections:
             self._stop_patrol()
@@ -234,9 +259,11 @@ class Acceptor(StreamServer):
         self,
         listening: socket.socket,
         accepted: Callable[[socket.socket, Any], None],
+        make_room: Callable[[], bool],
     ) -> None:
         super().__init__(listening, accepted, spawn=None)
         self._accepted = accepted
+        self._make_room = make_room
         self._back_off = MIN_BACK_OFF
         self._retry: Any = None
 
@@ -266,9 +293,11 @@ class Acceptor(StreamServer):
             self._retry = None
 
     def _pause(self, error: OSError) -> None:
+        has_room = error.errno in (errno.EMFILE, errno.ENFILE) and self._make_room()
         if self._back_off == MIN_BACK_OFF:
             log.error("cannot accept connections, and will go on trying: %s", error)
         self.stop_accepting()
         self._retry = self.loop.timer(self._back_off)
         self._retry.start(self.start_accepting)
-        self._back_off = min(self._back_off * 2, MAX_BACK_OFF)
+        if not has_room:
+            self._back_off = min(self._back_off * 2, MAX_BACK_OFF)

@@ -11,6 +11,7 @@ from gevent import Timeout, socket
 from gevent.event import Event
 from gevent.hub import Waiter
 
+from greenproc.address import Address
 from greenproc.errors import Failure
 from greenproc.future import Future
 from greenproc.future.waiting import attach
@@ -18,6 +19,7 @@ from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.transport.answers import Answers
 from greenproc.transport.context import InboundContext
+from greenproc.transport.refusals import ANSWERS_NOT_READ
 from greenproc.transport.respond import write_some
 from greenproc.transport.sending import BrokenOff, Sender
 
@@ -34,8 +36,8 @@ class Owner(Protocol):
     """The connection that an outlet belongs to."""
 
     @property
-    def client(self) -> object:
-        """Who is at the other end, for the log."""
+    def client(self) -> Address | None:
+        """The address at the other end, if it has one."""
 
     def end(self) -> None:
         """Nothing leaves any more: the last answer did."""
@@ -61,16 +63,14 @@ class Outlet:
         self._hooks = context.hooks
         self._postponing = context.postponed
         settings = context.settings
-        self._sender = Sender(
-            to, settings.answer_timeout, self._progressed, expose_errors=settings.expose_errors
-        )
+        self._sender = Sender(to, settings, self._progressed)
         self._waiter = _Flush(self._flush_now)
         self._changed: Event | None = None
         self._is_postponed = False
         self._is_unwanted = False
         self._flushed_at = monotonic()
         self._stream: Any = None  # the reader of the response that is being sent
-        self.answers = Answers(expose_errors=settings.expose_errors, answered=owner.answered)
+        self.answers = Answers(settings, answered=owner.answered)
         self.is_writing = False
         """Whether a greenlet is writing, so that nobody else may."""
         self.is_mute = False
@@ -225,6 +225,7 @@ class Outlet:
         self.mute()
         self.forget()
         if isinstance(error, TimeoutError):
+            self._hooks.refused(self._owner.client, ANSWERS_NOT_READ)
             self._owner.close()
 
     def mute(self) -> None:

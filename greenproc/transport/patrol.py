@@ -30,15 +30,31 @@ class Pace(Enum):
 class Patrolled(Protocol):
     """A connection that is looked at now and then."""
 
-    def pace(self) -> tuple[Pace, int]:
-        """Return what it does and a number that changes when the client gets on with it."""
+    def pace(self) -> tuple[Pace, int, int]:
+        """Return what it does, the number of the request, and how much has come of its body."""
 
     def give_up(self, pace: Pace) -> None:
         """End it, since its client took too long."""
 
 
+class _Seen:
+    """What a connection did when it was last looked at."""
+
+    __slots__ = ("began", "began_bytes", "body_bytes", "changed", "doing")
+
+    def __init__(self, doing: tuple[Pace, int], body_bytes: int, now: float) -> None:
+        self.doing = doing
+        self.body_bytes = self.began_bytes = body_bytes
+        self.began = self.changed = now
+
+
 class Patrol:
     """Ends the connections whose clients take too long.
+
+    A head has a time for all of it. A body may not stand still for long, and when it has taken
+    that long, it must have come at `Settings.min_bytes_per_second` since.
+
+    Source: the limits of Apache's mod_reqtimeout.
 
     It looks at each of them now and then, so that reading and writing cost nothing more for it.
 
@@ -53,7 +69,8 @@ class Patrol:
             Pace.HEAD: settings.head_timeout,
             Pace.BODY: settings.body_timeout,
         }
-        self._seen: dict[Patrolled, tuple[Pace, int, float]] = {}
+        self._rate = settings.min_bytes_per_second
+        self._seen: dict[Patrolled, _Seen] = {}
         shortest = min((limit for limit in self._limits.values() if limit), default=0.0)
         self._interval = min(max(shortest / ROUNDS, MIN_INTERVAL), MAX_INTERVAL)
         self.is_needed = shortest > 0
@@ -69,16 +86,20 @@ class Patrol:
                 if number % AT_A_TIME == 0:
                     sleep(0)
 
-    def _look(self, connection: Patrolled, before: tuple[Pace, int, float] | None) -> None:
-        pace, mark = connection.pace()
+    def _look(self, connection: Patrolled, seen: _Seen | None) -> None:
+        pace, request, body_bytes = connection.pace()
         limit = self._limits.get(pace)
         if not limit:
             return
         now = monotonic()
-        since = now
-        if before is not None and before[:2] == (pace, mark):
-            since = before[2]
-            if now - since >= limit:
-                connection.give_up(pace)
-                return
-        self._seen[connection] = (pace, mark, since)
+        if seen is None or seen.doing != (pace, request):
+            seen = _Seen((pace, request), body_bytes, now)
+        elif body_bytes != seen.body_bytes:
+            seen.body_bytes = body_bytes
+            seen.changed = now
+        late = now - seen.began - limit
+        is_slow = pace is Pace.BODY and late * self._rate > body_bytes - seen.began_bytes
+        if is_slow or now - seen.changed >= limit:
+            connection.give_up(pace)
+            return
+        self._seen[connection] = seen

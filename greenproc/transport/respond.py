@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from copy import copy
+from time import monotonic
 from typing import Any
 
 from gevent import Timeout, socket
@@ -22,6 +23,7 @@ from greenproc.http.response import (
 from greenproc.http.writer import encode_response
 from greenproc.message import Message
 from greenproc.process.ports import Delivery
+from greenproc.settings import Settings
 from greenproc.transport.body_pipe import BodyFailure
 
 log = logging.getLogger("greenproc.transport")
@@ -114,19 +116,26 @@ def refuse_request(error: RemoteProtocolError, *, last: bool) -> bytes:
     return encode_response(Response(error.status, str(error), headers))
 
 
-def write_all(to: socket.socket, data: bytes | memoryview, stall_seconds: float) -> None:
+def write_all(to: socket.socket, data: bytes | memoryview, settings: Settings) -> None:
     """Write *data*, however long it takes, as long as the client takes some of it.
 
     Raises:
-        OSError: the client is gone, or took nothing for *stall_seconds*.
+        OSError: the client is gone, took nothing for `Settings.answer_timeout`, or when that is
+            over took less than `Settings.min_bytes_per_second` since.
     """
     sent = write_some(to, data) if data else 0
     if sent == len(data):
         return
     rest = memoryview(data)
+    begin, before = monotonic(), sent
     while sent < len(data):
-        with Timeout(stall_seconds, TimeoutError("the client does not read its answers")):
+        with Timeout(
+            settings.answer_timeout, TimeoutError("the client does not read its answers")
+        ):
             sent += to.send(rest[sent:])
+        late = monotonic() - begin - settings.answer_timeout
+        if late * settings.min_bytes_per_second > sent - before:
+            raise TimeoutError("the client reads its answers too slowly")
 
 
 def write_some(to: socket.socket, data: bytes | memoryview) -> int:

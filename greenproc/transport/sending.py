@@ -14,6 +14,7 @@ from greenproc.future import Future
 from greenproc.http.request import Request
 from greenproc.http.response import InternalServerError, NotFound, Response, ResponseKind
 from greenproc.http.writer import LAST_CHUNK, encode_chunk, encode_response_head, may_have_body
+from greenproc.settings import Settings
 from greenproc.sync.pipe import Reader
 from greenproc.transport.respond import encode, response_of, write_all
 
@@ -39,25 +40,18 @@ class Sender:
 
     Args:
         to: the socket.
-        stall_seconds: how long the client may take nothing.
+        settings: say how long the client may take nothing, and how slowly.
         progressed: called when the client took something.
-        expose_errors: see `response_of`.
     """
 
-    __slots__ = ("_expose_errors", "_progressed", "_stall_seconds", "_to", "is_starved")
+    __slots__ = ("_progressed", "_settings", "_to", "is_starved")
 
     def __init__(
-        self,
-        to: socket.socket,
-        stall_seconds: float,
-        progressed: Callable[[], None],
-        *,
-        expose_errors: bool,
+        self, to: socket.socket, settings: Settings, progressed: Callable[[], None]
     ) -> None:
         self._to = to
-        self._stall_seconds = stall_seconds
+        self._settings = settings
         self._progressed = progressed
-        self._expose_errors = expose_errors
         self.is_starved = False
         """Whether a stream has nothing to send at the moment."""
 
@@ -67,7 +61,7 @@ class Sender:
         Raises:
             OSError: the client is gone, or took nothing for too long.
         """
-        write_all(self._to, data, self._stall_seconds)
+        write_all(self._to, data, self._settings)
         self._progressed()
 
     def send(self, response: Response, request: Request) -> None:
@@ -135,7 +129,7 @@ class Sender:
         # The client is slower than we are, or something lies between the socket and us. gevent
         # knows how to wait for a send only.
         data = os.pread(number, min(size, PIECE_BYTES), at)
-        write_all(self._to, data, self._stall_seconds)
+        write_all(self._to, data, self._settings)
         return len(data)
 
     # Streams
@@ -156,7 +150,7 @@ class Sender:
             return
         first = response.reader.read()
         if first.ready() and not first.is_ready:
-            refusal = response_of(first, request, expose_errors=self._expose_errors)
+            refusal = response_of(first, request, expose_errors=self._settings.expose_errors)
             self.write(encode(refusal, request))
             return
         try:

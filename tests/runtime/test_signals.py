@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from greenproc.runtime import Runtime, Signals
 from greenproc.runtime.signals import IsolatedSignal
 from greenproc.settings import Settings
 from greenproc.testing import RuntimeMaker, await_ready, expect_failure
-from tests.peer import Acceptor, closed_address
+from tests.peer import Acceptor, Peer, closed_address
 
 
 class Failing(Process):
@@ -160,3 +161,16 @@ def test_start_is_told() -> None:
     started = Seen(node, "runtime_started")
     with node:
         assert started.values == [{}]
+
+
+def test_a_client_that_is_turned_away_is_told_and_counted(make_runtime: RuntimeMaker) -> None:
+    runtime = make_runtime(Settings(ip="127.0.0.1", max_connections=1))
+    seen = Seen(runtime, "client_refused")
+    with Peer.connect(runtime.address), Peer.connect(runtime.address) as second:
+        second.send(b"GET /metrics/snapshot HTTP/1.1\r\nHost: x\r\n\r\n")
+        told = json.loads(second.read_answer().body)
+
+    assert [values["reason"] for values in seen.values] == ["closed to make room"]
+    assert seen.values[0]["client"].ip == "127.0.0.1"
+    assert told["greenproc/clients_refused/closed_to_make_room"] == 1.0
+    assert told["greenproc/connections_in_limit"] == 1.0

@@ -38,6 +38,7 @@ class Node:
         self.lost: Queue[tuple[Address, Exception | None]] = Queue()
         self.connected: Queue[Address] = Queue()
         self.disconnected: Queue[Address] = Queue()
+        self.refused: Queue[tuple[Address | None, str]] = Queue()
         self.delivery: Callable[[Message], Delivery] = lambda _message: Delivery.ACCEPTED
         self.answer: Callable[[Request], Future[Response]] = lambda _request: Future(NotFound())
         self.greenlets: list[Greenlet[..., Any]] = []
@@ -50,6 +51,7 @@ class Node:
             spawn=self._spawn,
             connected=self.connected.put,
             disconnected=self.disconnected.put,
+            refused=lambda client, reason: self.refused.put((client, reason)),
         )
 
     def _deliver(self, message: Message) -> Delivery:

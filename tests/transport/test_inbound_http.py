@@ -7,6 +7,7 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent import socket
 from gevent.event import Event
 
 from greenproc.address import Address
@@ -14,10 +15,13 @@ from greenproc.errors import Failure
 from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import OK, Response
+from greenproc.http.url import URL
 from greenproc.message import Message
 from greenproc.process.ports import Delivery
+from greenproc.settings import Settings
 from greenproc.sync.pipe import Pipe
 from greenproc.transport import inbound
+from greenproc.transport.answers import FIRST_ROOM, Answers
 from tests.transport.conftest import LIMIT, Node, Peer, undated
 
 Listen = Callable[..., Address]
@@ -675,3 +679,101 @@ def test_a_request_can_come_in_pieces(node: Node, listen: Listen, connect: Conne
     peer.end_sending()
 
     assert undated(peer.receive_to_end()) == HELLO_ANSWER
+
+
+def held_requests(node: Node, peer: Peer, size: int, count: int) -> int:
+    """Return how many of *count* requests are taken of a client that reads no answers."""
+    node.answer = lambda request: Future(OK(bytes(size)))
+    peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sending = gevent.spawn(peer.send, get("/large") * count)
+    gevent.idle()
+    sending.kill()
+    return node.requests.qsize()
+
+
+def test_requests_of_a_client_that_does_not_read_are_not_taken(
+    node: Node, listen: Listen, connect: Connect
+) -> None:
+    size = 1024 * 1024
+    peer = connect(listen(max_answer_bytes=4 * size))
+
+    assert held_requests(node, peer, size, 500) <= FIRST_ROOM + 4 + 8
+
+
+def test_a_client_that_goes_on_to_read_gets_all_its_answers(
+    node: Node, listen: Listen, connect: Connect
+) -> None:
+    node.answer = lambda request: Future(OK(bytes(300_000)))
+    peer = connect(listen(max_answer_bytes=1, max_pipelined_requests=7))
+
+    sending = gevent.spawn(peer.send, get("/large") * 100)
+    answers = 0
+    for _ in range(100):
+        answers += peer.receive(300_000).count(b"HTTP/1.1 200")
+    peer.end_sending()
+    answers += peer.receive_to_end().count(b"HTTP/1.1 200")
+
+    sending.get(timeout=LIMIT)
+    assert answers == 100
+
+
+def test_large_answers_of_the_past_fade(node: Node) -> None:
+    answers = Answers(Settings(max_answer_bytes=1024 * 1024), answered=lambda request: None)
+    request = Request("GET", URL.parse("/"), keep_alive=True)
+
+    def rooms(size: int, count: int) -> int:
+        for _ in range(count):
+            answers.append_pending(Future(OK(bytes(size))), request)
+            answers.take()
+        room = 0
+        while not answers.is_full:
+            room += 1
+            answers.append(b"")
+        answers.clear()
+        return room
+
+    assert rooms(1024 * 1024, 1) == 1
+    assert rooms(10, 20) == 1
+    assert rooms(10, 300) == 16
+
+
+def test_a_client_that_reads_too_slowly_is_let_go(
+    node: Node, listen: Listen, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("greenproc.transport.respond.monotonic", lambda: now[0])
+    node.answer = lambda request: Future(OK(bytes(8 * 1024 * 1024)))
+    peer = connect(listen(answer_timeout=LIMIT, min_bytes_per_second=1_000_000))
+    peer.send(get("/large"))
+    peer.receive(100)
+    gevent.idle()
+    now[0] += 1000.0
+
+    received = 0
+    try:
+        received = len(peer.receive_to_end())
+    except ConnectionResetError:
+        pass
+
+    assert received < 8 * 1024 * 1024
+    assert node.refused.get(timeout=LIMIT)[1] == "answers not read"
+
+
+def test_messages_of_a_sender_that_takes_no_answers_are_not_taken_for_ever(
+    node: Node, listen: Listen, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbound, "MAX_HELD_ANSWERS", 10)
+    peer = connect(listen())
+    (connection,) = listen.listeners[0]._connections  # type: ignore[attr-defined]
+    connection._outlet.is_writing = True  # its client does not read
+    peer.send(MESSAGE * 100)
+    gevent.idle()
+    peer.send(MESSAGE * 100)
+    gevent.idle()
+
+    assert len(node.delivered) == 100
+
+    connection._outlet.is_writing = False
+    connection._outlet.flush()
+    peer.end_sending()
+    assert statuses(peer.receive_to_end()) == [202] * 200

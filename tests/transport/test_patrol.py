@@ -12,6 +12,7 @@ from greenproc.address import Address
 from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import OK, Response
+from greenproc.process.ports import Delivery
 from greenproc.settings import Settings
 from greenproc.sync.pipe import Pipe
 from greenproc.transport.patrol import Pace, Patrol
@@ -314,18 +315,44 @@ def test_a_link_may_begin_with_blank_lines(
     assert is_open(peer)
 
 
-def test_a_message_on_a_link_may_stand_still(
+@pytest.mark.parametrize(
+    "rest",
+    [MESSAGE.replace(b"Length: 0", b"Length: 5") + b"he", MESSAGE[:30]],
+    ids=["body", "head"],
+)
+def test_a_message_that_stands_still_is_refused_on_a_link_too(
+    node: Node, listen: Listen, connect: Connect, time: Time, rest: bytes
+) -> None:
+    peer = connect(listen())
+    peer.send(MESSAGE + rest)
+    time.pass_by()
+
+    assert statuses(peer.receive_to_end()) == [b"202", b"408"]
+
+
+def test_a_message_that_was_not_delivered_makes_no_link(
+    node: Node, listen: Listen, connect: Connect, time: Time
+) -> None:
+    node.delivery = lambda message: Delivery.UNKNOWN
+    peer = connect(listen())
+    peer.send(MESSAGE)
+    assert peer.receive(12) == b"HTTP/1.1 404"
+    time.pass_by()
+
+    assert b"HTTP" not in peer.receive_to_end()
+
+
+def test_a_client_that_was_too_slow_is_reported(
     node: Node, listen: Listen, connect: Connect, time: Time
 ) -> None:
     peer = connect(listen())
-    peer.send(MESSAGE + MESSAGE.replace(b"Length: 0", b"Length: 5") + b"he")
-    gevent.idle()
-
+    peer.send(HELLO[:10])
     time.pass_by()
+    peer.receive_to_end()
 
-    peer.send(b"llo")
-    peer.end_sending()
-    assert peer.receive_to_end().count(b"HTTP/1.1 202") == 2
+    client, reason = node.refused.get(timeout=LIMIT)
+    assert client == Address(*peer.socket.getsockname())
+    assert reason == "head too slow"
 
 
 def test_no_limits_are_none(node: Node, listen: Listen, connect: Connect, time: Time) -> None:
@@ -342,11 +369,11 @@ def test_no_limits_are_none(node: Node, listen: Listen, connect: Connect, time: 
 class Client:
     """A connection whose pace a test sets."""
 
-    def __init__(self, *paces: tuple[Pace, int]) -> None:
+    def __init__(self, *paces: tuple[Pace, int, int]) -> None:
         self.paces = list(paces)
         self.ended: Pace | None = None
 
-    def pace(self) -> tuple[Pace, int]:
+    def pace(self) -> tuple[Pace, int, int]:
         return self.paces.pop(0) if len(self.paces) > 1 else self.paces[0]
 
     def give_up(self, pace: Pace) -> None:
@@ -356,11 +383,11 @@ class Client:
 def test_a_limit_is_counted_from_the_last_change(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("greenproc.transport.patrol.monotonic", lambda: now[0])
-    changing = Client((Pace.BODY, 1), (Pace.BODY, 2), (Pace.BODY, 3))
-    standing = Client((Pace.BODY, 1))
-    coming = Client((Pace.FREE, 0), (Pace.BODY, 1))
+    changing = Client((Pace.BODY, 0, 1), (Pace.BODY, 0, 2), (Pace.BODY, 0, 3))
+    standing = Client((Pace.BODY, 0, 1))
+    coming = Client((Pace.FREE, 0, 0), (Pace.BODY, 0, 1))
     connections = {changing, standing, coming}
-    patrol = Patrol(Settings(body_timeout=10.0), connections)
+    patrol = Patrol(Settings(body_timeout=10.0, min_bytes_per_second=0), connections)
     ended = []
 
     def turn(seconds: float) -> None:
@@ -379,6 +406,50 @@ def test_a_limit_is_counted_from_the_last_change(monkeypatch: pytest.MonkeyPatch
         [None, None, None],
         [None, body, None],
     ]
+
+
+def rounds(monkeypatch: pytest.MonkeyPatch, client: Client, settings: Settings) -> list[bool]:
+    """Return after which round of ten seconds the patrol has ended *client*."""
+    now = [0.0]
+    monkeypatch.setattr("greenproc.transport.patrol.monotonic", lambda: now[0])
+    connections = {client}
+    ended: list[bool] = []
+
+    def turn(seconds: float) -> None:
+        now[0] += 10.0
+        ended.append(client.ended is not None)
+        if len(ended) == 5:
+            connections.clear()
+
+    monkeypatch.setattr("greenproc.transport.patrol.sleep", turn)
+    Patrol(settings, connections).run()
+    return ended
+
+
+@pytest.mark.parametrize(
+    ("bytes_a_round", "ended"),
+    [(700, [False, False, False, False, True]), (1100, [False] * 5)],
+)
+def test_a_body_that_comes_too_slowly_is_refused(
+    monkeypatch: pytest.MonkeyPatch, bytes_a_round: int, ended: list[bool]
+) -> None:
+    client = Client(*((Pace.BODY, 1, number * bytes_a_round) for number in range(10)))
+    settings = Settings(body_timeout=15.0, min_bytes_per_second=150)
+
+    assert rounds(monkeypatch, client, settings) == ended
+
+
+def test_each_body_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(*((Pace.BODY, number, 1) for number in range(10)))
+
+    assert not any(rounds(monkeypatch, client, Settings(body_timeout=15.0)))
+
+
+def test_a_rate_of_none_lets_a_body_drip(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(*((Pace.BODY, 1, number) for number in range(10)))
+    settings = Settings(body_timeout=15.0, min_bytes_per_second=0)
+
+    assert not any(rounds(monkeypatch, client, settings))
 
 
 def test_the_patrol_goes_home_when_there_is_nobody(

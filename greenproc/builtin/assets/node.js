@@ -56,7 +56,8 @@ function showTotals(now) {
   text("http-total", `${short(totals.http_requests)} in all`);
   text("dropped", short(totals.dropped));
   text("connections", short(totals.connections_in + totals.connections_out));
-  text("directions", `${short(totals.connections_in)} in, ${short(totals.connections_out)} out`);
+  const most = short(totals.max_connections_in);
+  text("directions", `${short(totals.connections_in)} of ${most} in, ${short(totals.connections_out)} out`);
   text("lag", millis(totals.hub_lag_secs));
   text("longest", `${millis(totals.hub_lag_longest_secs)} at most`);
   text("memory", bytes(totals.resident_bytes));
