@@ -61,6 +61,22 @@ def running(argument: str) -> list[int]:
 # The end of the program
 
 
+@pytest.fixture
+def _none_ignored() -> Iterator[None]:
+    """Let programs end by a signal that is ignored here, as by ``nohup``: they would inherit that."""
+    ignored = [one for one in (signal.SIGINT, signal.SIGTERM) if is_ignored(one)]
+    for one in ignored:
+        signal.signal(one, lambda *_: None)  # a handler is not inherited
+    yield
+    for one in ignored:
+        signal.signal(one, signal.SIG_IGN)
+
+
+def is_ignored(number: signal.Signals) -> bool:
+    return signal.getsignal(number) is signal.SIG_IGN
+
+
+@pytest.mark.usefixtures("_none_ignored")
 @pytest.mark.parametrize(
     ("command", "status"),
     [
