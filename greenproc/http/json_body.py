@@ -74,7 +74,9 @@ def _find_fault(value: object, error: Exception) -> str:
             return f"{what}: {_advice(one)}"
         if id(one) not in seen:
             seen.add(id(one))
-            pending += reversed([((*path, step), below) for step, below in _below(one)])
+            # No longer than what is shown: copies of paths that grow would take quadratic time.
+            kept = path[:MAX_PATH]
+            pending += reversed([((*kept, step), below) for step, below in _below(one)])
     return f"but it holds itself or is nested too deeply: {error}"
 
 

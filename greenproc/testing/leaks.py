@@ -93,27 +93,36 @@ def _compare(before: Snapshot, now: Snapshot) -> list[str]:
 def _find_watched() -> tuple[tuple[greenlet, ...], tuple[Any, ...]]:
     """Return the running greenlets of this thread and the active timers of its loop."""
     timer = get_hub().loop.timer(0)
-    timer_type = type(timer)
+    timer_type: type[Any] = type(timer)
     timer.close()
     here = getcurrent()
     root = _root(here)
+    kinds = {timer_type, *_subclasses(greenlet)} - {Hub, *_subclasses(Hub)}
     greenlets, timers = [], []
-    # The type is asked, not isinstance(): that would run the __class__ of proxies.
-    for found in gc.get_objects():
-        kind = type(found)
-        if kind is timer_type:
+    # The type is asked, not isinstance(): that would run the __class__ of proxies. Looking it up
+    # in a set takes a tenth of the time that issubclass() does for each of some 100 000 objects.
+    watched: list[Any] = [one for one in gc.get_objects() if type(one) in kinds]
+    for found in watched:
+        if type(found) is timer_type:
             if found.active:
                 timers.append(found)
         elif (
-            issubclass(kind, greenlet)
-            and not issubclass(kind, Hub)
-            and found  # started and not yet over
+            found  # started and not yet over
             and found is not here
             and found is not root
             and _root(found) is root
         ):
             greenlets.append(found)
     return tuple(greenlets), tuple(timers)
+
+
+def _subclasses(kind: type[Any]) -> set[type[Any]]:
+    """Return *kind* and all classes below it."""
+    found: set[type[Any]] = {kind}
+    below: list[type[Any]] = type.__subclasses__(kind)
+    for one in below:
+        found |= _subclasses(one)
+    return found
 
 
 def _root(found: greenlet) -> greenlet:
