@@ -17,8 +17,10 @@ from greenproc.http.response_counter import ResponseCounter
 from greenproc.message import Message
 from greenproc.settings import Settings
 from greenproc.transport.hooks import Spawn
+from greenproc.transport.keep_alive import notice_loss
 from greenproc.transport.outgoing import Outgoing
 from greenproc.transport.respond import write_some
+from greenproc.transport.slots import Slots
 from greenproc.wire.framing import MessageEncoder
 
 READ_BYTES = 64 * 1024
@@ -50,7 +52,9 @@ class OutboundHooks:
     dropped: Callable[[Message, str], None]
     """A message cannot be sent."""
     idle: Callable[[Outbound], None]
-    """Called in the hub: a temporary connection has had nothing to do for a while."""
+    """A temporary connection has had nothing to do for a while. Also called in the hub."""
+    slots: Slots
+    """Which temporary connections hold while they stand."""
 
 
 class Outbound:
@@ -73,7 +77,13 @@ class Outbound:
         *,
         linked: bool,
     ) -> None:
-        self.socket = new_socket(address)
+        has_slot = linked or hooks.slots.take(self)
+        try:
+            # What waits for a slot gets its socket with it.
+            self._socket = new_socket(address) if has_slot else None
+        except OSError:
+            hooks.slots.release(self)
+            raise
         self.address = address
         self.encoder = encoder
         self.linked = linked
@@ -92,6 +102,17 @@ class Outbound:
         # The writer while it is parked, and whether nobody has woken it yet.
         self._parked: greenlet | None = None
         self._wakeable = False
+
+    @property
+    def _open_socket(self) -> socket.socket:
+        """The socket, which a connection that waits for a slot does not have yet."""
+        assert self._socket is not None
+        return self._socket
+
+    @property
+    def linked_socket(self) -> socket.socket | None:
+        """The socket of a linked connection, if it has one already."""
+        return self._socket if self.linked else None
 
     def __repr__(self) -> str:
         kind = "LINKED" if self.linked else "TEMPORARY"
@@ -119,6 +140,9 @@ class Outbound:
         if self.linked:
             return
         self.linked = True
+        self._hooks.slots.release(self)
+        if self._socket is not None:
+            notice_loss(self._socket, self._settings.link_timeout)
         self._stop_timer()
         if self._parked is not None:
             self.outgoing.forget_sent()
@@ -143,7 +167,9 @@ class Outbound:
             return
         self.state = State.CLOSED
         self._stop_timer()
-        self.socket.close()
+        if self._socket is not None:
+            self._socket.close()
+        self._hooks.slots.release(self)
         if self._wakeable:
             self._wake()
         self._hooks.ended(self, error)
@@ -170,11 +196,15 @@ class Outbound:
         ip, port = self.address.ip, self.address.port
         seconds = self._settings.connect_timeout
         try:
+            if self._socket is None:
+                self._wait_for_slot(seconds)
+            if self.linked:
+                notice_loss(self._open_socket, self._settings.link_timeout)
             with Timeout(seconds, TimeoutError(f"no answer within {seconds:g} seconds")):
-                self.socket.connect((ip, port))
+                self._open_socket.connect((ip, port))
             # A free port of the local host can end up connected to itself: the system may pick
             # it as the source port of the attempt.
-            if self.socket.getsockname() == self.socket.getpeername():
+            if self._open_socket.getsockname() == self._open_socket.getpeername():
                 raise ConnectionRefusedError("nobody listens there")
         except OSError as error:
             raise Broken(f"cannot connect to {self.address}: {error}") from error
@@ -186,13 +216,20 @@ class Outbound:
         self._hooks.spawn(self._read)
         self._hooks.opened(self)
 
+    def _wait_for_slot(self, seconds: float) -> None:
+        """Wait until the connection may have a socket, and make it."""
+        has_slot = self._hooks.slots.wait(self, seconds)
+        if self.state is State.CLOSED or not (has_slot or self.linked):
+            raise ConnectionAbortedError("too many connections without a link are open")
+        self._socket = new_socket(self.address)
+
     def _write(self) -> None:
         """Write batches; when there is nothing to write, park, or say that this was all."""
         while self.state is State.OPEN:
             if self._rest or self.outgoing:
                 self._write_batch()
             elif self.leaving:
-                self.socket.shutdown(socket.SHUT_WR)
+                self._open_socket.shutdown(socket.SHUT_WR)
                 return
             else:
                 self._park()
@@ -202,7 +239,7 @@ class Outbound:
         batch = rest = self._rest or memoryview(self.outgoing.take_batch())
         self._rest = NOTHING
         while rest:
-            rest = rest[self.socket.send(rest) :]
+            rest = rest[self._open_socket.send(rest) :]
             self._last_used = monotonic()
         self._batch_written()
         if len(batch) >= YIELD_BYTES:
@@ -212,7 +249,7 @@ class Outbound:
         """Write the next batch in the hub, as far as the socket takes it without waiting."""
         batch = self.outgoing.take_batch()
         try:
-            sent = write_some(self.socket, batch)
+            sent = write_some(self._open_socket, batch)
         except OSError:
             sent = 0  # which the writer will find out
         if sent < len(batch):
@@ -259,7 +296,7 @@ class Outbound:
         """Read until the peer closes: that is how the end of a connection is seen."""
         error: Broken | None = None
         try:
-            while received := self.socket.recv(READ_BYTES):
+            while received := self._open_socket.recv(READ_BYTES):
                 if not self.linked:
                     self._count_answers(received)
         except OSError as caught:
@@ -272,11 +309,25 @@ class Outbound:
         # until it has been silent for too long.
         self._last_used = monotonic()
         self.outgoing.answer(self._answers.feed(received))
+        if self._hooks.slots.waiting and self.is_idle:
+            self.give_way()
 
     def _broken(self, error: OSError) -> Broken:
         broken = Broken(f"connection to {self.address} lost: {error}")
         broken.__cause__ = error
         return broken
+
+    # Making room for another temporary connection
+
+    @property
+    def is_idle(self) -> bool:
+        """See `Holder`: nothing is to be written, and no answer is missing."""
+        is_open = self.state is State.OPEN and not self.leaving
+        return is_open and not self._rest and not self.outgoing and self.outgoing.is_answered
+
+    def give_way(self) -> None:
+        """See `Holder`."""
+        self._hooks.idle(self)
 
     # The time limits of temporary and leaving connections
 

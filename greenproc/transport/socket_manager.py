@@ -13,8 +13,10 @@ from greenproc.errors import Broken
 from greenproc.message import Message
 from greenproc.process.ports import RemoteConnection
 from greenproc.settings import Settings
+from greenproc.transport.connection_limit import TEMPORARY_SHARE, share_of_descriptors
 from greenproc.transport.hooks import TransportHooks
 from greenproc.transport.outbound import Outbound, OutboundHooks
+from greenproc.transport.slots import Slots
 from greenproc.wire.framing import MessageEncoder
 
 KILL_SECONDS = 1.0  # how long greenlets may take to end once their sockets are closed
@@ -51,12 +53,16 @@ class SocketManager:
         self._running = True
         self._dropped = 0
         self._sent_before = 0  # by connections that are closed
+        self._slots = Slots(
+            settings.max_temporary_connections or share_of_descriptors(TEMPORARY_SHARE)
+        )
         self._outbound_hooks = OutboundHooks(
             spawn=self._spawn,
             opened=self._opened,
             ended=self._ended,
             dropped=self._drop,
             idle=self._give_up,
+            slots=self._slots,
         )
 
     def __repr__(self) -> str:
@@ -76,6 +82,9 @@ class SocketManager:
             if connection is None:
                 if not self._running:
                     self._drop(message, "the node is stopping")
+                    return
+                if self._slots.is_crowded:
+                    self._drop(message, "too many connections without a link are being opened")
                     return
                 try:
                     connection = self._open(address, linked=False)
@@ -115,12 +124,12 @@ class SocketManager:
         Source: libprocess SocketManager::get_persistent_socket, src/process.cpp.
         """
         connection = self._connections.get(address)
-        return connection.socket if connection is not None and connection.linked else None
+        return connection.linked_socket if connection is not None else None
 
     def statistics(self) -> dict[str, int]:
         """Count connections and what they hold.
 
-        *leaving* are the connections that get no more messages and wait for the peer to close,
+        *waiting* are those that will be opened when there are fewer without a link, *leaving* the connections that get no more messages and wait for the peer to close,
         *unanswered* the messages sent over temporary connections that have no answer yet, and
         *sent* and *dropped* all messages written and all reported as dropped so far.
         """
@@ -128,6 +137,7 @@ class SocketManager:
         return {
             "connections": len(self._connections),
             "linked": sum(one.linked for one in self._connections.values()),
+            "waiting": self._slots.waiting,
             "leaving": len(self._leaving),
             "queued_messages": sum(len(one.outgoing) for one in everyone),
             "queued_bytes": sum(one.outgoing.queued_bytes for one in everyone),
