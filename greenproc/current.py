@@ -6,11 +6,16 @@ clock, its resolver), and what a runtime is stays with the floor that builds it.
 
 from __future__ import annotations
 
+from collections import deque
 from contextvars import ContextVar, Token
 from typing import Any
 
 RUNTIME: ContextVar[Any | None] = ContextVar("greenproc.runtime", default=None)
 """The runtime whose greenlet this is; None outside of any."""
+
+
+MAX_STOPPED = 16
+"""Of how many stopped runtimes the addresses are known."""
 
 
 class DefaultRuntime:
@@ -20,16 +25,20 @@ class DefaultRuntime:
     that off, so that no test leaves a node behind without knowing.
     """
 
-    __slots__ = ("implicit_start", "runtime", "starting")
+    __slots__ = ("implicit_start", "runtime", "starting", "stopped")
 
     runtime: Any | None
     """One that runs, or that a stop was interrupted of; never one that is only starting."""
     starting: Any | None
     """The future of a start that is under way."""
     implicit_start: bool
+    stopped: deque[Any]
+    """The addresses of the last runtimes that were stopped, the default one or not: a name of
+    theirs can be told from that of a process elsewhere."""
 
     def __init__(self) -> None:
         self.runtime = None
+        self.stopped = deque(maxlen=MAX_STOPPED)
         self.starting = None
         self.implicit_start = True
 

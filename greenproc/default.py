@@ -157,7 +157,8 @@ def current_runtime() -> Runtime:
     """
     runtime: Runtime | None = find_runtime()
     if runtime is None:
-        raise NoRuntime("call greenproc.initialize() first, or work on a Runtime object")
+        before = "the runtime was stopped, " if default.stopped else ""
+        raise NoRuntime(f"{before}call greenproc.initialize() first, or work on a Runtime object")
     return runtime
 
 

@@ -148,7 +148,10 @@ class Discarded(FutureError, CancelledError):
 
 
 class Abandoned(FutureError):
-    """The promise of a future is gone, so the future can never complete by itself."""
+    """The promise of a future is gone, so the future can never complete by itself.
+
+    That of a dispatch says which process does not serve it, and why.
+    """
 
     def __init__(self, message: str = "the future was abandoned") -> None:
         super().__init__(message)

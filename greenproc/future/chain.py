@@ -32,6 +32,7 @@ from greenproc.future.core import (
 from greenproc.future.delivery import call_in
 from greenproc.future.entries import Party
 from greenproc.future.state import DISCARDED, END, FAILED, PENDING, READY
+from greenproc.future.unread import mark_read
 
 D = TypeVar("D", bound=Core[Any])
 
@@ -69,12 +70,15 @@ def recover(downstream: Core[Any], function: Callable[[Any], object], source: Co
     else:
         with downstream.lock:
             downstream.requested = False  # what was asked of the source is not asked of *function*
+        if source.state is FAILED:
+            mark_read(source.outcome)
         _complete(downstream, function, source)
 
 
 def repair(downstream: Core[Any], function: Callable[[Any], object], source: Core[Any]) -> None:
     """Complete *downstream* with ``function(source)`` if *source* has failed."""
     if source.state is FAILED:
+        mark_read(source.outcome)
         _complete(downstream, function, source)
     else:
         inherit(downstream, source)

@@ -18,7 +18,7 @@ from gevent.monkey import get_original
 
 from greenproc.checks import check_callable
 from greenproc.current import RUNTIME
-from greenproc.errors import Discarded, Failure, InvalidArgument
+from greenproc.errors import Abandoned, Discarded, Failure, InvalidArgument
 from greenproc.future.delivery import Call, deliver, deliver_here
 from greenproc.future.entries import Entry, append
 from greenproc.future.links import Link, notify, wake
@@ -33,6 +33,7 @@ from greenproc.future.state import (
     Kind,
     State,
 )
+from greenproc.future.unread import UnreadFailure, mark_read
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -67,7 +68,8 @@ class Core(Generic[T_co]):
 
     state: State
     outcome: Any
-    """The value when READY; the exception and its traceback when FAILED."""
+    """The value when READY; the exception, its traceback and, of a dispatch, the `UnreadFailure`
+    when FAILED; why, as a text or None, when abandoned."""
     open: bool
     """Whether the holder of the promise may still complete, associate or abandon it."""
     requested: bool
@@ -130,10 +132,14 @@ def settle(core: Core[Any], state: State, outcome: Any) -> bool:
     return True
 
 
-def fail(core: Core[Any], error: BaseException | str) -> bool:
+def fail(core: Core[Any], error: BaseException | str, *, unread: str | None = None) -> bool:
     """Fail *core* on behalf of its promise; tell whether that was still possible.
 
     A text becomes a `Failure`, and `Discarded` discards instead.
+
+    Args:
+        unread: what failed, for the log, unless something reads the error or has asked for a
+            discard; None logs nothing.
 
     Raises:
         InvalidArgument: *error* is neither an exception nor a text.
@@ -144,7 +150,14 @@ def fail(core: Core[Any], error: BaseException | str) -> bool:
         return settle(core, DISCARDED, None)
     elif not isinstance(error, BaseException):
         raise InvalidArgument(f"expected an exception or a text, got {error!r}")
-    return settle(core, FAILED, (error, error.__traceback__))
+    traceback = error.__traceback__
+    if unread is None or core.requested:
+        return settle(core, FAILED, (error, traceback))
+    guard = UnreadFailure(error, traceback, unread)
+    if settle(core, FAILED, (error, traceback, guard)):
+        return True
+    guard.disarm()
+    return False
 
 
 def claim(core: Core[Any]) -> bool:
@@ -197,7 +210,7 @@ def follow(core: Core[Any], source: Core[Any]) -> None:
 def copy(core: Core[Any], source: Core[Any]) -> None:
     """End *core* as *source* did, on behalf of its promise."""
     if source.state is PENDING:
-        abandon(core)
+        abandon(core, source.outcome)
     else:
         settle(core, source.state, source.outcome)
 
@@ -205,7 +218,7 @@ def copy(core: Core[Any], source: Core[Any]) -> None:
 def inherit(core: Core[Any], source: Core[Any]) -> None:
     """Let a claimed *core* end as *source* did."""
     if source.state is PENDING:
-        lose(core)
+        lose(core, source.outcome)
     else:
         conclude(core, source.state, source.outcome)
 
@@ -247,23 +260,25 @@ def _take_completed(core: Core[Any]) -> Iterable[Call]:
 # Abandonment
 
 
-def abandon(core: Core[Any]) -> bool:
+def abandon(core: Core[Any], reason: str | None = None) -> bool:
     """Abandon *core* on behalf of its promise; tell whether that was still possible."""
     with core.lock:
         if not core.open:
             return False
         core.open = False
+        core.outcome = reason
         core.abandoned = True
     spread_abandonment(core)
     return True
 
 
-def lose(core: Core[Any]) -> None:
+def lose(core: Core[Any], reason: str | None = None) -> None:
     """Abandon *core* on behalf of who has claimed it."""
     with core.lock:
         if core.state is not PENDING or core.abandoned:
             return
         core.open = False
+        core.outcome = reason
         core.abandoned = True
     spread_abandonment(core)
 
@@ -297,6 +312,11 @@ def spread_abandonment(core: Core[Any]) -> None:
         taken = _pull(core, (ABANDONMENT, END))
     if taken:
         deliver(core.home, iter, [_call(core, entry) for entry in taken])
+
+
+def abandonment(core: Core[Any]) -> Abandoned:
+    """Return the error that an abandoned *core* stands for."""
+    return Abandoned() if core.outcome is None else Abandoned(core.outcome)
 
 
 # Requests and callbacks
@@ -381,7 +401,10 @@ def _arguments(core: Core[Any], kind: Kind) -> tuple[Any, ...]:
     if kind is READY:
         return (core.outcome,)
     if kind is FAILED:
+        mark_read(core.outcome)
         return (core.outcome[0],)
+    if kind is ANY and core.state is FAILED:
+        mark_read(core.outcome)
     return (core,) if kind is ANY or kind is END else ()
 
 

@@ -14,6 +14,7 @@ from greenproc.future import chain
 from greenproc.future.core import (
     Core,
     T_co,
+    abandonment,
     fail,
     open_up,
     register,
@@ -30,6 +31,7 @@ from greenproc.future.state import (
     READY,
     Kind,
 )
+from greenproc.future.unread import mark_read
 from greenproc.future.views import to_asyncio
 from greenproc.future.waiting import add_link, remove_link, wait
 
@@ -91,7 +93,10 @@ class Future(Core[T_co]):
     @property
     def is_failed(self) -> bool:
         """Whether it has failed."""
-        return self.state is FAILED
+        if self.state is not FAILED:
+            return False
+        mark_read(self.outcome)
+        return True
 
     @property
     def is_discarded(self) -> bool:
@@ -111,7 +116,11 @@ class Future(Core[T_co]):
     @property
     def value(self) -> T_co | None:
         """The value; None unless ready."""
-        return self.outcome if self.state is READY else None
+        if self.state is READY:
+            return self.outcome  # type: ignore[no-any-return]
+        if self.state is FAILED:
+            mark_read(self.outcome)
+        return None
 
     @property
     def exception(self) -> BaseException | None:
@@ -124,12 +133,13 @@ class Future(Core[T_co]):
     ) -> tuple[type[BaseException], BaseException, TracebackType | None] | tuple[()]:
         """What `get` would raise as ``sys.exc_info()`` shows it; empty if there is nothing."""
         if self.state is FAILED:
-            error, traceback = self.outcome
+            mark_read(self.outcome)
+            error, traceback = self.outcome[:2]
             return (type(error), error, traceback)
         if self.state is DISCARDED:
             return (Discarded, Discarded(), None)
         if self.abandoned:
-            return (Abandoned, Abandoned(), None)
+            return (Abandoned, abandonment(self), None)
         return ()
 
     def failure(self) -> str:
@@ -140,6 +150,7 @@ class Future(Core[T_co]):
         """
         if self.state is not FAILED:
             raise StateError(f"expected a failed future, but it is {self}")
+        mark_read(self.outcome)
         return _text(self.outcome[0])
 
     def ready(self) -> bool:
@@ -157,6 +168,8 @@ class Future(Core[T_co]):
         state = "Abandoned" if self.abandoned and self.state is PENDING else self.state.value
         request = " (with discard)" if self.requested else ""
         failure = f": {_text(self.outcome[0])}" if self.state is FAILED else ""
+        if self.abandoned and self.outcome is not None:
+            failure = f": {self.outcome}"
         return f"{state}{request}{failure}"
 
     def __repr__(self) -> str:
@@ -293,7 +306,8 @@ class Future(Core[T_co]):
 
     def add_done_callback(self, callback: Callable[[Self], object]) -> None:
         """Call *callback* with this future once it is over: `on_any` and abandonment."""
-        _observe(self, END, callback)
+        check_callable(callback)
+        register(self, END, _show, callback)
 
     # Continuations
 
@@ -358,6 +372,7 @@ class Future(Core[T_co]):
     def _raise_exception(self) -> NoReturn:
         """Raise what it ended with. gevent's joinall calls this."""
         if self.state is FAILED:
+            mark_read(self.outcome)
             # With the traceback as it was, or it would grow with each waiter.
             raise self.outcome[0].with_traceback(self.outcome[1])
         raise self.exception or StateError(f"expected a future without a value, but it is {self}")
@@ -366,6 +381,12 @@ class Future(Core[T_co]):
 def _observe(core: Core[Any], kind: Kind, callback: Callable[..., object]) -> None:
     check_callable(callback)
     register(core, kind, callback)
+
+
+def _show(callback: Callable[[Any], object], core: Core[Any]) -> None:
+    if core.state is FAILED:
+        mark_read(core.outcome)
+    callback(core)
 
 
 def _text(error: BaseException) -> str:

@@ -31,6 +31,7 @@ from greenproc.future.entries import Party
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
 from greenproc.future.state import DISCARDED, END, FAILED, PENDING, READY, State
+from greenproc.future.unread import mark_read
 
 T = TypeVar("T")
 T1 = TypeVar("T1")
@@ -187,8 +188,8 @@ class _Gathering(Party):
         self.heed_requests(inputs)
         for index, source in enumerate(inputs):
             if not result.open:
-                break
-            if source.ready():
+                self.look_at(source)
+            elif source.ready():
                 self.arrive(index, source)
             else:
                 register(source, END, _Gathering.arrive, self, index)
@@ -203,8 +204,14 @@ class _Gathering(Party):
         register_request(self.promise.future, _discard, ref(self), references)
 
     def arrive(self, index: int, source: Future[Any]) -> None:
+        self.look_at(source)
         if self.promise.future.open:
             self.take(index, source)
+
+    def look_at(self, source: Future[Any]) -> None:
+        """Take note of an error, of which only the first makes a difference."""
+        if source.state is FAILED:
+            mark_read(source.outcome)
 
     def take(self, index: int, source: Future[Any]) -> None:
         raise NotImplementedError
@@ -256,6 +263,9 @@ class _Collecting(_Gathering):
 
 class _Awaiting(_Gathering):
     __slots__ = ()
+
+    def look_at(self, source: Future[Any]) -> None:
+        pass  # it is given on as it is
 
     def take(self, index: int, source: Future[Any]) -> None:
         if source.state is PENDING:

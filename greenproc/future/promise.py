@@ -78,13 +78,17 @@ class Promise(Generic[T]):
             announce(future)
         return True
 
-    def fail(self, error: BaseException | str) -> bool:
+    def fail(self, error: BaseException | str, *, unread: str | None = None) -> bool:
         """Fail the future; a text becomes a `Failure`, and `Discarded` discards instead.
+
+        Args:
+            unread: what failed. With it an error that is never read is logged, when the last
+                future that ended with it is dropped. Dispatches do this.
 
         Raises:
             InvalidArgument: *error* is neither an exception nor a text.
         """
-        return fail(self.future, error)
+        return fail(self.future, error, unread=unread)
 
     def discard(self) -> bool:
         """Complete the future as discarded. This is no request, but what grants one."""
@@ -105,12 +109,15 @@ class Promise(Generic[T]):
         follow(self.future, source)
         return True
 
-    def abandon(self) -> bool:
+    def abandon(self, reason: str | None = None) -> bool:
         """Say that the future will never complete.
+
+        Args:
+            reason: why, the text of the `Abandoned` that it raises.
 
         Differs: in libprocess only the end of a promise abandons.
         """
-        return abandon(self.future)
+        return abandon(self.future, reason)
 
     set_result = set  # noqa: A003 -- our own set, in the words of concurrent.futures
     set_exception = fail

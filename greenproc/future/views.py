@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from gevent import get_hub
 from gevent.event import AsyncResult
 
-from greenproc.errors import Abandoned, InvalidArgument, StateError
-from greenproc.future.core import Core, register, request_discard
+from greenproc.errors import InvalidArgument, StateError
+from greenproc.future.core import Core, abandonment, register, request_discard
 from greenproc.future.state import DISCARDED, END, FAILED, READY
+from greenproc.future.unread import mark_read
 from greenproc.future.waiting import add_link
 
 if TYPE_CHECKING:
@@ -109,9 +110,10 @@ class _ConcurrentView(concurrent.futures.Future[T]):
             if core.state is READY:
                 self.set_result(core.outcome)
             elif core.state is FAILED:
+                mark_read(core.outcome)
                 self.set_exception(core.outcome[0])
             elif core.state is not DISCARDED:
-                self.set_exception(Abandoned())
+                self.set_exception(abandonment(core))
             elif super().cancel():
                 # Without this, wait and as_completed would not be told.
                 self.set_running_or_notify_cancel()

@@ -135,9 +135,12 @@ class Process:
             result = self.__call(event)
         except (Exception, gevent.Timeout) as error:
             error.add_note(f"in process {self.pid}, serving {event.kind}")
-            promise.fail(error)
+            # The traceback holds this frame: with what leads to the error it would be a cycle.
+            event.promise = None
+            promise.fail(error, unread=f"the dispatch of {_name(event.method)} to {self.pid}")
+            del promise
         except BaseException:
-            promise.abandon()
+            promise.abandon(f"process {self.pid} was interrupted while it served this")
             raise
         else:
             promise.set(result)
@@ -425,6 +428,10 @@ declared_of: Callable[[Process], Declared] = attrgetter("_Process__declared")
 
 routes_of: Callable[[Process], RouteTable] = vars(Process)["_Process__routes"]
 """Return the routes of a process. For the parts of the runtime, not for users."""
+
+
+def _name(method: Callable[..., Any]) -> str:
+    return getattr(method, "__qualname__", None) or repr(method)
 
 
 def as_upid(target: Any) -> UPID:

@@ -72,8 +72,8 @@ class Event:
         """Show this event to *visitor*'s method for its kind and return what that returns."""
         raise NotImplementedError
 
-    def drop(self) -> None:
-        """Tell whoever waits for this event that nothing will serve it."""
+    def drop(self, reason: str | None = None) -> None:
+        """Tell what waits for this event that nothing will serve it, because of *reason*."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the event's JSON form, ``type`` first."""
@@ -137,9 +137,9 @@ class DispatchEvent(Event):
     def visit(self, visitor: Visitor) -> object:
         return visitor.visit_dispatch(self)
 
-    def drop(self) -> None:
+    def drop(self, reason: str | None = None) -> None:
         if self.promise is not None:
-            self.promise.abandon()
+            self.promise.abandon(reason)
 
 
 class HttpEvent(Event):
@@ -158,7 +158,7 @@ class HttpEvent(Event):
     def visit(self, visitor: Visitor) -> object:
         return visitor.visit_http(self)
 
-    def drop(self) -> None:
+    def drop(self, reason: str | None = None) -> None:
         # libprocess answers 500 when the process ended before it served the request.
         self.promise.set(InternalServerError())
 

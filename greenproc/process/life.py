@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gevent.hub import Hub
@@ -17,6 +18,7 @@ from greenproc.message import Message
 from greenproc.pid import UPID
 from greenproc.process.base import Process, handle_message
 from greenproc.process.cell import BOTTOM, READY, Cell
+from greenproc.process.ended import why_unserved
 from greenproc.process.event import Event, TerminateEvent
 from greenproc.process.mailbox import Item, as_event, discard_until_terminate
 from greenproc.process.ports import Observer
@@ -68,7 +70,9 @@ class Life:
             item: Item | None = None
             try:
                 if cell.injected:
-                    discard_until_terminate(items, self.discard)
+                    discard_until_terminate(
+                        items, partial(self.discard, reason=why_unserved(cell))
+                    )
                 item = items.popleft()
                 if is_plain and item.__class__ is Message and self.filter is None:
                     handle_message(process, item)
@@ -93,12 +97,12 @@ class Life:
         assert process is not None
         self._fail(cell, process, None, error)
 
-    def discard(self, item: Item) -> None:
-        """Drop what was queued for a process that is ending."""
+    def discard(self, item: Item, reason: str | None = None) -> None:
+        """Drop what was queued for a process that is ending, because of *reason*."""
         if isinstance(item, Message):
             self._observer.message_dropped(item, "process terminated")
         else:
-            item.drop()
+            item.drop(reason)
 
     def _initialize(self, cell: Cell, process: Process) -> bool:
         try:
@@ -120,7 +124,7 @@ class Life:
             )
             return False
         if dropped:
-            event.drop()
+            event.drop(f"the event filter dropped the call of process {cell.pid}")
         return dropped
 
     def _fail(
@@ -129,7 +133,9 @@ class Life:
         """Log *error*, tell observers, and let the process decide whether it lives on."""
         pid = cell.pid
         if event is not None:
-            event.drop()  # nothing else will serve it
+            event.drop(
+                f"process {pid} was interrupted while it served this"
+            )  # nothing else will serve it
         if isinstance(error, GreenletExit):
             # Somebody killed the greenlet: no handler may object.
             self._end(cell, error)

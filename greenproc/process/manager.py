@@ -22,6 +22,7 @@ from greenproc.pid import PID, UPID
 from greenproc.process.base import Process, as_upid, cell_of
 from greenproc.process.cell import BLOCKED, READY, TERMINATING, Cell, name_cells
 from greenproc.process.current import PROCESS, current_process
+from greenproc.process.ended import EndedProcesses, why_unserved
 from greenproc.process.event import (
     DispatchEvent,
     ExitedEvent,
@@ -80,6 +81,7 @@ class ProcessManager:
         self.clock = clock
         self.cells: dict[str, Cell] = {}
         self.names = Names()
+        self.ended = EndedProcesses()
         self.address: Address | None = None
         self.accepting = False
         self.served_by_ended = 0
@@ -196,14 +198,16 @@ class ProcessManager:
         assert process is not None
         cell.state = TERMINATING
         fatal: BaseException | None = None
+        reason = why_unserved(cell) if cell.events else None
         while cell.events:
             try:
-                self.life.discard(cell.events.popleft())
+                self.life.discard(cell.events.popleft(), reason)
             except BaseException as error:  # killed while a callback of a dropped event waits
                 fatal = error
         if cell.routes is not None and cell.routes.line is not None:
             cell.routes.line.close()
         del self.cells[pid.id]
+        self.ended.remember(cell)
         self.served_by_ended += cell.served
         self.linking.end(cell)
         self.clock.forget(process)
@@ -258,7 +262,7 @@ class ProcessManager:
         """
         state = cell.state
         if state is TERMINATING:
-            self.life.discard(item)
+            self.life.discard(item, why_unserved(cell))
             return UNKNOWN
         items = cell.events
         if items is None:
@@ -365,8 +369,10 @@ class ProcessManager:
             self.run_in_hub(self._dispatch, pid, event)
             return
         cell = self.find_cell(pid)
-        if cell is None or self.enqueue(cell, event) is FULL:
-            event.drop()
+        if cell is None:
+            event.drop(self.ended.explain(pid, self.address, accepting=self.accepting))
+        elif self.enqueue(cell, event) is FULL:
+            event.drop(f"the mailbox of process {pid} is full")
 
     def dispatch_quietly(
         self,

@@ -239,5 +239,5 @@ class Admission(DispatchEvent):
         super().__init__(line.advance)
         self._line = line
 
-    def drop(self) -> None:
+    def drop(self, reason: str | None = None) -> None:
         self._line.close()

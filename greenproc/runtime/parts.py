@@ -15,6 +15,7 @@ from greenproc.auth import Gate
 from greenproc.builtin.page import NODE_ID
 from greenproc.builtin.vitals import Vitals
 from greenproc.clock import Clock, HubSource
+from greenproc.current import default
 from greenproc.errors import BindError
 from greenproc.pid import UPID
 from greenproc.process.cell import TERMINATING, Cell, name_cells
@@ -153,6 +154,7 @@ class Parts:
         self._wait_until(monotonic() + UNWIND_SECONDS, stuck)
         self._kill(self._running())
         self.processes.scheduler.close()
+        default.stopped.append(self.address)
 
     def _running(self) -> list[Cell]:
         return list(self.processes.cells.values())

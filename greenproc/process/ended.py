@@ -1,0 +1,82 @@
+"""Why a process is not there: what the future of a dispatch to it is abandoned with."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from greenlet import GreenletExit
+
+from greenproc.address import Address
+from greenproc.current import default
+from greenproc.pid import UPID
+from greenproc.process.cell import Cell
+
+MAX_REMEMBERED = 256
+"""Of how many ended processes a node remembers the end: no address tells that there was one."""
+
+MAX_TEXT = 200  # characters of an error
+
+
+class EndedProcesses:
+    """Remembers how the last processes of a node ended, by id, as texts.
+
+    Errors themselves are not kept: their tracebacks hold what the processes worked on.
+    """
+
+    def __init__(self) -> None:
+        self._ends: OrderedDict[str, str] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def remember(self, cell: Cell) -> None:
+        """Remember how the process of *cell* ended."""
+        ends, id = self._ends, cell.pid.id
+        if id in ends:
+            del ends[id]
+        elif len(ends) >= MAX_REMEMBERED:
+            ends.popitem(last=False)
+        ends[id] = "" if cell.reason is None else how_it_ended(cell)
+
+    def explain(self, pid: UPID, address: Address | None, *, accepting: bool) -> str:
+        """Say why *pid* names no process of the node at *address*.
+
+        Args:
+            accepting: whether that node takes new processes, so runs.
+        """
+        if pid.is_empty:
+            return (
+                "the target is the empty PID, which spawn() returns when it refuses a process: "
+                "its warning in the log says why"
+            )
+        if pid.address != address:
+            if pid.address in default.stopped:
+                return f"the runtime of process {pid} was stopped"
+            return f"process {pid} is not on this node, and dispatch is local: send it a message"
+        end = self._ends.get(pid.id)
+        if end:
+            return f"process {pid} {end}"
+        if not accepting:
+            return f"the runtime of process {pid} was stopped"
+        if end is None:
+            return f"there is no process {pid}: spawn it first"
+        return f"process {pid} has ended"
+
+
+def how_it_ended(cell: Cell) -> str:
+    """Say how the process of *cell* ended or is ending, in words that follow its name."""
+    error = cell.reason
+    if error is None:
+        return "has ended"
+    if isinstance(error, GreenletExit):
+        return "was killed"
+    text = f"{type(error).__name__}: {error}"[:MAX_TEXT].rstrip(": ")
+    # Any other end is itself served: that of an event, or the terminate event.
+    where = "failed in initialize()" if not cell.served + cell.serving else "has failed"
+    return f"{where}: {text}"
+
+
+def why_unserved(cell: Cell) -> str:
+    """Say why the process of *cell* does not serve what is queued for it."""
+    how = "was terminated before it served this" if cell.reason is None else how_it_ended(cell)
+    return f"process {cell.pid} {how}"
