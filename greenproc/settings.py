@@ -26,6 +26,9 @@ PREFIX = "LIBPROCESS_"
 MAX_FILE_BYTES = 1024 * 1024
 """How much a ``file://`` value may hold; no setting needs more than a few hundred bytes."""
 
+_OTHERS = frozenset(("test_await_timeout",))
+"""What libprocess and its tests read besides, with or without an effect here."""
+
 _log = logging.getLogger("greenproc.settings")
 
 
@@ -364,7 +367,8 @@ class Settings:
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Read the variables that start with ``LIBPROCESS_``; the rest may have any case.
 
-        Variables that nothing here has the name of are ignored. A value ``file:///path``
+        A variable that is none of these and none of libprocess is warned of, with the nearest
+        name, since it is most likely misspelled. A value ``file:///path``
         stands for what the file holds, without white space around it. A bad number of worker
         threads is warned of, not refused.
 
@@ -382,8 +386,34 @@ class Settings:
         }
         if environ.get("SSL_ENABLED") in ("1", "true") and "ssl_enabled" not in found:
             _log.warning("SSL_ENABLED is not read; set LIBPROCESS_SSL_ENABLED instead")
+        _warn_of_unknown(found)
         tls = TLSSettings(**_read_fields(TLSSettings, "ssl_", found))
         return cls(tls=tls, **_read_fields(cls, "", found))
+
+
+def _warn_of_unknown(found: Mapping[str, tuple[str, str]]) -> None:
+    """Warn of the variables in *found* that have an effect neither here nor in libprocess."""
+    known = {
+        prefix + name
+        for owner, prefix in ((Settings, ""), (TLSSettings, "ssl_"))
+        for setting in fields(owner)
+        if setting.metadata
+        for name in (setting.name, *setting.metadata["aliases"])
+    }
+    unknown = [found[name][0] for name in found if name not in known | _OTHERS]
+    if not unknown:
+        return
+    from difflib import get_close_matches  # rarely needed, and slow to import
+
+    for variable in unknown:
+        name = variable.removeprefix(PREFIX).lower()
+        nearest = get_close_matches(name, sorted(known), 1, 0.6)
+        advice = (
+            f"did you mean {PREFIX}{nearest[0].upper()}?"
+            if nearest
+            else "there is no such setting"
+        )
+        _log.warning("%s has no effect: %s", variable, advice)
 
 
 def _read_fields(

@@ -320,6 +320,41 @@ def test_a_file_without_end_is_refused() -> None:
         read("SSL_CIPHERS", "file:///dev/zero")
 
 
+@pytest.mark.parametrize(
+    ("variable", "advice"),
+    [
+        ("LIBPROCESS_PROT", "did you mean LIBPROCESS_PORT?"),
+        ("LIBPROCESS_SSL_CERTFILE", "did you mean LIBPROCESS_SSL_CERT_FILE?"),
+        ("LIBPROCESS_ssl_require_certs", "did you mean LIBPROCESS_SSL_REQUIRE_CERT?"),
+        ("LIBPROCESS_XYZZY", "there is no such setting"),
+        ("LIBPROCESS_TLS", "there is no such setting"),
+    ],
+)
+def test_a_variable_without_effect_is_warned_of_with_the_nearest_name(
+    caplog: pytest.LogCaptureFixture, variable: str, advice: str
+) -> None:
+    assert Settings.from_environ({variable: "5050"}) == Settings()
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage() == f"{variable} has no effect: {advice}"
+
+
+def test_variables_of_libprocess_and_of_others_are_not_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    Settings.from_environ(
+        {
+            "LIBPROCESS_TEST_AWAIT_TIMEOUT": "5secs",
+            "LIBPROCESS_LIBEV_NUM_IO_THREADS": "1",
+            "LIBPROCESS_SSL_VERIFY_IPADD": "1",
+            "LIBPROCESS_SSL_REQUIRE_CERT": "0",
+            "LIBPROCES_PORT": "1",
+            "PATH": "/bin",
+        }
+    )
+    assert not caplog.records
+
+
 def test_a_file_of_an_unknown_variable_is_not_opened() -> None:
     assert read("NOTHING", "file:///nonexistent") == Settings()
 

@@ -56,6 +56,9 @@ P = TypeVar("P", bound=Process)
 
 logger = logging.getLogger("greenproc.process")
 
+MAX_UNHANDLED = 256  # names of messages without a handler that are warned of ...
+MAX_NAME = 80  # ... and how much of a name is shown
+
 get_ident: Callable[[], int] = get_original("_thread", "get_ident")
 
 
@@ -82,6 +85,7 @@ class ProcessManager:
         self.cells: dict[str, Cell] = {}
         self.names = Names()
         self.ended = EndedProcesses()
+        self._unhandled: set[tuple[type | None, str]] = set()
         self.address: Address | None = None
         self.accepting = False
         self.served_by_ended = 0
@@ -351,8 +355,23 @@ class ProcessManager:
         return FULL if reason is not None else self.enqueue(cell, event)
 
     def unhandled(self, message: Message) -> None:
-        """Report a message that no handler was installed for."""
-        logger.debug("%s has no handler for %r from %s", message.to, message.name, message.sender)
+        """Report a message that no handler was installed for.
+
+        The log warns of it once for each class and name, which is most likely a mistake of the
+        program; but names come from outside, too, so only of so many.
+        """
+        cell = self.cells.get(message.to.id)
+        known = (type(cell.process) if cell else None, message.name[:MAX_NAME])
+        is_new = known not in self._unhandled and len(self._unhandled) < MAX_UNHANDLED
+        if is_new:
+            self._unhandled.add(known)
+        logger.log(
+            logging.WARNING if is_new else logging.DEBUG,
+            "%s has no handler for %r from %s: declare it with @install, or call install()",
+            message.to,
+            known[1],
+            message.sender,
+        )
         self._observer.message_dropped(message, "no handler")
 
     def dispatch(

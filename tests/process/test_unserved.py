@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+
 import gevent
+import pytest
 from gevent.event import Event as Gate
 
 from greenproc.future import Promise
@@ -11,6 +14,7 @@ from greenproc.http.url import URL
 from greenproc.pid import UPID
 from greenproc.process import DispatchEvent, Event, HttpEvent, Process
 from greenproc.process.base import cell_of
+from greenproc.process.manager import MAX_UNHANDLED
 from greenproc.runtime import Runtime
 from greenproc.testing import expect_failure
 
@@ -72,3 +76,38 @@ def test_process_killed_while_it_drops_its_events_still_ends(runtime: Runtime) -
     gevent.idle()
 
     assert runtime.processes.find_process(pid) is None
+
+
+def told(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == level]
+
+
+def test_a_message_without_a_handler_is_warned_of_once_for_each_class_and_name(
+    runtime: Runtime, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "greenproc.process")
+    first, second, other = Strict("first"), Strict("second"), Process("other")
+    for process in (first, second, other):
+        pid = runtime.spawn(process)
+        for name in ("hello", "hello", "bye"):
+            runtime.post(pid, name)
+    runtime.settle()
+    advice = "from @0.0.0.0:0: declare it with @install, or call install()"
+    assert told(caplog, logging.WARNING) == [
+        f"{process.pid} has no handler for '{name}' {advice}"
+        for process in (first, other)
+        for name in ("hello", "bye")
+    ]
+    assert len(told(caplog, logging.DEBUG)) == 5
+
+
+def test_few_names_of_messages_are_remembered_and_shown(
+    runtime: Runtime, caplog: pytest.LogCaptureFixture
+) -> None:
+    pid = runtime.spawn(Process("quiet"))
+    for number in range(MAX_UNHANDLED + 10):
+        runtime.post(pid, f"{number}-{'x' * 1000}")
+    runtime.settle()
+    warnings = told(caplog, logging.WARNING)
+    assert len(warnings) == MAX_UNHANDLED
+    assert max(map(len, warnings)) < 250
