@@ -4,22 +4,39 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
 
 from greenproc.testing import find_leaks, plugin, take_snapshot
+from tests.turns import OPTION, parse_limits, states_checked, turns_limited
 
 pytest_plugins = ["pytester"]
 
 MANY_BLOCKS = 20_000
 
 
-def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     # Where greenproc is installed, its entry point has registered the plugin already.
     if not pluginmanager.is_registered(plugin):
         pluginmanager.register(plugin, "greenproc")
+    parser.addoption("--slow", action="store_true", help="run the tests marked as slow, too")
+    parser.addoption(
+        "--turn-limits",
+        dest=OPTION,
+        metavar="NAME=NUMBER,...",
+        help="run with these limits of turns (events, turns, parked), states checked at each turn",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--slow"):
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
 
 
 def pytest_collection_finish() -> None:
@@ -47,6 +64,31 @@ class Hidden:
 
 
 hidden = Hidden()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _turns(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Check the states of processes; with ``--turn-limits`` also at each turn, within these."""
+    limits = pytestconfig.getoption(OPTION)
+    with ExitStack() as stack:
+        stack.enter_context(states_checked(at_each_turn=bool(limits)))
+        if limits:
+            stack.enter_context(turns_limited(**parse_limits(limits)))
+        yield
+
+
+@pytest.fixture
+def usual_turns() -> Iterator[None]:
+    """Give the runtimes of this test the usual limits, which it is about, in every run."""
+    with turns_limited():
+        yield
+
+
+@pytest.fixture
+def limit_turns() -> Iterator[Callable[..., None]]:
+    """Give runtimes that are made from now on other limits: ``limit_turns(events=1)``."""
+    with ExitStack() as stack:
+        yield lambda **limits: stack.enter_context(turns_limited(**limits))
 
 
 @pytest.fixture(autouse=True)

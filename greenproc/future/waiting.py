@@ -71,6 +71,12 @@ def wait(core: Core[Any], timeout: float | None) -> None:
         return
     if TURN.get() is not None:
         hand_over()
+    here = getcurrent()
+    # A greenlet may want to know what it waits for without a limit, and may refuse to.
+    end_wait = None
+    if timeout is None and (begin_wait := getattr(here, "begin_wait", None)) is not None:
+        begin_wait(core)
+        end_wait = here.end_wait  # type: ignore[attr-defined]
     waiter: Waiter[Any] = Waiter(hub)
     timer = None
     result = None
@@ -82,12 +88,14 @@ def wait(core: Core[Any], timeout: float | None) -> None:
             timer.start(waiter.switch, _TIMED_OUT)
         result = waiter.get()
     finally:
+        if end_wait is not None:
+            end_wait()
         if timer is not None:
             timer.close()
         if result is not core:
             _remove_waiter(core, waiter)
     if result is not core and result is not _TIMED_OUT:
-        raise InvalidSwitchError(f"somebody switched into {getcurrent()!r} with {result!r}")
+        raise InvalidSwitchError(f"somebody switched into {here!r} with {result!r}")
 
 
 def bounded(timeout: float) -> float:

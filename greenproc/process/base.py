@@ -22,6 +22,7 @@ import gevent
 
 from greenproc.current import find_runtime
 from greenproc.errors import InvalidArgument, NoRuntime
+from greenproc.failures import FAILURES, note
 from greenproc.future import Failure
 from greenproc.message import Message
 from greenproc.pid import PID, UPID
@@ -133,8 +134,8 @@ class Process:
             return
         try:
             result = self.__call(event)
-        except (Exception, gevent.Timeout) as error:
-            error.add_note(f"in process {self.pid}, serving {event.kind}")
+        except FAILURES as error:
+            note(error, f"in process {self.pid}, serving {event.kind}")
             # The traceback holds this frame: with what leads to the error it would be a cycle.
             event.promise = None
             promise.fail(error, unread=f"the dispatch of {_name(event.method)} to {self.pid}")

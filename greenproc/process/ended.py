@@ -8,6 +8,7 @@ from greenlet import GreenletExit
 
 from greenproc.address import Address
 from greenproc.current import default
+from greenproc.failures import text_of
 from greenproc.pid import UPID
 from greenproc.process.cell import Cell
 
@@ -70,7 +71,7 @@ def how_it_ended(cell: Cell) -> str:
         return "has ended"
     if isinstance(error, GreenletExit):
         return "was killed"
-    text = f"{type(error).__name__}: {error}"[:MAX_TEXT].rstrip(": ")
+    text = f"{type(error).__name__}: {text_of(error)}"[:MAX_TEXT].rstrip(": ")
     # Any other end is itself served: that of an event, or the terminate event.
     where = "failed in initialize()" if not cell.served + cell.serving else "has failed"
     return f"{where}: {text}"

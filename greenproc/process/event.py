@@ -7,13 +7,18 @@ form. Who delivers events, and when, is the manager's business.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
-from greenproc.future import Promise
+from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import InternalServerError, Response
 from greenproc.message import Message
 from greenproc.pid import UPID
+
+if TYPE_CHECKING:
+    from greenproc.process.cell import Cell
+
+T = TypeVar("T")
 
 
 class Visitor(Protocol):
@@ -110,6 +115,29 @@ class MessageEvent(Event):
         }
 
 
+class DispatchFuture(Future[T]):
+    """The future of a dispatch: it knows which process is to serve that."""
+
+    __slots__ = ("target",)
+
+    target: Cell | None
+
+
+class DispatchPromise(Promise[T]):
+    """The right to complete the future of a dispatch."""
+
+    __slots__ = ()
+
+    future: DispatchFuture[T]
+
+    def __init__(self) -> None:
+        future: DispatchFuture[T] = DispatchFuture()
+        future.abandoned = False
+        future.open = True
+        future.target = None
+        self.future = future
+
+
 class DispatchEvent(Event):
     """A call to run in the process.
 
@@ -124,7 +152,7 @@ class DispatchEvent(Event):
         method: Callable[..., Any],
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
-        promise: Promise[Any] | None = None,
+        promise: DispatchPromise[Any] | None = None,
     ) -> None:
         self.method = method
         self.args = args

@@ -14,16 +14,16 @@ from typing import Any
 from gevent.hub import Hub
 from greenlet import GreenletExit
 
+from greenproc.failures import FAILURES, note
 from greenproc.message import Message
 from greenproc.pid import UPID
 from greenproc.process.base import Process, handle_message
 from greenproc.process.cell import BOTTOM, READY, Cell
 from greenproc.process.ended import why_unserved
 from greenproc.process.event import Event, TerminateEvent
+from greenproc.process.interrupts import came_from_signal, raise_in_main
 from greenproc.process.mailbox import Item, as_event, discard_until_terminate
 from greenproc.process.ports import Observer
-
-MAX_EVENTS_PER_TURN = 100  # then the next process has its turn
 
 EventFilter = Callable[[UPID, Event], Any]
 """Called with the receiver and the event about to be served; true drops the event."""
@@ -45,6 +45,7 @@ class Life:
         hub: Hub,
         observer: Observer,
         *,
+        max_events: int,
         end: Callable[[Cell, BaseException], None],
         on_end: Callable[[Cell], None],
     ) -> None:
@@ -52,10 +53,11 @@ class Life:
         self._observer = observer
         self._end = end
         self._on_end = on_end
+        self._servings = range(1, max_events + 1)
         self.filter: EventFilter | None = None
 
     def serve_turn(self, cell: Cell) -> bool:
-        """Serve up to 100 events of *cell* and return whether the process lives on."""
+        """Serve the events of one turn of *cell* and return whether the process lives on."""
         process = cell.process
         assert process is not None
         if cell.state is BOTTOM and not self._initialize(cell, process):
@@ -65,7 +67,7 @@ class Life:
         if not items:
             return True
         is_plain = process.serves_messages_plainly
-        for serving in range(1, MAX_EVENTS_PER_TURN + 1):
+        for serving in self._servings:
             cell.serving = serving  # adding to a total for each event would slow a burst down
             item: Item | None = None
             try:
@@ -99,10 +101,13 @@ class Life:
 
     def discard(self, item: Item, reason: str | None = None) -> None:
         """Drop what was queued for a process that is ending, because of *reason*."""
-        if isinstance(item, Message):
-            self._observer.message_dropped(item, "process terminated")
-        else:
-            item.drop(reason)
+        try:
+            if isinstance(item, Message):
+                self._observer.message_dropped(item, "process terminated")
+            else:
+                item.drop(reason)
+        except FAILURES:
+            logger.exception("what follows the drop of %r failed", item)
 
     def _initialize(self, cell: Cell, process: Process) -> bool:
         try:
@@ -118,7 +123,7 @@ class Life:
         event = as_event(item)
         try:
             dropped = bool(self.filter(cell.pid, event))
-        except Exception:
+        except FAILURES:
             logger.exception(
                 "the event filter failed on %r for %s; the event is served", event, cell.pid
             )
@@ -130,28 +135,44 @@ class Life:
     def _fail(
         self, cell: Cell, process: Process, event: Event | None, error: BaseException
     ) -> None:
-        """Log *error*, tell observers, and let the process decide whether it lives on."""
+        """Report *error* and let the process decide whether it lives on; failing that it ends."""
+        try:
+            lives_on = self._survives(cell, process, event, error)
+        except GreenletExit:  # killed meanwhile
+            lives_on = False
+        except FAILURES:
+            lives_on = False
+            logger.exception("failed() of process %s raised; the process terminates", cell.pid)
+        except BaseException as another:
+            lives_on = False
+            raise_in_main(self._hub, another)
+        if not lives_on:
+            self._end(cell, error)
+
+    def _survives(
+        self, cell: Cell, process: Process, event: Event | None, error: BaseException
+    ) -> bool:
+        """Report *error*; return False if the process has to end, and whatever it says to it."""
         pid = cell.pid
         if event is not None:
-            event.drop(
-                f"process {pid} was interrupted while it served this"
-            )  # nothing else will serve it
+            # Nothing else will serve it.
+            self.discard(event, f"process {pid} was interrupted while it served this")
         if isinstance(error, GreenletExit):
-            # Somebody killed the greenlet: no handler may object.
-            self._end(cell, error)
-            return
+            return False  # the greenlet was killed: no handler may object
         doing = _doing(cell, event)
-        error.add_note(f"in process {pid}, {doing}")
         if isinstance(error, self._hub.SYSTEM_ERROR):
+            if came_from_signal(error):
+                logger.debug("a signal interrupted process %s %s", pid, doing)
+                raise_in_main(self._hub, error)
+                return True
+            note(error, f"in process {pid}, {doing}")
             self._hub.handle_system_error(type(error), error)
         else:
+            note(error, f"in process {pid}, {doing}")
             logger.error("process %s failed %s", pid, doing, exc_info=error)
         self._observer.process_failed(pid, event, error)
-        try:
-            process.failed(event, error)
-        except Exception:
-            logger.exception("failed() of process %s raised; the process terminates", pid)
-            self._end(cell, error)
+        process.failed(event, error)
+        return True
 
 
 def _doing(cell: Cell, event: Event | None) -> str:

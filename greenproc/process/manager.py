@@ -5,26 +5,29 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from contextvars import copy_context
+from functools import partial
 from typing import Any, TypeVar
 
-import gevent
 from gevent.event import Event as Gate
-from gevent.hub import Hub
+from gevent.hub import get_hub
 from gevent.monkey import get_original
 
 from greenproc.address import Address
 from greenproc.clock import Clock
 from greenproc.current import RUNTIME
-from greenproc.errors import Deadlock, InvalidArgument, StateError
-from greenproc.future import Future, Promise
+from greenproc.errors import InvalidArgument, StateError
+from greenproc.future import Future
 from greenproc.message import Message
 from greenproc.pid import PID, UPID
 from greenproc.process.base import Process, as_upid, cell_of
 from greenproc.process.cell import BLOCKED, READY, TERMINATING, Cell, name_cells
 from greenproc.process.current import PROCESS, current_process
+from greenproc.process.deadlock import waiting_for
 from greenproc.process.ended import EndedProcesses, why_unserved
+from greenproc.process.ending import clean_up, rescue
 from greenproc.process.event import (
     DispatchEvent,
+    DispatchPromise,
     ExitedEvent,
     HttpEvent,
     TerminateEvent,
@@ -49,7 +52,7 @@ from greenproc.process.quota import (
     weight_of_message,
     weight_of_request,
 )
-from greenproc.process.scheduler import Scheduler
+from greenproc.process.scheduler import Scheduler, TurnLimits
 from greenproc.settings import Settings
 
 P = TypeVar("P", bound=Process)
@@ -75,10 +78,10 @@ class ProcessManager:
         self,
         runtime: Any,
         *,
-        hub: Hub,
         clock: Clock,
         observer: Observer,
         settings: Settings,
+        limits: TurnLimits,
     ) -> None:
         self.runtime = runtime
         self.clock = clock
@@ -90,19 +93,20 @@ class ProcessManager:
         self.accepting = False
         self.served_by_ended = 0
         """How many events were served by processes that are over."""
+        self.ending = 0
+        """How many processes are being taken out of everything."""
         self._foreign: Address | None = None
         self._transport: Transport  # from open() on; before it there is no process to send
         self.gatekeeper: Gatekeeper  # likewise
-        self._hub = hub
+        self.hub = hub = get_hub()
         self._thread = get_ident()
-        self._observer = observer
+        self.observer = observer
         self.linking = Linking(self.cells, clock, observer, self.enqueue)
         self.max_events = settings.max_mailbox_events
         self.quota = MailboxQuota(settings)
-        self.life = Life(hub, observer, end=self.end, on_end=self._clean_up)
-        self.scheduler = Scheduler(
-            hub, self.life.serve_turn, self.life.thrown, max_parked=settings.max_parked_greenlets
-        )
+        on_end = partial(clean_up, self)
+        self.life = Life(hub, observer, max_events=limits.events, end=self.end, on_end=on_end)
+        self.scheduler = Scheduler(hub, self.life, partial(rescue, self), limits)
 
     def open(self, address: Address, transport: Transport, gatekeeper: Gatekeeper) -> None:
         """Begin to accept processes, which live at *address*."""
@@ -150,17 +154,22 @@ class ProcessManager:
             return PID()
         cell.context = copy_context()
         cell.context.run(self._enter, process)
-        self.cells[cell.pid.id] = cell
         if self.clock.paused:
             self.clock.order(current_process(), process)
-        self.scheduler.schedule(cell)
-        self._observer.process_spawned(cell.pid)
+        self.cells[cell.pid.id] = cell
+        try:
+            self.scheduler.schedule(cell)
+        except BaseException:  # a signal handler's
+            if cell not in self.scheduler.ready:
+                del self.cells[cell.pid.id]
+            raise
+        self.observer.process_spawned(cell.pid)
         return cell.pid
 
     def _spawn_refusal(self, cell: Cell) -> str | None:
         if not self.accepting:
             return "the runtime is stopping"
-        if cell.context is not None:
+        if cell.context is not None or cell.state is TERMINATING:
             return "it was spawned before; make a new process"
         if cell.id in self.cells:
             return "a running process has that id"
@@ -192,57 +201,20 @@ class ProcessManager:
             # Set after it is queued: what is found first may be an earlier terminate.
             cell.injected = True
 
-    def _clean_up(self, cell: Cell) -> None:
-        """Take an ended process out of everything, in the order that libprocess keeps.
-
-        From the first step on every event is refused, so that what the dropping of the old ones
-        sets off cannot reach a successor with the same id.
-        """
-        process, pid = cell.process, cell.pid
-        assert process is not None
-        cell.state = TERMINATING
-        fatal: BaseException | None = None
-        reason = why_unserved(cell) if cell.events else None
-        while cell.events:
-            try:
-                self.life.discard(cell.events.popleft(), reason)
-            except BaseException as error:  # killed while a callback of a dropped event waits
-                fatal = error
-        if cell.routes is not None and cell.routes.line is not None:
-            cell.routes.line.close()
-        del self.cells[pid.id]
-        self.ended.remember(cell)
-        self.served_by_ended += cell.served
-        self.linking.end(cell)
-        self.clock.forget(process)
-        cell.process = cell.greenlet = cell.mailbox = cell.events = None
-        self.quota.forget(cell)
-        self.scheduler.busy -= 1
-        if cell.gate is not None:
-            cell.gate.set()
-        self._observer.process_terminated(pid, cell.reason)
-        if fatal is not None:
-            raise fatal
-
     def wait(self, target: UPID | Process) -> bool:
-        """Wait for a local process to end; False at once if it is not running."""
+        """Wait for a local process to end; False at once if it is not running.
+
+        Raises:
+            Deadlock: that process waits, perhaps through others, for this one.
+        """
         cell = self.find_cell(as_upid(target))
         if cell is None:
             return False
-        self.check_deadlock(cell)
         if cell.gate is None:
             cell.gate = Gate()
-        cell.gate.wait()
+        with waiting_for(cell):
+            cell.gate.wait()
         return True
-
-    def check_deadlock(self, cell: Cell | None) -> None:
-        """Raise when the process of *cell* is what is running here.
-
-        Raises:
-            Deadlock: it would wait for itself.
-        """
-        if cell is not None and gevent.getcurrent() is cell.greenlet:
-            raise Deadlock(f"{cell.pid} waits for its own end: terminate() and return instead")
 
     # Finding
 
@@ -276,9 +248,9 @@ class ProcessManager:
         if self.clock.paused:
             self.clock.order(current_process(), cell.process)
         cell.queued_bytes += ITEM_BYTES
-        items.append(item)
         if state is BLOCKED:
-            self.scheduler.wake(cell)
+            self.scheduler.schedule(cell)  # before the event is there: see the scheduler's promise
+        items.append(item)
         return ACCEPTED
 
     def open_mailbox(self, cell: Cell) -> Mailbox:
@@ -320,7 +292,7 @@ class ProcessManager:
         """Queue *message* for the local process that it names."""
         cell = self.cells.get(message.to.id)
         if cell is None:
-            self._observer.message_dropped(message, "no such process")
+            self.observer.message_dropped(message, "no such process")
             return UNKNOWN
         # As `_deliver_to` and `enqueue`, but without calls: messages come this way.
         items = cell.events
@@ -329,9 +301,9 @@ class ProcessManager:
             state = cell.state
             if queued_bytes <= cell.byte_mark and (state is READY or state is BLOCKED):
                 cell.queued_bytes = queued_bytes
-                items.append(message)
                 if state is BLOCKED:
-                    self.scheduler.wake(cell)
+                    self.scheduler.schedule(cell)
+                items.append(message)
                 return ACCEPTED
         return self._deliver_to(cell, message)
 
@@ -339,11 +311,11 @@ class ProcessManager:
         """Queue *message* for *cell* as `enqueue` does, if its bytes may wait there."""
         reason = self.quota.reason_to_refuse(cell, weight_of_message(message))
         if reason is not None:
-            self._observer.message_dropped(message, reason)
+            self.observer.message_dropped(message, reason)
             return FULL
         delivery = self.enqueue(cell, message)
         if delivery is FULL:
-            self._observer.message_dropped(message, MAILBOX_FULL)
+            self.observer.message_dropped(message, MAILBOX_FULL)
         return delivery
 
     def deliver_http(self, id: str, event: HttpEvent) -> Delivery:
@@ -372,13 +344,13 @@ class ProcessManager:
             known[1],
             message.sender,
         )
-        self._observer.message_dropped(message, "no handler")
+        self.observer.message_dropped(message, "no handler")
 
     def dispatch(
         self, target: UPID | Process, method: Callable[..., Any], /, *args: Any, **kwargs: Any
     ) -> Future[Any]:
         """Queue a call. See `Runtime.dispatch`."""
-        promise: Promise[Any] = Promise()
+        promise: DispatchPromise[Any] = DispatchPromise()
         future = promise.future
         self._dispatch(as_upid(target), DispatchEvent(method, args, kwargs, promise))
         return future
@@ -390,7 +362,10 @@ class ProcessManager:
         cell = self.find_cell(pid)
         if cell is None:
             event.drop(self.ended.explain(pid, self.address, accepting=self.accepting))
-        elif self.enqueue(cell, event) is FULL:
+            return
+        if event.promise is not None:
+            event.promise.future.target = cell
+        if self.enqueue(cell, event) is FULL:
             event.drop(f"the mailbox of process {pid} is full")
 
     def dispatch_quietly(
@@ -419,7 +394,7 @@ class ProcessManager:
 
     def run_in_hub(self, function: Callable[..., Any], *args: Any) -> None:
         """Call *function*, which must not block, in the hub. Safe from every native thread."""
-        self._hub.loop.run_callback_threadsafe(function, *args)
+        self.hub.loop.run_callback_threadsafe(function, *args)
 
     def _check_thread(self, what: str) -> None:
         if get_ident() != self._thread:

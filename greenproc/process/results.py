@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import gevent
 
 from greenproc.errors import Abandoned, Failure
+from greenproc.failures import FAILURES
 from greenproc.future import Future, Promise
 from greenproc.http.response import OK, Response
 from greenproc.sync.pipe import Pipe, Reader, Writer
@@ -65,7 +66,7 @@ def _follow(source: Future[Any], start: Start) -> Future[Any]:
             return
         try:
             promise.set(as_response(source.value, start))
-        except Exception as error:
+        except FAILURES as error:
             promise.fail(error)
 
     promise.future.on_discard(source.discard)
@@ -97,7 +98,7 @@ def _pump(pieces: Iterator[str | bytes], writer: Writer) -> None:
             if not writer.write(piece.encode() if isinstance(piece, str) else piece):
                 break
             writer.writable().wait()
-    except (Exception, gevent.Timeout) as error:
+    except FAILURES as error:
         writer.fail(error)
     else:
         writer.close()

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 from gevent.hub import Hub
 from gevent.monkey import get_original
 from greenlet import greenlet
 
-from greenproc.process.cell import BLOCKED, READY, TERMINATING, Cell
+from greenproc.process.cell import BLOCKED, BOTTOM, READY, TERMINATING, Cell
+from greenproc.process.deadlock import WaitingGreenlet
+from greenproc.process.life import Life
 
-MAX_TURNS = 1000  # of one callback; then I/O and timers have theirs ...
-MAX_SECONDS = 0.005  # ... or after this long, Python's own switch interval
 TURNS_PER_CLOCK_READ = 16  # reading the clock for each turn would cost 5 % of a round trip
 THREADS_PERIOD = 0.02  # how often native threads get the interpreter while processes keep it busy
+MAX_RESCUES = 3  # that fail one after the other
 THREADS_SECONDS = 0.0001  # enough for one to wake up; half a percent of the period
 
 sleep_for_real = get_original("time", "sleep")
@@ -24,7 +26,21 @@ sleep_for_real = get_original("time", "sleep")
 _TURN = object()  # what the scheduler switches a parked greenlet in with
 
 
-class ProcessGreenlet(greenlet):
+@dataclass(frozen=True, slots=True)
+class TurnLimits:
+    """What keeps one process, or all of them, from holding up everything else."""
+
+    events: int = 100
+    """How many events one turn serves; then the next process has its turn."""
+    turns: int = 1000
+    """How many turns one callback of the hub gives; then I/O and timers have theirs."""
+    seconds: float = 0.005
+    """How long such a callback takes at most: Python's own switch interval."""
+    parked: int = 1000
+    """How many greenlets of idle processes are kept for their next event."""
+
+
+class ProcessGreenlet(WaitingGreenlet):
     """The greenlet of one process; its repr names the process, as do gevent's run info and errors."""
 
     def __init__(self, run: Callable[[Cell], None], parent: greenlet, cell: Cell) -> None:
@@ -44,8 +60,13 @@ class Scheduler:
     hub when the queue is empty or the time is up. A handler that blocks switches to the hub like
     any greenlet, and whatever it waits for switches it in again.
 
-    Up to *max_parked* greenlets of idle processes are kept; a process that becomes idle beyond
-    that gives its greenlet back and gets a new one, in the same context, with its next event.
+    Greenlets of idle processes are kept up to a number; a process that becomes idle beyond that
+    gives its greenlet back and gets a new one, in the same context, with its next event.
+
+    An exception can come out of any line, since Python runs signal handlers between two of them:
+    after calls, at the start of functions and at jumps back. So a process stays in the queue until
+    its own greenlet takes it out, and *rescue* makes the record of a process whole again after an
+    exception that is not the business of its handlers.
 
     Source: libprocess has the run queue, ProcessManager::dequeue in src/process.cpp.
     """
@@ -53,56 +74,95 @@ class Scheduler:
     def __init__(
         self,
         hub: Hub,
-        serve_turn: Callable[[Cell], bool],
-        on_thrown: Callable[[Cell, BaseException], None],
-        *,
-        max_parked: int,
+        life: Life,
+        rescue: Callable[[Cell, BaseException], None],
+        limits: TurnLimits,
     ) -> None:
         self._hub = hub
         self._run_callback = hub.loop.run_callback
         # gevent runs callbacks that callbacks add in the same pass, up to 50 of them before it
         # looks at the time. A timer of zero seconds comes after a pass over the descriptors.
         self._continue = hub.loop.timer(0.0)
-        self._serve_turn = serve_turn
-        self._on_thrown = on_thrown
-        self._max_parked = max_parked
-        self._ready: deque[Cell] = deque()
-        self._scheduled = False
+        self._serve_turn = life.serve_turn
+        self._on_thrown = life.thrown
+        self._rescue = rescue
+        self._limits = limits
+        self._max_parked = limits.parked
+        self._callback: Any = None
         self._turns_left = 0
         self._deadline = 0.0
         self._threads_due = 0.0
+        self.ready: deque[Cell] = deque()
+        """The run queue; only to be read by others."""
+        self.scheduled = False
+        """Whether a callback or the timer is going to run the queue, or one is doing so."""
+        self.running = False
+        """Whether a callback is running the queue: it is suspended while processes run."""
         self.parked = 0
+        """How many greenlets wait for the next turn of their process."""
         self.busy = 0
-
-    def wake(self, cell: Cell) -> None:
-        """Give the BLOCKED process of *cell* a turn."""
-        cell.state = READY
-        self.schedule(cell)
+        """How many processes are running, wait in a handler, or are in the run queue."""
 
     def schedule(self, cell: Cell) -> None:
-        """Put *cell*, which is neither running nor there yet, into the run queue."""
-        self.busy += 1
-        self._ready.append(cell)
-        if not self._scheduled:
-            self._scheduled = True
-            self._run_callback(self._run_turns)
+        """Put *cell*, which is not there yet, into the run queue, and see that that is run.
+
+        Nothing else appends to the queue. The order of the lines is that of the class' promise.
+        """
+        if not self.scheduled:
+            self._callback = self._run_callback(self._run_turns)
+            self.scheduled = True
+        state = cell.state
+        if state is not READY:
+            self.busy += 1
+            if state is BLOCKED:
+                cell.state = READY
+        self.ready.append(cell)
 
     def close(self) -> None:
         """Give the hub's timer back. Call when no process is left."""
         self._continue.close()
 
+    @property
+    def will_run(self) -> bool:
+        """Whether the queue is being run, or a callback or the timer is there that will do so."""
+        pending = self._callback is not None and self._callback.pending
+        armed: bool = self._continue.active  # type: ignore[attr-defined]
+        return self.running or pending or armed
+
+    def recount(self, running: Cell, cells: Iterable[Cell], ending: int) -> None:
+        """Look everything up that is otherwise counted, after an exception came out of any line.
+
+        Args:
+            running: the process whose greenlet calls this.
+            cells: all processes, without those that are *ending* in number.
+        """
+        while running in self.ready:
+            self.ready.remove(running)
+        if running.state is BLOCKED:
+            running.state = READY
+        queued = set(self.ready)
+        others = [cell for cell in cells if cell is not running and cell.greenlet is not None]
+        self.parked = sum(cell.state is BLOCKED or cell in queued for cell in others)
+        self.busy = ending + sum(cell.state in (BOTTOM, READY) for cell in cells)
+
     def _run_turns(self) -> None:
         """Give turns, in the hub, until nobody is ready or the time is up."""
-        self._turns_left = MAX_TURNS
-        self._deadline = perf_counter() + MAX_SECONDS
-        while (cell := self._next()) is not None:
-            self._give_turn(cell)
-        self._turns_left = 0
-        if self._ready:
+        limits = self._limits
+        self.running = True
+        try:
+            self._turns_left = limits.turns
+            self._deadline = perf_counter() + limits.seconds
+            while (cell := self._next()) is not None:
+                self._give_turn(cell)
+        finally:
+            self._turns_left = 0
+            self.running = False
+            self.scheduled = False
+            if self.ready:
+                self._continue.start(self._run_turns)
+                self.scheduled = True
+        if self.ready:
             self._let_threads_run()
-            self._continue.start(self._run_turns)
-        else:
-            self._scheduled = False
 
     def _let_threads_run(self) -> None:
         """Give native threads the interpreter now and then, when the run queue is never empty.
@@ -117,39 +177,61 @@ class Scheduler:
             self._threads_due = now + THREADS_PERIOD
 
     def _next(self) -> Cell | None:
-        """Take the next ready process out of the queue; None when the hub has to have its turn."""
-        if not self._ready or not self._turns_left:
+        """Return the first process of the queue; None when the hub has to have its turn."""
+        if not self.ready or not self._turns_left:
             return None
         self._turns_left -= 1
         if self._turns_left % TURNS_PER_CLOCK_READ == 0 and perf_counter() >= self._deadline:
             self._turns_left = 0
             return None
-        return self._ready.popleft()
+        return self.ready[0]
 
-    def _give_turn(self, cell: Cell) -> object:
-        """Switch into the greenlet of *cell*; return what the caller is switched back in with."""
+    def _give_turn(self, cell: Cell) -> None:
+        """Switch from the hub into the greenlet of *cell*, which takes itself out of the queue."""
         running = cell.greenlet
         if running is not None:
-            self.parked -= 1
-            return running.switch(_TURN)
+            running.switch(_TURN)
+            return
         fresh = cell.greenlet = ProcessGreenlet(self._be_process, self._hub, cell)
         fresh.gr_context = cell.context
-        return fresh.switch(cell)
+        try:
+            fresh.switch(cell)
+        except BaseException:  # a signal handler's, before the first line
+            if fresh.dead:
+                cell.greenlet = None
+            raise
 
     def _be_process(self, cell: Cell) -> None:
-        """Be the greenlet of *cell*. What gets out of here would end up in `_run_turns`."""
+        """Be the greenlet of *cell*: the last line of defence around all that a process does."""
         try:
+            self.ready.popleft()
             self._take_turns(cell)
-        except BaseException:
-            self._hub.handle_error(cell.greenlet, *sys.exc_info())
+        except BaseException as error:
+            self._carry_on(cell, error)
+
+    def _carry_on(self, cell: Cell, error: BaseException) -> None:
+        """Go on after *error*, which no handler is to blame for, and after those that follow it."""
+        attempts = 0
+        while attempts < MAX_RESCUES:
+            try:
+                attempts += 1
+                self._rescue(cell, error)
+                attempts = 0
+                self._take_turns(cell)
+            except BaseException as another:
+                error = another
+            else:
+                return
+        self._hub.handle_error(cell.greenlet, type(error), error, error.__traceback__)
 
     def _take_turns(self, cell: Cell) -> None:
         """Have a turn and wait for the next one, until the process is over."""
         wait_in_hub = self._hub.switch
         serve_turn = self._serve_turn
+        ready = self.ready
         while cell.state is not TERMINATING and serve_turn(cell):
             if cell.events:
-                self._ready.append(cell)
+                self.schedule(cell)
             else:
                 cell.state = BLOCKED
                 self.busy -= 1
@@ -160,15 +242,17 @@ class Scheduler:
             try:
                 # Straight on to the next process: by way of the hub it would be two switches.
                 # Only the hub starts greenlets, since a new one inherits the depth of recursion.
-                ready = self._ready
                 following = self._next() if ready and ready[0].greenlet is not None else None
-                if following is cell:
-                    self.parked -= 1
-                    continue
-                given = wait_in_hub() if following is None else self._give_turn(following)
-                # Only the scheduler gives turns; a stale callback that switches here is ignored.
-                while given is not _TURN:
-                    given = wait_in_hub()
+                if following is not cell:
+                    if following is None:
+                        given = wait_in_hub()
+                    else:
+                        given = following.greenlet.switch(_TURN)  # type: ignore[union-attr]
+                    # Only the scheduler gives turns; a stale callback that switches here is ignored.
+                    while given is not _TURN:
+                        given = wait_in_hub()
+                ready.popleft()
+                self.parked -= 1
             except BaseException as error:
                 self._take_back(cell)
                 self._on_thrown(cell, error)
@@ -179,5 +263,5 @@ class Scheduler:
         if cell.state is BLOCKED:
             cell.state = READY
             self.busy += 1
-        else:
-            self._ready.remove(cell)
+        elif cell in self.ready:
+            self.ready.remove(cell)

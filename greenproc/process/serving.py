@@ -6,8 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import gevent
-
+from greenproc.failures import FAILURES, note
 from greenproc.future import Future
 from greenproc.http.request import Request
 from greenproc.http.response import Forbidden, Response, ServiceUnavailable
@@ -56,8 +55,8 @@ def answer(cell: Cell, event: HttpEvent, function: Callable[..., Any], *args: An
         response = as_response(function(*args), cell.start_greenlet)
         if not event.promise.set(response):
             dismiss(response)
-    except (Exception, gevent.Timeout) as error:
-        error.add_note(f"in process {cell.pid}, serving {event.kind} {event.request.url}")
+    except FAILURES as error:
+        note(error, f"in process {cell.pid}, serving {event.kind} {event.request.url}")
         event.promise.fail(error)
     except BaseException:
         event.drop()
@@ -89,7 +88,7 @@ class Visit:
         """Keep the answer to *question* as a future, also when it is an error."""
         try:
             answer = question(*args)
-        except (Exception, gevent.Timeout) as error:
+        except FAILURES as error:
             # Without this frame, which would tie the error and the future into a cycle.
             traceback = error.__traceback__ and error.__traceback__.tb_next
             self.answer = Future.failed(error.with_traceback(traceback))

@@ -12,6 +12,7 @@ from greenproc.future import Promise
 from greenproc.pid import UPID
 from greenproc.process.base import Process
 from greenproc.process.current import current_process
+from greenproc.process.deadlock import check_own_end
 from greenproc.process.manager import ProcessManager
 
 SETTLE_PAUSE = 0.001  # between two looks at a process that waits for something outside
@@ -63,7 +64,7 @@ def wait_with_limit(manager: ProcessManager, pid: UPID, seconds: float) -> bool:
     if pid.is_empty:
         return False
     cell = manager.find_cell(pid)
-    manager.check_deadlock(cell)
+    check_own_end(cell)
     if not manager.accepting:
         return cell is None and pid.address == manager.address
     waiter = Waiter(pid, seconds, manager.clock, manager.names.generate("__waiter__"))

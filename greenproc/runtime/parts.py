@@ -21,6 +21,7 @@ from greenproc.pid import UPID
 from greenproc.process.cell import TERMINATING, Cell, name_cells
 from greenproc.process.current import PROCESS
 from greenproc.process.manager import ProcessManager
+from greenproc.process.scheduler import TurnLimits
 from greenproc.runtime.builtins import make_builtins
 from greenproc.runtime.lifecycle import Lifecycle, Stage, nothing
 from greenproc.runtime.signals import SignalObserver, Signals
@@ -52,15 +53,15 @@ class Parts:
     ) -> None:
         self._settings = settings
         self._runtime = runtime
-        self._observer = observer = SignalObserver(runtime, signals)
+        observer = self._observer = SignalObserver(runtime, signals)
         self.clock = Clock(HubSource(), current=PROCESS.get, spawn=spawn)
         self.reaper = Reaper(self.clock)
         self.processes = ProcessManager(
             runtime,
-            hub=gevent.get_hub(),
             clock=self.clock,
             observer=observer,
             settings=settings,
+            limits=self.turn_limits(settings),
         )
         self.router = Router(self.processes, firewall, delegate, root=NODE_ID)
         self._hooks = TransportHooks(
@@ -79,6 +80,11 @@ class Parts:
         self.address: Address | None = None
         self.killed: list[UPID] = []
         self.lifecycle = Lifecycle(self._stages())
+
+    @staticmethod
+    def turn_limits(settings: Settings) -> TurnLimits:
+        """Return the limits of turns: the usual ones; tests replace this to try others."""
+        return TurnLimits(parked=settings.max_parked_greenlets)
 
     def _stages(self) -> list[Stage]:
         return [

@@ -221,6 +221,7 @@ def test_requests_of_other_ports_are_messages(runtime: Runtime, request_bytes: b
 
 
 def test_settle_returns_at_once_when_nothing_is_to_do(runtime: Runtime) -> None:
+    runtime.settle()
     runtime.settle(timeout=0.0)
 
 

@@ -138,6 +138,7 @@ def test_burst_of_libprocess_which_shuts_its_end_at_once(runtime: Runtime) -> No
         peer.socket.shutdown(1)
         assert [peer.read_answer().code for _ in range(3)] == [202, 202, 202]
         assert peer.read_to_end() == b""
+    runtime.settle()
     assert [(message.name, message.body) for message in messages] == [
         ("one", b"1"),
         ("two", b"2"),

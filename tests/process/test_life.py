@@ -128,7 +128,7 @@ def test_event_being_served_when_terminated_is_finished(runtime: Runtime) -> Non
 
     def terminate_and_go_on() -> str:
         process.terminate()
-        gevent.sleep(0)
+        gevent.idle()
         return "finished"
 
     assert runtime.dispatch(pid, terminate_and_go_on).get() == "finished"
@@ -326,7 +326,7 @@ def test_kill_of_a_blocked_handler_ends_the_process(runtime: Runtime) -> None:
     process = Failing()
     pid = runtime.spawn(process)
     called = runtime.dispatch(pid, Event().wait)
-    gevent.sleep(0)
+    gevent.idle()
     gevent.kill(cell_of(process).greenlet)
     runtime.settle()
     assert runtime.processes.find_process(pid) is None
@@ -339,13 +339,14 @@ def test_no_override_of_failed_survives_a_kill(runtime: Runtime) -> None:
     process = Surviving()
     pid = runtime.spawn(process)
     runtime.dispatch(pid, Event().wait)
-    gevent.sleep(0)
+    gevent.idle()
     gevent.kill(cell_of(process).greenlet)
     runtime.settle()
     assert runtime.processes.find_process(pid) is None
     assert process.failures == []
 
 
+@pytest.mark.usefixtures("usual_turns")
 def test_error_thrown_into_an_idle_process_is_its_own(runtime: Runtime) -> None:
     process = Surviving()
     pid = runtime.spawn(process)
@@ -405,6 +406,7 @@ def test_what_an_ended_process_served_stays_counted(runtime: Runtime) -> None:
     assert runtime.processes.served_by_ended == before + 2
 
 
+@pytest.mark.usefixtures("usual_turns")
 def test_a_turn_that_waits_tells_which_event_it_is_at(runtime: Runtime) -> None:
     gate = Event()
     process = Failing()
@@ -412,7 +414,7 @@ def test_a_turn_that_waits_tells_which_event_it_is_at(runtime: Runtime) -> None:
     for _ in range(3):
         runtime.dispatch(pid, Failing.call)
     last = runtime.dispatch(pid, gate.wait)
-    gevent.sleep(0)
+    gevent.idle()
     cell = cell_of(process)
     assert (cell.served, cell.serving) == (0, 4)
     gate.set()

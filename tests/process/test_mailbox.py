@@ -70,7 +70,7 @@ def test_mailbox_holds_what_waits(runtime: Runtime) -> None:
     runtime.spawn(process)
     gate: Promise[None] = Promise()
     runtime.dispatch(process, gate.future.get)
-    gevent.sleep(0)
+    gevent.idle()
     runtime.post(process, "m")
     assert len(process.mailbox) == 1
     gate.set(None)

@@ -36,7 +36,7 @@ def hold(runtime: Runtime, process: Process) -> Promise[None]:
     """Keep *process* busy until the promise is set."""
     gate: Promise[None] = Promise()
     runtime.dispatch(process, gate.future.get)
-    gevent.sleep(0)
+    gevent.idle()
     return gate
 
 
@@ -242,7 +242,7 @@ def test_terminate_tells_who_asked(runtime: Runtime) -> None:
 def test_all_who_wait_are_released(runtime: Runtime) -> None:
     pid = runtime.spawn(Process())
     waiting = [gevent.spawn(runtime.wait, pid) for _ in range(3)]
-    gevent.sleep(0)
+    gevent.idle()
     runtime.terminate(pid)
     assert [greenlet.get(timeout=15.0) for greenlet in waiting] == [True] * 3
 

@@ -122,6 +122,7 @@ def test_two_processes_that_play_for_ever_let_native_threads_run(players: None) 
     pool.kill()
 
 
+@pytest.mark.usefixtures("usual_turns")
 def test_flood_is_served_in_turns_of_a_hundred(runtime: Runtime) -> None:
     order: list[str] = []
 
@@ -164,6 +165,7 @@ def test_blocked_process_serves_nothing_meanwhile(runtime: Runtime) -> None:
 # Greenlets
 
 
+@pytest.mark.usefixtures("usual_turns")
 def test_idle_greenlets_beyond_the_cache_are_given_back(make_runtime: RuntimeMaker) -> None:
     node = make_runtime(Settings(ip="127.0.0.1", max_parked_greenlets=5))
     counters = [Counter() for _ in range(20)]
@@ -215,7 +217,7 @@ def test_run_info_of_gevent_names_the_process(runtime: Runtime) -> None:
     gate: Promise[None] = Promise()
     pid = runtime.spawn(Process("stuck"))
     future = runtime.dispatch(pid, gate.future.get)
-    gevent.sleep(0)
+    gevent.idle()
     told = "\n".join(format_run_info())
     assert f"<ProcessGreenlet {pid} ready>" in told
     gate.set(None)
@@ -232,18 +234,20 @@ def test_greenlet_of_an_ended_process_is_gone(runtime: Runtime) -> None:
     assert not [name for name in names if "ended@" in name]
 
 
+@pytest.mark.usefixtures("usual_turns")
 def test_stale_switch_gives_no_turn(runtime: Runtime) -> None:
     counter = Counter()
     runtime.spawn(counter)
     runtime.settle()
     cell = cell_of(counter)
     gevent.get_hub().loop.run_callback(cell.greenlet.switch, "stale")
-    gevent.sleep(0)
+    gevent.idle()
     assert cell.state is State.BLOCKED
     assert runtime.statistics()["processes"]["busy"] == 0
     assert runtime.dispatch(counter, Counter.call).get(timeout=15.0) == 1
 
 
+@pytest.mark.usefixtures("usual_turns")
 def test_kill_of_an_idle_process_ends_it(runtime: Runtime) -> None:
     pid = runtime.spawn(Process())
     runtime.settle()
