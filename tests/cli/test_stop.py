@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from gevent import subprocess
 
+from greenproc.cli.main import main
 from tests.shell import GREENPROC, Program, node, run
 
 AS_INIT = ("unshare", "--pid", "--fork", "--kill-child")
@@ -237,8 +238,10 @@ def test_a_process_that_fails_at_the_end_fails_the_command(folder: Path) -> None
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "soon"])
-def test_a_time_to_stop_that_is_none_is_refused(text: str, folder: Path) -> None:
-    code, _, err = run("run", "actors:Plain", f"--stop-timeout={text}", cwd=folder)
+def test_a_time_to_stop_that_is_none_is_refused(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["run", "actors:Plain", f"--stop-timeout={text}"])
 
-    assert code == 2
-    assert f"expected seconds, more than zero, got '{text}'" in err
+    assert f"expected seconds, more than zero, got '{text}'" in capsys.readouterr().err
