@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import heapq
 import re
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from greenproc.builtin.form import Form, wanted_form
 from greenproc.builtin.help_page import index_html, text_html
 from greenproc.builtin.page import page, to_root
+from greenproc.builtin.survey import Page, in_turns, read_page
 from greenproc.errors import InvalidURL
 from greenproc.http.headers import Headers
 from greenproc.http.request import Request
@@ -63,6 +66,7 @@ class Help(Process):
                 "`/help` lists the processes, `/help/ID` the endpoints of one of them and",
                 "`/help/ID/PATH` tells what one endpoint is for. Browsers get HTML, terminals",
                 "Markdown; the query `format=json` of `/help` gets everything as JSON.",
+                f"`limit=N` and `offset=N` say which processes, {MAX_LISTED} at most, are listed.",
             ),
         ),
     )
@@ -82,12 +86,16 @@ class Help(Process):
 
     def _index(self, request: Request) -> Response:
         form = wanted_form(request)
-        processes, hidden = self._processes_with_help()
+        wanted = read_page(request.url.query, default=MAX_LISTED, most=MAX_LISTED)
+        if isinstance(wanted, Response):
+            return wanted
+        processes, hidden = self._processes_with_help(wanted)
         if form is Form.JSON:
             return OK(json={"processes": [_to_json(id, told) for id, told in processes.items()]})
         if form is Form.HTML:
             path = request.url.path
-            builtin = {id for id in processes if is_builtin(self._processes.cells[id].process)}
+            cells = self._processes.cells
+            builtin = {id for id in processes if id in cells and is_builtin(cells[id].process)}
             return page(path, "Help", index_html(to_root(path), processes, builtin, hidden))
         return _markdown(index_markdown(list(processes), hidden))
 
@@ -107,15 +115,20 @@ class Help(Process):
             return None
         return self._help_of(id, route_options(cell.process)) or None
 
-    def _processes_with_help(self) -> tuple[dict[str, Endpoints], int]:
-        """Return the help of the first processes by id, and how many others have some."""
-        found = {
-            id: options
-            for id, cell in self._processes.cells.items()
-            if cell.process is not None and (options := route_options(cell.process))
-        }
-        listed = sorted(found)[:MAX_LISTED]
-        return {id: self._help_of(id, found[id]) for id in listed}, len(found) - len(listed)
+    def _processes_with_help(self, wanted: Page) -> tuple[dict[str, Endpoints], int]:
+        """Return the help of a part of the processes by id, and how many others have some."""
+        count = 0
+
+        def found() -> Iterator[tuple[str, list[RouteOptions]]]:
+            nonlocal count
+            for cell in in_turns(list(self._processes.cells.values())):
+                if cell.process is not None and (options := route_options(cell.process)):
+                    count += 1
+                    yield cell.pid.id, options
+
+        first = heapq.nsmallest(wanted.offset + wanted.limit, found(), key=lambda one: one[0])
+        listed = first[wanted.offset :]
+        return {id: self._help_of(id, options) for id, options in listed}, count - len(listed)
 
     def _help_of(self, id: str, options: list[RouteOptions]) -> Endpoints:
         told = sorted(options, key=lambda one: one.path)

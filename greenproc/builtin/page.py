@@ -18,6 +18,9 @@ ASSETS = Path(__file__).parent / "assets"
 NODE_ID = "__node__"
 """The process that shows the node, and that serves the files of every page."""
 
+MAX_STEPS = 32
+"""From a page up to the root; the longest path of a page has three."""
+
 HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Content-Security-Policy": (
@@ -46,8 +49,12 @@ def page(path: str, title: str, body: str, *, script: str | None = None) -> Resp
 
 
 def to_root(path: str) -> str:
-    """Return what leads from *path* to the root of the node, such as ``../``."""
-    return "../" * (path.count("/") - 1)
+    """Return what leads from *path* to the root of the node, such as ``../``.
+
+    It stands in every link of a page, so a path of very many slashes gets the root of the host.
+    """
+    steps = path.count("/") - 1
+    return "../" * steps if steps <= MAX_STEPS else "/"
 
 
 def asset(name: str, media_type: str) -> Response:

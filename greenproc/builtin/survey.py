@@ -3,15 +3,52 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import gevent
 
+from greenproc.http.response import BadRequest, Response
 from greenproc.process.cell import Cell
 from greenproc.process.manager import ProcessManager
 
 CELLS_A_TURN = 5000  # of which each takes about 0.2 us; then others have their turn
+
+
+TURN_SECONDS = 1e-6  # a timer: a sleep of nothing would let callbacks run, but no I/O
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a list is wanted."""
+
+    limit: int
+    offset: int
+
+
+def read_page(query: Mapping[str, str], *, default: int, most: int) -> Page | Response:
+    """Return which part of a list *query* wants by ``limit`` and ``offset``, or what refuses it.
+
+    Args:
+        default: how many items are listed where the query does not say.
+        most: how many it may ask for.
+    """
+    limit = query.get("limit", str(default))
+    offset = query.get("offset", "0")
+    if not re.fullmatch("[0-9]{1,9}", limit) or int(limit) > most:
+        return BadRequest(f"expected a limit from 0 to {most}, got '{limit:.20}'.\n")
+    if not re.fullmatch("[0-9]{1,9}", offset):
+        return BadRequest(f"expected an offset from 0 to 999999999, got '{offset:.20}'.\n")
+    return Page(int(limit), int(offset))
+
+
+def in_turns(cells: Iterable[Cell]) -> Iterator[Cell]:
+    """Go through *cells*, and give others their turn now and then."""
+    for position, cell in enumerate(cells, start=1):
+        if position % CELLS_A_TURN == 0:
+            gevent.sleep(TURN_SECONDS)
+        yield cell
 
 
 @dataclass(slots=True)
@@ -38,9 +75,7 @@ def survey(
     found = Survey(served=manager.served_by_ended)
 
     def candidates() -> Iterator[Cell]:
-        for position, cell in enumerate(list(manager.cells.values()), start=1):
-            if position % CELLS_A_TURN == 0:
-                gevent.sleep(0)
+        for cell in in_turns(list(manager.cells.values())):
             found.queued += len(cell.events or ())
             found.served += served(cell)
             if wanted(cell):

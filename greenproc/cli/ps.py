@@ -82,8 +82,9 @@ def row(process: dict[str, Any]) -> tuple[str, str, str]:
     """Return the columns for *process*; its events are counted by kind."""
     events = process["events"]
     kinds = Counter(describe(event) for event in events)
+    queued = process.get("queued", len(events))
     shown = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-    return printable(process["id"]), str(len(events)), printable(shown)
+    return printable(process["id"]), str(queued), printable(shown)
 
 
 def describe(event: dict[str, Any]) -> str:

@@ -36,6 +36,6 @@ def make_builtins(runtime: Any, vitals: Vitals) -> list[Process]:
         ProfilerEndpoints(enabled=settings.enable_profiler, realm=readwrite),
         *([MemoryProfiler(readwrite)] if settings.memory_profiling else []),
         System(registry),
-        ProcessesEndpoint(processes),
+        ProcessesEndpoint(processes, readonly),
         Node(vitals, registry, readonly),
     ]

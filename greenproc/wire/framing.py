@@ -20,6 +20,11 @@ from greenproc.pid import UPID, decode_id
 
 MAX_CACHED = 4096
 """Entries of a cache of this module, which is emptied when it is full."""
+MAX_HEADS_BYTES = 1024 * 1024
+"""What the heads to one peer may take in a cache, which is emptied then. Their ids are chosen by
+whoever sent a message here."""
+MAX_SENDER_BYTES = 4096
+"""A sender that is longer counts as malformed: every message in a mailbox would carry it."""
 _MAX_CACHED_BYTES = 256  # in the key of an entry that a peer causes
 
 _MANY = 1024
@@ -75,11 +80,12 @@ class MessageEncoder:
     It is made for one peer, and asks nothing about the receiver's address.
     """
 
-    __slots__ = ("_heads", "_local", "_name", "_recent", "_sender", "_to")
+    __slots__ = ("_heads", "_heads_bytes", "_local", "_name", "_recent", "_sender", "_to")
 
     def __init__(self, local: Address) -> None:
         self._local = local
         self._heads: dict[tuple[str, str, str], _Heads] = {}
+        self._heads_bytes = 0
         # The heads of the last message, and what they are made of; messages come in runs.
         self._recent: _Heads = (b"", b"")
         self._to: UPID | None = None
@@ -106,10 +112,24 @@ class MessageEncoder:
         heads = self._heads.get(key)
         if heads is None:
             heads = _encode_heads(message)
-            if len(self._heads) >= MAX_CACHED:
-                self._heads.clear()
-            self._heads[key] = heads
+            self._keep(key, heads)
         return heads
+
+    def _keep(self, key: tuple[str, str, str], heads: _Heads) -> None:
+        """Keep heads within bounds, unless they are so long that they would push out all others."""
+        cost = _cost(heads)
+        if cost > MAX_HEADS_BYTES // 16:
+            return
+        if len(self._heads) >= MAX_CACHED or self._heads_bytes + cost > MAX_HEADS_BYTES:
+            self._heads.clear()
+            self._heads_bytes = 0
+        self._heads[key] = heads
+        self._heads_bytes += cost
+
+
+def _cost(heads: _Heads) -> int:
+    """Return what two heads and their key take; the ids in the key are in each head, too."""
+    return 2 * (len(heads[0]) + len(heads[1]))
 
 
 def is_message(raw: RawRequest) -> bool:
@@ -180,7 +200,8 @@ class MessageDecoder:
             text = (_last(head, b"user-agent") or b"").removeprefix(_AGENT)
         sender = self._senders.get(text)
         if sender is None:
-            sender = UPID.lenient(text.decode("utf-8", "surrogateescape"))
+            is_long = len(text) > MAX_SENDER_BYTES
+            sender = UPID() if is_long else UPID.lenient(text.decode("utf-8", "surrogateescape"))
             _remember(self._senders, text, sender)
         return sender
 

@@ -12,6 +12,7 @@ from greenproc.process.base import cell_of
 from greenproc.runtime import Runtime
 from greenproc.testing import RuntimeMaker
 from tests.builtin.asking import BROWSER, CURL, ask, text
+from tests.peer import Peer
 
 
 class Counter(Process):
@@ -252,3 +253,28 @@ def test_what_an_endpoint_is_for_is_no_markup(runtime: Runtime) -> None:
     runtime.spawn(process)
     for path in ("/help", "/help/marked/x"):
         assert "Is &lt;b&gt;x&lt;/b&gt;." in text(ask(runtime, path, BROWSER))
+
+
+def test_a_path_of_slashes_gives_no_larger_a_page(runtime: Runtime) -> None:
+    with Peer.connect(runtime.address) as peer:
+        sizes = []
+        for slashes in (1, 70_000):
+            path = b"/help" + b"/" * slashes
+            peer.send(b"GET %b HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n" % path)
+            sizes.append(len(peer.read_answer().body))
+
+    assert abs(sizes[1] - sizes[0]) < 2000
+
+
+def test_a_part_of_the_index_can_be_asked_for(runtime: Runtime) -> None:
+    with Peer.connect(runtime.address) as peer:
+
+        def ids(query: bytes) -> list[str]:
+            peer.send(b"GET /help?format=json%b HTTP/1.1\r\nHost: x\r\n\r\n" % query)
+            return [one["id"] for one in json.loads(peer.read_answer().body)["processes"]]
+
+        everything = ids(b"")
+        assert ids(b"&limit=2") + ids(b"&offset=2") == everything
+
+        peer.send(b"GET /help?limit=1001 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert peer.read_answer().status == "HTTP/1.1 400 Bad Request"

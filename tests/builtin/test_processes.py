@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
-from greenproc.builtin.processes import WAIT_SECONDS
+import pytest
+
+from greenproc.auth import BasicAuthenticator
+from greenproc.builtin.processes import MAX_EVENTS, MAX_TEXT, WAIT_SECONDS
 from greenproc.process import Process
 from greenproc.runtime import Runtime
-from greenproc.testing import await_ready, future_dispatch
+from greenproc.testing import RuntimeMaker, await_ready, future_dispatch
 from tests.builtin.gated import Gated
 from tests.peer import Peer
 
@@ -45,3 +50,88 @@ def test_who_gets_ready_in_time_shows_what_is_queued_then(runtime: Runtime) -> N
         gated.gate.set()
         listed = {one["id"]: one["events"] for one in json.loads(peer.read_answer().body)}
     assert listed["gated"] == []
+
+
+class Many:
+    """A node with processes of which some are gated, asked for parts of its list."""
+
+    def __init__(self, runtime: Runtime, peer: Peer) -> None:
+        self.runtime = runtime
+        self.peer = peer
+
+    def ask(self, query: str = "") -> Any:
+        self.peer.send(f"GET /__processes__{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        answer = self.peer.read_answer()
+        return json.loads(answer.body) if " 200 " in answer.status else answer.status
+
+
+@pytest.fixture
+def many(runtime: Runtime) -> Iterator[Many]:
+    for number in range(5):
+        runtime.spawn(Process(f"p{number}"))
+    with Peer.connect(runtime.address) as peer:
+        yield Many(runtime, peer)
+
+
+def test_a_part_of_the_processes_can_be_asked_for(many: Many) -> None:
+    everything = [one["id"] for one in many.ask()]
+
+    parts = [
+        [one["id"] for one in many.ask(f"?limit=4&offset={offset}")] for offset in (0, 4, 8, 12)
+    ]
+
+    assert [len(part) for part in parts[:3]] == [4, 4, 4]
+    assert [one for part in parts for one in part] == everything
+    assert many.ask("?limit=0") == []
+
+
+@pytest.mark.parametrize("query", ["limit=1001", "limit=-1", "limit=", "offset=x", "offset=1e9"])
+def test_a_part_that_cannot_be_had_is_refused(many: Many, query: str) -> None:
+    assert many.ask(f"?{query}") == "HTTP/1.1 400 Bad Request"
+
+
+def test_of_many_and_long_events_the_first_are_shown_in_part(runtime: Runtime, many: Many) -> None:
+    runtime.clock.pause()
+    gated = Gated()
+    runtime.spawn(gated)
+    for _ in range(MAX_EVENTS + 20):
+        runtime.post(gated, "m", b"x" * 2 * MAX_TEXT)
+    asked = future_dispatch(runtime.spawn(Process("other")))
+    many.peer.send(b"GET /__processes__ HTTP/1.1\r\nHost: x\r\n\r\n")
+    await_ready(asked)
+    runtime.clock.advance(WAIT_SECONDS)
+
+    listed = {one["id"]: one for one in json.loads(many.peer.read_answer().body)}
+
+    assert len(listed["gated"]["events"]) == MAX_EVENTS
+    assert listed["gated"]["queued"] == MAX_EVENTS + 20  # one is served, a dispatch waits
+    assert {len(one["body"]) for one in listed["gated"]["events"]} == {MAX_TEXT}
+    assert "queued" not in listed["other"]
+    gated.gate.set()
+
+
+def test_surveys_are_made_one_at_a_time_and_too_many_are_refused(
+    runtime: Runtime, many: Many, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("greenproc.builtin.processes.MAX_WAITING", 3)
+    runtime.clock.pause()
+    gated = Gated()
+    runtime.spawn(gated)
+    runtime.post(gated, "m")
+    other = runtime.spawn(Process("other"))
+    asked = future_dispatch(other)
+    many.peer.send(b"GET /__processes__ HTTP/1.1\r\nHost: x\r\n\r\n" * 5)
+    await_ready(asked)
+    gated.gate.set()
+
+    statuses = [many.peer.read_answer().status for _ in range(5)]
+
+    assert [status.split()[1] for status in statuses] == ["200"] * 3 + ["503"] * 2
+
+
+def test_the_list_is_for_the_readonly_realm(make_runtime: RuntimeMaker) -> None:
+    runtime = make_runtime(readonly_realm="look")
+    runtime.set_authenticator("look", BasicAuthenticator("look", {"me": "secret"}))
+    with Peer.connect(runtime.address) as peer:
+        peer.send(b"GET /__processes__ HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert peer.read_answer().status == "HTTP/1.1 401 Unauthorized"

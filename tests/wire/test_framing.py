@@ -15,6 +15,7 @@ from greenproc.pid import UPID
 from greenproc.testing import feeds
 from greenproc.wire.framing import (
     MAX_CACHED,
+    MAX_HEADS_BYTES,
     MessageDecoder,
     MessageEncoder,
     encode_message,
@@ -246,7 +247,30 @@ def test_the_cache_of_an_encoder_is_bounded() -> None:
     encoder = MessageEncoder(SENDER_ADDRESS)
     for number in range(MAX_CACHED + 10):
         encoder.encode(Message(f"n{number}", LINKER, to("rcv"), b""))
-    assert len(encoder._heads) == 10
+        assert 0 < len(encoder._heads) <= MAX_CACHED
+
+
+@pytest.mark.parametrize("length", [10, 1000, 10_000, 70_000])
+def test_the_heads_that_an_encoder_keeps_are_bounded_in_bytes(length: int) -> None:
+    encoder = MessageEncoder(SENDER_ADDRESS)
+    for number in range(300):
+        receiver = to(f"{number}".rjust(length, "x"))
+        encoder.encode(Message("n", LINKER, receiver, b""))
+
+        kept = sum(len(head) for heads in encoder._heads.values() for head in heads)
+        assert kept <= MAX_HEADS_BYTES
+    assert bool(encoder._heads) == (length < 70_000 // 4)
+
+
+def test_a_sender_with_a_very_long_id_is_malformed() -> None:
+    decoder = MessageDecoder(RECEIVER_ADDRESS)
+    parser = RequestParser()
+    for length, is_known in ((4000, True), (5000, False)):
+        sender = b"Libprocess-From: %b@1.2.3.4:5\r\n" % (b"s" * length)
+        (request,) = parser.feed(post(b"/r/x", sender))
+        message = decoder.decode(request)
+        assert message is not None
+        assert message.sender.is_empty != is_known
 
 
 def test_the_caches_of_a_decoder_are_bounded() -> None:
