@@ -7,16 +7,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-import gevent
-
+from greenproc.clock.turn import yield_to_io
 from greenproc.http.response import BadRequest, Response
 from greenproc.process.cell import Cell
 from greenproc.process.manager import ProcessManager
 
 CELLS_A_TURN = 5000  # of which each takes about 0.2 us; then others have their turn
-
-
-TURN_SECONDS = 1e-6  # a timer: a sleep of nothing would let callbacks run, but no I/O
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +43,7 @@ def in_turns(cells: Iterable[Cell]) -> Iterator[Cell]:
     """Go through *cells*, and give others their turn now and then."""
     for position, cell in enumerate(cells, start=1):
         if position % CELLS_A_TURN == 0:
-            gevent.sleep(TURN_SECONDS)
+            yield_to_io()
         yield cell
 
 

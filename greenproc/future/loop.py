@@ -11,6 +11,7 @@ from weakref import ref
 from gevent import Timeout, sleep, spawn_raw
 
 from greenproc.checks import check_callable
+from greenproc.clock.turn import iteration_budget
 from greenproc.errors import InvalidArgument
 from greenproc.future.core import (
     copy,
@@ -132,7 +133,7 @@ class _Loop:
                 return
             else:
                 if self.context is not None:
-                    sleep(0)
+                    _give_turn()
                 value = self.iterate()
             is_flow = not is_flow
             if isinstance(value, Future):
@@ -161,6 +162,15 @@ class _Loop:
             self.go_on(source.outcome, is_flow=is_flow)
         else:
             copy(self.promise.future, source)
+
+
+def _give_turn() -> None:
+    """Let other greenlets run, and the hub poll its descriptors when it has not for long."""
+    budget = iteration_budget()
+    if budget.is_spent():
+        budget.wait()
+    else:
+        sleep(0)
 
 
 def _pass_request_on(reference: ref[_Loop]) -> None:

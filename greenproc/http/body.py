@@ -7,12 +7,13 @@ it left, which must come again with more behind it.
 from __future__ import annotations
 
 import re
+from io import BytesIO
 from typing import Protocol
 
 from greenproc.errors import RemoteProtocolError
 from greenproc.http.content import BodySink
 from greenproc.http.head import CHUNKED, UNTIL_EOF
-from greenproc.http.limits import ParserLimits
+from greenproc.http.limits import IsSpent, ParserLimits, never
 
 BODY_FAILED = "failed to decode body"
 """What the reader of a streamed body is told. Source: libprocess src/decoder.hpp."""
@@ -27,6 +28,8 @@ _CHUNK_LINE_START = re.compile(rb"[0-9A-Fa-f]{1,16}" + _EXTENSION_START + rb"\r?
 # Nobody is known to use extensions, and a line without its end is looked at over and over.
 _MAX_CHUNK_LINE = 4096
 _TRAILER = re.compile(rb"(" + _TOKEN + rb"):[^\x00-\x08\x0a-\x1f\x7f]*\r\n")
+_MAX_PIECES = 64  # for each of which a sink may do a lot
+_STEPS_A_LOOK = 256  # less than 0.1 ms of them, between looks at the time
 # A trailer with one of these is an attempt to say something else than the header did.
 _FORBIDDEN_TRAILERS = frozenset((b"content-length", b"transfer-encoding", b"host"))
 
@@ -35,6 +38,8 @@ class BodyReader(Protocol):
     """Finds out which bytes belong to a body."""
 
     is_done: bool
+    is_paused: bool
+    """Whether it stopped because its time was over, not for want of bytes."""
 
     def read(self, data: bytes, at: int, sink: BodySink) -> int:
         """Use up *data* from *at* on, and return where it stopped.
@@ -48,6 +53,8 @@ class LengthReader:
     """Reads a body of a known length."""
 
     __slots__ = ("is_done", "_missing")
+
+    is_paused = False
 
     def __init__(self, length: int) -> None:
         self.is_done = length == 0
@@ -68,6 +75,8 @@ class UntilEofReader:
 
     __slots__ = ("is_done",)
 
+    is_paused = False
+
     def __init__(self) -> None:
         self.is_done = False
 
@@ -81,9 +90,13 @@ class UntilEofReader:
 class ChunkedReader:
     """Reads a body in chunks; extensions and trailers are dropped.
 
+    Each chunk goes to the sink as one piece, or more when it comes in parts. Where very many come
+    together they are joined: a peer could send single bytes.
+
     Args:
         max_overhead_bytes: for all extensions and trailers together.
         max_chunk_bytes: for one chunk, where what it brings is kept.
+        is_spent: asked now and then while there are chunks.
 
     Source: RFC 9112 section 7.1.
     Differs: libprocess takes a trailer for an error.
@@ -91,15 +104,24 @@ class ChunkedReader:
 
     __slots__ = (
         "is_done",
+        "is_paused",
         "_after_chunk",
         "_in_trailer",
+        "_is_spent",
         "_max_chunk_bytes",
         "_missing",
         "_overhead",
     )
 
-    def __init__(self, max_overhead_bytes: int, max_chunk_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        max_overhead_bytes: int,
+        max_chunk_bytes: int | None = None,
+        is_spent: IsSpent = never,
+    ) -> None:
         self.is_done = False
+        self.is_paused = False
+        self._is_spent = is_spent
         self._missing = 0
         self._after_chunk = False
         self._in_trailer = False
@@ -108,10 +130,22 @@ class ChunkedReader:
 
     def read(self, data: bytes, at: int, sink: BodySink) -> int:
         """See `BodyReader`."""
+        self.is_paused = False
+        pieces: list[bytes] = []
+        try:
+            return self._read_pieces(data, at, pieces)
+        finally:
+            if len(pieces) > _MAX_PIECES:
+                pieces = [b"".join(pieces)]
+            for piece in pieces:
+                sink.write(piece)
+
+    def _read_pieces(self, data: bytes, at: int, pieces: list[bytes]) -> int:
+        steps = 0
         while not self.is_done:
             before = at
             if self._missing:
-                at = self._read_data(data, at, sink)
+                at = self._read_data(data, at, pieces)
             elif self._after_chunk:
                 at = self._read_line_end(data, at)
             elif self._in_trailer:
@@ -120,12 +154,16 @@ class ChunkedReader:
                 at = self._read_size(data, at)
             if at == before:
                 break
+            steps += 1
+            if steps % _STEPS_A_LOOK == 0 and self._is_spent():
+                self.is_paused = not self.is_done
+                break
         return at
 
-    def _read_data(self, data: bytes, at: int, sink: BodySink) -> int:
+    def _read_data(self, data: bytes, at: int, pieces: list[bytes]) -> int:
         end = min(at + self._missing, len(data))
         if end > at:
-            sink.write(data[at:end])
+            pieces.append(data[at:end])
             self._missing -= end - at
             self._after_chunk = self._missing == 0
         return end
@@ -186,13 +224,18 @@ class Collector:
         max_bytes: a longer body is refused.
     """
 
-    __slots__ = ("body", "_max_bytes")
+    __slots__ = ("_buffer", "_max_bytes")
 
     def __init__(self, max_bytes: int) -> None:
         # One buffer instead of a list of pieces: a peer that sends single bytes would make
-        # each of them an object of 34 bytes.
-        self.body = bytearray()
+        # each of them an object of 34 bytes. It gives its content away without a copy.
+        self._buffer = BytesIO()
         self._max_bytes = max_bytes
+
+    @property
+    def body(self) -> bytes:
+        """What has come."""
+        return self._buffer.getvalue()
 
     def write(self, data: bytes) -> None:
         """Keep the next piece.
@@ -200,9 +243,9 @@ class Collector:
         Raises:
             RemoteProtocolError: that is too much.
         """
-        if len(self.body) + len(data) > self._max_bytes:
+        if self._buffer.tell() + len(data) > self._max_bytes:
             raise RemoteProtocolError(f"body of more than {self._max_bytes} bytes", status=413)
-        self.body += data
+        self._buffer.write(data)
 
     def close(self) -> None:
         """Do nothing: the body is there."""
@@ -218,6 +261,7 @@ class OpenBody:
         length: what the head says, which may be `CHUNKED` or `UNTIL_EOF`.
         sink: where the body goes to. Without one it is collected, within the limit, and taken
             from `collected`. Either way it stays packed if it is: a sink may have to wait.
+        is_spent: asked now and then while there are chunks.
     """
 
     __slots__ = ("_reader", "_sink", "_collector", "taken")
@@ -225,7 +269,13 @@ class OpenBody:
     taken: int
     """How many bytes have been used up."""
 
-    def __init__(self, length: int, limits: ParserLimits, sink: BodySink | None = None) -> None:
+    def __init__(
+        self,
+        length: int,
+        limits: ParserLimits,
+        sink: BodySink | None = None,
+        is_spent: IsSpent = never,
+    ) -> None:
         self.taken = 0
         self._collector = Collector(limits.max_body_bytes)
         self._sink: BodySink = self._collector
@@ -236,7 +286,7 @@ class OpenBody:
         self._reader: BodyReader
         if length == CHUNKED:
             kept_bytes = limits.max_body_bytes if sink is None else None
-            self._reader = ChunkedReader(limits.max_header_bytes, kept_bytes)
+            self._reader = ChunkedReader(limits.max_header_bytes, kept_bytes, is_spent)
         elif length == UNTIL_EOF:
             self._reader = UntilEofReader()
         else:
@@ -248,9 +298,14 @@ class OpenBody:
         return self._reader.is_done
 
     @property
+    def is_paused(self) -> bool:
+        """Whether the last read stopped because its time was over, with bytes left."""
+        return self._reader.is_paused
+
+    @property
     def collected(self) -> bytes:
         """The body, when there is no sink."""
-        return bytes(self._collector.body)
+        return self._collector.body
 
     def read(self, data: bytes, at: int) -> int:
         """Use up *data* from *at* on, and return where it stopped.

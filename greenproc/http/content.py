@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
+from io import BytesIO
+from typing import Protocol, TypeAlias
 
 from greenproc.errors import RemoteProtocolError
 
@@ -17,7 +18,15 @@ _BLANKS = str.maketrans("", "", " \t\n")
 
 _GZIP_BITS = 16 + zlib.MAX_WBITS  # a gzip header and trailer around the deflate stream
 _GZIP_LEVEL = 6  # zlib's own default, which libprocess uses
-_PIECE = 64 * 1024
+_PIECE = 64 * 1024  # the most that a step of unpacking gives ...
+_STEP = 16 * 1024  # ... and takes: blocks that hold nothing take time, too, 0.1 ms for so many
+
+Pause: TypeAlias = Callable[[], object]
+"""Called between steps of a long computation, each of less than a millisecond; it may wait."""
+
+
+def go_on() -> None:
+    """Make no pause."""
 
 
 class BodySink(Protocol):
@@ -65,8 +74,11 @@ def gzip_compress(data: bytes) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
-def gzip_decompress(data: bytes, max_bytes: int) -> bytes:
-    """Unpack *data*, which must be one whole gzip stream.
+def gzip_decompress(data: bytes, max_bytes: int, pause: Pause = go_on) -> bytes:
+    """Unpack *data*, which must be one whole gzip stream; the time is linear in its two sizes.
+
+    Args:
+        pause: called after each step, to let others work meanwhile.
 
     Raises:
         RemoteProtocolError: it is broken or has something behind it (400), is cut short (400),
@@ -75,18 +87,23 @@ def gzip_decompress(data: bytes, max_bytes: int) -> bytes:
     Source: libprocess src/decoder.hpp, for the words of the errors.
     Differs: the status; libprocess answers 500, and has no bound.
     """
-    unpacked = bytearray()
+    unpacked = BytesIO()  # which gives its content away without a copy
     inflater = Inflater()
     for piece in inflater.feed(data):
-        unpacked += piece
-        if len(unpacked) > max_bytes:
+        unpacked.write(piece)
+        if unpacked.tell() > max_bytes:
             raise RemoteProtocolError(f"body of more than {max_bytes} bytes", status=413)
+        pause()
     inflater.finish()
-    return bytes(unpacked)
+    return unpacked.getvalue()
 
 
 class Inflater:
-    """Unpacks one gzip stream as its bytes come, in pieces of at most 64 KiB."""
+    """Unpacks one gzip stream as its bytes come, in steps that give at most 64 KiB each.
+
+    A byte can become a thousand, and as many bytes can become nothing: each step is bounded both
+    in what it takes and in what it gives, and none copies more than it takes.
+    """
 
     __slots__ = ("_zlib",)
 
@@ -94,20 +111,25 @@ class Inflater:
         self._zlib = zlib.decompressobj(_GZIP_BITS)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Unpack the next bytes; the result must be used up before the next call.
+        """Unpack the next bytes, step by step; the result must be used up before the next call.
+
+        A piece can be empty: then a step has brought nothing.
 
         Raises:
             RemoteProtocolError: this is no gzip stream, or it had ended before.
         """
-        while data:
-            if self._zlib.eof:
-                raise RemoteProtocolError("failed to decode body")
-            try:
-                piece = self._zlib.decompress(data, _PIECE)
-            except zlib.error as error:
-                raise RemoteProtocolError("failed to decode body") from error
-            data = self._zlib.unconsumed_tail or self._zlib.unused_data
-            if piece:
+        for begin in range(0, len(data), _STEP):
+            step = data[begin : begin + _STEP]
+            while step:
+                if self._zlib.eof:
+                    raise RemoteProtocolError("failed to decode body")
+                try:
+                    piece = self._zlib.decompress(step, _PIECE)
+                except zlib.error as error:
+                    raise RemoteProtocolError("failed to decode body") from error
+                # What is left of this step only: with the whole rest of a large body, the time
+                # would be quadratic.
+                step = self._zlib.unconsumed_tail or self._zlib.unused_data
                 yield piece
 
     def finish(self) -> None:

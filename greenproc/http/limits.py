@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +23,18 @@ class ParserLimits:
     """Header lines. Apache's default is 100; proxies add some."""
     max_body_bytes: int = 64 * 1024 * 1024
     """A body that is read whole, also after unpacking. A streamed body has no bound."""
+
+
+IsSpent: TypeAlias = Callable[[], bool]
+"""Tells a parser that it has worked long enough, so that it stops and keeps the rest for later.
+
+It is asked after what costs much more than its bytes: reading a new head, a row of small chunks.
+"""
+
+
+def never() -> bool:
+    """Let a parser read on to the end of what it was given."""
+    return False
 
 
 DEFAULT_LIMITS = ParserLimits()

@@ -14,16 +14,15 @@ import msgspec
 from greenproc.address import Address
 from greenproc.errors import RemoteProtocolError
 from greenproc.http.body import CHUNK_LINE, OpenBody
-from greenproc.http.content import BodySink, gzip_decompress
+from greenproc.http.content import BodySink, Pause, go_on, gzip_decompress
 from greenproc.http.head import CHUNKED, HEAD_END, Fields, RequestHead, UnfinishedHead
 from greenproc.http.head_cache import HeadCache
-from greenproc.http.limits import DEFAULT_LIMITS, ParserLimits
+from greenproc.http.limits import DEFAULT_LIMITS, IsSpent, ParserLimits, never
 from greenproc.http.request import Request
 from greenproc.http.url import URL
 
 _CR = 0x0D
 _CHUNKS_END = b"\r\n0\r\n\r\n"  # after the only chunk
-_NO_PREFIX = b"\0"  # which no request begins with
 _MAX_KNOWN_SIZES = 1024
 
 
@@ -78,6 +77,7 @@ class RequestParser:
             returns a sink the request is returned at once, and its body goes to the sink,
             unpacked and without a limit. It must not wait. A body that is there is always
             given whole.
+        is_spent: when it says so the parser stops early, and `has_more` is set.
 
     Once `error` or `is_finished` is set, bytes are ignored.
 
@@ -89,10 +89,12 @@ class RequestParser:
         "error",
         "is_finished",
         "expects_continue",
+        "has_more",
         "has_skipped_lines",
         "_heads",
         "_limits",
         "_streams",
+        "_is_spent",
         "_rest",
         "_unfinished",
         "_request",
@@ -110,6 +112,8 @@ class RequestParser:
     """Whether the peer has said that a request was its last one."""
     expects_continue: bool
     """Whether the peer now waits for ``100 Continue``; the next bytes make it False."""
+    has_more: bool
+    """Whether the last feed stopped early: feed it again, with nothing, before there is more."""
     has_skipped_lines: bool
     """Whether blank lines came where a request may begin: a peer that sent something."""
 
@@ -119,14 +123,17 @@ class RequestParser:
         *,
         heads: HeadCache | None = None,
         streams: Streams | None = None,
+        is_spent: IsSpent = never,
     ) -> None:
         self.error = None
         self.is_finished = False
         self.expects_continue = False
+        self.has_more = False
         self.has_skipped_lines = False
         self._heads = HeadCache(limits) if heads is None else heads
         self._limits = self._heads.limits
         self._streams = streams
+        self._is_spent = is_spent
         self._rest = b""  # bytes that make sense only with those that follow
         self._unfinished: UnfinishedHead | None = None
         self._request: RawRequest | None = None  # its body is being read
@@ -134,9 +141,9 @@ class RequestParser:
         self._known_heads = self._heads.by_bytes
         self._known_sizes: dict[bytes, int] = {}  # by the line before the chunk
         # Two messages in a row with one head make its bytes and those of the size a prefix to
-        # look out for.
+        # look out for; None without them, as any bytes can come from a peer.
         self._last_head: RequestHead | None = None
-        self._prefix = _NO_PREFIX
+        self._prefix: bytes | None = None
         self._chunk_size = 0
 
     @property
@@ -165,7 +172,7 @@ class RequestParser:
             return requests
         if self._rest:
             data = self._rest + data
-        self.expects_continue = False
+        self.expects_continue = self.has_more = False
         try:
             at = 0
             if self._body is not None:
@@ -175,7 +182,8 @@ class RequestParser:
         except RemoteProtocolError as error:
             self.fail(error)
         else:
-            self._rest = b"" if self.is_finished else data[at:]
+            is_over = self.is_finished or self.error is not None
+            self._rest = b"" if is_over else data[at:]
         return requests
 
     def feed_eof(self) -> None:
@@ -187,6 +195,7 @@ class RequestParser:
     def fail(self, error: RemoteProtocolError) -> None:
         """Take nothing any more, because of *error*; a sink is told."""
         self.error = error
+        self.has_more = False
         self._rest = b""
         body, self._body = self._body, None
         if body is not None:
@@ -195,10 +204,11 @@ class RequestParser:
     def _read_requests(self, data: bytes, at: int, requests: list[RawRequest]) -> int:
         """Read requests from *at* on, and return where the first incomplete one begins."""
         startswith, find, size = data.startswith, data.find, len(data)
+        prefix = self._prefix
         while at < size:
             # The hot path: a message with the head and the size of the one before it.
-            if startswith(self._prefix, at):
-                begin = at + len(self._prefix)
+            if prefix is not None and startswith(prefix, at):
+                begin = at + len(prefix)
                 end = begin + self._chunk_size
                 after = end + len(_CHUNKS_END)
                 if data[end:after] == _CHUNKS_END:
@@ -218,12 +228,9 @@ class RequestParser:
                 end = begin + self._known_sizes.get(data[head_end:begin], size)
                 after = end + len(_CHUNKS_END)
                 if data[end:after] == _CHUNKS_END:
-                    if head is self._last_head:
-                        self._prefix = data[at:begin]
-                        self._chunk_size = end - begin
-                    else:
-                        self._prefix = _NO_PREFIX
-                        self._last_head = head
+                    is_same, self._last_head = head is self._last_head, head
+                    prefix = self._prefix = data[at:begin] if is_same else None
+                    self._chunk_size = end - begin
                     requests.append(RawRequest(head, data[begin:end]))
                     at = after
                     continue
@@ -231,9 +238,16 @@ class RequestParser:
             if after < 0:
                 break
             at = after
-            if self._body is not None or self.is_finished:
+            if self._stops(has_bytes=at < size):
                 break
         return at
+
+    def _stops(self, *, has_bytes: bool) -> bool:
+        """Whether no further request is to be read for now."""
+        if self._body is not None or self.is_finished:
+            return True
+        self.has_more = has_bytes and self._is_spent()
+        return self.has_more
 
     def _read_request(
         self, data: bytes, at: int, head_end: int, requests: list[RawRequest]
@@ -252,6 +266,7 @@ class RequestParser:
                 self._unfinished = UnfinishedHead(self._limits)
             self._unfinished.check(data[at:])
             return -1
+        self._unfinished = None
         head = self._heads.read(data[at:head_end])
         whole = self._find_whole_body(data, head_end, head.length)
         # A packed body may be large though it is here.
@@ -291,7 +306,7 @@ class RequestParser:
         request = RawRequest(head, b"")
         if self._streams is not None:
             request.sink = self._streams(request)
-        self._body = OpenBody(head.length, self._limits, request.sink)
+        self._body = OpenBody(head.length, self._limits, request.sink, self._is_spent)
         self._request = request
         if request.sink is not None:
             requests.append(request)
@@ -300,14 +315,18 @@ class RequestParser:
 
     def _read_body(self, data: bytes, at: int, requests: list[RawRequest]) -> int:
         """Go on with the open body, and return how far it was read."""
-        assert self._body is not None and self._request is not None
-        at = self._body.read(data, at)
-        if self._body.is_done:
-            request = self._request
+        body, request = self._body, self._request
+        assert body is not None and request is not None
+        at = body.read(data, at)
+        if self._body is not body:
+            return at  # it failed while the sink waited
+        if body.is_done:
             if request.sink is None:
-                request.body = self._body.collected
+                request.body = body.collected
             self._body = self._request = None
             self._finish(request, requests)
+        else:
+            self.has_more = body.is_paused
         return at
 
     def _finish(self, request: RawRequest, requests: list[RawRequest]) -> None:
@@ -321,10 +340,14 @@ def to_request(
     client: Address | None = None,
     *,
     max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes,
+    pause: Pause = go_on,
 ) -> Request:
     """Make the value that handlers get.
 
     The body is unpacked if need be, within the limit; the headers stay as they are.
+
+    Args:
+        pause: called between the steps of unpacking.
 
     Raises:
         RemoteProtocolError: an escape in the query is malformed (400), or the body cannot be
@@ -334,7 +357,7 @@ def to_request(
     method, url, headers = head.parts or head.take_apart()
     body = raw.body
     if head.is_gzip and raw.sink is None:
-        body = gzip_decompress(body, max_body_bytes)
+        body = gzip_decompress(body, max_body_bytes, pause)
     # Handlers may change what they get: the head is shared with others.
     url = URL(url.path, {**url.query}, url.fragment)
     return Request(method, url, headers.copy(), body, None, client, head.keep_alive, head.version)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from greenproc.errors import RemoteProtocolError
 from greenproc.http.head import HEAD_END
-from greenproc.http.limits import DEFAULT_LIMITS, ParserLimits
+from greenproc.http.limits import DEFAULT_LIMITS, IsSpent, ParserLimits, never
 from greenproc.http.response_parser import ResponseParser
 
 
@@ -17,18 +17,26 @@ class ResponseCounter:
 
     Args:
         limits: what is refused as too large.
+        is_spent: when it says so the counter stops early, and `has_more` is set.
     """
 
-    __slots__ = ("complete", "refused", "_parser", "_known", "_known_refused", "_rest")
+    __slots__ = ("complete", "has_more", "refused", "_is_spent", "_known", "_parser", "_rest")
 
     complete: int
     """How many responses have come."""
     refused: int
     """How many of them had a status from 400 on, such as 404 for an unknown receiver."""
 
-    def __init__(self, limits: ParserLimits = DEFAULT_LIMITS) -> None:
+    has_more: bool
+    """Whether the last feed stopped early: feed it again, with nothing, before there is more."""
+
+    def __init__(
+        self, limits: ParserLimits = DEFAULT_LIMITS, *, is_spent: IsSpent = never
+    ) -> None:
         self.complete = 0
         self.refused = 0
+        self.has_more = False
+        self._is_spent = is_spent
         self._parser = ResponseParser(limits)
         self._known = b""
         self._rest = b""
@@ -53,7 +61,12 @@ class ResponseCounter:
             data = self._rest + data
             self._rest = b""
         at = 0
+        self.has_more = False
         while at < len(data) and self.error is None and not self.is_finished:
+            if at and self._is_spent():
+                self._rest = data[at:]
+                self.has_more = True
+                break
             if self._known and self._parser.is_idle:
                 at = self._count_known(data, at)
                 if len(data) - at < len(self._known) and self._known.startswith(data[at:]):

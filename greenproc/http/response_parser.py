@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from greenproc.errors import RemoteProtocolError
 from greenproc.http.body import BODY_FAILED, OpenBody
-from greenproc.http.content import BodySink, gzip_decompress
+from greenproc.http.content import BodySink, Pause, go_on, gzip_decompress
 from greenproc.http.head import HEAD_END, ResponseHead, UnfinishedHead, read_response_head
 from greenproc.http.headers import Headers
-from greenproc.http.limits import DEFAULT_LIMITS, ParserLimits
+from greenproc.http.limits import DEFAULT_LIMITS, IsSpent, ParserLimits, never
 from greenproc.http.response import Response
 
 
@@ -47,6 +47,7 @@ class ResponseParser:
         streams: asked about each response once its head is there. If it returns a sink the
             response is returned at once, and its body goes to the sink, as on the wire and
             without a limit. It must not wait.
+        is_spent: when it says so the parser stops early, and `has_more` is set.
 
     Once `error` or `is_finished` is set, bytes are ignored.
 
@@ -56,7 +57,9 @@ class ResponseParser:
 
     __slots__ = (
         "error",
+        "has_more",
         "is_finished",
+        "_is_spent",
         "_limits",
         "_streams",
         "_methods",
@@ -73,11 +76,19 @@ class ResponseParser:
     is_finished: bool
     """Whether the peer has said that a response was its last one, or has closed."""
 
+    has_more: bool
+    """Whether the last feed stopped early: feed it again, with nothing, before there is more."""
+
     def __init__(
-        self, limits: ParserLimits = DEFAULT_LIMITS, *, streams: Streams | None = None
+        self,
+        limits: ParserLimits = DEFAULT_LIMITS,
+        *,
+        streams: Streams | None = None,
+        is_spent: IsSpent = never,
     ) -> None:
         self.error = None
-        self.is_finished = False
+        self.is_finished = self.has_more = False
+        self._is_spent = is_spent
         self._limits = limits
         self._streams = streams
         self._methods: deque[str] = deque()
@@ -117,6 +128,7 @@ class ResponseParser:
         if self._rest:
             data = self._rest + data
         at = 0
+        self.has_more = False
         try:
             while at < len(data) and not self.is_finished:
                 before = at
@@ -124,7 +136,10 @@ class ResponseParser:
                     at = self._read_head(data, at, responses)
                 if self._body is not None:
                     at = self._read_body(data, at, responses)
-                if at == before:
+                if at == before or self.has_more:
+                    break
+                if at < len(data) and self._is_spent():
+                    self.has_more = True
                     break
         except RemoteProtocolError as error:
             self._fail(error)
@@ -149,6 +164,7 @@ class ResponseParser:
 
     def _fail(self, error: RemoteProtocolError) -> None:
         self.error = error
+        self.has_more = False
         self._rest = b""
         body, self._body = self._body, None
         if body is not None:
@@ -163,6 +179,7 @@ class ResponseParser:
                 self._unfinished = UnfinishedHead(self._limits, response=True)
             self._unfinished.check(data[at:])
             return at
+        self._unfinished = None
         method = self._methods[0] if self._methods else "GET"
         key = data[at:end], method
         head = self._last_head
@@ -177,7 +194,7 @@ class ResponseParser:
         if self._streams is not None:
             response.sink = self._streams(response)
         self._response = response
-        self._body = OpenBody(head.length, self._limits, response.sink)
+        self._body = OpenBody(head.length, self._limits, response.sink, self._is_spent)
         if response.sink is not None:
             responses.append(response)
         return end
@@ -188,6 +205,8 @@ class ResponseParser:
         at = self._body.read(data, at)
         if self._body.is_done:
             self._finish(responses)
+        else:
+            self.has_more = self._body.is_paused
         return at
 
     def _finish(self, responses: list[RawResponse]) -> None:
@@ -201,12 +220,18 @@ class ResponseParser:
 
 
 def to_response(
-    raw: RawResponse, *, max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes
+    raw: RawResponse,
+    *,
+    max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes,
+    pause: Pause = go_on,
 ) -> Response:
     """Make the value that users get, whose body is unpacked, within the limit.
 
     Its headers say nothing of the packing then, so that a server can hand on such a response. A
     body that goes to a sink is left to whoever reads from there, who has to unpack it.
+
+    Args:
+        pause: called between the steps of unpacking.
 
     Raises:
         RemoteProtocolError: the body cannot be unpacked.
@@ -216,7 +241,7 @@ def to_response(
     body = raw.body
     if raw.head.is_gzip and raw.head.length != 0:
         # Nothing at all is no gzip, but what servers send that had nothing to pack.
-        body = gzip_decompress(body, max_body_bytes) if body else body
+        body = gzip_decompress(body, max_body_bytes, pause) if body else body
         _tell_unpacked(headers, len(body) if raw.sink is None else None)
     if body:
         response.body = body  # before the headers, whose length is not to be corrected again

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from greenproc.clock.turn import yield_if_spent
 from greenproc.errors import Failure, RemoteProtocolError
 from greenproc.http.body import BODY_FAILED
 from greenproc.http.content import Inflater
@@ -93,7 +94,11 @@ class BodyPipe:
             self._hand_on(data)
         else:
             for piece in self._inflater.feed(data):
-                self._hand_on(piece)
+                if piece:
+                    self._hand_on(piece)
+                if self._dropped > DROPPED_BYTES:
+                    break
+                yield_if_spent()
 
     def close(self) -> None:
         """The body is complete; see `BodySink`."""

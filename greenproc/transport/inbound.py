@@ -6,9 +6,10 @@ import logging
 from collections.abc import Callable
 from time import time
 
-from gevent import Timeout, sleep, socket
+from gevent import Timeout, socket
 
 from greenproc.address import Address
+from greenproc.clock.turn import iteration_budget, yield_if_spent
 from greenproc.errors import RemoteProtocolError
 from greenproc.http.head import RequestHead
 from greenproc.http.parser import RawRequest, RequestParser, to_request
@@ -26,8 +27,9 @@ from greenproc.transport.refusals import BODY_TOO_SLOW, HEAD_TOO_SLOW
 from greenproc.transport.respond import refuse_delivery, refuse_request, refuse_sender
 
 READ_BYTES = 128 * 1024  # 4 % more messages a second than 64 KiB or 256 KiB
-YIELD_BYTES = 64 * 1024  # after so much, processes and other connections get their turn ...
-MIN_READ_COST = 4 * 1024  # ... where a read counts as this much at least
+YIELD_BYTES = (
+    64 * 1024
+)  # after so much processes get their turn, while its messages are in the cache
 
 GONE_SECONDS = 1.0
 """After so long without an answer, a client that sends no more is taken for one that is gone.
@@ -68,7 +70,10 @@ class Inbound:
         self._deliver: Callable[[Message], Delivery | None] = context.hooks.deliver
         if settings.require_peer_address_ip_match:
             self._deliver = self._deliver_from_client
-        self._parser = RequestParser(heads=context.heads, streams=self._open_body)
+        self._budget = iteration_budget()
+        self._parser = RequestParser(
+            heads=context.heads, streams=self._open_body, is_spent=self._budget.is_spent
+        )
         self._outlet = Outlet(accepted, context, self)
         self._answers = self._outlet.answers
         self._queue = self._answers.queue
@@ -117,23 +122,27 @@ class Inbound:
     # Reading
 
     def _read(self) -> None:
-        """Take requests until there are no more."""
-        feed = self._parser.feed
-        cost = 0
+        """Take requests until there are no more.
+
+        Before each piece of work, processes and other connections get their turn if the time of
+        this iteration of the loop is over. What a read brings can be many pieces.
+        """
+        parser, budget = self._parser, self._budget
+        unyielded = 0
         while not self._last:
-            data = self._receive()
-            if not data or self._last:
+            data = b"" if parser.has_more else self._receive()
+            unyielded += len(data)
+            if unyielded >= YIELD_BYTES or budget.is_spent():
+                unyielded = 0
+                budget.wait()
+            if self._last or not (data or parser.has_more):
                 # A handler may have ended the connection in the meantime.
-                self._is_eof = not data
-                self._parser.feed_eof()
+                self._is_eof = not (data or parser.has_more)
+                parser.feed_eof()
                 self._check_parser()
                 return
-            self._take(feed(data))
+            self._take(parser.feed(data))
             self._check_parser()
-            cost += max(len(data), MIN_READ_COST)
-            if cost >= YIELD_BYTES:
-                cost = 0
-                sleep(0)
 
     def _receive(self) -> bytes:
         """Answer, wait, and return what has come."""
@@ -199,7 +208,12 @@ class Inbound:
         if self._answers.is_full:
             self._wait_for_room()
         try:
-            request = to_request(raw, self.client, max_body_bytes=self._settings.max_body_bytes)
+            request = to_request(
+                raw,
+                self.client,
+                max_body_bytes=self._settings.max_body_bytes,
+                pause=yield_if_spent,
+            )
         except RemoteProtocolError as error:
             self._refuse(error)
             return
@@ -210,6 +224,8 @@ class Inbound:
             self._outlet.expect(future)
         if body is not None:
             body.begin()
+        if self._budget.is_spent():
+            self._budget.wait()
 
     def _check_parser(self) -> None:
         parser = self._parser

@@ -13,6 +13,7 @@ from gevent import Greenlet, joinall, killall, socket
 from gevent.server import StreamServer
 
 from greenproc.address import ADDRESS_EMPTY, Address
+from greenproc.clock.turn import yield_if_spent
 from greenproc.errors import StateError
 from greenproc.http.head_cache import HeadCache
 from greenproc.http.limits import ParserLimits
@@ -118,7 +119,11 @@ class Listener:
             max_headers=settings.max_headers,
             max_body_bytes=settings.max_body_bytes,
         )
-        decoder = MessageDecoder(local or ADDRESS_EMPTY, max_body_bytes=settings.max_body_bytes)
+        decoder = MessageDecoder(
+            local or ADDRESS_EMPTY,
+            max_body_bytes=settings.max_body_bytes,
+            pause=yield_if_spent,
+        )
         return InboundContext(
             settings=settings,
             hooks=replace(self._hooks, spawn=self.spawn),

@@ -8,10 +8,11 @@ from enum import Enum
 from time import monotonic
 from typing import Any
 
-from gevent import Timeout, get_hub, getcurrent, sleep, socket
+from gevent import Timeout, get_hub, getcurrent, socket
 from greenlet import greenlet
 
 from greenproc.address import Address
+from greenproc.clock.turn import iteration_budget, yield_if_spent
 from greenproc.errors import Broken
 from greenproc.http.response_counter import ResponseCounter
 from greenproc.message import Message
@@ -24,7 +25,6 @@ from greenproc.transport.slots import Slots
 from greenproc.wire.framing import MessageEncoder
 
 READ_BYTES = 64 * 1024
-YIELD_BYTES = 64 * 1024  # a batch of this size took long enough for others to want a turn
 LITTLE_BYTES = 16 * 1024  # written in the hub, which costs no switch to the writer
 MIN_CHECK_SECONDS = 0.001
 NOTHING = memoryview(b"")
@@ -93,7 +93,7 @@ class Outbound:
         self._settings = settings
         self._hooks = hooks
         self._hub = get_hub()
-        self._answers = ResponseCounter()
+        self._answers = ResponseCounter(is_spent=iteration_budget().is_spent)
         self._timer: Any = None
         self._last_used = monotonic()
         self.was_open = False
@@ -236,14 +236,13 @@ class Outbound:
 
     def _write_batch(self) -> None:
         """Write what is left of a batch, or the next one; waits for the peer."""
-        batch = rest = self._rest or memoryview(self.outgoing.take_batch())
+        rest = self._rest or memoryview(self.outgoing.take_batch())
         self._rest = NOTHING
         while rest:
             rest = rest[self._open_socket.send(rest) :]
             self._last_used = monotonic()
         self._batch_written()
-        if len(batch) >= YIELD_BYTES:
-            sleep(0)
+        yield_if_spent()
 
     def _write_at_once(self) -> None:
         """Write the next batch in the hub, as far as the socket takes it without waiting."""
@@ -297,6 +296,7 @@ class Outbound:
         error: Broken | None = None
         try:
             while received := self._open_socket.recv(READ_BYTES):
+                yield_if_spent()
                 if not self.linked:
                     self._count_answers(received)
         except OSError as caught:
@@ -309,6 +309,9 @@ class Outbound:
         # until it has been silent for too long.
         self._last_used = monotonic()
         self.outgoing.answer(self._answers.feed(received))
+        while self._answers.has_more:
+            yield_if_spent()
+            self.outgoing.answer(self._answers.feed(b""))
         if self._hooks.slots.waiting and self.is_idle:
             self.give_way()
 

@@ -12,6 +12,7 @@ from gevent.event import Event
 from gevent.hub import Waiter
 
 from greenproc.address import Address
+from greenproc.clock.turn import yield_if_spent
 from greenproc.errors import Failure
 from greenproc.future import Future
 from greenproc.future.waiting import attach
@@ -130,6 +131,7 @@ class Outlet:
             if rest:
                 self._sender.write(rest)
             while self.answers.can_leave() and not self.is_mute:
+                yield_if_spent()
                 if data := self.answers.take():
                     self._sender.write(data)
                 elif may_stream:

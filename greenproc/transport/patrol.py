@@ -9,12 +9,13 @@ from typing import Protocol
 
 from gevent import sleep
 
+from greenproc.clock.turn import yield_if_spent
 from greenproc.settings import Settings
 
 ROUNDS = 4  # in the shortest limit: how late the end of it is noticed
 MIN_INTERVAL = 0.005  # seconds
 MAX_INTERVAL = 5.0
-AT_A_TIME = 1000  # connections, half a millisecond of them; then others get their turn
+AT_A_TIME = 1000  # connections, half a millisecond of them, between looks at the time
 
 
 class Pace(Enum):
@@ -84,7 +85,7 @@ class Patrol:
             for number, connection in enumerate(list(self._connections), 1):
                 self._look(connection, before.get(connection))
                 if number % AT_A_TIME == 0:
-                    sleep(0)
+                    yield_if_spent()
 
     def _look(self, connection: Patrolled, seen: _Seen | None) -> None:
         pace, request, body_bytes = connection.pace()

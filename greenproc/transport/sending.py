@@ -8,8 +8,9 @@ import os
 import stat
 from collections.abc import Callable
 
-from gevent import sleep, socket
+from gevent import socket
 
+from greenproc.clock.turn import yield_if_spent
 from greenproc.future import Future
 from greenproc.http.request import Request
 from greenproc.http.response import InternalServerError, NotFound, Response, ResponseKind
@@ -18,9 +19,7 @@ from greenproc.settings import Settings
 from greenproc.sync.pipe import Reader
 from greenproc.transport.respond import encode, response_of, write_all
 
-# How much is sent before other greenlets get a turn, if the client is as fast as that; also the
-# most that one system call reads from the disk.
-STEP_BYTES = 1024 * 1024
+STEP_BYTES = 1024 * 1024  # the most that one system call reads from the disk
 GATHERED_BYTES = 64 * 1024  # pieces of a stream that are joined into one send
 PIECE_BYTES = 256 * 1024  # of a file, where the system does not send it by itself
 
@@ -104,17 +103,14 @@ class Sender:
             os.close(number)
 
     def _send_range(self, number: int, size: int) -> None:
-        at = since_turn = 0
+        at = 0
         while at < size:
             sent = self._send_some(number, at, min(size - at, STEP_BYTES))
             if not sent:
                 raise BrokenOff(f"the file ended after {at} of {size} bytes")
             at += sent
-            since_turn += sent
             self._progressed()
-            if since_turn >= STEP_BYTES:
-                since_turn = 0
-                sleep(0)
+            yield_if_spent()
 
     def _send_some(self, number: int, at: int, size: int) -> int:
         """Send up to *size* bytes of a file and return how many; none means that it has ended."""
@@ -166,16 +162,12 @@ class Sender:
     ) -> None:
         gathered = [head]
         size = len(head)
-        since_turn = 0
         while True:
             if size >= GATHERED_BYTES or (gathered and not reading.ready()):
                 self.write(b"".join(gathered))
                 gathered.clear()
-                since_turn += size
                 size = 0
-                if since_turn >= STEP_BYTES:
-                    since_turn = 0
-                    sleep(0)
+                yield_if_spent()
             try:
                 self.is_starved = True
                 piece = reading.get()

@@ -9,6 +9,7 @@ from weakref import ref
 
 from gevent import get_hub
 
+from greenproc.clock.turn import iteration_budget
 from greenproc.errors import RemoteProtocolError
 from greenproc.future import Future, Promise
 from greenproc.http.content import Inflater
@@ -37,6 +38,7 @@ class BodyFeed:
 
     __slots__ = (
         "__weakref__",
+        "_budget",
         "_held",
         "_inflater",
         "_is_packed",
@@ -61,6 +63,7 @@ class BodyFeed:
         self._is_packed = is_packed
         self._inflater: Inflater | None = None  # made for the first byte: there may be none
         self._loop: Any = get_hub().loop
+        self._budget = iteration_budget()
         # What is to be done for the reader; each is done again until it says that it is finished.
         self._queue: deque[tuple[Callable[[Any], bool], Any]] = deque()
         self._room: Promise[None] | None = None
@@ -114,6 +117,9 @@ class BodyFeed:
     def _flush(self) -> None:
         """Hand on what has come, in the hub."""
         while self._queue:
+            if self._budget.is_spent():
+                self._budget.call_later(self._flush)
+                return
             act, argument = self._queue[0]
             if not act(argument):
                 break
@@ -128,12 +134,19 @@ class BodyFeed:
     def _unpack(self, pieces: Iterator[bytes]) -> bool:
         """Hand on one of *pieces*, and see to it that the next one follows when there is room."""
         try:
-            piece = next(pieces, None)
+            for piece in pieces:
+                if piece:
+                    break
+                if self._budget.is_spent():
+                    self._budget.call_later(self._flush)
+                    return False
+            else:
+                return True
         except RemoteProtocolError as error:
             self._fail(undecodable(error))
             self._leave()
             return True
-        if piece is None or not self._writer.write(piece):
+        if not self._writer.write(piece):
             return True
         # The reader may be in another thread.
         self._writer.writable().on_any(lambda _: self._loop.run_callback_threadsafe(self._flush))

@@ -6,9 +6,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from gevent import get_hub, sleep, socket
+from gevent import get_hub, socket
 
 from greenproc.clock.current import current_clock
+from greenproc.clock.turn import iteration_budget, yield_if_spent
 from greenproc.errors import (
     Broken,
     Closed,
@@ -30,8 +31,7 @@ from greenproc.web.request_writer import RequestWriter, WriterHooks
 from greenproc.web.stopwatch import Stopwatch
 
 READ_BYTES = 64 * 1024
-YIELD_BYTES = 64 * 1024  # after so much, whoever waits for responses gets a turn ...
-MIN_READ_COST = 4 * 1024  # ... where a read counts as this much at least
+PACE_BYTES = 64 * 1024  # how much more of a body is read before its reader may have to catch up
 MAX_OUTSTANDING = 100_000
 """Requests without a response; a server answers a thousand before it stops reading."""
 
@@ -66,8 +66,11 @@ class Pipeline:
         self._limits = limits
         self._unwanted = unwanted
         self._loop: Any = get_hub().loop
+        self._budget = iteration_budget()
         self._parser = ResponseParser(
-            ParserLimits(max_body_bytes=limits.max_body_bytes), streams=self._begin_response
+            ParserLimits(max_body_bytes=limits.max_body_bytes),
+            streams=self._begin_response,
+            is_spent=self._budget.is_spent,
         )
         clock = current_clock()
         send_watch = Stopwatch(clock, limits.send_timeout, self._expire_send)
@@ -146,36 +149,41 @@ class Pipeline:
 
     def _read(self) -> BaseException | None:
         """Read until the end, and return the reason for it."""
-        cost = 0
+        parser = self._parser
+        unpaced = 0
         while True:
-            data = self._socket.recv(READ_BYTES)
+            data = b"" if parser.has_more else self._socket.recv(READ_BYTES)
+            yield_if_spent()
             if self._closed:
                 return None
-            if not data:
+            if not (data or parser.has_more):
                 return self._take_eof()
-            if not self._awaiting and self._parser.is_idle:
+            if not self._awaiting and parser.is_idle:
                 return RemoteProtocolError("Received data when none is expected")
-            self._take(self._parser.feed(data))
-            if self._parser.error is not None:
-                return undecodable(self._parser.error)
-            if self._parser.is_finished:
+            self._take(parser.feed(data))
+            if parser.error is not None:
+                return undecodable(parser.error)
+            if parser.is_finished:
                 return Broken("Received 'Connection: close' from the server")
             if self._is_done():
                 return None
             self._rewatch()
-            cost += max(len(data), MIN_READ_COST)
-            if cost >= YIELD_BYTES:
-                cost = 0
-                sleep(0)
+            unpaced += len(data)
+            if unpaced >= PACE_BYTES:
+                unpaced = 0
                 self._keep_pace()
 
     def _take(self, responses: Iterable[RawResponse]) -> None:
         """Keep the promises of responses that are complete, or whose bodies are streamed."""
         outcomes: list[Outcome] = []
         for raw in responses:
+            if self._closed:
+                break  # while another one was unpacked; all that were not have failed
             exchange = self._receiving.popleft()
             try:
-                response = to_response(raw, max_body_bytes=self._limits.max_body_bytes)
+                response = to_response(
+                    raw, max_body_bytes=self._limits.max_body_bytes, pause=yield_if_spent
+                )
             except RemoteProtocolError as error:
                 outcomes.append((exchange.promise, undecodable(error)))
                 continue

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from gevent import Greenlet, Timeout, get_hub, getcurrent, sleep, socket
+from gevent import Greenlet, Timeout, get_hub, getcurrent, socket
 
+from greenproc.clock.turn import yield_if_spent
 from greenproc.http.writer import LAST_CHUNK, encode_chunk
 from greenproc.transport.respond import write_some
 from greenproc.web.dial import spawn
@@ -16,7 +17,6 @@ from greenproc.web.exchange import Exchange, as_piece
 from greenproc.web.stopwatch import Stopwatch
 
 BATCH_BYTES = 256 * 1024  # of requests joined into one send, as many as a batch of messages
-YIELD_BYTES = 64 * 1024  # after so much of a streamed body others get their turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +152,11 @@ class RequestWriter:
 
     def _stream(self, exchange: Exchange) -> bool:
         """Write a body piece by piece; tell whether it is complete."""
-        unyielded = 0
         for data in self._pieces(exchange):
             if data is None or self._closed:
                 return False
             self._send(data)
-            unyielded += len(data)
-            if unyielded >= YIELD_BYTES:
-                unyielded = 0
-                sleep(0)
+            yield_if_spent()
         exchange.is_sent = True
         self._finish_body()
         return True

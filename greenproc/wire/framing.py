@@ -11,7 +11,7 @@ from typing import TypeAlias, TypeVar
 
 from greenproc.address import Address
 from greenproc.errors import InvalidArgument, InvalidURL, RemoteProtocolError
-from greenproc.http.content import gzip_decompress
+from greenproc.http.content import Pause, go_on, gzip_decompress
 from greenproc.http.head import RequestHead
 from greenproc.http.limits import DEFAULT_LIMITS
 from greenproc.http.parser import RawRequest
@@ -146,15 +146,21 @@ class MessageDecoder:
     Args:
         local: the address of this node, which the receivers get.
         max_body_bytes: what a packed body may unpack to.
+        pause: called between the steps of unpacking.
     """
 
-    __slots__ = ("_local", "_max_body_bytes", "_receivers", "_senders")
+    __slots__ = ("_local", "_max_body_bytes", "_pause", "_receivers", "_senders")
 
     def __init__(
-        self, local: Address, *, max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes
+        self,
+        local: Address,
+        *,
+        max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes,
+        pause: Pause = go_on,
     ) -> None:
         self._local = local
         self._max_body_bytes = max_body_bytes
+        self._pause = pause
         self._receivers: dict[bytes, tuple[str, UPID]] = {}
         self._senders: dict[bytes, UPID] = {}
 
@@ -177,7 +183,9 @@ class MessageDecoder:
                 return None
             name, to = self._receiver(_path(head.target))
             route = head.memo = _Route(self, name, self._sender(head), to)
-        body = gzip_decompress(raw.body, self._max_body_bytes) if head.is_gzip else raw.body
+        body = raw.body
+        if head.is_gzip:
+            body = gzip_decompress(body, self._max_body_bytes, self._pause)
         return Message(route.name, route.sender, route.to, body)
 
     def _receiver(self, path: bytes) -> tuple[str, UPID]:

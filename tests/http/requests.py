@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from greenproc.http.content import BodySink
 from greenproc.http.head_cache import HeadCache
-from greenproc.http.limits import DEFAULT_LIMITS, ParserLimits
+from greenproc.http.limits import DEFAULT_LIMITS, IsSpent, ParserLimits, never
 from greenproc.http.parser import RawRequest, RequestParser
 from greenproc.testing import feeds
 
@@ -19,6 +19,11 @@ SPARE = (
     b"\r\n"
     b"5\r\nhello\r\n0\r\n\r\n"
 )
+
+
+def always() -> bool:
+    return True
+
 
 Seen = tuple[bytes, bytes, tuple[int, int], bool, tuple[tuple[bytes, bytes], ...], bytes]
 
@@ -65,16 +70,20 @@ def read_once(
     limits: ParserLimits = DEFAULT_LIMITS,
     heads: HeadCache | None = None,
     streamed: bool = False,
+    is_spent: IsSpent = never,
 ) -> tuple[list[RawRequest], RequestParser]:
     """Feed the pieces to a new parser, and return the requests and the parser."""
 
     def stream(request: RawRequest) -> BodySink:
         return Sink()
 
-    parser = RequestParser(limits, heads=heads, streams=stream if streamed else None)
+    streams = stream if streamed else None
+    parser = RequestParser(limits, heads=heads, streams=streams, is_spent=is_spent)
     requests = []
     for piece in pieces:
         requests += parser.feed(piece)
+        while parser.has_more:
+            requests += parser.feed(b"")
     return requests, parser
 
 
@@ -82,15 +91,19 @@ def read(data: bytes, *, limits: ParserLimits = DEFAULT_LIMITS) -> tuple[list[Se
     """Return the requests of *data* and the status of the error behind them, if any.
 
     However the bytes are cut, with heads seen before and with new ones, with bodies collected
-    and with bodies streamed, the result must be the same.
+    and with bodies streamed, at once and with stops, the result must be the same.
     """
     requests, parser = read_once([data], limits=limits)
     expected = [seen(request) for request in requests]
     status = parser.error.status if parser.error else None
     shared = HeadCache(limits)
     for pieces in feeds(data):
-        for heads in (HeadCache(limits, max_heads=0), shared):
-            requests, parser = read_once(pieces, limits=limits, heads=heads)
+        for heads, is_spent in (
+            (HeadCache(limits, max_heads=0), never),
+            (shared, never),
+            (None, always),
+        ):
+            requests, parser = read_once(pieces, limits=limits, heads=heads, is_spent=is_spent)
             assert [seen(request) for request in requests] == expected, pieces
             assert (parser.error.status if parser.error else None) == status, pieces
         requests, parser = read_once(pieces, limits=limits, streamed=True)

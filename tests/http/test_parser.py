@@ -13,7 +13,7 @@ from greenproc.http.head_cache import HeadCache
 from greenproc.http.limits import ParserLimits
 from greenproc.http.parser import RawRequest, RequestParser, to_request
 from greenproc.testing import feeds
-from tests.http.requests import SPARE, Sink, read, read_error, read_once, read_one
+from tests.http.requests import SPARE, Sink, read, read_error, read_once, read_one, seen
 
 HELLO = b"GET /echo/hello HTTP/1.1\r\nHost: 127.0.0.1:36069\r\n\r\n"
 POST = b"POST /a HTTP/1.1\r\nHost: h\r\n"
@@ -535,3 +535,83 @@ def test_a_streamed_body_is_left_to_its_reader() -> None:
 
     (raw,) = RequestParser(streams=stream).feed(GZIP)
     assert to_request(raw).body == b""
+
+
+# Bytes that mean something inside
+
+
+def test_a_head_that_begins_with_nul_is_no_repetition_of_the_last_one() -> None:
+    # Two heads in a row make a prefix to look out for, with the size of the chunk; another head
+    # takes the prefix away again, which must not leave bytes that a peer can send.
+    first = SPARE.replace(b"5\r\nhello", b"4\r\nhell")
+    other = first.replace(b"/ping", b"/pong")
+    evil = b"\0EVIL\r\n0\r\n\r\n"
+    for before in ([first], [first] * 3, [other, first, first, first, other]):
+        for pieces in feeds(b"".join(before) + evil):
+            requests, parser = read_once(pieces)
+            assert [request.body for request in requests] == [b"hell"] * len(before)
+            assert parser.error is not None and parser.error.status == 400
+
+
+@pytest.mark.parametrize("byte", [bytes([number]) for number in (0, 1, 9, 10, 32, 127, 255)])
+def test_no_byte_in_front_of_a_head_is_skipped(byte: bytes) -> None:
+    requests, parser = read_once([SPARE * 2 + byte + SPARE])
+    assert len(requests) == 2
+    assert parser.error is not None
+
+
+# Stops
+
+
+def test_the_parser_stops_after_a_new_head_and_goes_on_when_fed_with_nothing() -> None:
+    heads = [HELLO.replace(b"hello", b"%d" % number) for number in range(3)]
+    parser = RequestParser(heads=HeadCache(max_heads=0), is_spent=lambda: True)
+
+    counts = [len(parser.feed(b"".join(heads)))]
+    while parser.has_more:
+        counts.append(len(parser.feed(b"")))
+
+    assert counts == [1, 1, 1]
+    assert parser.is_idle
+
+
+def test_the_parser_stops_among_chunks() -> None:
+    data = SPARE.replace(b"5\r\nhello\r\n", b"1\r\nx\r\n" * 10_000) + SPARE
+    stops = 0
+    for streamed in (False, True):
+        requests, parser = read_once([data], streamed=streamed, is_spent=lambda: True)
+        assert [len(seen(request)[-1]) for request in requests] == [10_000, 5]
+        assert parser.is_idle
+
+    parser = RequestParser(is_spent=lambda: True)
+    requests = parser.feed(data)
+    while parser.has_more:
+        stops += 1
+        requests += parser.feed(b"")
+    assert stops > 10_000 // 256
+    assert len(requests) == 2
+
+
+def test_very_many_chunks_go_to_a_sink_as_one_piece() -> None:
+    pieces: list[bytes] = []
+    sink = Sink()
+    sink.write = pieces.append  # type: ignore[method-assign]
+    parser = RequestParser(streams=lambda request: sink)
+    head = SPARE.partition(b"5\r\nhello")[0]
+
+    parser.feed(head)
+    parser.feed(b"1\r\nx\r\n" * 10_000)
+    parser.feed(b"1\r\ny\r\n" * 2)
+
+    assert pieces == [b"x" * 10_000, b"y", b"y"]
+
+
+def test_a_connection_that_ends_at_a_stop_loses_the_request_that_was_not_read() -> None:
+    parser = RequestParser(heads=HeadCache(max_heads=0), is_spent=lambda: True)
+    assert len(parser.feed(SPARE + b"GET ")) == 1
+    assert parser.has_more
+
+    parser.feed_eof()
+
+    assert parser.error is not None and not parser.has_more
+    assert parser.feed(b"") == []

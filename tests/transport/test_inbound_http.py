@@ -11,6 +11,7 @@ from gevent import socket
 from gevent.event import Event
 
 from greenproc.address import Address
+from greenproc.clock.turn import iteration_budget
 from greenproc.errors import Failure
 from greenproc.future import Future, Promise
 from greenproc.http.request import Request
@@ -628,7 +629,7 @@ def test_messages_behind_an_answer_that_nobody_takes_are_delivered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(inbound, "READ_BYTES", 2048)
-    monkeypatch.setattr(inbound, "YIELD_BYTES", 1)
+    monkeypatch.setattr(iteration_budget(), "_max_seconds", 0.0)
     peer = connect(listen())
 
     def deliver(message: Message) -> Delivery:

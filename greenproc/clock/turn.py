@@ -1,0 +1,160 @@
+"""Sharing a hub with its descriptors: how long one may work before they are polled again.
+
+``gevent.sleep(0)`` is no such turn: gevent runs callbacks that callbacks add in the same pass, up
+to 50 of them before it looks at the time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from time import perf_counter
+from typing import Any, Final
+
+from gevent import get_hub, getcurrent
+from gevent.hub import Hub
+
+MAX_SECONDS = 0.002
+"""How long all work of one iteration may take together.
+
+A request needs some iterations: to be read, served and answered. A poll takes 5 us.
+"""
+
+HUB_ATTRIBUTE: Final = "greenproc_iteration_budget"
+
+_GO_ON = object()  # what a greenlet is switched to with; anything else is ignored
+
+
+def yield_to_io() -> None:
+    """Let the hub poll its descriptors, and others act on what they find, before this returns.
+
+    For a loop that computes much or finds its input always there. In a greenlet only, never in a
+    callback of the hub.
+    """
+    iteration_budget().wait()
+
+
+def yield_if_spent() -> None:
+    """Call `yield_to_io` if the time for this iteration of the loop is over."""
+    budget = iteration_budget()
+    if budget.is_spent():
+        budget.wait()
+
+
+def iteration_budget() -> IterationBudget:
+    """Return the budget of this thread's hub."""
+    hub = get_hub()
+    attributes = vars(hub)
+    budget: IterationBudget | None = attributes.get(HUB_ATTRIBUTE)
+    if budget is None:
+        budget = attributes[HUB_ATTRIBUTE] = IterationBudget(hub)
+    return budget
+
+
+class IterationBudget:
+    """The time that work may take between two polls of a hub's descriptors.
+
+    All that work in one hub share it, so that a hundred connections that are busy take no longer
+    than one. Those that have to wait go on in order, as many in each iteration as fit.
+
+    Args:
+        hub: whose loop is shared.
+        max_seconds: how long the work of one iteration may take.
+    """
+
+    __slots__ = (
+        "_began_at",
+        "_counter",
+        "_hub",
+        "_iteration",
+        "_loop",
+        "_max_seconds",
+        "_timer",
+        "_waiting",
+    )
+
+    def __init__(self, hub: Hub, max_seconds: float = MAX_SECONDS) -> None:
+        self._hub = hub
+        self._loop: Any = hub.loop
+        self._counter: Any = self._loop
+        if self._loop.iteration < 0:
+            self._counter = _IterationCounter(self._loop)
+        self._max_seconds = max_seconds
+        self._iteration = -1
+        self._began_at = 0.0
+        self._waiting: deque[Callable[[], object]] = deque()
+        self._timer: Any = None
+
+    def is_spent(self) -> bool:
+        """Whether the time of this iteration is over; it begins with the first call in it.
+
+        To be asked before each piece of work, which should take less than a millisecond.
+        """
+        iteration = self._counter.iteration
+        if iteration != self._iteration:
+            self._iteration = iteration
+            self._began_at = perf_counter()
+            return False
+        return perf_counter() - self._began_at >= self._max_seconds
+
+    def wait(self) -> None:
+        """Wait in this greenlet for an iteration in which there is time.
+
+        Raises:
+            BaseException: what is thrown into the greenlet meanwhile.
+        """
+        resume = partial(getcurrent().switch, _GO_ON)
+        self.call_later(resume)
+        try:
+            while self._hub.switch() is not _GO_ON:
+                pass
+        except BaseException:
+            if resume in self._waiting:
+                self._waiting.remove(resume)
+            raise
+
+    def call_later(self, function: Callable[[], object]) -> None:
+        """Call *function* in the hub, in an iteration in which there is time."""
+        self._waiting.append(function)
+        if self._timer is None:
+            self._start_timer()
+
+    def statistics(self) -> dict[str, int]:
+        """Count what waits for its time."""
+        return {"waiting": len(self._waiting)}
+
+    def _start_timer(self) -> None:
+        # A timer of zero seconds fires after the next poll.
+        self._timer = self._loop.timer(0.0)
+        self._timer.start(self._resume)
+
+    def _resume(self) -> None:
+        """Let go on, in the hub, who waits since before the poll, until the time is over."""
+        self._timer.close()
+        try:
+            for _ in range(len(self._waiting)):
+                if not self._waiting or self.is_spent():
+                    break
+                self._waiting.popleft()()
+        finally:
+            self._timer = None
+            if self._waiting:
+                self._start_timer()
+
+    def __repr__(self) -> str:
+        return f"<IterationBudget {len(self._waiting)} waiting>"
+
+
+class _IterationCounter:
+    """Counts the iterations of a loop that does not, as that of libuv."""
+
+    __slots__ = ("_watcher", "iteration")
+
+    def __init__(self, loop: Any) -> None:
+        self.iteration = 0
+        self._watcher = loop.check(ref=False)
+        self._watcher.start(self._count)
+
+    def _count(self) -> None:
+        self.iteration += 1
