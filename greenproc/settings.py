@@ -341,6 +341,9 @@ class Settings:
     for ever."""
     stop_timeout: float = _setting(10.0, _SECONDS)
     """How long stopping may take."""
+    blocked_after: float = _setting(1.0, _SECONDS)
+    """After how long the log tells which process keeps the hub from turning, so that nothing else
+    runs; 0 is never, and saves a native thread."""
     expose_errors: bool = _setting(False, _FLAG)
     """Whether a 500 tells the text of an unexpected exception, which may hold secrets."""
     debug: bool = _setting(False, _FLAG)

@@ -23,6 +23,7 @@ from greenproc.process.current import PROCESS
 from greenproc.process.manager import ProcessManager
 from greenproc.process.scheduler import TurnLimits
 from greenproc.runtime.builtins import make_builtins
+from greenproc.runtime.hub_watch import HubWatch
 from greenproc.runtime.lifecycle import Lifecycle, Stage, nothing
 from greenproc.runtime.signals import SignalObserver, Signals
 from greenproc.settings import Settings
@@ -87,9 +88,13 @@ class Parts:
         return TurnLimits(parked=settings.max_parked_greenlets)
 
     def _stages(self) -> list[Stage]:
+        seconds = self._settings.blocked_after
+        watch = HubWatch(gevent.get_hub(), seconds, self._observer.hub_blocked)
         return [
             # First and last: every other part may use timers.
             Stage("clock", self.clock.start, lambda seconds: self.clock.stop()),
+            # As long as there is something that could block the hub.
+            Stage("hub watch", watch.start, lambda seconds: watch.stop()),
             # Up to the end of the processes, which may run programs when they finalize.
             Stage("reaper", nothing, lambda seconds: self.reaper.close()),
             # Before the processes, whose ids carry the address. Its connections are closed after

@@ -78,6 +78,7 @@ class Signals:
         self.client_refused = IsolatedSignal("client_refused(client, reason)")
         self.link_made = IsolatedSignal("link_made(linker, linkee)")
         self.link_lost = IsolatedSignal("link_lost(linker, linkee)")
+        self.hub_blocked = IsolatedSignal("hub_blocked(pid, seconds, stack)")
         self.runtime_started = IsolatedSignal("runtime_started()")
         self.runtime_stopping = IsolatedSignal("runtime_stopping()")
         self.runtime_stopped = IsolatedSignal("runtime_stopped(killed)")
@@ -142,3 +143,8 @@ class SignalObserver:
         """A process was told that another is gone."""
         if self._signals.link_lost.receivers:
             self._signals.link_lost.emit(self._runtime, linker=linker, linkee=linkee)
+
+    def hub_blocked(self, pid: UPID | None, seconds: float, stack: str) -> None:
+        """The hub turns again after a process, or some greenlet, kept it from that."""
+        if self._signals.hub_blocked.receivers:
+            self._signals.hub_blocked.emit(self._runtime, pid=pid, seconds=seconds, stack=stack)

@@ -18,6 +18,7 @@ from tests.peer import Peer, closed_address
 def test_stages_stand_in_their_order(runtime: Runtime) -> None:
     assert [stage.name for stage in runtime._parts().lifecycle.stages] == [
         "clock",
+        "hub watch",
         "reaper",
         "listener",
         "sockets",
