@@ -31,7 +31,9 @@ def public_names() -> set[str]:
     """Return the names that a program imports."""
     modules = [import_module(f"greenproc.{part}".rstrip(".")) for part in PARTS]
     offered = {name for module in modules for name in module.__all__} | {"greenproc", "io"}
-    return offered - {"Counter"}  # which is the process of the tutorial, more often than the metric
+    return offered - {
+        "Counter"
+    }  # which is the process of the tutorial, more often than the metric
 
 
 def free_names(table: symtable.SymbolTable) -> set[str]:
