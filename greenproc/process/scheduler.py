@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -14,6 +15,7 @@ from greenlet import greenlet
 
 from greenproc.process.cell import BLOCKED, BOTTOM, READY, TERMINATING, Cell
 from greenproc.process.deadlock import WaitingGreenlet
+from greenproc.process.interrupts import raise_in_main
 from greenproc.process.life import Life
 
 TURNS_PER_CLOCK_READ = 16  # reading the clock for each turn would cost 5 % of a round trip
@@ -55,7 +57,7 @@ class Scheduler:
     """Gives ready processes their turns from one hub callback.
 
     A process whose mailbox is empty costs no waiter and no hub callback to wake: it is put into
-    the run queue, and `_run_turns` switches straight into its greenlet. When that has served its
+    the run queue, and `_run` switches straight into its greenlet. When that has served its
     mailbox, or its turn is over, it switches straight into the next one of the queue, or to the
     hub when the queue is empty or the time is up. A handler that blocks switches to the hub like
     any greenlet, and whatever it waits for switches it in again.
@@ -89,6 +91,8 @@ class Scheduler:
         self._limits = limits
         self._max_parked = limits.parked
         self._callback: Any = None
+        self._runner = self._run()
+        self._run_turns = self._runner.__next__
         self._turns_left = 0
         self._deadline = 0.0
         self._threads_due = 0.0
@@ -102,6 +106,7 @@ class Scheduler:
         """How many greenlets wait for the next turn of their process."""
         self.busy = 0
         """How many processes are running, wait in a handler, or are in the run queue."""
+        self._run_turns()  # up to where it waits for the hub
 
     def schedule(self, cell: Cell) -> None:
         """Put *cell*, which is not there yet, into the run queue, and see that that is run.
@@ -121,6 +126,7 @@ class Scheduler:
     def close(self) -> None:
         """Give the hub's timer back. Call when no process is left."""
         self._continue.close()
+        self._runner.close()
 
     @property
     def will_run(self) -> bool:
@@ -145,24 +151,34 @@ class Scheduler:
         self.parked = sum(cell.state is BLOCKED or cell in queued for cell in others)
         self.busy = ending + sum(cell.state in (BOTTOM, READY) for cell in cells)
 
-    def _run_turns(self) -> None:
-        """Give turns, in the hub, until nobody is ready or the time is up."""
+    def _run(self) -> Generator[None, None, None]:
+        """Give turns, in the hub, each time it is resumed, until nobody is ready or the time is up.
+
+        A generator, since it catches also what a signal handler raises at its first instruction.
+        """
         limits = self._limits
-        self.running = True
-        try:
-            self._turns_left = limits.turns
-            self._deadline = perf_counter() + limits.seconds
-            while (cell := self._next()) is not None:
-                self._give_turn(cell)
-        finally:
-            self._turns_left = 0
-            self.running = False
-            self.scheduled = False
-            if self.ready:
-                self._continue.start(self._run_turns)
-                self.scheduled = True
-        if self.ready:
-            self._let_threads_run()
+        while True:
+            try:
+                while True:
+                    self._turns_left = 0
+                    self.running = False
+                    if self.ready:
+                        self._continue.start(self._run_turns)
+                        self._let_threads_run()
+                    else:
+                        self.scheduled = False
+                    yield
+                    self.running = True
+                    self._turns_left = limits.turns
+                    self._deadline = perf_counter() + limits.seconds
+                    while (cell := self._next()) is not None:
+                        self._give_turn(cell)
+            except GeneratorExit:
+                return
+            except self._hub.SYSTEM_ERROR as error:
+                raise_in_main(self._hub, error)
+            except BaseException:
+                self._hub.handle_error(self, *sys.exc_info())
 
     def _let_threads_run(self) -> None:
         """Give native threads the interpreter now and then, when the run queue is never empty.

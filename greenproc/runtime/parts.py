@@ -24,6 +24,7 @@ from greenproc.process.manager import ProcessManager
 from greenproc.process.scheduler import TurnLimits
 from greenproc.runtime.builtins import make_builtins
 from greenproc.runtime.hub_watch import HubWatch
+from greenproc.runtime.interrupts import Interrupts
 from greenproc.runtime.lifecycle import Lifecycle, Stage, nothing
 from greenproc.runtime.signals import SignalObserver, Signals
 from greenproc.settings import Settings
@@ -75,8 +76,8 @@ class Parts:
             spawn=spawn,
         )
         self.listener = Listener(settings, self._hooks)
-        patience = settings.authentication_timeout
-        self._gate = Gate(runtime.authenticators, runtime.authorization, timeout=patience)
+        seconds = settings.authentication_timeout
+        self._gate = Gate(runtime.authenticators, runtime.authorization, timeout=seconds)
         self.sockets: SocketManager | None = None
         self.address: Address | None = None
         self.killed: list[UPID] = []
@@ -90,7 +91,10 @@ class Parts:
     def _stages(self) -> list[Stage]:
         seconds = self._settings.blocked_after
         watch = HubWatch(gevent.get_hub(), seconds, self._observer.hub_blocked)
+        interrupts = Interrupts()
         return [
+            # First and last: Ctrl-C is to interrupt no part, from start to stop.
+            Stage("interrupts", interrupts.start, lambda seconds: interrupts.stop()),
             # First and last: every other part may use timers.
             Stage("clock", self.clock.start, lambda seconds: self.clock.stop()),
             # As long as there is something that could block the hub.

@@ -17,6 +17,7 @@ from tests.peer import Peer, closed_address
 
 def test_stages_stand_in_their_order(runtime: Runtime) -> None:
     assert [stage.name for stage in runtime._parts().lifecycle.stages] == [
+        "interrupts",
         "clock",
         "hub watch",
         "reaper",
