@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import total_ordering
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from itertools import count
+from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, TypeVar
 
 from greenproc.address import ADDRESS_EMPTY, Address, canonical_ip, split_host_port
 from greenproc.current import find_runtime
 from greenproc.errors import InvalidAddress, InvalidPID, InvalidURL, StateError
 
 T_co = TypeVar("T_co", covariant=True)
+
+MAX_CHANGES = 500  # of UPID by `name_methods`: Python 3.13 caches no more than 1000 of a class
+_changes = count()
 
 # A UPID ends at white space, where the C locale's isspace() sees it.
 _TOKEN = re.compile(r"[ \t\n\v\f\r]*([^ \t\n\v\f\r]*)")
@@ -137,10 +142,9 @@ class UPID:
         # Tells a plain UPID from a PID, which is one too: see `PlainUPID`.
         @property
         def _names_class(self) -> No: ...
-    else:
-        # Hidden from type checkers, which would take each attribute for one that exists.
-        def __getattr__(self, name: str) -> Any:
-            raise AttributeError(_no_attribute(self, name), name=name, obj=self)
+
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if hasattr(self, name)]
 
 
 class PID(UPID, Generic[T_co]):
@@ -210,17 +214,35 @@ def decode_id(text: str) -> str:
     return _ESCAPE.sub(decoded, data).decode("utf-8", "surrogateescape")
 
 
-def _no_attribute(pid: UPID, name: str) -> str:
-    """Return what to say of *name*, which *pid* has not: mostly it is a method of the process."""
-    kind = type(pid).__name__
-    told = f"{kind!r} object has no attribute {name!r}"
-    if name.startswith("_") or name in UPID.__slots__:
-        return told
-    owner = _class_with(pid, name)
-    return (
-        f"{told}: a {kind} is an address, not the process; to call a method of the process use "
-        f"dispatch(pid, {owner}.{name}, ...)"
-    )
+class _MethodOfProcess:
+    """Stands in `UPID` for a method that some process has, and says how that is called."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, pid: UPID | None, kind: type[UPID]) -> NoReturn:
+        told = f"{kind.__name__!r} object has no attribute {self.name!r}"
+        if pid is not None:
+            told += (
+                f": a {kind.__name__} is an address, not the process; to call a method of the "
+                f"process use dispatch(pid, {_class_with(pid, self.name)}.{self.name}, ...)"
+            )
+        raise AttributeError(told, name=self.name, obj=kind if pid is None else pid)
+
+
+def name_methods(names: Iterable[str]) -> None:
+    """Let an error tell how methods called *names* are called, where one is looked for in a UPID.
+
+    A `__getattr__` would tell it of every name, but Python 3.11 looks up each attribute of a class
+    that has one five times slower, and every message looks at those of a UPID.
+    """
+    fresh = [name for name in names if name not in vars(UPID)]
+    if not fresh or next(_changes) >= MAX_CHANGES:
+        return
+    for name in fresh:
+        setattr(UPID, name, _MethodOfProcess(name))
 
 
 def _class_with(pid: UPID, name: str) -> str:

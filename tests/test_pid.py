@@ -433,23 +433,49 @@ def test_a_method_of_the_process_is_not_one_of_its_address(runtime: Runtime) -> 
     assert (caught.value.name, caught.value.obj) == ("add", pid)
 
 
-def test_an_unknown_process_or_method_is_of_some_class(runtime: Runtime) -> None:
-    for pid in (UPID("echo", Address("10.0.0.1", 5050)), runtime.spawn(Adder())):
-        with pytest.raises(AttributeError, match=r"dispatch\(pid, Class\.substract, \.\.\.\)"):
-            _ = pid.substract  # type: ignore[attr-defined]
-
-
-def test_a_private_name_is_just_not_there() -> None:
-    with pytest.raises(AttributeError, match=r"^'UPID' object has no attribute '_add'$"):
-        _ = UPID()._add  # type: ignore[attr-defined]
-    assert not hasattr(UPID(), "__array__")
-
-
-def test_without_a_started_runtime_the_class_is_unknown() -> None:
+def test_the_class_of_an_unknown_process_is_not_named(runtime: Runtime) -> None:
+    for pid in (UPID("echo", Address("10.0.0.1", 5050)), runtime.spawn(Process())):
+        with pytest.raises(AttributeError, match=r"dispatch\(pid, Class\.add, \.\.\.\)"):
+            _ = pid.add  # type: ignore[attr-defined]
     with Runtime().selected(), pytest.raises(AttributeError, match=r"Class\.add"):
         _ = PID("a", Address("10.0.0.1", 5050)).add  # type: ignore[attr-defined]
 
 
-def test_a_pid_without_its_fields_has_a_readable_error() -> None:
-    with pytest.raises(AttributeError, match=r"^'UPID' object has no attribute 'id'$"):
-        _ = UPID.__new__(UPID).id
+def test_a_method_of_every_process_is_told_of_too(runtime: Runtime) -> None:
+    with pytest.raises(AttributeError, match=r"dispatch\(pid, Adder\.terminate, \.\.\.\)"):
+        runtime.spawn(Adder()).terminate()  # type: ignore[attr-defined]
+
+
+def test_what_no_process_has_is_just_not_there() -> None:
+    with pytest.raises(AttributeError, match=r"^'UPID' object has no attribute 'substract'$"):
+        _ = UPID().substract  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"^'UPID' object has no attribute 'add'$"):
+        _ = UPID.add  # type: ignore[attr-defined]
+
+
+def test_methods_of_processes_are_no_attributes_of_an_address() -> None:
+    assert not hasattr(PID(), "add")
+    assert "add" not in dir(PID())
+    assert {"id", "address", "host", "parse", "is_empty"} <= set(dir(PID()))
+
+
+def test_a_method_that_has_the_name_of_a_field_leaves_the_field_alone() -> None:
+    class Named(Process):
+        def address(self) -> str:
+            return "here"
+
+        def host(self) -> str:
+            return "here"
+
+    assert Named()
+    assert UPID("a", Address("10.0.0.1", 5050), "here").host == "here"
+
+
+def test_classes_without_end_do_not_change_the_address_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("greenproc.pid.MAX_CHANGES", 0)
+
+    type("Late", (Process,), {"method_of_the_last_class": lambda self: None})
+
+    assert "method_of_the_last_class" not in vars(UPID)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 from os import PathLike
-from types import CoroutineType
+from types import CoroutineType, FunctionType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -25,7 +25,7 @@ from greenproc.errors import InvalidArgument, NoRuntime
 from greenproc.failures import FAILURES, note
 from greenproc.future import Failure
 from greenproc.message import Message
-from greenproc.pid import PID, UPID
+from greenproc.pid import PID, UPID, name_methods
 from greenproc.process.assets import checked_asset
 from greenproc.process.cell import Cell
 from greenproc.process.defer import Deferred, resolve_method
@@ -43,12 +43,12 @@ from greenproc.process.ports import RemoteConnection
 from greenproc.process.routes import Route, RouteTable
 from greenproc.process.serving import answer, serve_request
 from greenproc.process.signatures import (
-    check_handler,
+    check_message_handler,
     check_methods,
+    check_route_handler,
     explain_arguments,
-    message_role,
+    new_methods,
     refused_coroutine,
-    route_role,
 )
 
 if TYPE_CHECKING:
@@ -90,7 +90,9 @@ class Process:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        check_methods(cls, Process)
+        methods = new_methods(cls, Process)
+        check_methods(cls, Process, methods)
+        _name_methods(methods)
         cls.__declared = declared_handlers(cls)
         cls.serves_messages_plainly = (
             cls.serve is Process.serve and cls.consume_message is Process.consume_message
@@ -241,7 +243,7 @@ class Process:
 
         Source: libprocess include/process/process.hpp, ProcessBase::install.
         """
-        check_handler(handler, message_role(name))
+        check_message_handler(handler, name)
         cell = self.__cell
         if cell.handlers is None:
             cell.handlers = {}
@@ -303,7 +305,7 @@ class Process:
                 principal; it is an ``async def``; or an option is not what it should be.
         """
         options = RouteOptions.checked(path, help, realm, streaming)
-        check_handler(handler, route_role(path, realm))
+        check_route_handler(handler, path, realm)
         self.__routes().add(Route(options, handler))
 
     def provide(
@@ -400,13 +402,13 @@ class Process:
 
     def __call(self, event: DispatchEvent) -> Any:
         method = resolve_method(self, event.method)
-        kwargs = event.kwargs or {}
+        kwargs = event.kwargs
         try:
             result = method(*event.args, **kwargs) if kwargs else method(*event.args)
         except TypeError as error:
             if error.__traceback__ is not None and error.__traceback__.tb_next is None:
                 # Raised by the call: the method was not entered.
-                explain_arguments(error, method, event.args, kwargs)
+                explain_arguments(error, method, event.args, kwargs or {})
             raise
         if result.__class__ is CoroutineType:
             raise refused_coroutine(result)
@@ -420,6 +422,12 @@ class Process:
                 cell.routes.add(Route(options, function.__get__(self)))
         return cell.routes
 
+
+def _name_methods(methods: Mapping[str, object]) -> None:
+    name_methods(name for name, value in methods.items() if isinstance(value, FunctionType))
+
+
+_name_methods(new_methods(Process, Process))
 
 handle_message: Callable[[Process, Message], None] = vars(Process)["_Process__handle"]
 """Serve a message without an event around it. For the scheduler, not for users."""

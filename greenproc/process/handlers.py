@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, overload
 
 from greenproc.errors import InvalidArgument
-from greenproc.process.signatures import check_handler, message_role, route_role
+from greenproc.process.signatures import check_message_handler, check_route_handler
 
 if TYPE_CHECKING:
     from greenproc.http.request import Request
@@ -173,13 +173,12 @@ def declared_handlers(cls: type) -> Declared:
                 name = f"{cls.__name__}.{attribute}"
                 if isinstance(mark, RouteOptions):
                     _check_once(base, found, (mark.path,), attribute)
-                    role = route_role(mark.path, mark.realm)
+                    check_route_handler(function, mark.path, mark.realm, name=name, of_class=True)
                     routes[mark.path.strip("/")] = (mark, function)
                 else:
                     _check_once(base, found, mark, attribute)
-                    role = message_role(mark)
+                    check_message_handler(function, mark, name=name, of_class=True)
                     messages[mark] = function
-                check_handler(function, role, name=name, of_class=True)
     return Declared(messages, routes)
 
 

@@ -33,34 +33,44 @@ class Role:
     may_yield: bool = False
 
 
-def message_role(name: str) -> Role:
-    """Return what a handler of messages called *name* has to be."""
-    return Role(f"messages {name!r}", ("sender", "body"))
-
-
-def route_role(path: str, realm: str | None) -> Role:
-    """Return what a handler of requests at *path* has to be."""
-    arguments = ("request",) if realm is None else ("request", "principal")
-    where = f"requests for {path!r}" + ("" if realm is None else f" in realm {realm!r}")
-    return Role(where, arguments, may_yield=True)
-
-
-def check_handler(handler: object, role: Role, *, name: str = "", of_class: bool = False) -> None:
-    """Refuse *handler* if a call with the arguments of *role* would fail or run nothing.
+def check_message_handler(
+    handler: object, message: str, *, name: str = "", of_class: bool = False
+) -> None:
+    """Refuse *handler* if a call with sender and body would fail or run nothing.
 
     What has no signature, such as some functions written in C, is not refused. A decorated
     function is taken as it is called, not as what it wraps.
 
     Args:
+        message: the name of the messages that it is for.
         name: what the handler is called in the error, such as ``Counter.on_increment``.
         of_class: whether it is called with its process first, as a function of a class is.
 
     Raises:
         InvalidArgument: it is no such function.
     """
+    if not _clearly_fits(handler, 3 if of_class else 2):
+        _check(handler, Role(f"messages {message!r}", ("sender", "body")), name, of_class)
+
+
+def check_route_handler(
+    handler: object, path: str, realm: str | None, *, name: str = "", of_class: bool = False
+) -> None:
+    """Refuse *handler* if a call with the request, and in a realm the principal, would fail.
+
+    As `check_message_handler`, but a generator is fine: its pieces are the response.
+
+    Raises:
+        InvalidArgument: it is no such function.
+    """
+    arguments = ("request",) if realm is None else ("request", "principal")
+    if not _clearly_fits(handler, len(arguments) + of_class):
+        where = f"requests for {path!r}" + ("" if realm is None else f" in realm {realm!r}")
+        _check(handler, Role(where, arguments, may_yield=True), name, of_class)
+
+
+def _check(handler: object, role: Role, name: str, of_class: bool) -> None:
     arguments = ("self", *role.arguments) if of_class else role.arguments
-    if _clearly_fits(handler, len(arguments)):
-        return
     name = name or _name_of(handler)
     expected = f"{name} cannot handle {role.purpose}: expected {name}({', '.join(arguments)})"
     if not callable(handler):
@@ -95,21 +105,29 @@ def refused_coroutine(coroutine: CoroutineType[Any, Any, Any]) -> InvalidArgumen
     )
 
 
-def check_methods(cls: type, process: type) -> None:
-    """Refuse methods of *cls*, a new subclass of *process*, whose bodies would never run.
+def new_methods(cls: type, process: type) -> dict[str, object]:
+    """Return the public attributes that *cls*, a subclass of *process*, adds with its mixins.
 
     Private methods are only for the class itself, which may give a coroutine to an asyncio loop.
+    """
+    return {
+        name: value
+        for base in reversed(cls.__mro__)
+        if base is cls or not (issubclass(base, process) or issubclass(process, base))
+        for name, value in vars(base).items()
+        if not name.startswith("_")
+    }
+
+
+def check_methods(cls: type, process: type, methods: Mapping[str, object]) -> None:
+    """Refuse *methods* of *cls*, a subclass of *process*, whose bodies would never run.
 
     Raises:
-        InvalidArgument: a public method is an ``async def``, or an override of a method of
-            *process* is a generator.
+        InvalidArgument: one is an ``async def``, or an override of a method of *process* is a
+            generator.
     """
-    for base in cls.__mro__:
-        if base is not cls and (issubclass(base, process) or issubclass(process, base)):
-            continue  # was checked when it was made, or is ours
-        for name, value in vars(base).items():
-            if not name.startswith("_"):
-                _check_method(value, f"{cls.__name__}.{name}", inherited=hasattr(process, name))
+    for name, value in methods.items():
+        _check_method(value, f"{cls.__name__}.{name}", inherited=hasattr(process, name))
 
 
 def _check_method(value: object, name: str, *, inherited: bool) -> None:
