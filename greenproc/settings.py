@@ -306,7 +306,8 @@ class Settings:
     large as the largest before, 64 KiB at least."""
     max_connections: int | None = _setting(None, _POSITIVE)
     """How many accepted connections may stand. When it is reached a silent one is closed for a new
-    one, then one that is idle; if there is neither, the new one is refused. None means three
+    one, then one that has not sent a whole head yet, then an idle one; if there is none, the new
+    one is refused. None means three
     quarters of the descriptors that the OS process may have open."""
     max_connections_per_address: int | None = _setting(None, _POSITIVE)
     """How many of them may come from one IP address; None means no limit but the one above."""

@@ -318,12 +318,12 @@ class Inbound:
 
     @property
     def cost_of_loss(self) -> int | None:
-        """See `Dispensable`: silent, then idle ones, then those with part of a first head."""
+        """See `Dispensable`: silent ones, those with part of a first head, then idle ones."""
         if self._last or self._closed or self._has_delivered or not self._outlet.is_done:
             return None
         if self._parser.is_idle:
-            return 0 if self._is_silent else 1
-        return 2 if not self.requests and self._parser.body_bytes is None else None
+            return 0 if self._is_silent else 2
+        return 1 if not self.requests and self._parser.body_bytes is None else None
 
     def give_up(self, pace: Pace) -> None:
         """See `Patrolled`. Answers 408 to a request under way, unless its handler has it."""

@@ -36,6 +36,7 @@ REFUSAL = encode_response(ServiceUnavailable(headers={"Connection": "close"}))
 KILL_SECONDS = 1.0  # how long a killed greenlet may take to end
 MIN_BACK_OFF = 0.01  # seconds; doubled with each failure in a row
 MAX_BACK_OFF = 1.0
+LOG_SECONDS = 60.0  # between two lines that say that accepting fails
 
 log = logging.getLogger("greenproc.transport")
 
@@ -270,6 +271,7 @@ class Acceptor(StreamServer):
         self._accepted = accepted
         self._make_room = make_room
         self._back_off = MIN_BACK_OFF
+        self._log_due = 0.0
         self._retry: Any = None
 
     def do_handle(self, *args: Any) -> None:
@@ -299,10 +301,12 @@ class Acceptor(StreamServer):
 
     def _pause(self, error: OSError) -> None:
         has_room = error.errno in (errno.EMFILE, errno.ENFILE) and self._make_room()
-        if self._back_off == MIN_BACK_OFF:
+        now = monotonic()
+        if self._back_off == MIN_BACK_OFF and now >= self._log_due:
+            self._log_due = now + LOG_SECONDS
             log.error("cannot accept connections, and will go on trying: %s", error)
         self.stop_accepting()
-        self._retry = self.loop.timer(self._back_off)
+        self._retry = self.loop.timer(0.0 if has_room else self._back_off)
         self._retry.start(self.start_accepting)
         if not has_room:
             self._back_off = min(self._back_off * 2, MAX_BACK_OFF)

@@ -10,6 +10,7 @@ import sys
 from time import perf_counter
 
 from tests.abuse.attacks import TABLE
+from tests.abuse.bounds import BOUNDS
 from tests.abuse.harness import MIB, Abuse, perform
 
 HEADINGS = ("s", "answers", "p50 ms", "p99 ms", "max ms", "MiB", "fds")
@@ -29,7 +30,7 @@ def line(abuse: Abuse) -> str:
 def main(names: list[str]) -> None:
     """Print a line for each attack of *names*, or for all."""
     sys.stdout.write(f"{'attack':40}" + "".join(f"{word:>9}" for word in HEADINGS) + "\n")
-    for abuse in TABLE:
+    for abuse in TABLE + BOUNDS:
         if abuse.name in names or not names:
             sys.stdout.write(line(abuse) + "\n")
             sys.stdout.flush()

@@ -42,6 +42,18 @@ class Target(Process):
         """Take a message."""
 
 
+class Echo(Process):
+    """Answers messages, wherever their senders say that they are."""
+
+    def __init__(self) -> None:
+        super().__init__("echo")
+
+    @install("ask")
+    def on_ask(self, sender: UPID, body: bytes) -> None:
+        """Answer a message."""
+        self.send(sender, "answer")
+
+
 class Busy(Process):
     """A process whose first event lasts for ever, so that its mailbox fills."""
 
@@ -85,7 +97,7 @@ def main() -> None:
         number = getattr(resource, limit)
         resource.setrlimit(number, (value, value))
     with Runtime(Settings(ip="127.0.0.1", stop_timeout=1.0, **asked["settings"])) as runtime:
-        for process in (Target(), Busy(), Honest()):
+        for process in (Target(), Echo(), Busy(), Honest()):
             runtime.spawn(process)
         print(runtime.address, flush=True)  # noqa: T201 -- the harness reads it
         make_nonblocking(sys.stdin.fileno())

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.abuse.attacks import TABLE
+from tests.abuse.bounds import BOUNDS
 from tests.abuse.harness import Abuse, perform
 
 
-@pytest.mark.parametrize("abuse", [pytest.param(abuse, id=abuse.name) for abuse in TABLE])
+@pytest.mark.parametrize("abuse", [pytest.param(abuse, id=abuse.name) for abuse in TABLE + BOUNDS])
 def test_a_node_survives(abuse: Abuse) -> None:
     measured = perform(abuse)
 

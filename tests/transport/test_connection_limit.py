@@ -90,7 +90,7 @@ def test_the_oldest_silent_connection_goes_first(
     assert reasons(node) == ["closed to make room"]
 
 
-def test_then_one_that_is_idle_goes(node: Node, listen: Any, connect: Connect) -> None:
+def test_at_last_one_that_is_idle_goes(node: Node, listen: Any, connect: Connect) -> None:
     address = listen(max_connections=2)
     link = deliver(connect(address))
     idle = connect(address)
@@ -112,7 +112,8 @@ def test_then_one_with_part_of_its_first_head(
     node: Node, listen: Listen, connect: Connect
 ) -> None:
     address = listen(max_connections=2)
-    deliver(connect(address))
+    idle = connect(address)
+    assert ask(idle) == b"HTTP/1.1 200 OK"
     slow = connect(address)
     slow.send(HELLO[:10])
     gevent.idle()
@@ -120,6 +121,7 @@ def test_then_one_with_part_of_its_first_head(
     assert ask(connect(address)) == b"HTTP/1.1 200 OK"
 
     assert is_closed(slow)
+    assert ask(idle) == b"HTTP/1.1 200 OK"
 
 
 def test_nobody_goes_who_is_busy_or_may_be_a_link(
