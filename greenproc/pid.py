@@ -50,7 +50,8 @@ class UPID:
         host: the host name that the address came from; TLS checks certificates against it.
 
     Raises:
-        InvalidPID: *id* is the text of a whole UPID, which `parse` reads.
+        InvalidPID: *id* is the text of a whole UPID, which `parse` reads, or no text, or
+            *address* is no `Address`.
 
     Source: libprocess include/process/pid.hpp.
     """
@@ -66,8 +67,8 @@ class UPID:
     def __init__(
         self, id: str = "", address: Address = ADDRESS_EMPTY, host: str | None = None
     ) -> None:
-        if address is ADDRESS_EMPTY and "@" in id:
-            _refuse_text(id)
+        if address is ADDRESS_EMPTY or address.__class__ is not Address:
+            _check(id, address)
         object.__setattr__(self, "id", id)
         object.__setattr__(self, "address", address)
         object.__setattr__(self, "host", host)
@@ -271,12 +272,18 @@ def _split(text: str) -> tuple[str, str, int]:
     return id, host, port
 
 
-def _refuse_text(id: str) -> None:
-    """Refuse an id without an address that is the text of a whole UPID.
+def _check(id: object, address: object) -> None:
+    """Refuse what is no id and no address, and an id alone that is the text of a whole UPID.
 
     Raises:
-        InvalidPID: it is.
+        InvalidPID: they are.
     """
+    if not isinstance(address, Address):
+        raise InvalidPID(f"expected an Address, got {address!r}: use Address.parse(text)")
+    if not isinstance(id, str):
+        raise InvalidPID(f"expected an id as a text, got {id!r}")
+    if "@" not in id:
+        return
     try:
         split_host_port(id.rpartition("@")[2])
     except InvalidAddress:

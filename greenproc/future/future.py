@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
 
 from gevent import get_hub
 
@@ -77,6 +77,13 @@ class Future(Core[T_co]):
         open_up(future)
         fail(future, error)
         return future
+
+    if not TYPE_CHECKING:  # which would take each attribute for one that exists
+
+        def __getattr__(self, name: str) -> Any:
+            hint = "" if name.startswith("_") else f": get() waits for its value, get().{name}"
+            told = f"{type(self).__name__!r} object has no attribute {name!r}{hint}"
+            raise AttributeError(told, name=name, obj=self)
 
     # State
 

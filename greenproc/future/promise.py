@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from gevent import GreenletExit
 
@@ -51,6 +51,13 @@ class Promise(Generic[T]):
         future.abandoned = False
         future.open = True
         self.future = future
+
+    if not TYPE_CHECKING:  # which would take each attribute for one that exists
+
+        def __getattr__(self, name: str) -> Any:
+            hint = f": use promise.future.{name}" if hasattr(Future, name) else ""
+            told = f"{type(self).__name__!r} object has no attribute {name!r}{hint}"
+            raise AttributeError(told, name=name, obj=self)
 
     def set(self, value: T | Future[T] | Failure) -> bool:
         """Complete the future with *value*.

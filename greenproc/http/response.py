@@ -81,7 +81,7 @@ class Response:
         reader: the reading end of a pipe whose pieces are sent as they come.
 
     Raises:
-        InvalidArgument: *body* is neither text nor bytes.
+        InvalidArgument: *status* is no number, or *body* is neither text nor bytes.
 
     Source: libprocess include/process/http.hpp, struct Response.
     """
@@ -97,6 +97,11 @@ class Response:
         path: str | None = None,
         reader: Any = None,
     ) -> None:
+        if not isinstance(status, int):
+            raise InvalidArgument(
+                f"expected a status as the first argument, such as 200, got {status!r:.200}: "
+                "OK(body) has 200"
+            )
         self.status = status
         self.path = path
         self.reader = reader

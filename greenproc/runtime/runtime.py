@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import NoneType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
 from gevent import socket
 
 from greenproc.address import Address
 from greenproc.auth import Authenticator, Authenticators, Authorization
-from greenproc.checks import refuse_method
+from greenproc.checks import check_callable, refuse_method
 from greenproc.clock import Clock, Timer
 from greenproc.current import deselect_runtime, select_runtime
+from greenproc.errors import InvalidArgument
 from greenproc.future import Failure, Future
 from greenproc.message import Message
 from greenproc.metrics import Registry
@@ -60,6 +62,10 @@ class Runtime(RuntimeLife):
         readonly_realm: str | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(settings, (Settings, NoneType)):
+            raise InvalidArgument(
+                f"expected Settings, as in Settings(port=5050), got {settings!r}"
+            )
         self.settings = settings if settings is not None else Settings()
         self.delegate = delegate
         self.readwrite_realm = readwrite_realm
@@ -177,6 +183,8 @@ class Runtime(RuntimeLife):
         Source: libprocess include/process/process.hpp, process::post.
         """
         source = UPID() if sender is None else sender
+        if not isinstance(name, str):
+            raise InvalidArgument(f"expected the name of a message as a text, got {name!r}")
         self.processes.send(Message(name, source, as_upid(to), as_body(body)))
 
     @overload
@@ -380,8 +388,13 @@ class Runtime(RuntimeLife):
 
         There is one filter at a time; None removes it. See `greenproc.process.Filter`.
 
+        Raises:
+            InvalidArgument: it cannot be called.
+
         Source: libprocess src/process.cpp, process::filter.
         """
+        if filter is not None:
+            check_callable(filter)
         self.processes.life.filter = filter
 
     def settle(self, timeout: float = 15.0) -> None:

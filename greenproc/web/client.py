@@ -165,7 +165,7 @@ def _send(
 ) -> Future[Response]:
     body, content_type, json = content
     try:
-        lines = Headers(headers)
+        lines = _headers(headers)
         if json is not _ABSENT:
             if body is not None:
                 raise InvalidArgument("expected either a body or json, got both")
@@ -179,6 +179,14 @@ def _send(
     except GreenprocError as error:
         return Future.failed(error)
     return request(method, target, lines, b"" if body is None else body, **options)
+
+
+def _headers(headers: HeaderItems) -> Headers:
+    try:
+        return Headers(headers)
+    except InvalidArgument as error:
+        advice = "headers come second, a body is given as body=... or json=..."
+        raise InvalidArgument(f"{error}: {advice}") from error
 
 
 def _put_body(asked: Request, body: Body) -> None:

@@ -1,0 +1,90 @@
+"""Mistakes of programs that are told at once, with what to do instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from greenproc.address import Address
+from greenproc.errors import InvalidArgument, InvalidPID
+from greenproc.future import Future, Promise
+from greenproc.http.response import Response
+from greenproc.pid import UPID
+from greenproc.process import Process
+from greenproc.runtime import Runtime
+from greenproc.web import post
+
+
+class Hasty(Process):
+    def __init__(self) -> None:
+        self.install("hello", lambda sender, body: None)
+        super().__init__()
+
+
+MISTAKES: dict[str, tuple[Callable[..., Any], type[Exception], str]] = {
+    "install before super": (
+        Hasty,
+        AttributeError,
+        r"Hasty.__init__ must call super\(\).__init__\(\) first",
+    ),
+    "attribute of the value": (
+        lambda: Future(Response()).status,  # type: ignore[attr-defined]
+        AttributeError,
+        r"has no attribute 'status': get\(\) waits for its value, get\(\).status",
+    ),
+    "get of a promise": (
+        lambda: Promise[int]().get(),  # type: ignore[attr-defined]
+        AttributeError,
+        "has no attribute 'get': use promise.future.get",
+    ),
+    "text as address": (
+        lambda: UPID("a", "127.0.0.1:80"),  # type: ignore[arg-type]
+        InvalidPID,
+        r"expected an Address, got '127.0.0.1:80': use Address.parse\(text\)",
+    ),
+    "number as id": (
+        lambda: UPID(5),  # type: ignore[arg-type]
+        InvalidPID,
+        "expected an id as a text, got 5",
+    ),
+    "body as status": (
+        lambda: Response("hello"),  # type: ignore[arg-type]
+        InvalidArgument,
+        r"expected a status as the first argument, such as 200, got 'hello': OK\(body\)",
+    ),
+    "port as settings": (
+        lambda: Runtime(5050),  # type: ignore[arg-type]
+        InvalidArgument,
+        r"expected Settings, as in Settings\(port=5050\), got 5050",
+    ),
+    "body as headers": (
+        lambda: post(Address("127.0.0.1", 1), {"a": 1}).get(),  # type: ignore[dict-item]
+        InvalidArgument,
+        r"header 'a', got 1: headers come second, a body is given as body=\.\.\. or json=",
+    ),
+}
+
+
+@pytest.mark.parametrize(("mistake", "kind", "told"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_told_with_what_to_do(
+    mistake: Callable[..., Any], kind: type[Exception], told: str
+) -> None:
+    with pytest.raises(kind, match=told):
+        mistake()
+
+
+def test_other_attributes_are_missing_as_usual() -> None:
+    for thing in (Future(1), Promise[int](), Process()):
+        assert not hasattr(thing, "_nothing")
+        with pytest.raises(AttributeError, match=r"has no attribute '_nothing'$"):
+            _ = thing._nothing  # type: ignore[attr-defined]
+
+
+def test_names_and_filters_are_checked_at_once(runtime: Runtime) -> None:
+    pid = runtime.spawn(Process())
+    with pytest.raises(InvalidArgument, match="expected the name of a message as a text, got b"):
+        runtime.post(pid, b"hello")  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match="expected a function to call, got True"):
+        runtime.filter(True)  # type: ignore[arg-type]
