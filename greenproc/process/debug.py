@@ -54,7 +54,6 @@ class MethodWatch:
                 self._warn(called, name)
             return function(called, *args, **kwargs)
 
-        del watched.__wrapped__
         watched.__signature__ = inspect.signature(function.__get__(process))  # type: ignore[attr-defined]
         return watched
 
