@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 
+from greenproc.builtin.origin import refuse_foreign
 from greenproc.clock import Timer
 from greenproc.errors import InvalidArgument
 from greenproc.http.request import Request
@@ -66,10 +67,12 @@ class Logging(Process):
         level, duration = (request.url.query.get(name) for name in ("level", "duration"))
         if level is None and duration is None:
             return OK(f"{verbosity()}\n")
-        if level is None:
-            return BadRequest("Expecting 'level=value' in query.\n")
-        if duration is None:
-            return BadRequest("Expecting 'duration=value' in query.\n")
+        refusal = refuse_foreign(request)
+        if refusal is not None:
+            return refusal
+        if level is None or duration is None:
+            missing = "level" if level is None else "duration"
+            return BadRequest(f"Expecting '{missing}=value' in query.\n")
         if not _INTEGER.fullmatch(level):
             return BadRequest(f"Failed to convert '{level}' to number.\n")
         number = int(level)

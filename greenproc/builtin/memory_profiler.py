@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from greenproc.builtin.origin import refuse_foreign
 from greenproc.builtin.profiler import attachment
 from greenproc.builtin.profiling import Report
 from greenproc.clock import Timer
@@ -84,6 +85,9 @@ class MemoryProfiler(Process):
 
     def on_start(self, request: Request, principal: object = None) -> Response:
         """Begin to watch, if nobody does."""
+        refusal = refuse_foreign(request)
+        if refusal is not None:
+            return refusal
         text = request.url.query.get("duration", DEFAULT_DURATION)
         try:
             seconds = parse_duration(text)
@@ -104,6 +108,9 @@ class MemoryProfiler(Process):
 
     def on_stop(self, request: Request, principal: object = None) -> Response:
         """Take the picture, if somebody watches, and tell where it is."""
+        refusal = refuse_foreign(request)
+        if refusal is not None:
+            return refusal
         if self._run is None and tracemalloc.is_tracing():
             return BadRequest(EXTERNAL)
         self._dump()

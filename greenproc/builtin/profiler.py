@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
+from greenproc.builtin.origin import refuse_foreign
 from greenproc.builtin.profiling import Profile, Profiler, Report, make_profiler
 from greenproc.checks import how_to_install
 from greenproc.errors import InvalidArgument, StateError
@@ -47,6 +48,9 @@ class ProfilerEndpoints(Process):
 
     def on_start(self, request: Request, principal: object = None) -> Response:
         """Start."""
+        refusal = refuse_foreign(request)
+        if refusal is not None:
+            return refusal
         query = request.url.query
         tool, clock = query.get("tool", TOOLS[0]), query.get("clock", "cpu")
         if not is_installed(tool):
@@ -68,6 +72,9 @@ class ProfilerEndpoints(Process):
 
     def on_stop(self, request: Request, principal: object = None) -> Response:
         """Stop, and answer with the result."""
+        refusal = refuse_foreign(request)
+        if refusal is not None:
+            return refusal
         if not any(is_installed(tool) for tool in TOOLS):
             return BadRequest(NOT_INSTALLED)
         if self._profiler is None:

@@ -65,18 +65,20 @@ def install(rules: Iterable[FirewallRule]) -> None:
 class DisabledEndpointsFirewallRule:
     """Refuses requests for the given paths with 403.
 
-    A route answers everything below its path, too: to close it, say *and_below*.
+    What is below them is refused, too, since a route answers everything below its path.
 
     Args:
         paths: what is disabled; each goes through *absolute_path*.
         absolute_path: puts the delegate's id in front where it is meant, `Router.absolute_path`.
-        and_below: refuse what is below one of the paths as well.
+        and_below: False refuses the paths alone.
 
     Raises:
         InvalidArgument: *paths* is a text, whose letters would be taken for paths.
 
-    Source: libprocess include/process/firewall.hpp. Differs: paths are compared in their
-    normalised form, so that ``/p/x/`` and ``/%70/x`` do not get past a rule for ``/p/x``.
+    Source: libprocess include/process/firewall.hpp.
+    Differs: there a rule is for its path alone, and ``/p/x/y`` reaches the route that the rule
+    for ``/p/x`` is to close. Paths are compared in their normalised form, so that ``/p/x/`` and
+    ``/%70/x`` do not get past a rule for ``/p/x``.
     """
 
     def __init__(
@@ -84,7 +86,7 @@ class DisabledEndpointsFirewallRule:
         paths: Iterable[str],
         absolute_path: Callable[[str], str] = lambda path: path,
         *,
-        and_below: bool = False,
+        and_below: bool = True,
     ) -> None:
         if isinstance(paths, str):
             raise InvalidArgument(f"expected paths, got {paths!r}")

@@ -99,7 +99,7 @@ def test_percent_encoded_urls(runtime: Runtime, path: str) -> None:
 
 
 def disable(runtime: Runtime, *paths: str) -> None:
-    rule = DisabledEndpointsFirewallRule(paths, runtime.absolute_path)
+    rule = DisabledEndpointsFirewallRule(paths, runtime.absolute_path, and_below=False)
     runtime.firewall.install([rule])
 
 

@@ -47,24 +47,24 @@ def test_a_rule_that_fails_refuses(runtime: Runtime) -> None:
     "path",
     ["/p/x", "/p/x/", "/p/x/y", "/p/x//y/z", "/p/%78/y", "/%70/x%2fy", "/p/x/%zz", "/q", "/q/x"],
 )
-def test_a_rule_may_count_for_what_is_below(path: str) -> None:
-    rule = DisabledEndpointsFirewallRule(["/p/x", "/q/"], and_below=True)
+def test_a_rule_counts_for_what_is_below(path: str) -> None:
+    rule = DisabledEndpointsFirewallRule(["/p/x", "/q/"])
     refusal = rule.apply(a_get(path))
     assert refusal is not None and refusal.status == 403
 
 
 @pytest.mark.parametrize("path", ["/p", "/p/xy", "/p/y/x", "/", "/r/p/x"])
 def test_a_rule_does_not_count_for_what_is_beside(path: str) -> None:
-    assert DisabledEndpointsFirewallRule(["/p/x"], and_below=True).apply(a_get(path)) is None
+    assert DisabledEndpointsFirewallRule(["/p/x"]).apply(a_get(path)) is None
 
 
 @pytest.mark.parametrize("path", ["/", "/p", "/p/x"])
 def test_everything_is_below_the_root(path: str) -> None:
-    assert DisabledEndpointsFirewallRule(["/"], and_below=True).apply(a_get(path)) is not None
+    assert DisabledEndpointsFirewallRule(["/"]).apply(a_get(path)) is not None
 
 
-def test_a_rule_is_for_its_path_alone_unless_it_says_more() -> None:
-    rule = DisabledEndpointsFirewallRule(["/p/x"])
+def test_a_rule_can_be_for_its_path_alone() -> None:
+    rule = DisabledEndpointsFirewallRule(["/p/x"], and_below=False)
     assert rule.apply(a_get("/p/x/")) is not None
     assert rule.apply(a_get("/p/x/y")) is None
 
