@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any
@@ -18,6 +19,8 @@ _NO_HEADERS = Headers()
 _TEXT_HEADERS = Headers({"Content-Type": TEXT})
 
 _ABSENT: Any = object()
+
+_FUNCTION = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]{0,63}(\.[A-Za-z_$][A-Za-z0-9_$]{0,63}){0,7}")
 
 _OK = Status.OK  # a global is read five times faster than a member
 
@@ -161,12 +164,14 @@ class OK(Response):
 
     Args:
         json: a value to send as JSON.
-        jsonp: the name of a function that the JSON becomes the argument of.
+        jsonp: the name of a function that the JSON becomes the argument of: identifiers joined
+            by dots. Since it comes from the client, anything else makes this a 400.
 
     Raises:
         InvalidArgument: *body* is neither text nor bytes, or *json* holds what JSON has not.
 
     Source: libprocess include/process/http.hpp, struct OK.
+    Differs: there any text is written in front of the JSON, a script of the client's included.
     """
 
     __slots__ = ()
@@ -183,7 +188,11 @@ class OK(Response):
         if json is _ABSENT:
             return
         text = encode_json(json)
-        if jsonp:
+        if jsonp and not _FUNCTION.fullmatch(jsonp):
+            self.status = Status.BAD_REQUEST
+            self.headers["Content-Type"] = TEXT
+            text, jsonp = "expected the name of a function in 'jsonp'.\n", None
+        elif jsonp:
             text = f"{jsonp}({text})"
         self.body = text
         # In this order, as libprocess' JSON responses have them.

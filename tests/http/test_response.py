@@ -179,3 +179,21 @@ def test_a_response_does_not_change_the_headers_it_is_given() -> None:
     headers = {"A": "1"}
     OK("a", headers=headers)
     assert headers == {"A": "1"}
+
+
+@pytest.mark.parametrize("name", ["cb", "a.b.c", "$", "_x1", "jQuery123.cb_4"])
+def test_a_function_is_named_by_identifiers_and_dots(name: str) -> None:
+    response = OK(json=[1], jsonp=name)
+    assert (response.status, response.body) == (200, f"{name}([1])".encode())
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["alert(1)//", "a b", "a;b", "1a", "a.", ".a", "a..b", "a[0]", "<script>", "cb\n", "é", "a" * 65],
+)
+def test_what_names_no_function_is_refused(name: str) -> None:
+    response = OK(json=[1], jsonp=name)
+    assert response.status == 400
+    assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert response.body == b"expected the name of a function in 'jsonp'.\n"
+    assert response.headers["Content-Length"] == str(len(response.body))
