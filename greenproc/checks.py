@@ -44,3 +44,24 @@ def refuse_method(value: object) -> NoReturn:
         "pass the method itself and its arguments after it, as in "
         "dispatch(pid, Class.method, argument)"
     )
+
+
+class Elsewhere:
+    """Stands in a class for an attribute that is often looked for there; says where it is.
+
+    ``hasattr`` is false of it. A ``__getattr__`` could say it of every name, but Python looks up
+    all attributes of a class that has one several times slower.
+
+    Args:
+        place: where to find it, such as ``future.get``.
+    """
+
+    __slots__ = ("name", "place")
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self.name = place.rpartition(".")[2]
+
+    def __get__(self, thing: object, kind: type) -> NoReturn:
+        told = f"{kind.__name__!r} object has no attribute {self.name!r}: use {self.place}"
+        raise AttributeError(told, name=self.name, obj=kind if thing is None else thing)

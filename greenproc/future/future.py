@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
 
 from gevent import get_hub
 
-from greenproc.checks import check_callable
+from greenproc.checks import Elsewhere, check_callable
 from greenproc.errors import Abandoned, Discarded, Failure, StateError, WaitTimeout
 from greenproc.future import chain
 from greenproc.future.core import (
@@ -78,12 +78,12 @@ class Future(Core[T_co]):
         fail(future, error)
         return future
 
-    if not TYPE_CHECKING:  # which would take each attribute for one that exists
-
-        def __getattr__(self, name: str) -> Any:
-            hint = "" if name.startswith("_") else f": get() waits for its value, get().{name}"
-            told = f"{type(self).__name__!r} object has no attribute {name!r}{hint}"
-            raise AttributeError(told, name=name, obj=self)
+    if not TYPE_CHECKING:  # which would take them for attributes
+        # What responses have, as `get` and the others of `greenproc.web` return futures of one.
+        status, body, headers, json, reader = map(
+            Elsewhere,
+            ("get().status", "get().body", "get().headers", "get().json", "get().reader"),
+        )
 
     # State
 

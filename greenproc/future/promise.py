@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from gevent import GreenletExit
 
+from greenproc.checks import Elsewhere
 from greenproc.errors import Failure, InvalidArgument
 from greenproc.future.core import (
     NO_PLAIN_VALUE,
@@ -52,12 +53,8 @@ class Promise(Generic[T]):
         future.open = True
         self.future = future
 
-    if not TYPE_CHECKING:  # which would take each attribute for one that exists
-
-        def __getattr__(self, name: str) -> Any:
-            hint = f": use promise.future.{name}" if hasattr(Future, name) else ""
-            told = f"{type(self).__name__!r} object has no attribute {name!r}{hint}"
-            raise AttributeError(told, name=name, obj=self)
+    if not TYPE_CHECKING:  # which would take them for attributes
+        get, then, result = map(Elsewhere, ("future.get", "future.then", "future.result"))
 
     def set(self, value: T | Future[T] | Failure) -> bool:
         """Complete the future with *value*.

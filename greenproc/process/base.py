@@ -98,14 +98,6 @@ class Process:
             cls.serve is Process.serve and cls.consume_message is Process.consume_message
         )
 
-    if not TYPE_CHECKING:  # which would take each attribute for one that exists
-
-        def __getattr__(self, name: str) -> Any:
-            told = f"{type(self).__name__!r} object has no attribute {name!r}"
-            if name == "_Process__cell":
-                told = f"{type(self).__name__}.__init__ must call super().__init__() first"
-            raise AttributeError(told, name=name, obj=self)
-
     # To override
 
     def initialize(self) -> None:
