@@ -25,7 +25,7 @@ MISTAKES: dict[str, tuple[Callable[..., Any], type[Exception], str]] = {
     "get of a promise": (
         lambda: Promise[int]().get(),  # type: ignore[attr-defined]
         AttributeError,
-        "has no attribute 'get': use promise.future.get",
+        "has no attribute 'get': use future.get",
     ),
     "text as address": (
         lambda: UPID("a", "127.0.0.1:80"),  # type: ignore[arg-type]
