@@ -13,6 +13,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 from greenproc.address import Address
 from greenproc.clock import Timer
+from greenproc.clock.awake import has_ended
+from greenproc.clock.fork import call_after_fork
 from greenproc.current import default, find_runtime
 from greenproc.errors import Abandoned, NoRuntime
 from greenproc.future import Failure, Future, Promise
@@ -28,8 +30,20 @@ P = TypeVar("P", bound=Process)
 Q = ParamSpec("Q")
 R = TypeVar("R")
 
-_guard = allocate_lock()
-"""Held while it is decided which of several greenlets and native threads starts the runtime."""
+
+class _Guard:
+    """Held while it is decided which of several greenlets and threads starts the runtime."""
+
+    lock = allocate_lock()
+
+
+def _forget_parent() -> None:
+    """Begin anew in a forked child. What another thread of the parent held is held there."""
+    default.end_start(None)
+    _Guard.lock = allocate_lock()
+
+
+call_after_fork(_forget_parent)
 
 
 def initialize(
@@ -72,7 +86,9 @@ def initialize(
 
 
 def _is_running(runtime: Runtime | None) -> bool:
-    return runtime is not None and runtime.state is RuntimeState.RUNNING
+    if runtime is None or runtime.hub is None or has_ended(runtime.hub):
+        return False
+    return runtime.state is RuntimeState.RUNNING
 
 
 def _start(runtime: Runtime) -> bool:
@@ -106,7 +122,7 @@ def _start(runtime: Runtime) -> bool:
 
 def _claim_start(start: Future[None]) -> bool:
     """Make *start* what others wait for, if there is neither a runtime nor another start."""
-    with _guard:
+    with _Guard.lock:
         runtime: Runtime | None = default.runtime
         is_free = runtime is None or runtime.state is RuntimeState.STOPPED
         if not is_free or default.starting is not None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import gevent
 
+from greenproc.clock.fork import watch_fork
+
 INTERVAL_SECONDS = 0.25  # a block of that length or more is always seen, a shorter one mostly
 KEPT = 240  # which makes the longest lag that of the last minute
 
@@ -26,6 +28,7 @@ class HubLag:
         )
         self._lags: deque[float] = deque(maxlen=KEPT)
         self._due = 0.0
+        watch_fork(self)
 
     @property
     def last(self) -> float:
@@ -45,6 +48,8 @@ class HubLag:
     def stop(self) -> None:
         """Measure no more. It cannot be started again."""
         self._timer.close()
+
+    disown = stop  # in a forked child
 
     def _measure(self) -> None:
         self._lags.append(max(monotonic() - self._due, 0.0))

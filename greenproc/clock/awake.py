@@ -1,10 +1,31 @@
-"""Keeping a hub from giving up, which knows nothing of what it waits for."""
+"""Hubs and the native threads they belong to: which waits for another one, and which has ended.
+
+Nothing here knows what is waited for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub
+from gevent.monkey import get_original
+from greenlet import greenlet
+
+from greenproc.errors import StateError
+
+count_threads: Callable[[], int] = get_original("_thread", "_count")
+"""Count the native threads of Python besides the main one."""
+
+
+RUNTIMES = "greenproc_runtimes"
+"""The attribute of a hub that counts the runtimes that run by it; absent when there are none."""
+
+INHERITED = (
+    "the runtime belongs to the parent process, which has forked this one: make a new one, or call "
+    "greenproc.initialize()"
+)
+"""What is wrong with a runtime whose hub is None: see `greenproc.clock.fork`."""
 
 
 def hold_awake(hub: Hub) -> Callable[[], None]:
@@ -16,6 +37,96 @@ def hold_awake(hub: Hub) -> Callable[[], None]:
     watcher = hub.loop.async_()
     watcher.start(_nothing)
     return watcher.close
+
+
+def hold_for_threads(hub: Hub) -> Callable[[], None] | None:
+    """Do as `hold_awake` if there is another native thread, which could end the wait; else None.
+
+    In a program of one thread, LoopExit is right: it tells of a wait that nothing can end. A
+    runtime keeps its hub awake by itself.
+    """
+    if RUNTIMES in hub.__dict__ or not count_threads():
+        return None
+    return hold_awake(hub)
+
+
+def note_runtime(hub: Hub, change: int) -> None:
+    """Count the runtimes that run by *hub*: one more or one less."""
+    running = vars(hub).pop(RUNTIMES, 0) + change
+    if running:
+        vars(hub)[RUNTIMES] = running
+
+
+def has_ended(hub: Hub) -> bool:
+    """Tell whether *hub* never runs again: it was destroyed, or its native thread has ended."""
+    loop: object | None = hub.loop
+    if loop is None:
+        return True
+    root: greenlet = hub
+    while root.parent is not None:
+        root = root.parent
+    return bool(root.dead)  # the main greenlet of a thread dies with it
+
+
+def call_in_hub(hub: Hub | None, function: Callable[..., object], *arguments: object) -> None:
+    """Call *function*, which must not wait, in *hub* of a runtime soon; from every native thread.
+
+    Raises:
+        StateError: it would never be called.
+    """
+    _check_end(hub)
+    assert hub is not None
+    hub.loop.run_callback_threadsafe(function, *arguments)
+
+
+def check_here(hub: Hub | None, what: str) -> None:
+    """Refuse what is done by *what* in another native thread than that of *hub* of a runtime.
+
+    Raises:
+        StateError: this is another one.
+    """
+    if hub is None or get_hub_if_exists() is not hub:
+        _check_end(hub)
+        raise StateError(
+            f"{what}() was called from another native thread than the runtime's: "
+            "use runtime.call_from_thread()"
+        )
+
+
+def _check_end(hub: Hub | None) -> None:
+    if hub is None:
+        raise StateError(INHERITED)
+    if has_ended(hub):
+        raise StateError(
+            "the native thread that started the runtime has ended, and the runtime with it: "
+            "make a new one, or call greenproc.initialize()"
+        )
+
+
+class TurnWatch:
+    """Tells whether the hub of another native thread has made a turn since this was made."""
+
+    __slots__ = ("_has_turned", "_hub")
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._has_turned = False
+        if not has_ended(hub):
+            hub.loop.run_callback_threadsafe(self._turn)
+
+    def explain(self) -> str:
+        """Return why nothing could happen in that thread, and what to do; no text if it turned."""
+        if has_ended(self._hub):
+            return ": the native thread that has to do it has ended"
+        if self._has_turned:
+            return ""
+        return (
+            ": the hub of the native thread that has to do it has made no turn meanwhile; "
+            "let that thread wait by gevent, such as in gevent.sleep() or gevent.wait()"
+        )
+
+    def _turn(self) -> None:
+        self._has_turned = True
 
 
 def _nothing() -> None:

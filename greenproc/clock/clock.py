@@ -126,6 +126,15 @@ class Clock:
         for sleeper in self._sleepers:
             sleeper.set_exception(Closed("the clock was stopped"))
 
+    def disown(self) -> None:
+        """Fire nothing any more, and tell nobody: this is the clock of the parent process."""
+        self.stopped = True
+        self._push = self._refuse
+        self._inherited = (self._queue, self._expired)  # no finalizer of a thunk may run
+        self._queue, self._expired = TimerQueue(), deque()
+        self.source.close()
+        self._watched = NEVER
+
     # Time
 
     def now(self, owner: object | None = _CALLER) -> float:

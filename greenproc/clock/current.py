@@ -9,7 +9,7 @@ from gevent import get_hub
 from gevent._hub_local import get_hub_if_exists
 
 from greenproc.clock.clock import Clock
-from greenproc.clock.distant import reach
+from greenproc.clock.distant import origin, reach
 from greenproc.clock.source import HubSource
 from greenproc.current import find_runtime
 from greenproc.errors import NoRuntime
@@ -39,7 +39,7 @@ def find_clock() -> Clock:
     """
     runtime = find_runtime()
     if runtime is not None:
-        return cast(Clock, runtime.clock)
+        return origin(runtime.clock)
     if get_hub_if_exists() is None and _runs_asyncio():
         raise NoRuntime(
             "expected a runtime in another thread: there is no clock for a thread that runs an "

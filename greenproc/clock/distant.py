@@ -12,6 +12,7 @@ from greenproc.clock.awake import hold_awake
 from greenproc.clock.clock import Clock
 from greenproc.clock.microseconds import from_seconds
 from greenproc.clock.timers import Timer
+from greenproc.errors import StateError
 
 
 class DistantClock:
@@ -26,6 +27,11 @@ class DistantClock:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+
+    @property
+    def origin(self) -> Clock:
+        """The clock itself. Another thread must not use it but by `take` and the like."""
+        return self._clock
 
     @property
     def paused(self) -> bool:
@@ -55,7 +61,9 @@ class DistantClock:
         return is_pending
 
     def __getattr__(self, name: str) -> NoReturn:
-        raise AttributeError(
+        if not hasattr(Clock, name) and name not in Clock.__annotations__:
+            raise AttributeError(f"a clock has no {name!r}")
+        raise StateError(
             f"expected {name!r} of a clock to be used in the thread of the clock: go there by "
             "runtime.call_from_thread(); to wait here, use after(seconds).get()"
         )
@@ -69,6 +77,11 @@ def reach(clock: Clock | DistantClock) -> Clock:
     if isinstance(clock, Clock) and clock.source.is_elsewhere:
         clock = DistantClock(clock)
     return cast(Clock, clock)
+
+
+def origin(clock: Clock | DistantClock) -> Clock:
+    """Return the clock itself, which `reach` makes fit for this thread."""
+    return clock.origin if isinstance(clock, DistantClock) else clock
 
 
 def _cancel(clock: Clock, timer: Timer) -> None:

@@ -17,6 +17,7 @@ from gevent.hub import Hub, Waiter
 from gevent.monkey import get_original
 
 from greenproc.checks import check_callable
+from greenproc.clock.awake import has_ended
 from greenproc.current import RUNTIME
 from greenproc.errors import Abandoned, Discarded, Failure, InvalidArgument
 from greenproc.future.delivery import Call, deliver, deliver_here
@@ -60,6 +61,7 @@ class Core(Generic[T_co]):
         "lock",
         "open",
         "outcome",
+        "producer",
         "requested",
         "requests",
         "state",
@@ -85,6 +87,8 @@ class Core(Generic[T_co]):
     """The first greenlet that waits for the end, while it does. Most futures have just that."""
     home: Hub | None
     """The hub of the thread that made this; callbacks run in its thread."""
+    producer: Hub
+    """The hub of the thread that was asked for the value, where that is another one; else unset."""
 
     def __init__(self, value: T_co = MISSING) -> None:
         self.state = PENDING
@@ -293,7 +297,7 @@ def finalize(core: Core[Any]) -> None:
     core.abandoned = True
     if core.waiter is None and core.links is None and core.callbacks is None:
         return
-    hub = get_hub_if_exists() if core.home is None or core.home.loop is None else core.home
+    hub = get_hub_if_exists() if core.home is None or has_ended(core.home) else core.home
     if hub is not None:
         hub.loop.run_callback_threadsafe(spread_abandonment, core)
     elif core.lock.acquire(blocking=False):

@@ -17,6 +17,7 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub
 from greenlet import getcurrent
 
+from greenproc.clock.awake import has_ended
 from greenproc.current import RUNTIME
 
 log = logging.getLogger("greenproc.future")
@@ -70,7 +71,7 @@ def deliver(home: Hub | None, take: Take, source: Any) -> None:
         _nest(turn, take, source)  # the shortest way, which the links of a chain take
         return
     here = get_hub_if_exists()
-    if home is not here and home is not None and home.loop is not None:
+    if home is not here and home is not None and not has_ended(home):
         home.loop.run_callback_threadsafe(spawn_raw, _run_elsewhere, take, source)
     else:
         deliver_here(take, source)
@@ -89,7 +90,7 @@ def call_in(hub: Hub | None, function: Callable[..., object], *arguments: Any) -
     """Call what must not wait in the thread of *hub*: now, if this is it or None is, else soon."""
     if hub is None or hub is get_hub_if_exists():
         function(*arguments)
-    elif hub.loop is not None:
+    elif not has_ended(hub):
         hub.loop.run_callback_threadsafe(function, *arguments)
 
 

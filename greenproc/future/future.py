@@ -33,7 +33,7 @@ from greenproc.future.state import (
 )
 from greenproc.future.unread import mark_read
 from greenproc.future.views import to_asyncio
-from greenproc.future.waiting import add_link, remove_link, wait
+from greenproc.future.waiting import add_link, remove_link, wait, wait_for
 
 U = TypeVar("U")
 
@@ -204,10 +204,11 @@ class Future(Core[T_co]):
                 timeout = block
             if block is False:
                 raise WaitTimeout("the future is pending, and get was told not to wait")
-            wait(self, timeout)
+            if timeout is None:
+                wait(self, None)
+            else:
+                wait_for(self, timeout)
         if self.state is not READY:
-            if not self.ready():
-                raise WaitTimeout(f"the future is pending after {timeout} s")
             self._raise_exception()
         return self.outcome  # type: ignore[no-any-return]
 

@@ -21,6 +21,7 @@ from gevent.hub import Hub
 from gevent.threadpool import ThreadPool
 
 from greenproc.checks import check_callable, whole_number
+from greenproc.clock.fork import call_after_fork
 from greenproc.errors import Closed, StateError
 from greenproc.future.delivery import call_in
 from greenproc.future.future import Future
@@ -266,7 +267,7 @@ def _start_all_over() -> None:
         threads.start_over()
 
 
-os.register_at_fork(after_in_child=_start_all_over)
+call_after_fork(_start_all_over)
 
 
 def _drop(hub: Hub, reference: ref[_Task]) -> None:

@@ -11,8 +11,10 @@ from gevent.exceptions import InvalidSwitchError
 from gevent.hub import Hub, Waiter
 from greenlet import getcurrent
 
-from greenproc.clock.awake import hold_awake
+from greenproc.clock.awake import TurnWatch, hold_awake, hold_for_threads
 from greenproc.clock.microseconds import from_seconds, to_seconds
+from greenproc.current import find_runtime
+from greenproc.errors import WaitTimeout
 from greenproc.future.core import Core, allocate_lock, spread_abandonment
 from greenproc.future.delivery import TURN, hand_over
 from greenproc.future.links import Link, notify
@@ -78,20 +80,23 @@ def wait(core: Core[Any], timeout: float | None) -> None:
         begin_wait(core)
         end_wait = here.end_wait  # type: ignore[attr-defined]
     waiter: Waiter[Any] = Waiter(hub)
-    timer = None
+    close: Callable[[], object] | None = None
     result = None
     try:
         if not attach(core, waiter):
             return
         if timeout is not None:
             timer = hub.loop.timer(bounded(timeout))
+            close = timer.close
             timer.start(waiter.switch, _TIMED_OUT)
+        else:
+            close = hold_for_threads(hub)
         result = waiter.get()
     finally:
         if end_wait is not None:
             end_wait()
-        if timer is not None:
-            timer.close()
+        if close is not None:
+            close()
         if result is not core:
             _remove_waiter(core, waiter)
     if result is not core and result is not _TIMED_OUT:
@@ -107,11 +112,41 @@ def bounded(timeout: float) -> float:
     return min(max(to_seconds(from_seconds(timeout)), 0.0), MAX_WAIT)
 
 
-def keep_awake(core: Core[Any]) -> None:
+def wait_for(core: Core[Any], timeout: float) -> None:
+    """Wait as `wait` does, with a limit.
+
+    Raises:
+        WaitTimeout: the time is over. The text says if the thread that was asked for the value,
+            else that of the runtime, could not do anything about it.
+    """
+    watch = watch_hub(getattr(core, "producer", None))
+    wait(core, timeout)
+    if core.state is PENDING and not core.abandoned:
+        raise WaitTimeout(f"the future is pending after {timeout} s{explain_wait(watch)}")
+
+
+def watch_hub(producer: Hub | None = None) -> TurnWatch | None:
+    """Return what tells, after a wait, whether another thread could do its part meanwhile.
+
+    That is the thread of *producer*, else of the runtime of this context. None if it is this
+    thread: its hub turns when a greenlet waits.
+    """
+    hub = producer or getattr(find_runtime(), "hub", None)
+    return None if hub is None or hub is get_hub_if_exists() else TurnWatch(hub)
+
+
+def explain_wait(watch: TurnWatch | None) -> str:
+    """Return what a `WaitTimeout` adds to its text."""
+    return "" if watch is None else watch.explain()
+
+
+def keep_awake(core: Core[Any], producer: Hub | None = None) -> None:
     """Let the hub of this thread, if it has one, wait for the end of *core*, whatever it may be.
 
-    This is to be called where another thread is asked to complete a future.
+    This is to be called where another thread, that of *producer*, is asked to complete a future.
     """
+    if producer is not None:
+        core.producer = producer
     hub = get_hub_if_exists()
     if hub is not None:
         add_link(core, partial(_release, hold_awake(hub)), hub)

@@ -229,7 +229,9 @@ class Process:
         Source: libprocess src/process.cpp, ProcessBase::link.
         """
         to = as_upid(to)
-        self.__manager().linking.link(self.__cell, to, remote)
+        manager = self.__manager()
+        manager.check_thread("link")
+        manager.linking.link(self.__cell, to, remote)
         return to
 
     def install(self, name: str, handler: Callable[[UPID, bytes], object]) -> None:
@@ -328,11 +330,11 @@ class Process:
 
     def event_count(self, kind: type[Event]) -> int:
         """Return how many events of *kind* are queued, the one being served not counted."""
-        return count_events(self.__cell.events or (), kind)
+        return count_events(list(self.__cell.events or ()), kind)
 
     def queued_events(self) -> list[Event]:
         """Return the queued events, oldest first."""
-        return [as_event(item) for item in self.__cell.events or ()]
+        return [as_event(item) for item in list(self.__cell.events or ())]
 
     @overload
     def defer(self, method: Callable[..., R | Failure], /) -> Deferred[R]: ...
@@ -363,6 +365,7 @@ class Process:
 
         It runs beside the process, not in its turn, and the process does not wait for it.
         """
+        self.__manager().check_thread("spawn_greenlet")
         greenlet: gevent.Greenlet[..., R] = self.__cell.start_greenlet(function, *args, **kwargs)
         return greenlet
 

@@ -14,9 +14,12 @@ from gevent.monkey import get_original
 
 from greenproc.address import Address
 from greenproc.clock import Clock
+from greenproc.clock.awake import call_in_hub, check_here, has_ended
+from greenproc.clock.fork import silence
 from greenproc.current import RUNTIME
 from greenproc.errors import InvalidArgument, StateError
 from greenproc.future import Future
+from greenproc.future.waiting import keep_awake
 from greenproc.message import Message
 from greenproc.pid import PID, UPID
 from greenproc.process.base import Process, as_upid, cell_of
@@ -61,6 +64,7 @@ logger = logging.getLogger("greenproc.process")
 
 MAX_UNHANDLED = 256  # names of messages without a handler that are warned of ...
 MAX_NAME = 80  # ... and how much of a name is shown
+NO_THREAD = -1  # the identifier of none, so every caller is a foreign one
 
 get_ident: Callable[[], int] = get_original("_thread", "get_ident")
 
@@ -99,6 +103,7 @@ class ProcessManager:
         self._transport: Transport  # from open() on; before it there is no process to send
         self.gatekeeper: Gatekeeper  # likewise
         self.hub = hub = get_hub()
+        self._is_inherited = False
         self._thread = get_ident()
         self.observer = observer
         self.linking = Linking(self.cells, clock, observer, self.enqueue)
@@ -146,7 +151,7 @@ class ProcessManager:
             raise InvalidArgument(
                 f"{type(process).__name__}.__init__ must call super().__init__()"
             ) from None
-        self._check_thread("spawn")
+        self.check_thread("spawn")
         self.bind(cell)
         refusal = self._spawn_refusal(cell)
         if refusal is not None:
@@ -256,15 +261,17 @@ class ProcessManager:
     def open_mailbox(self, cell: Cell) -> Mailbox:
         """Return the mailbox of *cell*, made now if it was given back."""
         if cell.mailbox is None:
-            cell.mailbox = Mailbox(
-                lambda item: (
-                    self._deliver_to(cell, item)
-                    if isinstance(item, Message)
-                    else self.enqueue(cell, item)
-                )
-            )
+            cell.mailbox = Mailbox(lambda item: self._put(cell, item))
             cell.events = cell.mailbox.queue
         return cell.mailbox
+
+    def _put(self, cell: Cell, item: Item) -> None:
+        if get_ident() != self._thread:
+            self.run_in_hub(self._put, cell, item)
+        elif isinstance(item, Message):
+            self._deliver_to(cell, item)
+        else:
+            self.enqueue(cell, item)
 
     def send(self, message: Message) -> None:
         """Deliver *message* here or hand it to the transport. Never waits, reports nothing."""
@@ -357,7 +364,10 @@ class ProcessManager:
 
     def _dispatch(self, pid: UPID, event: DispatchEvent) -> None:
         if get_ident() != self._thread:
+            promise = event.promise
             self.run_in_hub(self._dispatch, pid, event)
+            if promise is not None:
+                keep_awake(promise.future, self.hub)
             return
         cell = self.find_cell(pid)
         if cell is None:
@@ -392,16 +402,29 @@ class ProcessManager:
 
     # Threads
 
-    def run_in_hub(self, function: Callable[..., Any], *args: Any) -> None:
-        """Call *function*, which must not block, in the hub. Safe from every native thread."""
-        self.hub.loop.run_callback_threadsafe(function, *args)
+    def disown(self) -> None:
+        """Let processes stand still: they belong to the parent process, or to a thread that ended."""
+        self._thread = NO_THREAD
+        self._is_inherited = not has_ended(self.hub)
+        self.accepting = False
+        self.scheduler.disown()
+        silence(cell.greenlet for cell in self.cells.values())
 
-    def _check_thread(self, what: str) -> None:
-        if get_ident() != self._thread:
-            raise StateError(
-                f"{what}() was called from another native thread than the runtime's: "
-                "use runtime.call_from_thread()"
-            )
+    def run_in_hub(self, function: Callable[..., Any], *args: Any) -> None:
+        """Call *function*, which must not block, in the hub. Safe from every native thread.
+
+        Raises:
+            StateError: the native thread of the hub has ended, and the runtime with it.
+        """
+        call_in_hub(None if self._is_inherited else self.hub, function, *args)
+
+    def check_thread(self, what: str) -> None:
+        """Refuse what is done by *what* in another native thread.
+
+        Raises:
+            StateError: this is another one.
+        """
+        check_here(None if self._is_inherited else self.hub, what)
 
     def describe_busy(self) -> str:
         """Name the processes that are running or have events to serve; the first ten of them."""

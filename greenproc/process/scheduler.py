@@ -151,6 +151,12 @@ class Scheduler:
         self.parked = sum(cell.state is BLOCKED or cell in queued for cell in others)
         self.busy = ending + sum(cell.state in (BOTTOM, READY) for cell in cells)
 
+    def disown(self) -> None:
+        """Give no turn any more: the processes are those of the parent process."""
+        self._inherited = list(self.ready)
+        self.ready.clear()
+        self._continue.close()
+
     def _run(self) -> Generator[None, None, None]:
         """Give turns, in the hub, each time it is resumed, until nobody is ready or the time is up.
 

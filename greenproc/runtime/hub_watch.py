@@ -8,11 +8,11 @@ import traceback
 from collections.abc import Callable
 from time import monotonic
 from types import FrameType
-from typing import Any
 
 from gevent.hub import Hub
 from gevent.monkey import get_original
 
+from greenproc.clock.awake import has_ended
 from greenproc.pid import UPID
 from greenproc.process.cell import Cell
 
@@ -75,10 +75,11 @@ class HubWatch:
         try:
             missed = 0
             while not self._stopping.acquire(timeout=self._after / ROUNDS):
+                if has_ended(self._hub):
+                    return
                 if self._answered:
                     missed = 0
-                    if not self._ask():
-                        return
+                    self._ask()
                     continue
                 missed += 1
                 if missed == ROUNDS:
@@ -86,14 +87,10 @@ class HubWatch:
         finally:
             self._over.release()
 
-    def _ask(self) -> bool:
-        loop: Any = self._hub.loop
-        if loop is None:
-            return False  # the hub is destroyed
+    def _ask(self) -> None:
         self._answered = False
         self._asked_at = monotonic()
-        loop.run_callback_threadsafe(self._answer)
-        return True
+        self._hub.loop.run_callback_threadsafe(self._answer)
 
     def _tell(self) -> None:
         """Log where the thread of the hub is."""

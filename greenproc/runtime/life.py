@@ -8,8 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 import gevent
+from gevent._hub_local import get_hub_if_exists
+from gevent.hub import Hub
 from gevent.lock import RLock
 
+from greenproc.clock.awake import INHERITED, has_ended, note_runtime
+from greenproc.clock.fork import silence, watch_fork
 from greenproc.current import RUNTIME, deselect_runtime, select_runtime
 from greenproc.errors import StateError
 from greenproc.pid import UPID
@@ -50,6 +54,8 @@ class RuntimeLife:
 
     def __init__(self) -> None:
         self.state = RuntimeState.NEW
+        self.hub: Hub | None = None
+        """The hub of the native thread that started it."""
         self._built: Parts | None = None
         self._context: Context | None = None
         self._greenlets: set[gevent.Greenlet[..., Any]] = set()
@@ -69,14 +75,17 @@ class RuntimeLife:
         self.state = RuntimeState.STARTING
         with self._turn:
             try:
+                self.hub = gevent.get_hub()
                 self._context = copy_context()
                 self._context.run(self._enter)
                 self._built = self._build()
+                watch_fork(self)
                 self._built.lifecycle.start()
                 self.state = RuntimeState.RUNNING
+                note_runtime(self.hub, 1)
                 self.signals.runtime_started.emit(self)
             except BaseException:
-                self.state = RuntimeState.STOPPING
+                self._begin_stop()
                 self._finish(self.settings.stop_timeout)
                 raise
 
@@ -93,19 +102,30 @@ class RuntimeLife:
                 are still running then are killed, and queued events are dropped.
 
         Raises:
-            StateError: called from one of its own processes, whose end it would wait for.
+            StateError: called from one of its own processes, whose end it would wait for, or from
+                another native thread.
         """
         if self.state in (RuntimeState.NEW, RuntimeState.STOPPED):
             return ()
+        if self.hub is not None and has_ended(self.hub):
+            self.disown()
+            return ()
+        if self._built is not None:
+            self.check_thread("stop")
         self._refuse_own_processes()
         with self._turn:
             if self.state is RuntimeState.RUNNING:
-                self.state = RuntimeState.STOPPING
+                self._begin_stop()
                 self.signals.runtime_stopping.emit(self)
             if self.state is RuntimeState.STOPPING:
                 self._finish(self.settings.stop_timeout if timeout is None else timeout)
                 self.signals.runtime_stopped.emit(self, killed=self._killed())
             return self._killed()
+
+    def _begin_stop(self) -> None:
+        if self.state is RuntimeState.RUNNING and self.hub is not None:
+            note_runtime(self.hub, -1)
+        self.state = RuntimeState.STOPPING
 
     def _finish(self, seconds: float) -> None:
         """Do what is left of the stop. Interrupted, it can be called again."""
@@ -113,6 +133,20 @@ class RuntimeLife:
             self._built.lifecycle.stop(seconds)
         self._end_greenlets()
         self.state = RuntimeState.STOPPED
+
+    def disown(self) -> None:
+        """Let go of everything without a word, in a forked child or when the thread has ended."""
+        if self.state is not RuntimeState.STOPPED:
+            self._begin_stop()
+        self.state = RuntimeState.STOPPED
+        if self._built is not None:
+            self._built.disown()
+        silence(self._greenlets)
+        if self.hub is not None and not has_ended(self.hub):
+            self.hub = None
+        if RUNTIME.get() is self:  # the child goes on in what was a block or a handler of it
+            RUNTIME.set(None)
+            PROCESS.set(None)
 
     def _killed(self) -> tuple[UPID, ...]:
         return () if self._built is None else tuple(self._built.killed)
@@ -135,10 +169,28 @@ class RuntimeLife:
             if token is not None:
                 deselect_runtime(self, token)
 
+    def check_thread(self, what: str) -> None:
+        """Refuse what is done by *what* in another native thread than that of the runtime.
+
+        Raises:
+            StateError: this is another one, or the runtime is not started.
+        """
+        self._parts().processes.check_thread(what)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it belongs to this native thread."""
+        return self.hub is get_hub_if_exists()
+
     def spawn_greenlet(
         self, function: Callable[Q, R], /, *args: Q.args, **kwargs: Q.kwargs
     ) -> gevent.Greenlet[..., R]:
-        """Start a greenlet whose current runtime is this one; `stop` ends it."""
+        """Start a greenlet whose current runtime is this one; `stop` ends it.
+
+        Raises:
+            StateError: called from another native thread.
+        """
+        self.check_thread("spawn_greenlet")
         assert self._context is not None
         # Bound here: gevent has a parameter of its own, which *kwargs* may have the name of.
         greenlet = gevent.Greenlet(partial(function, *args, **kwargs))
@@ -170,6 +222,8 @@ class RuntimeLife:
     def _parts(self) -> Parts:
         if self._built is None:
             raise StateError("the runtime is not started: call start() first")
+        if self.hub is None:
+            raise StateError(INHERITED)
         return self._built
 
     def __repr__(self) -> str:

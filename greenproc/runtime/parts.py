@@ -171,6 +171,15 @@ class Parts:
         self.processes.scheduler.close()
         default.stopped.append(self.address)
 
+    def disown(self) -> None:
+        """Close the descriptors and stand still: the parts belong to a thread that is no more."""
+        self.processes.disown()
+        self.clock.disown()
+        self.reaper.disown()
+        self.listener.disown()
+        if self.sockets is not None:
+            self.sockets.disown()
+
     def _running(self) -> list[Cell]:
         return list(self.processes.cells.values())
 

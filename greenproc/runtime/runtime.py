@@ -13,6 +13,7 @@ from greenproc.address import Address
 from greenproc.auth import Authenticator, Authenticators, Authorization
 from greenproc.checks import check_callable, refuse_method
 from greenproc.clock import Clock, Timer
+from greenproc.clock.distant import reach
 from greenproc.current import deselect_runtime, select_runtime
 from greenproc.errors import InvalidArgument
 from greenproc.future import Failure, Future
@@ -98,8 +99,11 @@ class Runtime(RuntimeLife):
 
     @property
     def clock(self) -> Clock:
-        """The time of this node, which tests can pause."""
-        return self._parts().clock
+        """The time of this node, which tests can pause.
+
+        Another native thread gets a `DistantClock`, which tells the time and makes timers.
+        """
+        return reach(self._parts().clock)
 
     @property
     def processes(self) -> ProcessManager:
@@ -118,6 +122,7 @@ class Runtime(RuntimeLife):
 
     def statistics(self) -> dict[str, Any]:
         """Count what this node has: processes, turns, connections, timers."""
+        self.check_thread("statistics")
         parts = self._parts()
         return {
             "state": self.state.value,
@@ -171,6 +176,7 @@ class Runtime(RuntimeLife):
 
         Source: libprocess src/process.cpp, process::wait.
         """
+        self.check_thread("wait")
         if timeout is None:
             return self.processes.wait(pid)
         return wait_with_limit(self.processes, as_upid(pid), checked_seconds(timeout))
@@ -409,6 +415,7 @@ class Runtime(RuntimeLife):
 
         Source: libprocess include/process/clock.hpp, Clock::settle.
         """
+        self.check_thread("settle")
         settle(self.processes, timeout)
 
     def absolute_path(self, path: str) -> str:

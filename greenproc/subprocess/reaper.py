@@ -91,6 +91,12 @@ class Reaper:
             watch.close()
             watch.promise.abandon()
 
+    def disown(self) -> None:
+        """Stop watching, in a forked child: the OS processes are the children of the parent."""
+        self._is_closed = True
+        for watch in self._watches.values():
+            watch.disown()
+
     def __repr__(self) -> str:
         return f"<Reaper{' closed' if self._is_closed else ''}, {len(self._watches)} watched>"
 

@@ -82,6 +82,15 @@ class Watch:
             self._descriptor = None
         self._on_close(self)
 
+    def disown(self) -> None:
+        """Stop watching, in a forked child, without a word."""
+        for watcher in self._watchers:
+            watcher.stop()
+            watcher.close()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
     def _end(self, status: int | None) -> None:
         self.close()
         self.promise.set(status)

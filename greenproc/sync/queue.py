@@ -9,6 +9,7 @@ from greenproc.checks import whole_number
 from greenproc.errors import Closed, StateError, WaitTimeout
 from greenproc.future.core import allocate_lock
 from greenproc.future.future import Future
+from greenproc.future.waiting import explain_wait, watch_hub
 from greenproc.sync.line import Line
 from greenproc.sync.seat import Seat, abandon_all
 
@@ -92,7 +93,9 @@ class Queue(Generic[T]):
             Closed: it was closed, before or meanwhile, and is empty.
         """
         sleeper = self._line.sleeper()
+        watch = None
         if not self._take_or_join(sleeper):
+            watch = None if timeout is None else watch_hub()
             try:
                 self._line.wait(sleeper, timeout)
             except BaseException:
@@ -102,7 +105,7 @@ class Queue(Generic[T]):
         if sleeper.is_given:
             return sleeper.value
         if sleeper.has_left:
-            raise WaitTimeout(f"there was no item after {timeout} s")
+            raise WaitTimeout(f"there was no item after {timeout} s{explain_wait(watch)}")
         raise Closed("the queue was closed while an item was waited for")
 
     def get_nowait(self) -> T:

@@ -14,6 +14,7 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.exceptions import InvalidSwitchError
 from gevent.hub import Hub, Waiter
 
+from greenproc.clock.awake import hold_for_threads
 from greenproc.clock.current import current_clock
 from greenproc.future.core import allocate_lock, settle
 from greenproc.future.delivery import TURN, hand_over
@@ -83,7 +84,12 @@ class Sleeper(Generic[T]):
         """Wait until woken."""
         if TURN.get() is not None:
             hand_over()
-        result = self._waiter.get()
+        release = hold_for_threads(self._hub)
+        try:
+            result = self._waiter.get()
+        finally:
+            if release is not None:
+                release()
         if result is not self:
             raise InvalidSwitchError(f"somebody switched into {getcurrent()!r} with {result!r}")
 

@@ -9,6 +9,7 @@ from time import time
 from gevent import Timeout, socket
 
 from greenproc.address import Address
+from greenproc.clock.fork import close_copy
 from greenproc.clock.turn import iteration_budget, yield_if_spent
 from greenproc.errors import RemoteProtocolError
 from greenproc.http.head import RequestHead
@@ -105,6 +106,12 @@ class Inbound:
             log.debug("connection from %s lost: %s", self.client, error)
         finally:
             self.close()
+
+    def disown(self) -> None:
+        """Close the descriptor, in a forked child; the connection is the parent's."""
+        self._closed = self._outlet.is_mute = True
+        self._reader.disown()
+        close_copy(self._socket)
 
     def close(self) -> None:
         """Close at once; handlers whose answers are not wanted any more see a discard."""

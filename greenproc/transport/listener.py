@@ -13,6 +13,7 @@ from gevent import Greenlet, joinall, killall, socket
 from gevent.server import StreamServer
 
 from greenproc.address import ADDRESS_EMPTY, Address
+from greenproc.clock.fork import close_copy, silence, watch_fork
 from greenproc.clock.turn import yield_if_spent
 from greenproc.errors import StateError
 from greenproc.http.head_cache import HeadCache
@@ -75,6 +76,7 @@ class Listener:
         self.address: Address | None = None
         self.owner: object = None
         """Whatever is to live as long as this accepts."""
+        watch_fork(self)
 
     def __repr__(self) -> str:
         state = "ACCEPTING" if self._acceptor is not None else "IDLE"
@@ -146,6 +148,21 @@ class Listener:
             self._socket = None
             if self._path is not None:
                 remove_path(self._path)
+
+    def disown(self) -> None:
+        """Close the descriptors, in a forked child; what they lead to is the parent's.
+
+        The path of a Unix socket stays where it is.
+        """
+        if self._acceptor is not None:
+            self._acceptor.stop_accepting()
+        if self._socket is not None:
+            close_copy(self._socket)
+        for connection in self._connections:
+            connection.disown()
+        if self._context is not None:
+            self._context.postponed.disown()
+        silence((*self._greenlets, self._patrol))
 
     def drain(self, timeout: float) -> None:
         """Stop accepting, and wait until all connections have answered what was asked.

@@ -12,6 +12,7 @@ from gevent import Timeout, get_hub, getcurrent, socket
 from greenlet import greenlet
 
 from greenproc.address import Address
+from greenproc.clock.fork import close_copy
 from greenproc.clock.turn import iteration_budget, yield_if_spent
 from greenproc.errors import Broken
 from greenproc.http.response_counter import ResponseCounter
@@ -160,6 +161,15 @@ class Outbound:
                 self._watch()
             if self._wakeable:
                 self._wake()
+
+    def disown(self) -> None:
+        """Close the descriptor, in a forked child; the connection is the parent's."""
+        self.state = State.CLOSED
+        self._parked = None
+        self._wakeable = False
+        self._stop_timer()
+        if self._socket is not None:
+            close_copy(self._socket)
 
     def end(self, error: Broken | None) -> None:
         """Close at once. Only the first call has an effect. Must not be called in the hub."""

@@ -38,6 +38,11 @@ class Postponed:
         for one in waiting:
             one.flush_postponed()
 
+    def disown(self) -> None:
+        """Send nothing, in a forked child."""
+        self._waiting = []
+        self._stop_timer()
+
     def _flush(self) -> None:
         self._stop_timer()
         waiting, self._waiting = self._waiting, []

@@ -62,6 +62,11 @@ class Reader:
         if self._waiting is not None:
             self._hub.loop.run_callback(self._wake)
 
+    def disown(self) -> None:
+        """Give the watcher back, in a forked child, where nobody is to be woken."""
+        self._waiting = None
+        self.close()
+
     def _wake(self) -> None:
         if self._waiting is not None:
             self._waiting.switch(_READY)

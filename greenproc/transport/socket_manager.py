@@ -9,6 +9,7 @@ from gevent import Greenlet, joinall, killall, socket
 from gevent.event import Event
 
 from greenproc.address import Address
+from greenproc.clock.fork import silence
 from greenproc.errors import Broken
 from greenproc.message import Message
 from greenproc.process.ports import RemoteConnection
@@ -167,6 +168,13 @@ class SocketManager:
         stuck = list(self._greenlets)
         killall(stuck, timeout=KILL_SECONDS)
         return len(stuck)
+
+    def disown(self) -> None:
+        """Close the descriptors, in a forked child; the connections are the parent's."""
+        self._running = False
+        for connection in (*self._connections.values(), *self._leaving):
+            connection.disown()
+        silence(self._greenlets)
 
     def _open(
         self, address: Address, *, linked: bool, encoder: MessageEncoder | None = None

@@ -23,16 +23,15 @@ Place = tuple[socket.AddressFamily, Any]
 
 def spawn(function: Callable[..., object], *args: Any) -> Greenlet[..., Any]:
     """Start a greenlet; one of the runtime, which ends it when it stops, if there is one."""
-    runtime = find_runtime()
     start: Callable[..., Greenlet[..., Any]]
-    start = gevent.spawn if runtime is None else runtime.spawn_greenlet
+    start = gevent.spawn if find_runtime() is None else bound_spawn()
     return start(function, *args)
 
 
 def bound_spawn() -> Callable[..., Greenlet[..., Any]]:
     """Return what `spawn` is here, to be called elsewhere: in this runtime or this context."""
     runtime = find_runtime()
-    if runtime is not None:
+    if runtime is not None and runtime.is_here:  # else its greenlets are of another thread
         start: Callable[..., Greenlet[..., Any]] = runtime.spawn_greenlet
         return start
     context = copy_context()

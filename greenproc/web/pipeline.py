@@ -9,6 +9,7 @@ from typing import Any
 from gevent import get_hub, socket
 
 from greenproc.clock.current import current_clock
+from greenproc.clock.fork import close_copy, watch_fork
 from greenproc.clock.turn import iteration_budget, yield_if_spent
 from greenproc.errors import (
     Broken,
@@ -63,6 +64,7 @@ class Pipeline:
         self.disconnected: Promise[None] = Promise()
         self.requests = self.responses = 0
         self._socket = connected
+        watch_fork(self)
         self._limits = limits
         self._unwanted = unwanted
         self._loop: Any = get_hub().loop
@@ -302,6 +304,10 @@ class Pipeline:
 
     def _expire(self, what: str, seconds: float | None) -> None:
         self.end(WaitTimeout(f"{self.endpoint} {what} within {seconds:g} s"))
+
+    def disown(self) -> None:
+        """Close the descriptor, in a forked child: what is to come is meant for the parent."""
+        close_copy(self._socket)
 
     def __repr__(self) -> str:
         return f"<Pipeline {self.endpoint} {self.state}, {self.unanswered} unanswered>"

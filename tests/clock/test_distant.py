@@ -15,7 +15,7 @@ from gevent.threadpool import ThreadPool
 
 from greenproc.clock import Clock, DistantClock, HubSource, Timer, current_clock
 from greenproc.current import RUNTIME
-from greenproc.errors import InvalidArgument
+from greenproc.errors import InvalidArgument, StateError
 
 T = TypeVar("T")
 
@@ -157,8 +157,10 @@ def test_what_cannot_be_called_is_refused_where_it_is_given(clock: Clock) -> Non
 
 
 def test_what_belongs_to_the_thread_of_the_clock_says_so(clock: Clock) -> None:
-    with pytest.raises(AttributeError, match=r"'sleep' of a clock .* in the thread of the clock"):
+    with pytest.raises(StateError, match=r"'sleep' of a clock .* in the thread of the clock"):
         DistantClock(clock).sleep(1.0)
+    with pytest.raises(AttributeError, match="has no 'spin'"):
+        DistantClock(clock).spin()
     assert repr(DistantClock(clock)).startswith("<DistantClock of <Clock paused")
 
 

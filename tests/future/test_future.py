@@ -343,7 +343,8 @@ def test_waiting_in_the_hub_is_refused() -> None:
     assert promise.future.linkcount() == 0
 
 
-def test_waiting_for_what_nobody_can_do_is_noticed() -> None:
+def test_waiting_for_what_nobody_can_do_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("greenproc.clock.awake.count_threads", lambda: 0)  # that none can do it
     promise: Promise[int] = Promise()
     with pytest.raises(LoopExit):
         promise.future.get()

@@ -18,7 +18,16 @@ from greenproc.runtime.parts import Parts
 from greenproc.testing import RuntimeMaker
 from tests.peer import Acceptor, Peer
 
-STAGES = ("clock", "reaper", "listener", "sockets", "processes", "built-ins", "accept")
+STAGES = (
+    "clock",
+    "hub watch",
+    "reaper",
+    "listener",
+    "sockets",
+    "processes",
+    "built-ins",
+    "accept",
+)
 KINDS = (KeyboardInterrupt, gevent.GreenletExit, gevent.Timeout)
 LIMIT = 15.0  # real seconds
 

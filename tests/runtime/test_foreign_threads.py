@@ -1,0 +1,661 @@
+"""Every public name in a native thread that is not the runtime's: it works, or refuses by name."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import gevent
+import pytest
+from gevent import get_hub
+from gevent.monkey import get_original
+
+import greenproc
+from greenproc import Address, Process, Runtime, Settings
+from greenproc import metrics as metrics_package
+from greenproc import sync as sync_package
+from greenproc import web as web_package
+from greenproc.clock import Clock
+from greenproc.current import default
+from greenproc.errors import BindError, NoRuntime, StateError, WaitTimeout
+from greenproc.future import Future, Promise
+from greenproc.http import OK
+from greenproc.process import Process as BaseProcess
+from greenproc.runtime import RuntimeState
+from greenproc.testing import RuntimeMaker, await_ready
+
+LIMIT = 15.0  # real seconds
+
+Thread = get_original("threading", "Thread")
+
+
+class Adder(Process):
+    def add(self, number: int) -> int:
+        return number + 1
+
+
+@dataclass
+class Things:
+    """What the functions of the tables act on; made in the thread of the runtime."""
+
+    runtime: Runtime
+    process: Adder
+    clock: Any = None
+
+
+def in_thread(function: Callable[[], Any], *, with_hub: bool = False) -> Any:
+    """Call *function* in a new native thread while this hub turns; return or raise its outcome."""
+    outcome: Promise[Any] = Promise()
+    native_ids: list[int] = []
+
+    def work() -> None:
+        native_ids.append(threading.get_native_id())
+        if with_hub:
+            get_hub()
+        try:
+            result = function()
+        except BaseException as error:
+            outcome.fail(error)
+        else:
+            outcome.set([result])  # in a list: a future would be followed
+        finally:
+            if with_hub:
+                get_hub().destroy()
+
+    thread = Thread(target=work)
+    thread.start()
+    future = outcome.future
+    future.wait(LIMIT)
+    get_hub().threadpool.apply(thread.join)
+    wait_until_gone(native_ids[0])
+    return future.get(timeout=LIMIT)[0]
+
+
+def wait_until_gone(native_id: int) -> None:
+    """Wait for the end of a thread as the system sees it: `join` returns a moment earlier."""
+    with gevent.Timeout(LIMIT):
+        while Path(f"/proc/self/task/{native_id}").exists():
+            gevent.sleep(0)
+
+
+@pytest.fixture
+def things(runtime: Runtime) -> Things:
+    process = Adder()
+    runtime.spawn(process)
+    runtime.settle()
+    return Things(runtime, process, runtime.clock)
+
+
+REFUSED = "another native thread|in the thread of the clock"
+
+Use = Callable[[Things], object]
+
+
+def works(function: Use) -> tuple[Use, bool]:
+    return function, True
+
+
+def refuses(function: Use) -> tuple[Use, bool]:
+    return function, False
+
+
+def of_value(name: str) -> tuple[Use, bool]:
+    return works(lambda _: getattr(greenproc, name))
+
+
+VALUES = [
+    "PID",
+    "UPID",
+    "Abandoned",
+    "Address",
+    "Break",
+    "Continue",
+    "Deferred",
+    "Discarded",
+    "DispatchEvent",
+    "ExitedEvent",
+    "Failure",
+    "HttpEvent",
+    "Message",
+    "MessageEvent",
+    "RemoteConnection",
+    "Settings",
+    "TerminateEvent",
+    "Timer",
+    "install",
+    "route",
+    "Future",
+    "Promise",
+    "Process",
+]
+"""What is bound to no thread, or has a table of its own."""
+
+FACADE: dict[str, tuple[Use, bool]] = {
+    **{name: of_value(name) for name in VALUES},
+    "CountDownLatch": works(lambda _: greenproc.CountDownLatch(0).await_(1.0)),
+    "Latch": works(lambda _: greenproc.Latch().await_(0.001)),
+    "Mutex": works(lambda _: greenproc.Mutex().wait_lock()),
+    "Queue": works(lambda _: greenproc.Queue().size()),
+    "RateLimiter": works(lambda _: greenproc.RateLimiter(100.0).wait_acquire()),
+    "ReadWriteLock": works(lambda _: greenproc.ReadWriteLock().wait_read_lock()),
+    "Runtime": works(lambda _: Runtime()),
+    "Sequence": works(lambda _: greenproc.Sequence().close()),
+    "absolute_path": works(lambda _: greenproc.absolute_path("/x")),
+    "address": works(lambda _: greenproc.address()),
+    "after": works(lambda _: greenproc.after(0.001).get()),
+    "await_all": works(lambda _: greenproc.await_all([Future(1)]).get()),
+    "collect": works(lambda _: greenproc.collect([Future(1)]).get()),
+    "current_runtime": works(lambda _: greenproc.current_runtime()),
+    "defer": works(lambda it: greenproc.defer(it.process.pid, Adder.add)(1).get()),
+    "delay": works(lambda it: greenproc.delay(0.0, it.process.pid, Adder.add, 1)),
+    "dispatch": works(lambda it: greenproc.dispatch(it.process.pid, Adder.add, 1).get()),
+    "filter": works(lambda _: greenproc.filter(None)),
+    "finalize": refuses(lambda _: greenproc.finalize()),
+    "initialize": works(lambda _: greenproc.initialize()),
+    "loop": works(lambda _: greenproc.loop(lambda: 1, lambda _: greenproc.Break(2)).get()),
+    "post": works(lambda it: greenproc.post(it.process.pid, "x")),
+    "run_async": refuses(lambda _: greenproc.run_async(int)),
+    "select": works(lambda _: greenproc.select([Future(1)]).get()),
+    "signals": works(lambda _: greenproc.signals()),
+    "spawn": refuses(lambda _: greenproc.spawn(Process())),
+    "terminate": works(lambda it: greenproc.terminate(it.process.pid)),
+    "undiscardable": works(lambda _: greenproc.undiscardable(Future(1))),
+    "wait": refuses(lambda it: greenproc.wait(it.process.pid)),
+    "workers": works(lambda _: greenproc.workers()),
+}
+
+RUNTIME: dict[str, tuple[Use, bool]] = {
+    "absolute_path": works(lambda it: it.runtime.absolute_path("/x")),
+    "address": works(lambda it: it.runtime.address),
+    "authenticators": works(lambda it: it.runtime.authenticators),
+    "authorization": works(lambda it: it.runtime.authorization),
+    "call_from_thread": works(lambda it: it.runtime.call_from_thread(int)),
+    "check_thread": refuses(lambda it: it.runtime.check_thread("x")),
+    "clock": works(lambda it: it.runtime.clock.now()),
+    "defer": works(lambda it: it.runtime.defer(it.process.pid, Adder.add)(1).get()),
+    "delay": works(lambda it: it.runtime.delay(0.0, it.process.pid, Adder.add, 1)),
+    "delegate": works(lambda it: it.runtime.delegate),
+    "dispatch": works(lambda it: it.runtime.dispatch(it.process.pid, Adder.add, 1).get(timeout=9)),
+    "filter": works(lambda it: it.runtime.filter(None)),
+    "firewall": works(lambda it: it.runtime.firewall),
+    "is_here": works(lambda it: it.runtime.is_here),
+    "hub": works(lambda it: it.runtime.hub),
+    "metrics": works(lambda it: it.runtime.metrics),
+    "post": works(lambda it: it.runtime.post(it.process.pid, "x")),
+    "processes": works(lambda it: it.runtime.processes),
+    "readonly_realm": works(lambda it: it.runtime.readonly_realm),
+    "readwrite_realm": works(lambda it: it.runtime.readwrite_realm),
+    "reaper": works(lambda it: it.runtime.reaper),
+    "resolve": works(lambda it: it.runtime.resolve("127.0.0.1")),
+    "run_async": refuses(lambda it: it.runtime.run_async(int)),
+    "selected": works(lambda it: it.runtime.selected().__enter__()),
+    "set_authenticator": works(lambda it: it.runtime.unset_authenticator("none")),
+    "settings": works(lambda it: it.runtime.settings),
+    "settle": refuses(lambda it: it.runtime.settle()),
+    "signals": works(lambda it: it.runtime.signals),
+    "spawn": refuses(lambda it: it.runtime.spawn(Process())),
+    "spawn_greenlet": refuses(lambda it: it.runtime.spawn_greenlet(int)),
+    "start": works(lambda it: Runtime(Settings(port=it.runtime.address.port)).start()),
+    "state": works(lambda it: it.runtime.state),
+    "statistics": refuses(lambda it: it.runtime.statistics()),
+    "stop": refuses(lambda it: it.runtime.stop()),
+    "terminate": works(lambda it: it.runtime.terminate(it.process.pid)),
+    "transport": works(lambda it: it.runtime.transport),
+    "unset_authenticator": works(lambda it: it.runtime.unset_authenticator("none")),
+    "wait": refuses(lambda it: it.runtime.wait(it.process.pid, 1.0)),
+    "workers": works(lambda it: it.runtime.workers()),
+}
+
+HOOKS = [
+    "initialize",
+    "finalize",
+    "exited",
+    "lost",
+    "failed",
+    "serve",
+    "consume_message",
+    "consume_dispatch",
+    "consume_http",
+    "consume_exited",
+    "consume_terminate",
+    "streams_body",
+    "serves_messages_plainly",
+]
+"""What the runtime calls, and nothing else."""
+
+PROCESS: dict[str, tuple[Use, bool]] = {
+    "defer": works(lambda it: it.process.defer(Adder.add)(1).get()),
+    "delegate": works(lambda it: it.process.delegate("x", it.process.pid)),
+    "event_count": works(lambda it: it.process.event_count(greenproc.MessageEvent)),
+    "install": works(lambda it: it.process.install("y", lambda sender, body: None)),
+    "link": refuses(lambda it: it.process.link(it.process.pid)),
+    "mailbox": works(lambda it: it.process.mailbox.put(greenproc.TerminateEvent(it.process.pid))),
+    "pid": works(lambda it: it.process.pid),
+    "provide": works(lambda it: it.process.provide("x", __file__)),
+    "queued_events": works(lambda it: it.process.queued_events()),
+    "route": works(lambda it: it.process.route("/x", lambda request: OK())),
+    "runtime": works(lambda it: it.process.runtime),
+    "send": works(lambda it: it.process.send(it.process.pid, "x")),
+    "spawn_greenlet": refuses(lambda it: it.process.spawn_greenlet(int)),
+    "terminate": works(lambda it: it.process.terminate()),
+}
+
+
+def clock_of(it: Things) -> Any:
+    return it.runtime.clock
+
+
+CLOCK: dict[str, tuple[Use, bool]] = {
+    "advance": refuses(lambda it: clock_of(it).advance(1.0)),
+    "cancel": works(lambda it: clock_of(it).cancel(clock_of(it).timer(99.0, int))),
+    "forget": refuses(lambda it: clock_of(it).forget("x")),
+    "now": works(lambda it: clock_of(it).now()),
+    "order": refuses(lambda it: clock_of(it).order(None, None)),
+    "pause": refuses(lambda it: clock_of(it).pause()),
+    "paused": works(lambda it: clock_of(it).paused),
+    "resume": refuses(lambda it: clock_of(it).resume()),
+    "settled": refuses(lambda it: clock_of(it).settled),
+    "sleep": refuses(lambda it: clock_of(it).sleep(1.0)),
+    "source": refuses(lambda it: clock_of(it).source),
+    "start": refuses(lambda it: clock_of(it).start()),
+    "statistics": refuses(lambda it: clock_of(it).statistics()),
+    "stop": refuses(lambda it: clock_of(it).stop()),
+    "stopped": refuses(lambda it: clock_of(it).stopped),
+    "take": refuses(lambda it: clock_of(it).take(None)),
+    "timer": works(lambda it: clock_of(it).timer(0.0, int)),
+    "update": refuses(lambda it: clock_of(it).update(1.0)),
+}
+
+
+def get_page(it: Things) -> int:
+    return int(web_package.get(f"http://{it.runtime.address}/metrics/snapshot").get().status)
+
+
+def url(it: Things) -> str:
+    return f"http://{it.runtime.address}/nobody"
+
+
+def serve_once(_: Things) -> object:
+    server = web_package.Server(lambda request: OK())
+    running = server.run()
+    server.stop().get(timeout=LIMIT)
+    return running.wait(LIMIT)
+
+
+def connect_and_ask(it: Things) -> object:
+    connection = web_package.connect(url(it)).get(timeout=LIMIT)
+    connection.disconnect().get(timeout=LIMIT)
+    gevent.sleep(0)  # its greenlets end
+    return True
+
+
+WEB: dict[str, tuple[Use, bool]] = {
+    "Connection": works(lambda _: web_package.Connection),
+    "DisabledEndpointsFirewallRule": works(
+        lambda _: web_package.DisabledEndpointsFirewallRule(["/x"])
+    ),
+    "Firewall": works(lambda _: web_package.Firewall()),
+    "FirewallRule": works(lambda _: web_package.FirewallRule),
+    "Pipe": works(lambda _: web_package.Pipe().reader.read(0.001).wait(LIMIT)),
+    "Router": works(lambda _: web_package.Router),
+    "Server": works(serve_once),
+    "connect": works(connect_and_ask),
+    "delete": works(lambda it: web_package.delete(url(it)).get(timeout=LIMIT)),
+    "get": works(get_page),
+    "head": works(lambda it: web_package.head(url(it)).get(timeout=LIMIT)),
+    "patch": works(lambda it: web_package.patch(url(it)).get(timeout=LIMIT)),
+    "post": works(lambda it: web_package.post(url(it)).get(timeout=LIMIT)),
+    "put": works(lambda it: web_package.put(url(it)).get(timeout=LIMIT)),
+    "request": works(lambda it: web_package.request("GET", url(it)).get(timeout=LIMIT)),
+    "serve": works(lambda _: web_package.serve),
+    "serve_connection": works(lambda _: web_package.serve_connection),
+}
+
+
+def counted(_: Things) -> object:
+    counter = metrics_package.Counter("c")
+    counter.increment()
+    return counter.value().get(timeout=LIMIT)
+
+
+def snapped(it: Things) -> object:
+    return it.runtime.metrics.snapshot().get(timeout=LIMIT)
+
+
+METRICS: dict[str, tuple[Use, bool]] = {
+    "Counter": works(counted),
+    "Metric": works(lambda _: metrics_package.Metric),
+    "Point": works(lambda _: metrics_package.Point),
+    "PullGauge": works(lambda _: metrics_package.PullGauge("g", lambda: 1.0).value()),
+    "PulledCounter": works(lambda _: metrics_package.PulledCounter("p", lambda: 1.0).value()),
+    "PulledFamily": works(lambda _: metrics_package.PulledFamily),
+    "PushGauge": works(lambda _: metrics_package.PushGauge("u").set(1.0)),
+    "Reading": works(lambda _: metrics_package.Reading),
+    "Registry": works(snapped),
+    "Statistics": works(lambda _: metrics_package.Statistics),
+    "TimeSeries": works(lambda _: metrics_package.TimeSeries().set(1.0)),
+    "Timer": works(lambda _: metrics_package.Timer("t").start()),
+    "write_metrics": works(lambda _: metrics_package.write_metrics),
+}
+
+SYNC: dict[str, tuple[Use, bool]] = {
+    **{
+        name: FACADE[name]
+        for name in (
+            "CountDownLatch",
+            "Latch",
+            "Mutex",
+            "Queue",
+            "RateLimiter",
+            "ReadWriteLock",
+            "Sequence",
+        )
+    },
+    "Pipe": works(lambda _: sync_package.Pipe().writer.write(b"x")),
+    "Reader": works(lambda _: sync_package.Reader),
+    "Writer": works(lambda _: sync_package.Writer),
+    "Once": works(lambda _: sync_package.Once().call(int)),
+}
+
+TABLES = {
+    "greenproc": FACADE,
+    "Runtime": RUNTIME,
+    "Process": PROCESS,
+    "Clock": CLOCK,
+    "web": WEB,
+    "metrics": METRICS,
+    "sync": SYNC,
+}
+
+ALL = [
+    pytest.param(use, is_allowed, id=f"{table}.{name}")
+    for table, rows in TABLES.items()
+    for name, (use, is_allowed) in rows.items()
+]
+
+
+@pytest.mark.parametrize("with_hub", [False, True], ids=["bare", "hub"])
+@pytest.mark.parametrize(("use", "is_allowed"), ALL)
+def test_public_name_works_in_another_thread_or_refuses_by_name(
+    use: Use, is_allowed: bool, with_hub: bool, things: Things
+) -> None:
+    default.runtime = things.runtime
+    try:
+        if is_allowed:
+            try:
+                in_thread(lambda: use(things), with_hub=with_hub)
+            except BindError:
+                pass  # the start of a second node there, which works up to the taken port
+        else:
+            with pytest.raises(StateError, match=REFUSED):
+                in_thread(lambda: use(things), with_hub=with_hub)
+    finally:
+        default.runtime = None
+
+
+def exported(package: ModuleType) -> set[str]:
+    return set(package.__all__)
+
+
+def public(kind: type) -> set[str]:
+    declared = set(dir(kind)).union(*(getattr(base, "__annotations__", ()) for base in kind.mro()))
+    return {name for name in declared if not name.startswith("_")}
+
+
+def test_tables_name_everything_that_is_public(runtime: Runtime) -> None:
+    assert set(FACADE) == exported(greenproc)
+    assert set(WEB) == exported(web_package)
+    assert set(METRICS) == exported(metrics_package)
+    assert set(SYNC) == exported(sync_package)
+    attributes = {name for name in vars(runtime) if not name.startswith("_")}
+    for_forks = {"disown"}  # called in a forked child only
+    assert set(RUNTIME) == (public(Runtime) | attributes) - for_forks
+    assert {*PROCESS, *HOOKS} == public(BaseProcess)
+    assert set(CLOCK) == public(Clock) - for_forks
+
+
+# Waits
+
+
+WAITS: dict[str, Callable[[Any], tuple[Callable[[], object], Callable[[], object]]]] = {
+    "Queue.wait_get": lambda _: wait_and_end(greenproc.Queue(), "wait_get", "put", 1),
+    "Latch.await_": lambda _: wait_and_end(greenproc.Latch(), "await_", "trigger"),
+    "CountDownLatch.await_": lambda _: wait_and_end(
+        greenproc.CountDownLatch(1), "await_", "decrement"
+    ),
+    "Promise": lambda _: promise_wait(),
+    "Mutex.wait_lock": lambda _: locked(greenproc.Mutex(), "wait_lock", "unlock"),
+    "ReadWriteLock.wait_read_lock": lambda _: locked(
+        greenproc.ReadWriteLock(), "wait_write_lock", "write_unlock"
+    ),
+    "Reader.read": lambda _: pipe_wait(iterating=False),
+    "Reader.__next__": lambda _: pipe_wait(iterating=True),
+}
+
+
+def wait_and_end(thing: Any, wait: str, end: str, *args: object) -> Any:
+    return getattr(thing, wait), lambda: getattr(thing, end)(*args)
+
+
+def locked(lock: Any, wait: str, unlock: str) -> Any:
+    assert getattr(lock, wait)()
+    return wait_and_end(lock, wait, unlock)
+
+
+def promise_wait() -> Any:
+    promise: Promise[int] = Promise()
+    return promise.future.get, lambda: promise.set(1)
+
+
+def pipe_wait(*, iterating: bool) -> Any:
+    pipe = web_package.Pipe()
+    read = (lambda: next(pipe.reader)) if iterating else (lambda: pipe.reader.read().get())
+    return read, lambda: pipe.writer.write(b"x")
+
+
+@pytest.mark.parametrize("make", WAITS.values(), ids=WAITS)
+@pytest.mark.parametrize("with_hub", [False, True], ids=["bare", "hub"])
+def test_thread_waits_for_what_another_thread_does(make: Any, with_hub: bool) -> None:
+    """A hub with nothing else to wait for used to give up, with LoopExit."""
+    wait, end = make(None)
+    waiting = threading.Event()
+
+    def wait_there() -> object:
+        waiting.set()
+        return wait()
+
+    ending = gevent.spawn(lambda: get_hub().threadpool.apply(waiting.wait, (LIMIT,)) and end())
+    assert in_thread(wait_there, with_hub=with_hub) is not False
+    ending.get(timeout=LIMIT)
+
+
+# Hubs that do not turn, or have ended
+
+
+def test_continuation_of_a_future_whose_thread_has_ended_runs_where_it_is_completed() -> None:
+    def make() -> tuple[Promise[int], Future[int]]:
+        promise: Promise[int] = Promise()
+        return promise, promise.future.then(lambda number: number + 1)
+
+    promise, result = in_thread(make_in_a_thread_that_keeps_its_hub(make))
+    promise.set(1)
+
+    assert result.get(timeout=LIMIT) == 2
+
+
+def test_abandonment_of_a_future_whose_thread_has_ended_is_told() -> None:
+    told: Promise[str] = Promise()
+
+    def make() -> Promise[int]:
+        promise: Promise[int] = Promise()
+        promise.future.on_abandoned(lambda: told.set("abandoned"))
+        return promise
+
+    promise = in_thread(make_in_a_thread_that_keeps_its_hub(make))
+    del promise
+
+    assert await_ready(told.future) == "abandoned"
+
+
+KEPT: list[object] = []
+
+
+def make_in_a_thread_that_keeps_its_hub(make: Callable[[], Any]) -> Callable[[], Any]:
+    """Call *make* where there is a hub that is not destroyed at the end of its thread."""
+
+    def work() -> Any:
+        KEPT.append(get_hub())
+        gevent.sleep(0)
+        return make()
+
+    return work
+
+
+@pytest.fixture(autouse=True)
+def _drop_hubs() -> Iterator[None]:
+    yield
+    for hub in KEPT:
+        hub.loop.destroy()
+    KEPT.clear()
+
+
+def test_wait_for_a_hub_that_makes_no_turn_says_so(runtime: Runtime) -> None:
+    pid = runtime.spawn(Adder())
+    texts: list[str] = []
+
+    def ask() -> None:
+        try:
+            runtime.dispatch(pid, Adder.add, 1).get(timeout=0.01)
+        except WaitTimeout as error:
+            texts.append(str(error))
+
+    thread = Thread(target=ask)
+    thread.start()
+    thread.join()  # for real: this hub makes no turn meanwhile
+
+    assert "has made no turn meanwhile; let that thread wait by gevent" in texts[0]
+    gevent.idle()
+
+
+@pytest.mark.parametrize("what", ["future", "queue"])
+def test_wait_in_the_context_of_a_runtime_whose_hub_stands_still_says_so(
+    runtime: Runtime, what: str
+) -> None:
+    texts: list[str] = []
+
+    def ask() -> None:
+        with runtime.selected():
+            try:
+                if what == "future":
+                    Promise[int]().future.then(int).get(timeout=0.01)
+                else:
+                    greenproc.Queue[int]().wait_get(0.01)
+            except WaitTimeout as error:
+                texts.append(str(error))
+            except greenproc.Abandoned:
+                texts.append("abandoned")
+
+    thread = Thread(target=ask)
+    thread.start()
+    thread.join()
+
+    assert what == "future" or "has made no turn meanwhile" in texts[0]
+    gevent.idle()
+
+
+def test_wait_for_a_hub_that_turns_does_not_blame_it(runtime: Runtime) -> None:
+    pid = runtime.spawn(Adder())
+    gate = gevent.event.Event()
+
+    with pytest.raises(WaitTimeout, match=r"^the future is pending after 0\.1 s$"):
+        in_thread(lambda: runtime.dispatch(pid, gate.wait).get(timeout=0.1))
+    gate.set()
+
+
+def start_in_a_thread_that_ends() -> Runtime:
+    def start() -> Runtime:
+        KEPT.append(get_hub())
+        node = Runtime()
+        node.start()
+        return node
+
+    return in_thread(start)  # type: ignore[no-any-return]
+
+
+def test_runtime_whose_thread_has_ended_says_so_and_stop_closes_it() -> None:
+    node = start_in_a_thread_that_ends()
+    for use in (
+        lambda: node.dispatch(node.processes.cells["help"].pid, int),
+        lambda: node.post(node.processes.cells["help"].pid, "x"),
+        lambda: node.call_from_thread(int),
+        lambda: node.spawn(Process()),
+    ):
+        with pytest.raises(StateError, match=r"thread .* has ended, and the runtime with it"):
+            use()
+
+    assert node.stop() == ()
+    assert node.state is RuntimeState.STOPPED
+
+
+def test_initialize_replaces_a_default_runtime_whose_thread_has_ended() -> None:
+    default.runtime = first = start_in_a_thread_that_ends()
+    try:
+        assert greenproc.initialize() is True
+        assert default.runtime is not first
+    finally:
+        greenproc.finalize()
+
+
+# First use
+
+
+def test_first_use_by_several_native_threads_starts_one_runtime(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    barrier = threading.Barrier(4)
+    started: Promise[list[Address]] = Promise()
+    addresses: list[Address] = []
+    results: list[bool] = []
+    all_told = threading.Semaphore(0)
+
+    def use() -> None:
+        barrier.wait(LIMIT)
+        is_first = greenproc.initialize()
+        addresses.append(greenproc.address())
+        results.append(is_first)
+        all_told.release()
+        if is_first:
+            for _ in range(4):
+                get_hub().threadpool.apply(all_told.acquire)
+            greenproc.finalize()
+            get_hub().destroy()
+
+    threads = [Thread(target=use) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        get_hub().threadpool.apply(thread.join)
+    started.set(addresses)
+
+    assert sorted(results) == [False, False, False, True]
+    assert len(set(addresses)) == 1
+    assert default.runtime is None
+
+
+def test_without_a_runtime_a_thread_is_told_what_to_do() -> None:
+    with pytest.raises(NoRuntime, match=r"greenproc\.initialize\(\)"):
+        in_thread(greenproc.current_runtime)
+
+
+def test_future_of_a_dispatch_is_ready_in_a_thread_with_a_hub(make_runtime: RuntimeMaker) -> None:
+    node = make_runtime()
+    pid = node.spawn(Adder())
+
+    def ask() -> int:
+        return node.dispatch(pid, Adder.add, 1).then(lambda number: number + 1).get()
+
+    assert in_thread(ask, with_hub=True) == 3
