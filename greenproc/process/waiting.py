@@ -6,7 +6,7 @@ from time import monotonic
 
 import gevent
 
-from greenproc.clock import Clock
+from greenproc.clock import Clock, Timer
 from greenproc.errors import InvalidArgument, NotSettled, StateError
 from greenproc.future import Promise
 from greenproc.pid import UPID
@@ -30,6 +30,7 @@ class Waiter(Process):
         self._seconds = seconds
         self._clock = clock
         self._promise: Promise[bool] = Promise()
+        self._timer: Timer | None = None
         self.exited_first = self._promise.future
 
     def initialize(self) -> None:
@@ -37,10 +38,11 @@ class Waiter(Process):
         self._timer = self._clock.timer(self._seconds, self._expire)
 
     def exited(self, pid: UPID) -> None:
-        self._timer.cancel()
         self._finish(True)
 
     def finalize(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         # The runtime stops: who waits is told that the other has not ended.
         self._promise.set(False)
 
@@ -69,7 +71,11 @@ def wait_with_limit(manager: ProcessManager, pid: UPID, seconds: float) -> bool:
         return cell is None and pid.address == manager.address
     waiter = Waiter(pid, seconds, manager.clock, manager.names.generate("__waiter__"))
     manager.spawn(waiter)
-    return waiter.exited_first.get()
+    try:
+        return waiter.exited_first.get()
+    finally:
+        if not waiter.exited_first.is_ready:  # interrupted: its link and its timer end with it
+            manager.terminate(waiter)
 
 
 def settle(manager: ProcessManager, seconds: float) -> None:
@@ -83,12 +89,13 @@ def settle(manager: ProcessManager, seconds: float) -> None:
     Raises:
         NotSettled: somebody is still busy; the message names who.
         StateError: called from a process, which would wait for itself.
+        InvalidArgument: *seconds* is negative or no number.
 
     Source: libprocess src/process.cpp, ProcessManager::settle.
     """
     if current_process() is not None:
         raise StateError("settle() was called from a process, which can never be idle meanwhile")
-    deadline = monotonic() + seconds
+    deadline = monotonic() + checked_seconds(seconds)
     while True:
         # Returns when no callback and no descriptor is ready, so what is running is waiting.
         gevent.with_timeout(max(deadline - monotonic(), 0.0), gevent.idle, timeout_value=None)

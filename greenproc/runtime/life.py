@@ -18,6 +18,7 @@ from greenproc.current import RUNTIME, deselect_runtime, select_runtime
 from greenproc.errors import StateError
 from greenproc.pid import UPID
 from greenproc.process.current import PROCESS, current_process
+from greenproc.process.waiting import checked_seconds
 from greenproc.runtime.lifecycle import RuntimeState
 from greenproc.runtime.parts import Parts
 from greenproc.runtime.signals import Signals
@@ -104,7 +105,10 @@ class RuntimeLife:
         Raises:
             StateError: called from one of its own processes, whose end it would wait for, or from
                 another native thread.
+            InvalidArgument: *timeout* is negative or no number.
         """
+        if timeout is not None:
+            checked_seconds(timeout)
         if self.state in (RuntimeState.NEW, RuntimeState.STOPPED):
             return ()
         if self.hub is not None and has_ended(self.hub):

@@ -181,6 +181,28 @@ def test_a_deep_callback_may_wait_for_what_it_set_off() -> None:
     assert results == [MAX_DEPTH + 1]
 
 
+def test_what_was_too_deep_is_done_once_when_a_callback_waits_for_it() -> None:
+    """What the waiting greenlet hands over is not left for it to do again."""
+    promises: list[Promise[int]] = [Promise() for _ in range(MAX_DEPTH + 2)]
+    futures = [promise.future for promise in promises]
+    requested: list[int] = []
+    reached: Promise[None] = Promise()
+
+    def request_next(number: int) -> None:
+        requested.append(number)
+        if number + 1 < len(futures):
+            futures[number + 1].discard()
+        else:
+            reached.set(None)
+
+    for number, future in enumerate(futures):
+        future.on_discard(lambda number=number: request_next(number))
+    futures[0].on_discard(lambda: reached.future.get(timeout=15.0))
+    futures[0].discard()
+
+    assert requested == list(range(len(futures)))
+
+
 def test_what_ends_a_greenlet_is_raised_from_the_depth_too() -> None:
     promise: Promise[int] = Promise()
     end = promise.future

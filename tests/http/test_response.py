@@ -189,7 +189,20 @@ def test_a_function_is_named_by_identifiers_and_dots(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["alert(1)//", "a b", "a;b", "1a", "a.", ".a", "a..b", "a[0]", "<script>", "cb\n", "é", "a" * 65],
+    [
+        "alert(1)//",
+        "a b",
+        "a;b",
+        "1a",
+        "a.",
+        ".a",
+        "a..b",
+        "a[0]",
+        "<script>",
+        "cb\n",
+        "é",
+        "a" * 65,
+    ],
 )
 def test_what_names_no_function_is_refused(name: str) -> None:
     response = OK(json=[1], jsonp=name)

@@ -151,3 +151,25 @@ def test_wait_with_a_limit_while_the_runtime_stops_does_not_hang(
 
     node.spawn(Last())
     assert node.stop() == ()
+
+
+@pytest.mark.parametrize("kind", [gevent.Timeout, gevent.GreenletExit, KeyboardInterrupt])
+def test_interrupted_wait_with_a_limit_leaves_nothing_behind(
+    runtime: Runtime, kind: type[BaseException]
+) -> None:
+    pid = runtime.spawn(Process())
+    before = runtime.statistics()["processes"]["processes"]
+
+    def wait() -> None:
+        with pytest.raises(kind):
+            runtime.wait(pid, 1000.0)
+
+    waiting = gevent.spawn(wait)
+    runtime.settle()
+    waiting.kill(kind, timeout=15.0)
+
+    runtime.settle()
+    told = runtime.statistics()
+    assert told["processes"]["processes"] == before
+    assert told["processes"]["links"] == 0
+    assert told["clock"]["timers"] == 0

@@ -92,6 +92,18 @@ def test_no_more_than_a_number_of_answers_is_put_off(
     assert undated(peer.receive(3 * ANSWER_BYTES)) == ACCEPTED * 3
 
 
+@pytest.mark.usefixtures("never")
+def test_answers_are_put_off_for_no_longer_than_a_time(
+    node: Node, listen: Listen, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outlet, "HOLD_SECONDS", -1.0)
+    peer = connect(listen())
+
+    peer.send(AGENT)
+
+    assert undated(peer.receive(ANSWER_BYTES)) == ACCEPTED
+
+
 class Connection:
     """A connection that is ready to send at the given attempts."""
 

@@ -327,6 +327,23 @@ def test_a_broken_temporary_connection_reports_what_has_no_answer(
     assert node.lost.empty()
 
 
+def test_what_was_sent_before_the_link_is_not_reported_when_that_breaks(
+    node: Node, manager: Manager, server: RawServer
+) -> None:
+    """A linked connection counts no answers, so nothing tells what has arrived."""
+    sockets = manager()
+    sockets.send(message("first", to=server.address))
+    peer = server.accept()
+    read_message(peer, "first", to=server.address)
+    gevent.idle()  # the writer has nothing left to write
+
+    sockets.link(server.address, RemoteConnection.REUSE)
+    peer.close()
+
+    assert node.lost.get(timeout=LIMIT)[0] == server.address
+    assert node.dropped.empty()
+
+
 def test_answers_that_are_none_change_nothing_for_the_messages(
     node: Node, manager: Manager, server: RawServer
 ) -> None:
