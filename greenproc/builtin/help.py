@@ -14,7 +14,7 @@ from greenproc.builtin.survey import Page, in_turns, read_page
 from greenproc.errors import InvalidURL
 from greenproc.http.headers import Headers
 from greenproc.http.request import Request
-from greenproc.http.response import OK, BadRequest, Response
+from greenproc.http.response import NOSNIFF, OK, BadRequest, Response
 from greenproc.pid import decode_id, encode_id
 from greenproc.process.base import Process, cell_of, declared_of, routes_of
 from greenproc.process.event import HttpEvent
@@ -194,7 +194,7 @@ def _bracketed(text: str) -> str:
 
 
 def _markdown(text: str) -> Response:
-    return OK(text, headers=Headers({"Content-Type": MARKDOWN}))
+    return OK(text, headers=Headers((("Content-Type", MARKDOWN), NOSNIFF)))
 
 
 def _to_json(id: str, endpoints: Endpoints) -> dict[str, Any]:

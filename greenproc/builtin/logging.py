@@ -9,7 +9,7 @@ from greenproc.builtin.origin import refuse_foreign
 from greenproc.clock import Timer
 from greenproc.errors import InvalidArgument
 from greenproc.http.request import Request
-from greenproc.http.response import OK, BadRequest, Response
+from greenproc.http.response import NOSNIFF, OK, BadRequest, Response
 from greenproc.process.base import Process
 from greenproc.process.help import AUTHENTICATION, DESCRIPTION, HELP, TLDR
 from greenproc.timestamp import parse_duration
@@ -66,7 +66,7 @@ class Logging(Process):
         """Tell the level, or set it for a while."""
         level, duration = (request.url.query.get(name) for name in ("level", "duration"))
         if level is None and duration is None:
-            return OK(f"{verbosity()}\n")
+            return OK(f"{verbosity()}\n", headers=[NOSNIFF])
         refusal = refuse_foreign(request)
         if refusal is not None:
             return refusal

@@ -9,7 +9,7 @@ from greenproc.errors import InvalidArgument, StateError
 from greenproc.future import Future
 from greenproc.http.headers import Headers
 from greenproc.http.request import Request
-from greenproc.http.response import OK, BadRequest, Response, ServiceUnavailable
+from greenproc.http.response import NOSNIFF, OK, BadRequest, Response, ServiceUnavailable
 from greenproc.metrics import Registry, write_metrics
 from greenproc.metrics.prometheus import CONTENT_TYPE
 from greenproc.metrics.registry import flatten
@@ -90,7 +90,7 @@ def _as_json(readings: list[Any], request: Request) -> Response:
 
 
 def _as_text(readings: list[Any], request: Request) -> Response:
-    return OK(write_metrics(readings), headers=Headers({"Content-Type": CONTENT_TYPE}))
+    return OK(write_metrics(readings), headers=Headers((("Content-Type", CONTENT_TYPE), NOSNIFF)))
 
 
 _LIMITED = "The endpoint is limited in rate: requests beyond it are answered later."

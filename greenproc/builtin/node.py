@@ -15,7 +15,7 @@ from greenproc.builtin.survey import served, survey
 from greenproc.builtin.system import resident_bytes
 from greenproc.builtin.vitals import Vitals
 from greenproc.http.request import Request
-from greenproc.http.response import OK, BadRequest, Response
+from greenproc.http.response import NOSNIFF, OK, BadRequest, Response
 from greenproc.metrics import Metric, Registry
 from greenproc.process.base import Process
 from greenproc.process.cell import Cell
@@ -65,7 +65,7 @@ class Node(Process):
         if form is Form.JSON:
             return OK(json=self.state())
         if form is Form.MARKDOWN:
-            return OK(as_text(self.state()))
+            return OK(as_text(self.state()), headers=[NOSNIFF])
         body = (ASSETS / "node.html").read_text("utf-8")
         title = str(self.runtime.address)
         return page(request.url.path, title, body, script="node.js")

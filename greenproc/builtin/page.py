@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 
 from greenproc.http.headers import Headers
-from greenproc.http.response import OK, Response
+from greenproc.http.response import NOSNIFF, OK, Response
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -27,7 +27,7 @@ HEADERS = {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
-    "X-Content-Type-Options": "nosniff",
+    NOSNIFF[0]: NOSNIFF[1],
     "Cache-Control": "no-store",
 }
 
@@ -59,5 +59,5 @@ def to_root(path: str) -> str:
 
 def asset(name: str, media_type: str) -> Response:
     """Return the file *name* of the assets."""
-    headers = {"Content-Type": media_type, "X-Content-Type-Options": "nosniff"}
+    headers = {"Content-Type": media_type, NOSNIFF[0]: NOSNIFF[1]}
     return OK((ASSETS / name).read_bytes(), headers=Headers(headers))

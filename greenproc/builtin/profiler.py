@@ -10,7 +10,7 @@ from greenproc.checks import how_to_install
 from greenproc.errors import InvalidArgument, StateError
 from greenproc.http.headers import Headers
 from greenproc.http.request import Request
-from greenproc.http.response import OK, BadRequest, InternalServerError, Response
+from greenproc.http.response import NOSNIFF, OK, BadRequest, InternalServerError, Response
 from greenproc.process.base import Process
 from greenproc.process.help import AUTHENTICATION, DESCRIPTION, HELP, TLDR
 
@@ -68,7 +68,7 @@ class ProfilerEndpoints(Process):
         except StateError as error:
             return InternalServerError(f"Failed to start profiler: {error}")
         self._profiler = profiler
-        return OK("Profiler started.\n")
+        return OK("Profiler started.\n", headers=[NOSNIFF])
 
     def on_stop(self, request: Request, principal: object = None) -> Response:
         """Stop, and answer with the result."""
@@ -117,7 +117,7 @@ def attachment(report: Report) -> Response:
         "Content-Type": report.media_type,
         "Content-Disposition": f"attachment; filename={report.file_name}",
     }
-    return OK(report.body, headers=Headers(headers))
+    return OK(report.body, headers=Headers((*headers.items(), NOSNIFF)))
 
 
 _FORMATS = (

@@ -15,6 +15,9 @@ from greenproc.http.status import Status, status_line_text
 TEXT = "text/plain; charset=utf-8"
 """The media type of every body that says nothing else."""
 
+NOSNIFF = ("X-Content-Type-Options", "nosniff")
+"""Keeps a browser from taking what is no page or script for one."""
+
 _NO_HEADERS = Headers()
 _TEXT_HEADERS = Headers({"Content-Type": TEXT})
 
@@ -198,6 +201,7 @@ class OK(Response):
         # In this order, as libprocess' JSON responses have them.
         self.headers["Content-Length"] = str(len(self.body))
         self.headers.setdefault("Content-Type", "text/javascript" if jsonp else "application/json")
+        self.headers.setdefault(*NOSNIFF)
 
 
 class _Plain(Response):
@@ -252,6 +256,7 @@ class _Refusal(Response):
     def __init__(self, body: bytes | str | None = None, *, headers: HeaderItems = None) -> None:
         text = f"{status_line_text(self.code)}." if body is None else body
         super().__init__(self.code, text, headers)
+        self.headers.setdefault(*NOSNIFF)
 
 
 class BadRequest(_Refusal):
@@ -285,6 +290,7 @@ class Unauthorized(Response):
         for name, value in Headers(headers).lines():
             lines.add(name, value)
         super().__init__(Status.UNAUTHORIZED, body or "401 Unauthorized.", lines)
+        self.headers.setdefault(*NOSNIFF)
 
 
 class Forbidden(_Refusal):
@@ -327,6 +333,7 @@ class MethodNotAllowed(Response):
             headers,
         )
         self.headers["Allow"] = ", ".join(allowed)
+        self.headers.setdefault(*NOSNIFF)
 
 
 class NotAcceptable(_Refusal):

@@ -14,6 +14,7 @@ from greenproc.errors import Abandoned, Discarded, Failure, InvalidBody, RemoteP
 from greenproc.future import Future
 from greenproc.http.request import Request
 from greenproc.http.response import (
+    NOSNIFF,
     BadRequest,
     InternalServerError,
     NotFound,
@@ -47,10 +48,10 @@ def response_of(future: Future[Any], request: Request, *, expose_errors: bool) -
         error = TypeError(f"expected a Response, got {response!r}")
     if isinstance(error, BodyFailure):
         # As for a body that came whole, after which nothing is taken from this client.
-        return Response(error.status, str(error), {"Connection": "close"})
+        return Response(error.status, str(error), dict((NOSNIFF, ("Connection", "close"))))
     if isinstance(error, InvalidBody) and error.request is request:
         log.debug("a request has the wrong body: %s", error)
-        return Response(error.status, str(error))
+        return Response(error.status, str(error), dict((NOSNIFF,)))
     if isinstance(error, Failure):
         return InternalServerError(str(error))
     if isinstance(error, (Discarded, Abandoned)):
@@ -112,7 +113,7 @@ def refuse_sender(message: Message, client: Address | None) -> bytes:
 
 def refuse_request(error: RemoteProtocolError, *, last: bool) -> bytes:
     """Return the answer to a request that breaks the protocol; *last* if none can follow."""
-    headers = {"Connection": "close"} if last else None
+    headers = dict((NOSNIFF, ("Connection", "close")) if last else (NOSNIFF,))
     return encode_response(Response(error.status, str(error), headers))
 
 

@@ -63,6 +63,7 @@ def test_a_value_is_sent_as_compact_json() -> None:
     assert response.headers.lines() == [
         ("Content-Length", "18"),
         ("Content-Type", "application/json"),
+        ("X-Content-Type-Options", "nosniff"),
     ]
     assert response.json() == {"a": 1, "b": "text"}
     assert OK(json=None).body == b"null"

@@ -383,6 +383,7 @@ def test_a_failure_is_told_to_the_client(
         b"HTTP/1.1 500 Internal Server Error\r\n"
         b"Date: *\r\n"
         b"Content-Type: text/plain; charset=utf-8\r\n"
+        b"X-Content-Type-Options: nosniff\r\n"
         b"Content-Length: 17\r\n"
         b"\r\n"
         b"failed on purpose"
@@ -480,8 +481,8 @@ def test_a_response_can_close_the_connection(
     peer = connect(listen())
 
     peer.send(get("/a") + get("/b"))
-    handlers.wait("/a").set(OK("last", headers={"Connection": "close"}))
-    abandoned = handlers.wait("/b")
+    last, abandoned = handlers.wait("/a"), handlers.wait("/b")
+    last.set(OK("last", headers={"Connection": "close"}))
 
     assert bodies(peer.receive_to_end()) == [b"last"]
     peer.close()
