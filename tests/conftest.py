@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from greenproc.testing import find_leaks, plugin, take_snapshot
+from tests.generated import Thoroughness
 from tests.turns import OPTION, parse_limits, states_checked, turns_limited
 
 pytest_plugins = ["pytester"]
@@ -29,6 +30,10 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         metavar="NAME=NUMBER,...",
         help="run with these limits of turns (events, turns, parked), states checked at each turn",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    Thoroughness.takes_all = config.getoption("--slow")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

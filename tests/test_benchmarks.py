@@ -65,6 +65,7 @@ def results() -> dict[str, dict[str, Any]]:
     return {result["row"]: result for result in map(json.loads, lines)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", QUICK_ROWS)
 def test_a_row_has_a_rate_and_loses_nothing(row: str, results: dict[str, dict[str, Any]]) -> None:
     result = results[row]

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import httptools
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from greenproc.http.response_parser import ResponseParser
+from tests.generated import inputs
 from tests.http.requests import read_once
 
 REQUEST = b"POST /a HTTP/1.1\r\nHost: h\r\n"
@@ -79,7 +80,7 @@ class Bodies:
         self.found.append(self._body)
 
 
-@settings(max_examples=2000, deadline=None, database=None, derandomize=True)
+@inputs(2000)
 @given(framings())
 def test_a_body_that_we_accept_everybody_finds(framing: bytes) -> None:
     asked = REQUEST + framing + REQUEST + BEHIND

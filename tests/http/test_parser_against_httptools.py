@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import httptools
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from greenproc.http.head_cache import HeadCache
 from greenproc.http.parser import RawRequest
+from tests.generated import inputs
 from tests.http.requests import read_once
 
 METHODS = [b"GET", b"POST", b"PUT", b"OPTIONS", b"M-SEARCH"]
@@ -126,7 +127,7 @@ def as_letters(
     return target.translate(AS_LETTER), tuple(translated), body.translate(AS_LETTER)
 
 
-@settings(max_examples=1500, deadline=None, database=None, derandomize=True)
+@inputs(1500)
 @given(streams())
 def test_what_we_accept_httptools_reads_the_same(data: bytes) -> None:
     oracle = Oracle()
@@ -139,7 +140,7 @@ def test_what_we_accept_httptools_reads_the_same(data: bytes) -> None:
         assert not oracle.failed
 
 
-@settings(max_examples=500, deadline=None, database=None, derandomize=True)
+@inputs(500)
 @given(streams(), st.lists(st.integers(0, 400), max_size=6), st.booleans())
 def test_cuts_and_known_heads_change_nothing(data: bytes, cuts: list[int], twice: bool) -> None:
     expected, parser = read_once([data], heads=HeadCache(max_heads=0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 from urllib.parse import quote, unquote_to_bytes
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from greenproc.address import Address
@@ -19,6 +19,7 @@ from greenproc.http.writer import encode_request, encode_response
 from greenproc.message import Message
 from greenproc.pid import UPID
 from greenproc.wire.framing import MessageDecoder, encode_message
+from tests.generated import inputs
 from tests.http.requests import read_once
 
 TOKEN = string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~"
@@ -46,7 +47,7 @@ urls = st.builds(
 )
 bodies = st.binary(max_size=3000)
 
-check = settings(max_examples=300, deadline=None, database=None, derandomize=True)
+check = inputs(300)
 
 
 @check

@@ -9,11 +9,12 @@ import gevent
 import httptools
 import pytest
 from gevent import socket
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from greenproc import Runtime
 from greenproc.testing import RuntimeMaker
+from tests.generated import inputs
 from tests.integration.http_cases import chunked, get, message, post
 from tests.integration.probe import Probe
 from tests.peer import Peer
@@ -108,7 +109,7 @@ def test_garbage_is_answered_by_the_rules_and_harms_nobody(
 ) -> None:
     with Peer.connect(node.address) as witness:
 
-        @settings(max_examples=1000, deadline=None, database=None, derandomize=True)
+        @inputs(1000)
         @given(pieces)
         def check(pieces: list[bytes]) -> None:
             with Peer.connect(node.address) as peer:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.shell import Program
 
 ROOT = Path(__file__).parents[2]
@@ -12,6 +14,7 @@ MEGABYTES = 256
 MAX_GROWTH = 64 * 1024  # kilobytes: far more than is needed, far less than the stream
 
 
+@pytest.mark.slow
 def test_streams_go_through_in_constant_memory(tmp_path: Path) -> None:
     command = (sys.executable, "-m", "tests.integration.streamer", str(MEGABYTES), str(tmp_path))
     with Program(*command, cwd=ROOT) as program:
