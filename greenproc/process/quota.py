@@ -56,9 +56,9 @@ class MailboxQuota:
 
     def __init__(self, settings: Settings) -> None:
         self._max_events = settings.max_mailbox_events
-        self._max_mailbox_bytes = settings.max_mailbox_bytes
+        self.max_mailbox_bytes = settings.max_mailbox_bytes
         self._max_queued_bytes = settings.max_queued_bytes
-        self._step = min(SMALL_BYTES, self._max_mailbox_bytes, self._max_queued_bytes)
+        self._step = min(SMALL_BYTES, self.max_mailbox_bytes, self._max_queued_bytes)
         self.first_mark = min(self._step, self._max_events * ITEM_BYTES)
         """What a mailbox may hold before `reason_to_refuse` has to be called."""
         self._refused = self._refused_bytes = 0
@@ -113,7 +113,7 @@ class MailboxQuota:
             self._total -= load.reported
 
     def _find_reason(self, cell: Cell, size: int) -> str | None:
-        most = self._max_mailbox_bytes - size
+        most = self.max_mailbox_bytes - size
         if cell.events and cell.queued_bytes > most:
             if not self._weigh(cell) or cell.queued_bytes > most:
                 return MAILBOX_FULL
@@ -166,7 +166,7 @@ class MailboxQuota:
         room = self._max_events - len(cell.events or ())
         cell.queued_bytes = queued_bytes
         cell.byte_mark = min(
-            queued_bytes + min(self._step, room * ITEM_BYTES), self._max_mailbox_bytes
+            queued_bytes + min(self._step, room * ITEM_BYTES), self.max_mailbox_bytes
         )
         if queued_bytes < self._step:
             self.forget(cell)

@@ -13,6 +13,7 @@ from greenproc.http.response import Forbidden, Response, ServiceUnavailable
 from greenproc.process.cell import Cell
 from greenproc.process.event import DispatchEvent, HttpEvent
 from greenproc.process.ports import Gatekeeper
+from greenproc.process.quota import weight_of_request
 from greenproc.process.results import as_response, dismiss
 from greenproc.process.routes import Route, call_route
 from greenproc.sync.pipe import Pipe
@@ -76,13 +77,14 @@ def with_reader(request: Request) -> Request:
 class Visit:
     """A request on its way to a handler."""
 
-    __slots__ = ("answer", "event", "principal", "route")
+    __slots__ = ("answer", "event", "principal", "route", "weight")
 
     def __init__(self, route: Route, event: HttpEvent) -> None:
         self.route = route
         self.event = event
         self.principal: Any = None
         self.answer: Future[Any] | None = None
+        self.weight = weight_of_request(event.request)
 
     def ask(self, question: Callable[..., Any], *args: Any) -> None:
         """Keep the answer to *question* as a future, also when it is an error."""
@@ -128,6 +130,7 @@ class Line:
     __slots__ = (
         "_authenticating",
         "_authorizing",
+        "_bytes",
         "_cell",
         "_gatekeeper",
         "_is_woken",
@@ -140,6 +143,7 @@ class Line:
         self._gatekeeper = gatekeeper
         self._authenticating: deque[Visit] = deque()
         self._authorizing: deque[Visit] = deque()
+        self._bytes = 0  # of all requests here
         self._is_woken = False
 
     def __len__(self) -> int:
@@ -155,14 +159,23 @@ class Line:
 
     def enter(self, visit: Visit) -> None:
         """Let *visit* go as far as it may, behind those that are here."""
-        if len(self) >= self._manager.max_events:
+        if not self._has_room(visit):
             visit.event.promise.set(ServiceUnavailable())
             return
+        self._bytes += visit.weight
         realm = visit.route.options.realm
         if realm is not None:
             self._ask(visit, self._gatekeeper.authenticate, visit.event.request, realm)
         self._authenticating.append(visit)
         self.advance()
+
+    def _has_room(self, visit: Visit) -> bool:
+        """Whether *visit* may wait here, by the bounds of a mailbox, of which this is a part."""
+        if not len(self):
+            return True
+        manager = self._manager
+        most = manager.quota.max_mailbox_bytes
+        return len(self) < manager.max_events and self._bytes + visit.weight <= most
 
     def advance(self) -> None:
         """Let everybody go as far as they may; at most one handler begins."""
@@ -173,6 +186,7 @@ class Line:
             self._authorizing.append(visit)
         if self._authorizing and self._authorizing[0].is_answered:
             visit = self._authorizing.popleft()
+            self._bytes -= visit.weight
             if self._authorizing and self._authorizing[0].is_answered:
                 self._wake()
             self._finish(visit)
@@ -224,6 +238,7 @@ class Line:
         visits = [*self._authorizing, *self._authenticating]
         self._authorizing.clear()
         self._authenticating.clear()
+        self._bytes = 0
         for visit in visits:
             visit.event.drop()
             visit.discard()

@@ -87,10 +87,10 @@ class Visits:
         self.house = House()
         self.pid = runtime.spawn(self.house)
 
-    def ask(self, number: str, room: str = "inside") -> Future[Response]:
+    def ask(self, number: str, room: str = "inside", body: bytes = b"") -> Future[Response]:
         promise: Promise[Response] = Promise()
         future = promise.future
-        request = Request("GET", URL.parse(f"/house/{room}?n={number}"))
+        request = Request("GET", URL.parse(f"/house/{room}?n={number}"), body=body)
         self.runtime.processes.deliver_http("house", HttpEvent(request, promise))
         return future
 
@@ -507,6 +507,25 @@ def test_line_is_as_long_as_a_mailbox_may_be(make_runtime: RuntimeMaker) -> None
     second.set("b")
     first.set("a")
     assert [body(answer) for answer in answers[:2]] == [b"inside"] * 2
+
+
+def test_line_holds_as_many_bytes_as_a_mailbox_may(make_runtime: RuntimeMaker) -> None:
+    node = make_runtime(Settings(ip="127.0.0.1", max_mailbox_bytes=1000))
+    visits = Visits(node)
+    first, _, _, fourth = visits.pending("1", "2", "3", "4")
+    answers = []
+    for number, size in (("1", 2000), ("2", 500), ("3", 10)):
+        answers.append(visits.ask(number, body=bytes(size)))
+        node.settle()
+    assert [answer.ready() for answer in answers] == [False, True, True]
+
+    first.set("a")
+    assert body(answers[0]) == b"inside"
+    answers.append(visits.ask("4", body=bytes(500)))
+    node.settle()
+    assert not answers[3].ready()
+    fourth.set("d")
+    assert body(answers[3]) == b"inside"
 
 
 def test_full_mailbox_answers_500_to_those_who_wait(make_runtime: RuntimeMaker) -> None:
