@@ -188,7 +188,10 @@ def weight_of_message(message: Message) -> int:
 
 def weight_of_request(request: Request) -> int:
     """Return how many bytes a request counts for."""
-    values = sum([len(value) for _, value in request.headers.fields])
+    headers = request.headers
+    values = sum(map(len, headers.by_key.values()))
+    if len(headers.fields) != len(headers.by_key):  # some names stand on several lines
+        values = sum([len(value) for _, value in headers.fields])
     return len(request.body) + len(request.url.path) + values
 
 

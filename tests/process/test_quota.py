@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from gevent.event import Event
 
+from greenproc.http.headers import Headers
 from greenproc.http.request import Request
 from greenproc.http.url import URL
 from greenproc.message import Message
@@ -15,7 +16,7 @@ from greenproc.pid import UPID
 from greenproc.process import Process, install
 from greenproc.process.base import cell_of
 from greenproc.process.ports import Delivery
-from greenproc.process.quota import ITEM_BYTES, SMALL_BYTES, MailboxQuota, weigh
+from greenproc.process.quota import ITEM_BYTES, SMALL_BYTES, MailboxQuota, weigh, weight_of_request
 from greenproc.runtime import Runtime
 from greenproc.settings import Settings
 from tests.peer import Peer
@@ -263,3 +264,12 @@ def test_the_mark_never_lets_in_more_events_than_there_may_be() -> None:
     for left in (2, 1, 0):
         queue.offer()
         assert queue.cell.byte_mark - queue.cell.queued_bytes <= (left + 1) * ITEM_BYTES
+
+
+@pytest.mark.parametrize(
+    "headers", [[("A", "x" * 50), ("B", "y" * 50)], [("A", "x" * 50), ("A", "y" * 50)]]
+)
+def test_every_line_of_a_header_counts(headers: list[tuple[str, str]]) -> None:
+    request = Request("POST", URL.parse("/sink"), Headers(headers), b"body")
+
+    assert weight_of_request(request) == 4 + len("/sink") + 100
