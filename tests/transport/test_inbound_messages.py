@@ -39,6 +39,7 @@ NOT_FOUND = (
     b"HTTP/1.1 404 Not Found\r\n"
     b"Date: *\r\n"
     b"Content-Type: text/plain; charset=utf-8\r\n"
+    b"X-Content-Type-Options: nosniff\r\n"
     b"Content-Length: 14\r\n"
     b"\r\n"
     b"404 Not Found."

@@ -28,6 +28,7 @@ STREAM = (
 )
 NOT_FOUND = (
     b"HTTP/1.1 404 Not Found\r\nDate: *\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"X-Content-Type-Options: nosniff\r\n"
     b"Content-Length: 14\r\n\r\n404 Not Found."
 )
 
