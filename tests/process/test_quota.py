@@ -153,6 +153,23 @@ def test_a_process_that_ends_gives_its_bytes_back(start: Callable[..., Runtime])
     second.gate.set()
 
 
+def test_nothing_is_kept_for_a_process_that_ended(start: Callable[..., Runtime]) -> None:
+    runtime = start()
+    sink = busy(runtime)
+    post(runtime, sink, MIB)
+    quota = runtime._parts().processes.quota
+    assert len(quota._loads) == 1
+    mailbox = cell_of(sink).mailbox
+    assert mailbox is not None
+
+    runtime.terminate(sink)
+    sink.gate.set()
+    assert runtime.wait(sink)
+    mailbox.put(Message("m", UPID(), sink.pid, bytes(MIB)))
+
+    assert len(quota._loads) == 0
+
+
 def test_a_full_node_takes_small_messages_for_idle_processes(
     start: Callable[..., Runtime],
 ) -> None:
