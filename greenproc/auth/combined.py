@@ -9,6 +9,7 @@ from typing import Any, Final
 from greenproc.auth.authenticator import Authenticator
 from greenproc.auth.principal import AuthenticationResult, Principal, found_in
 from greenproc.errors import InvalidArgument
+from greenproc.failures import FAILURES
 from greenproc.future import Break, Continue, Failure, Future, loop
 from greenproc.http.request import Request
 from greenproc.http.response import Forbidden, Response, Unauthorized
@@ -73,7 +74,7 @@ class _Attempt:
             return _END
         try:
             result = member.authenticate(self._request)
-        except Exception as error:
+        except FAILURES as error:
             return self._note(error)
         if isinstance(result, Failure):
             return self._note(result)

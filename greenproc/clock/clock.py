@@ -33,7 +33,7 @@ class Clock:
     """Real time that a test can pause and move by hand, and timers that follow it.
 
     While it runs there is one time. While it is paused, real time does not flow, and besides the
-    global time each owner (a process, or any hashable object) has a time of its own, so that
+    global time each owner (a process, or any object) has a time of its own, so that
     causes come before effects: `order` moves the receiver of something up to its sender. The
     global time fires timers; None is the owner of whatever is outside of any.
 
@@ -76,7 +76,7 @@ class Clock:
         self._advanced = 0
         self._initial = 0
         self._global = 0
-        self._times: dict[object, int] = {}
+        self._times: dict[int, tuple[object, int]] = {}  # by identity: owners may have no hash
         self._queue = TimerQueue()
         self._push = self._queue.push
         self._watched = NEVER
@@ -230,7 +230,7 @@ class Clock:
 
     def forget(self, owner: object) -> None:
         """Drop the time of an owner that is gone."""
-        self._times.pop(owner, None)
+        self._times.pop(id(owner), None)
 
     # Timers
 
@@ -333,11 +333,12 @@ class Clock:
             return round(self._wall() * MICROSECONDS) + self._advanced
         if owner is None:
             return self._global
-        return self._times.get(owner, self._initial)
+        known = self._times.get(id(owner))
+        return self._initial if known is None else known[1]
 
     def _move(self, owner: object | None, time: int) -> None:
         if owner is not None:
-            self._times[owner] = time
+            self._times[id(owner)] = owner, time
             return
         self._advanced += time - self._global
         self._global = time
@@ -394,7 +395,7 @@ class Clock:
     def _bring(self, owner: object | None, time: int) -> None:
         """Move a paused owner forward to *time*; None has no time of its own to move."""
         if owner is not None and time > self._time(owner):
-            self._times[owner] = time
+            self._times[id(owner)] = owner, time
 
     def _call(self, timer: Timer) -> None:
         thunk = timer.thunk

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from greenproc.errors import InvalidArgument
+from greenproc.failures import FAILURES
 from greenproc.future import Future
 from greenproc.metrics.metric import Kind, Metric
 
@@ -81,7 +82,7 @@ class PullGauge(Metric):
         """Call the function and return what it returned as a future, also when that is an error."""
         try:
             told = self._function()
-        except Exception as error:
+        except FAILURES as error:
             return Future.failed(error)
         return told.then(self._checked) if isinstance(told, Future) else self._as_future(told)
 

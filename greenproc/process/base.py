@@ -41,7 +41,7 @@ from greenproc.process.handlers import Declared, InAnyRealm, RouteOptions, decla
 from greenproc.process.mailbox import Mailbox, as_event, count_events
 from greenproc.process.ports import RemoteConnection
 from greenproc.process.routes import Route, RouteTable
-from greenproc.process.serving import answer, serve_request
+from greenproc.process.serving import answer, complete, serve_request
 from greenproc.process.signatures import (
     check_message_handler,
     check_methods,
@@ -140,13 +140,14 @@ class Process:
             note(error, f"in process {self.pid}, serving {event.kind}")
             # The traceback holds this frame: with what leads to the error it would be a cycle.
             event.promise = None
-            promise.fail(error, unread=f"the dispatch of {_name(event.method)} to {self.pid}")
+            unread = f"the dispatch of {_name(event.method)} to {self.pid}"
+            complete(promise.fail, error, unread=unread)
             del promise
         except BaseException:
             promise.abandon(f"process {self.pid} was interrupted while it served this")
             raise
         else:
-            promise.set(result)
+            complete(promise.set, result)
 
     def consume_http(self, event: HttpEvent) -> None:
         """Answer with the route that matches the path best, else with a file, else 404."""

@@ -58,7 +58,8 @@ def clean_up(manager: ProcessManager, cell: Cell) -> None:
         manager.served_by_ended += cell.served
         del manager.cells[pid.id]
         manager.ended.remember(cell)
-    attempt(hub, pid, manager.linking.end, cell)
+    for linker in manager.linking.end(cell):
+        attempt(hub, pid, manager.linking.tell_end, linker, cell)
     attempt(hub, pid, manager.clock.forget, process)
     cell.process = cell.greenlet = cell.mailbox = cell.events = None
     manager.quota.forget(cell)

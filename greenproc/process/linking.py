@@ -10,7 +10,7 @@ from greenproc.address import Address
 from greenproc.clock import Clock
 from greenproc.errors import Broken
 from greenproc.pid import UPID
-from greenproc.process.cell import Cell
+from greenproc.process.cell import TERMINATING, Cell
 from greenproc.process.event import ExitedEvent
 from greenproc.process.links import LinkTable
 from greenproc.process.ports import Observer, RemoteConnection, Transport
@@ -46,8 +46,8 @@ class Linking:
 
     def link(self, cell: Cell, to: UPID, mode: RemoteConnection) -> None:
         """Let the process of *cell* watch *to*. See `Process.link`."""
-        if to.is_empty:
-            return
+        if to.is_empty or cell.state is TERMINATING:
+            return  # an ended process is told nothing, and nothing would take the link back
         if to.address == self._address:
             if to.id in self._running:
                 self._record(cell, to, remote=False)
@@ -65,16 +65,19 @@ class Linking:
                 self.table.remove(cell, to)
             self._tell(cell, to)
 
-    def end(self, cell: Cell) -> None:
-        """Forget the links of a process that ended, then tell its linkers.
+    def end(self, cell: Cell) -> list[Cell]:
+        """Forget the links of a process that ended; return the linkers to `tell_end` to.
 
         In this order a process that linked itself is told nothing, as in libprocess.
         """
         self.table.remove_linker(cell)
-        for linker in self.table.take_linkers(cell.pid):
-            if self._clock.paused:
-                self._clock.order(cell.process, linker.process)
-            self._tell(linker, cell.pid, cell.reason)
+        return self.table.take_linkers(cell.pid)
+
+    def tell_end(self, linker: Cell, cell: Cell) -> None:
+        """Tell *linker* that the process of *cell* ended."""
+        if self._clock.paused:
+            self._clock.order(cell.process, linker.process)
+        self._tell(linker, cell.pid, cell.reason)
 
     def lose_address(self, address: Address) -> None:
         """Tell every linker of a process at *address* that the connection is gone."""

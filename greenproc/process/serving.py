@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ from greenproc.sync.pipe import Pipe
 
 if TYPE_CHECKING:
     from greenproc.process.manager import ProcessManager
+
+logger = logging.getLogger("greenproc.process")
 
 
 def serve_request(cell: Cell, route: Route, event: HttpEvent) -> None:
@@ -54,14 +57,27 @@ def answer(cell: Cell, event: HttpEvent, function: Callable[..., Any], *args: An
     """Call *function*; what it returns or raises is the response, and the process lives."""
     try:
         response = as_response(function(*args), cell.start_greenlet)
-        if not event.promise.set(response):
-            dismiss(response)
     except FAILURES as error:
         note(error, f"in process {cell.pid}, serving {event.kind} {event.request.url}")
-        event.promise.fail(error)
+        complete(event.promise.fail, error)
     except BaseException:
         event.drop()
         raise
+    else:
+        if complete(event.promise.set, response) is False:
+            dismiss(response)
+
+
+def complete(move: Callable[..., bool], *args: Any, **kwargs: Any) -> bool | None:
+    """Return what the *move* of a promise returns; None, which is logged, if a callback fails.
+
+    Callbacks of the future run in here, and what they raise is no failure of the process.
+    """
+    try:
+        return move(*args, **kwargs)
+    except FAILURES:
+        logger.exception("a callback of the future of a handler's result failed")
+        return None
 
 
 def with_reader(request: Request) -> Request:

@@ -8,6 +8,7 @@ from typing import Any
 from blinker import ANY, Signal
 
 from greenproc.address import Address
+from greenproc.failures import FAILURES
 from greenproc.message import Message
 from greenproc.pid import UPID
 from greenproc.process.quota import MAILBOX_FULL, NODE_FULL
@@ -60,7 +61,7 @@ class IsolatedSignal(Signal):
         for receiver in self.receivers_for(sender):
             try:
                 receiver(sender, **values)
-            except Exception:
+            except FAILURES:
                 logger.exception("receiver %r of signal %s failed", receiver, self.__doc__)
 
 

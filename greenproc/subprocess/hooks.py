@@ -7,6 +7,7 @@ import pickle
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from greenproc.failures import note
 from greenproc.io import descriptor, transfer
 from greenproc.io.descriptor import close_unwatched
 
@@ -80,7 +81,7 @@ def run_child_hooks(hooks: Sequence[Callable[[], object]]) -> None:
         try:
             hook()
         except BaseException as error:
-            error.add_note(f"raised by the child hook {hook!r}")
+            note(error, f"raised by the child hook {hook!r}")
             raise _portable(error) from None
 
 

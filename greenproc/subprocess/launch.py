@@ -12,6 +12,7 @@ import gevent
 from gevent.subprocess import Popen
 
 from greenproc.errors import Closed
+from greenproc.failures import note
 from greenproc.future import Future
 from greenproc.io.descriptor import number_of
 from greenproc.subprocess.hooks import ChildError, Hold, run_child_hooks
@@ -195,7 +196,7 @@ def _run_parent_hooks(hooks: Sequence[Callable[[int], object]], pid: int) -> Non
         try:
             hook(pid)
         except Exception as error:
-            error.add_note(f"raised by the parent hook {hook!r}; the child {pid} was killed")
+            note(error, f"raised by the parent hook {hook!r}; the child {pid} was killed")
             raise
 
 

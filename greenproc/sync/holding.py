@@ -8,6 +8,7 @@ from typing import Any
 from weakref import ref
 
 from greenproc.checks import check_callable
+from greenproc.failures import FAILURES
 from greenproc.future.core import register_request, request_weakly
 from greenproc.future.each import call_all
 from greenproc.future.future import Future
@@ -52,7 +53,7 @@ def _work(
         return
     try:
         value = call()
-    except Exception as error:
+    except FAILURES as error:
         call_all((give_back, partial(promise.fail, error)))
     except BaseException:
         call_all((give_back, promise.abandon))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from gevent import socket
 
 from greenproc.clock.turn import yield_if_spent
+from greenproc.failures import FAILURES
 from greenproc.future import Future
 from greenproc.http.request import Request
 from greenproc.http.response import InternalServerError, NotFound, Response, ResponseKind
@@ -171,7 +172,7 @@ class Sender:
             try:
                 self.is_starved = True
                 piece = reading.get()
-            except Exception as error:
+            except FAILURES as error:
                 self.write(b"".join(gathered))
                 raise BrokenOff("the stream failed") from error
             finally:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from greenproc.current import find_runtime
 from greenproc.errors import InvalidArgument, NoRuntime
+from greenproc.failures import FAILURES
 from greenproc.http.paths import normalised_path
 from greenproc.http.request import Request
 from greenproc.http.response import Forbidden, InternalServerError, Response
@@ -40,7 +41,7 @@ class Firewall:
         for rule in self._rules:
             try:
                 response = rule.apply(request)
-            except Exception:
+            except FAILURES:
                 log.exception("a rule failed: %r", rule)
                 response = InternalServerError()
             if response is not None:

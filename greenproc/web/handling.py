@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-import gevent
-
+from greenproc.failures import FAILURES, note
 from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import Response
@@ -40,8 +39,8 @@ def _answer(handler: Handler, request: Request, promise: Promise[Response], star
         response = as_response(handler(request), start)
         if not promise.set(response):
             dismiss(response)
-    except (Exception, gevent.Timeout) as error:
-        error.add_note(f"serving {request.method} {request.url}")
+    except FAILURES as error:
+        note(error, f"serving {request.method} {request.url}")
         promise.fail(error)
     except BaseException:
         promise.abandon()

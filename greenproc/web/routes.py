@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from greenproc.errors import InvalidURL
+from greenproc.failures import FAILURES
 from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import BadRequest, NotFound, Response, ServiceUnavailable
@@ -75,7 +76,7 @@ class Router:
             return False
         try:
             return cell.process.streams_body(path)
-        except Exception:
+        except FAILURES:
             log.exception("%s cannot say whether it streams %s", cell.pid, path)
             return False
 

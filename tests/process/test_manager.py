@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import gevent
 import pytest
@@ -311,3 +312,61 @@ def test_busy_processes_are_named_but_not_too_many(runtime: Runtime) -> None:
     assert told.endswith("and 2 more")
     for gate in gates:
         gate.set(None)
+
+
+@dataclass
+class Equal(Process):
+    """Equal to others, and so without a hash."""
+
+    number: int
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.got: list[bytes] = []
+
+    @install("m")
+    def on_m(self, sender: UPID, body: bytes) -> None:
+        self.got.append(body)
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_process_without_a_hash_is_served_linked_and_ended(runtime: Runtime, paused: bool) -> None:
+    if paused:
+        runtime.clock.pause()
+    first, second = Equal(1), Equal(1)
+    pids = runtime.spawn(first), runtime.spawn(second)
+    runtime.dispatch(second, first.link, second)
+    runtime.dispatch(first, second.send, first, "m", b"from second").get(timeout=15.0)
+    runtime.clock.advance(first, 5.0)
+    assert runtime.clock.now(first) - runtime.clock.now(second) == (5.0 if paused else 0.0) or (
+        not paused
+    )
+    runtime.settle()
+    assert first.got == [b"from second"]
+    for pid in pids:
+        runtime.terminate(pid)
+        assert runtime.wait(pid)
+    assert runtime.clock.statistics()["owners"] == 0
+
+
+def test_link_of_an_ended_process_is_not_kept(runtime: Runtime) -> None:
+    ended, other = Process(), Process()
+    pid = runtime.spawn(ended)
+    runtime.spawn(other)
+    runtime.terminate(pid)
+    runtime.wait(pid)
+    links = runtime.statistics()["processes"]["links"]
+    ended.link(other)
+    assert runtime.statistics()["processes"]["links"] == links
+
+
+def test_processes_end_under_a_paused_clock_and_their_times_go(runtime: Runtime) -> None:
+    runtime.clock.pause()
+    before = runtime.clock.statistics()["owners"]
+    pids = [runtime.spawn(Process()) for _ in range(10)]
+    runtime.clock.advance(1.0)
+    for pid in pids:
+        runtime.dispatch(pid, lambda: None).get(timeout=15.0)
+        runtime.terminate(pid)
+        assert runtime.wait(pid)
+    assert runtime.clock.statistics()["owners"] <= before

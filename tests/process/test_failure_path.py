@@ -1,0 +1,241 @@
+"""Errors in what follows an error or an end: the process ends all the same, and whoever waits knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from greenproc.errors import Abandoned
+from greenproc.failures import MAX_NOTES, note
+from greenproc.future import Promise
+from greenproc.pid import UPID
+from greenproc.process import Event as ProcessEvent
+from greenproc.process import ExitedEvent, Process, install
+from greenproc.process.base import cell_of
+from greenproc.process.invariants import check_invariants
+from greenproc.runtime import Runtime
+from greenproc.testing import expect_failure
+from greenproc.testing.errors import ERROR_LOG
+
+RAISED = [ValueError("again"), gevent.Timeout(1.0, "again"), gevent.GreenletExit("again")]
+
+
+class Failing(Process):
+    """Fails, and fails in dealing with it."""
+
+    def __init__(self, error: BaseException, again: Callable[[], object]) -> None:
+        super().__init__()
+        self.error = error
+        self.again = again
+
+    @install("m")
+    def on_m(self, sender: UPID, body: bytes) -> None:
+        raise self.error
+
+    def failed(self, event: ProcessEvent | None, error: BaseException) -> None:
+        self.again()
+
+
+class Watcher(Process):
+    def __init__(self, pid: UPID) -> None:
+        super().__init__()
+        self.watched = pid
+        self.reasons: list[BaseException | None] = []
+
+    def initialize(self) -> None:
+        self.link(self.watched)
+
+    def consume_exited(self, event: ExitedEvent) -> None:
+        self.reasons.append(event.reason)
+
+
+@contextmanager
+def tolerated(*kinds: type[BaseException]) -> Iterator[None]:
+    """Let errors of these *kinds* be reported or not within the block."""
+    yield
+    log = ERROR_LOG.get()
+    assert log is not None
+    log.errors = [error for error in log.errors if not isinstance(error, kinds)]
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise error
+
+    return fail
+
+
+def assert_ends(runtime: Runtime, process: Process, cause: Callable[[], object]) -> Watcher:
+    """Check that *process* ends after *cause*: waiters, linkers and dispatches are told."""
+    pid = runtime.spawn(process)
+    watcher = Watcher(pid)
+    runtime.spawn(watcher)
+    runtime.settle()
+    waiter = gevent.spawn(runtime.wait, pid)
+    gevent.idle()
+    cause()
+    called = runtime.dispatch(pid, lambda: None)
+    assert waiter.get(timeout=15.0) is True
+    runtime.settle()
+    with pytest.raises(Abandoned):
+        called.get(timeout=15.0)
+    assert runtime.processes.find_process(pid) is None
+    assert len(watcher.reasons) == 1
+    check_invariants(runtime.processes)
+    return watcher
+
+
+@pytest.mark.parametrize("again", RAISED, ids=repr)
+def test_process_whose_failed_raises_ends(runtime: Runtime, again: BaseException) -> None:
+    error = KeyError("first")
+    process = Failing(error, raising(again))
+    with tolerated(KeyError, type(again)):
+        watcher = assert_ends(runtime, process, lambda: runtime.post(process, "m"))
+    assert watcher.reasons == [error]
+
+
+def test_process_that_is_killed_while_its_failed_waits_ends(runtime: Runtime) -> None:
+    process = Failing(KeyError("first"), Event().wait)
+
+    def cause() -> None:
+        runtime.post(process, "m")
+        gevent.idle()
+        gevent.kill(cell_of(process).greenlet)
+
+    with expect_failure(KeyError, "first"):
+        assert_ends(runtime, process, cause)
+
+
+@dataclass(frozen=True)
+class Frozen(Exception):
+    text: str
+
+
+class Bare(Exception):
+    __slots__ = ()
+
+    def add_note(self, text: str) -> None:
+        raise RuntimeError("no notes")
+
+
+class Silent(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize("error", [Frozen("first"), Bare("first"), Silent()], ids=type)
+def test_exception_of_any_make_ends_the_process(runtime: Runtime, error: Exception) -> None:
+    process = Failing(error, Process)
+
+    def end() -> None:
+        Process.failed(process, None, error)
+
+    process.again = end
+    with tolerated(type(error)):
+        watcher = assert_ends(runtime, process, lambda: runtime.post(process, "m"))
+    assert watcher.reasons == [error]
+
+
+@pytest.mark.parametrize("error", [Frozen("first"), Bare("first"), Silent()], ids=type)
+def test_exception_of_any_make_fails_a_dispatch(runtime: Runtime, error: Exception) -> None:
+    pid = runtime.spawn(Process())
+    with pytest.raises(type(error)):
+        runtime.dispatch(pid, raising(error)).get(timeout=15.0)
+    assert runtime.dispatch(pid, lambda: 1).get(timeout=15.0) == 1
+
+
+@pytest.mark.parametrize("again", RAISED, ids=repr)
+@pytest.mark.parametrize("name", ["process_terminated", "link_lost", "message_dropped"])
+def test_process_ends_whatever_a_receiver_raises(
+    runtime: Runtime, name: str, again: BaseException
+) -> None:
+    process = Failing(ValueError("unused"), Process)
+    signal, receiver = getattr(runtime.signals, name), raising(again)
+    signal.connect(receiver)
+
+    def cause() -> None:
+        gate: Promise[None] = Promise()
+        runtime.dispatch(process, gate.future.get)
+        runtime.post(process, "dropped")
+        runtime.terminate(process)
+        gevent.idle()
+        gate.set(None)
+
+    with tolerated(type(again)):
+        assert_ends(runtime, process, cause)
+        signal.disconnect(receiver)
+
+
+@pytest.mark.parametrize("again", RAISED, ids=repr)
+def test_process_ends_whatever_a_callback_of_a_dropped_dispatch_raises(
+    runtime: Runtime, again: BaseException
+) -> None:
+    process = Failing(ValueError("unused"), Process)
+
+    def cause() -> None:
+        dropped = runtime.dispatch(process, lambda: None)
+        dropped.on_abandoned(raising(again))
+        runtime.terminate(process)
+
+    with tolerated(type(again)):
+        assert_ends(runtime, process, cause)
+
+
+def test_process_that_is_killed_while_it_cleans_up_ends(runtime: Runtime) -> None:
+    process = Failing(ValueError("unused"), Process)
+
+    def cause() -> None:
+        greenlet = cell_of(process).greenlet
+        assert greenlet is not None
+        dropped = runtime.dispatch(process, lambda: None)
+        dropped.on_abandoned(Event().wait)
+        runtime.terminate(process)
+        gevent.idle()
+        gevent.kill(greenlet)
+
+    assert_ends(runtime, process, cause)
+
+
+def test_fault_in_the_runtime_ends_the_process(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = Failing(KeyError("first"), Process)
+    error = RuntimeError("a fault")
+    monkeypatch.setattr(runtime.processes.life, "_fail", raising(error))
+    with tolerated(RuntimeError, KeyError):
+        watcher = assert_ends(runtime, process, lambda: runtime.post(process, "m"))
+    assert watcher.reasons == [error]
+
+
+@pytest.mark.parametrize("again", RAISED[:2], ids=repr)
+def test_event_is_served_whatever_its_filter_raises(
+    runtime: Runtime, again: BaseException
+) -> None:
+    pid = runtime.spawn(Process())
+    runtime.settle()
+    runtime.filter(raising(again))
+    with tolerated(type(again)):
+        assert runtime.dispatch(pid, lambda: "served").get(timeout=15.0) == "served"
+        runtime.filter(None)
+
+
+def test_shared_exception_gets_each_note_once(runtime: Runtime) -> None:
+    error = ValueError("shared")
+    pid = runtime.spawn(Process())
+    for _ in range(100):
+        with pytest.raises(ValueError, match="shared"):
+            runtime.dispatch(pid, raising(error)).get(timeout=15.0)
+    assert error.__notes__ == [f"in process {pid}, serving DISPATCH"]
+
+
+def test_notes_of_an_exception_are_bounded() -> None:
+    error = ValueError("shared")
+    for number in range(100):
+        note(error, f"note {number}")
+    assert len(error.__notes__) == MAX_NOTES
