@@ -209,16 +209,25 @@ class Future(Core[T_co]):
             else:
                 wait_for(self, timeout)
         if self.state is not READY:
-            self._raise_exception()
+            try:
+                self._raise_exception()
+            finally:
+                del self  # the traceback holds this frame, which must not hold the error
         return self.outcome  # type: ignore[no-any-return]
 
     def get_nowait(self) -> T_co:
         """Return the value, or raise what it ended with or `WaitTimeout`, without waiting."""
-        return self.get(block=False)
+        try:
+            return self.get(block=False)
+        finally:
+            del self
 
     def result(self, timeout: float | None = None) -> T_co:
         """Do as `get`, in the words of concurrent.futures."""
-        return self.get(timeout=timeout)
+        try:
+            return self.get(timeout=timeout)
+        finally:
+            del self
 
     def wait(self, timeout: float | None = None) -> T_co | None:
         """Wait until it is over and return the value, or None if it has none. Raises nothing.
@@ -381,8 +390,13 @@ class Future(Core[T_co]):
         """Raise what it ended with. gevent's joinall calls this."""
         if self.state is FAILED:
             mark_read(self.outcome)
-            # With the traceback as it was, or it would grow with each waiter.
-            raise self.outcome[0].with_traceback(self.outcome[1])
+            error, traceback = self.outcome[:2]
+            del self  # as in concurrent.futures: no cycle of error, traceback and frame
+            try:
+                # With the traceback as it was, or it would grow with each waiter.
+                raise error.with_traceback(traceback)
+            finally:
+                del error, traceback
         raise self.exception or StateError(f"expected a future without a value, but it is {self}")
 
 

@@ -68,7 +68,8 @@ def clean_up(manager: ProcessManager, cell: Cell) -> None:
     manager.scheduler.busy -= 1
     if cell.gate is not None:
         cell.gate.set()
-    attempt(hub, pid, manager.observer.process_terminated, pid, cell.reason)
+    reason_of_end, cell.reason = cell.reason, None  # its traceback holds the record
+    attempt(hub, pid, manager.observer.process_terminated, pid, reason_of_end)
 
 
 def rescue(manager: ProcessManager, cell: Cell, error: BaseException) -> None:
