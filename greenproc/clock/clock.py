@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import cast, overload
+from types import MethodType
+from typing import Any, cast, overload
+from weakref import ref
 
 from gevent import Timeout, spawn_raw
 from gevent.event import AsyncResult
@@ -49,6 +51,9 @@ class Clock:
         source: where real time comes from.
         current: tells the owner of the running greenlet, None outside of any.
         spawn: starts a function in a new greenlet, later; it must give it a context without owner.
+        loosen: returns what a timer calls instead of a bound method, so that it does not keep an
+            owner that is gone; everything else is called as it is.
+        is_over: tells whether an owner is gone, and has no time of its own any more.
 
     Source: libprocess include/process/clock.hpp, src/clock.cpp.
     """
@@ -66,12 +71,16 @@ class Clock:
         *,
         current: Callable[[], object | None] = lambda: None,
         spawn: Callable[[Callable[[], None]], object] | None = None,
+        loosen: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None,
+        is_over: Callable[[object], bool] = lambda owner: False,
     ) -> None:
         self.paused = False
         self.source = source
         self._wall = source.now
         self._current = current
         self._spawn = spawn_raw if spawn is None else spawn
+        self._loosen = loosen
+        self._is_over = is_over
         self.stopped = False
         self._advanced = 0
         self._initial = 0
@@ -242,6 +251,8 @@ class Clock:
 
         Args:
             seconds: zero or less fires soon too, never before this returns; infinity never.
+            thunk: a bound method of a process is called only while the process has not ended, and
+                does not keep it; any other function is called in any case.
 
         Raises:
             InvalidArgument: *seconds* is no number, or *thunk* cannot be called.
@@ -249,6 +260,8 @@ class Clock:
         """
         if not callable(thunk):
             raise InvalidArgument(f"expected a function to call, got {thunk!r}")
+        if thunk.__class__ is MethodType and self._loosen is not None:
+            thunk = self._loosen(thunk)
         creator = self._current()
         # This is _time plus from_seconds, spelt out because it is most of what a timer costs.
         try:
@@ -264,7 +277,7 @@ class Clock:
         timer = Timer()
         timer.microseconds = due
         timer.thunk = thunk
-        timer.creator = creator
+        timer.maker = None if creator is None else ref(creator)
         timer.clock = self
         timer.is_queued = True
         self._push(timer)
@@ -389,7 +402,9 @@ class Clock:
         self._expired.extend(timers)
         if self.paused:
             for timer in timers:
-                self._bring(timer.creator, round(timer.microseconds))
+                creator = timer.creator
+                if creator is not None and not self._is_over(creator):
+                    self._bring(creator, round(timer.microseconds))
         self._look()
 
     def _bring(self, owner: object | None, time: int) -> None:

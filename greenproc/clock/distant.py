@@ -48,7 +48,7 @@ class DistantClock:
         timer = Timer()
         timer.microseconds = from_seconds(self.now()) + from_seconds(seconds)
         timer.thunk = _Awaited(thunk)
-        timer.creator = None
+        timer.maker = None
         timer.clock = self
         timer.is_queued = False
         self._clock.source.call(self._clock.take, timer)

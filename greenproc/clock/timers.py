@@ -8,6 +8,7 @@ from heapq import heapify, heappop, heappush
 from itertools import count
 from operator import itemgetter
 from typing import Protocol
+from weakref import ref
 
 from greenproc.clock.microseconds import to_seconds
 
@@ -29,18 +30,23 @@ class Timer:
 
     # Only clocks make timers. They set the slots themselves, because an __init__ would take a
     # sixth of the time that a timer costs.
-    __slots__ = ("clock", "creator", "is_queued", "microseconds", "thunk")
+    __slots__ = ("clock", "is_queued", "maker", "microseconds", "thunk")
 
     clock: Canceller
     """The clock that made it."""
-    creator: object | None
-    """The owner that made it, or None when it was made outside of any."""
+    maker: ref[object] | None
+    """Where `creator` is found, which the timer does not keep."""
     microseconds: float
     """When it is due, as the clock counts; the queue rounds it when it looks at it."""
     thunk: Callable[[], object] | None
     """What it calls; None once it has been called or cancelled."""
     is_queued: bool
     """Whether it waits in a TimerQueue; the queue unsets it."""
+
+    @property
+    def creator(self) -> object | None:
+        """The owner that made it; None when it was made outside of any, or that is no more."""
+        return None if self.maker is None else self.maker()
 
     @property
     def due(self) -> float:

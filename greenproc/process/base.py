@@ -199,8 +199,8 @@ class Process:
 
     @property
     def mailbox(self) -> Mailbox:
-        """The queue of events that wait to be served."""
-        return self.__manager().open_mailbox(self.__cell)
+        """The queue of events that wait to be served; a handler may take some of them itself."""
+        return self.__manager().show_mailbox(self.__cell)
 
     def send(self, to: UPID | Process, name: str, body: bytes = b"") -> None:
         """Send a message; nothing tells whether it is handled.

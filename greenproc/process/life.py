@@ -22,7 +22,12 @@ from greenproc.process.cell import BOTTOM, READY, Cell
 from greenproc.process.ended import why_unserved
 from greenproc.process.event import Event, TerminateEvent
 from greenproc.process.interrupts import came_from_signal, raise_in_main
-from greenproc.process.mailbox import Item, as_event, discard_until_terminate
+from greenproc.process.mailbox import (
+    AskedToTerminate,
+    Item,
+    as_event,
+    discard_until_terminate,
+)
 from greenproc.process.ports import Observer
 
 EventFilter = Callable[[UPID, Event], Any]
@@ -78,7 +83,7 @@ class Life:
                 item = items.popleft()
                 if is_plain and item.__class__ is Message and self.filter is None:
                     handle_message(process, item)
-                elif self.filter is None or not self._is_filtered(cell, item):
+                elif self.filter is None or not self.is_filtered(cell, item):
                     process.serve(as_event(item))
             except BaseException as error:
                 self._fail(cell, process, None if item is None else as_event(item), error)
@@ -118,7 +123,8 @@ class Life:
         # A process whose initialize failed has nothing to finalize.
         return cell.reason is None
 
-    def _is_filtered(self, cell: Cell, item: Item) -> bool:
+    def is_filtered(self, cell: Cell, item: Item) -> bool:
+        """Return whether the event filter, which must be there, drops *item*; drop it then."""
         assert self.filter is not None
         event = as_event(item)
         try:
@@ -159,6 +165,8 @@ class Life:
             self.discard(event, f"process {pid} was interrupted while it served this")
         if isinstance(error, GreenletExit):
             return False  # the greenlet was killed: no handler may object
+        if isinstance(error, AskedToTerminate):
+            return True  # what the handler had is over; the request comes next
         doing = _doing(cell, event)
         if isinstance(error, self._hub.SYSTEM_ERROR):
             if came_from_signal(error):

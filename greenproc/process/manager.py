@@ -56,6 +56,7 @@ from greenproc.process.quota import (
     weight_of_request,
 )
 from greenproc.process.scheduler import Scheduler, TurnLimits
+from greenproc.process.taking import take_item
 from greenproc.settings import Settings
 
 P = TypeVar("P", bound=Process)
@@ -261,9 +262,18 @@ class ProcessManager:
     def open_mailbox(self, cell: Cell) -> Mailbox:
         """Return the mailbox of *cell*, made now if it was given back."""
         if cell.mailbox is None:
-            cell.mailbox = Mailbox(lambda item: self._put(cell, item))
-            cell.events = cell.mailbox.queue
+            mailbox = Mailbox(partial(self._put, cell), partial(take_item, self, cell))
+            if cell.state is TERMINATING:
+                return mailbox
+            cell.mailbox = mailbox
+            cell.events = mailbox.queue
         return cell.mailbox
+
+    def show_mailbox(self, cell: Cell) -> Mailbox:
+        """Return the mailbox of *cell* to its users, who may keep it."""
+        mailbox = self.open_mailbox(cell)
+        mailbox.is_shown = True
+        return mailbox
 
     def _put(self, cell: Cell, item: Item) -> None:
         if get_ident() != self._thread:

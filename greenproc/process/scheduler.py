@@ -258,7 +258,9 @@ class Scheduler:
                 cell.state = BLOCKED
                 self.busy -= 1
                 if self.parked >= self._max_parked:
-                    cell.greenlet = cell.mailbox = cell.events = None
+                    cell.greenlet = None
+                    if cell.mailbox is None or not cell.mailbox.is_shown:
+                        cell.mailbox = cell.events = None
                     return
             self.parked += 1
             try:
@@ -278,6 +280,26 @@ class Scheduler:
             except BaseException as error:
                 self._take_back(cell)
                 self._on_thrown(cell, error)
+
+    def wait_for_event(self, cell: Cell) -> None:
+        """Wait in the middle of a turn of *cell*, which is running, until it has an event.
+
+        It is parked as between two turns, and so is woken and killed in the same way.
+        """
+        state = cell.state
+        cell.state = BLOCKED
+        self.busy -= 1
+        self.parked += 1
+        try:
+            while self._hub.switch() is not _TURN:
+                pass
+            self.ready.popleft()
+            self.parked -= 1
+        except BaseException:
+            self._take_back(cell)
+            raise
+        finally:
+            cell.state = state
 
     def _take_back(self, cell: Cell) -> None:
         """Make *cell* a running one after something was thrown into its parked greenlet."""

@@ -20,6 +20,7 @@ from greenproc.errors import BindError
 from greenproc.pid import UPID
 from greenproc.process.cell import TERMINATING, Cell, name_cells
 from greenproc.process.current import PROCESS
+from greenproc.process.loose import is_over, loosen
 from greenproc.process.manager import ProcessManager
 from greenproc.process.scheduler import TurnLimits
 from greenproc.runtime.builtins import make_builtins
@@ -56,7 +57,7 @@ class Parts:
         self._settings = settings
         self._runtime = runtime
         observer = self._observer = SignalObserver(runtime, signals)
-        self.clock = Clock(HubSource(), current=PROCESS.get, spawn=spawn)
+        self.clock = make_clock(spawn)
         self.reaper = Reaper(self.clock)
         self.processes = ProcessManager(
             runtime,
@@ -168,7 +169,8 @@ class Parts:
             self.processes.terminate(cell.pid)
         self._wait_until(monotonic() + UNWIND_SECONDS, stuck)
         self._kill(self._running())
-        self.processes.scheduler.close()
+        if not self.processes.cells:  # those that are abandoned may still get so far as to end
+            self.processes.scheduler.close()
         default.stopped.append(self.address)
 
     def disown(self) -> None:
@@ -207,6 +209,12 @@ class Parts:
         logger.error(
             "processes do not let themselves be killed, abandoned: %s", name_cells(cells, named)
         )
+
+
+def make_clock(spawn: Callable[..., Any]) -> Clock:
+    """Return a clock whose owners are processes."""
+    current = PROCESS.get
+    return Clock(HubSource(), current=current, spawn=spawn, loosen=loosen, is_over=is_over)
 
 
 def named(cell: Cell) -> str:

@@ -26,6 +26,7 @@ from greenproc.process.debug import MethodWatch
 from greenproc.process.defer import Deferred
 from greenproc.process.executor import Executor, run_async
 from greenproc.process.life import EventFilter
+from greenproc.process.loose import LooseMethod, loosen
 from greenproc.process.manager import ProcessManager
 from greenproc.process.waiting import checked_seconds, settle, wait_with_limit
 from greenproc.runtime.life import RuntimeLife
@@ -363,6 +364,8 @@ class Runtime(RuntimeLife):
 
         Args:
             seconds: 0 still goes through the mailbox.
+            method: one that is bound to a process does not keep it, and is not called when that
+                has ended, even if another process has the target's id by then.
 
         Raises:
             InvalidArgument: *seconds* is negative or no number, or *method* cannot be called.
@@ -373,9 +376,14 @@ class Runtime(RuntimeLife):
             refuse_method(method)
         pid = as_upid(target)
         dispatch = self.processes.dispatch_quietly
-        return self.clock.timer(
-            checked_seconds(seconds), lambda: dispatch(pid, method, args, kwargs)
-        )
+        called = loosen(method)
+
+        def fire() -> None:
+            found = called.find() if isinstance(called, LooseMethod) else called
+            if found is not None:
+                dispatch(pid, found, args, kwargs)
+
+        return self.clock.timer(checked_seconds(seconds), fire)
 
     @overload
     def run_async(

@@ -22,7 +22,7 @@ class QueueClock:
         timer = Timer()
         timer.microseconds = due
         timer.thunk = print
-        timer.creator = None
+        timer.maker = None
         timer.clock = self
         timer.is_queued = True
         self.queue.push(timer)

@@ -191,12 +191,12 @@ def test_process_that_is_killed_while_it_cleans_up_ends(runtime: Runtime) -> Non
     process = Failing(ValueError("unused"), Process)
 
     def cause() -> None:
-        greenlet = cell_of(process).greenlet
-        assert greenlet is not None
         dropped = runtime.dispatch(process, lambda: None)
         dropped.on_abandoned(Event().wait)
         runtime.terminate(process)
         gevent.idle()
+        greenlet = cell_of(process).greenlet
+        assert greenlet is not None
         gevent.kill(greenlet)
 
     assert_ends(runtime, process, cause)

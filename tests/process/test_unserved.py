@@ -93,10 +93,10 @@ def test_a_message_without_a_handler_is_warned_of_once_for_each_class_and_name(
             runtime.post(pid, name)
     runtime.settle()
     advice = "from @0.0.0.0:0: declare it with @install, or call install()"
-    assert told(caplog, logging.WARNING) == [
+    assert sorted(told(caplog, logging.WARNING)) == [
         f"{process.pid} has no handler for '{name}' {advice}"
         for process in (first, other)
-        for name in ("hello", "bye")
+        for name in ("bye", "hello")
     ]
     assert len(told(caplog, logging.DEBUG)) == 5
 

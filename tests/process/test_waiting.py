@@ -120,6 +120,7 @@ def test_wait_with_a_limit_leaves_no_timer_when_the_process_ends(runtime: Runtim
     runtime.settle()
     runtime.terminate(pid)
     assert waiting.get(timeout=15.0) is True
+    runtime.settle()
     assert runtime.statistics()["clock"]["timers"] == 0
 
 
