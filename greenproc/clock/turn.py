@@ -56,7 +56,8 @@ class IterationBudget:
     """The time that work may take between two polls of a hub's descriptors.
 
     All that work in one hub share it, so that a hundred connections that are busy take no longer
-    than one. Those that have to wait go on in order, as many in each iteration as fit.
+    than one. Those that have to wait go on in order, as many in each iteration as fit. Small work
+    goes ahead of what has taken its time before, of which one piece is done in each iteration.
 
     Args:
         hub: whose loop is shared.
@@ -64,6 +65,7 @@ class IterationBudget:
     """
 
     __slots__ = (
+        "_ahead",
         "_began_at",
         "_counter",
         "_hub",
@@ -83,6 +85,7 @@ class IterationBudget:
         self._max_seconds = max_seconds
         self._iteration = -1
         self._began_at = 0.0
+        self._ahead: deque[Callable[[], object]] = deque()
         self._waiting: deque[Callable[[], object]] = deque()
         self._timer: Any = None
 
@@ -98,31 +101,40 @@ class IterationBudget:
             return False
         return perf_counter() - self._began_at >= self._max_seconds
 
-    def wait(self) -> None:
+    def wait(self, *, ahead: bool = False) -> None:
         """Wait in this greenlet for an iteration in which there is time.
+
+        Args:
+            ahead: see `call_later`.
 
         Raises:
             BaseException: what is thrown into the greenlet meanwhile.
         """
         resume = partial(getcurrent().switch, _GO_ON)
-        self.call_later(resume)
+        self.call_later(resume, ahead=ahead)
         try:
             while self._hub.switch() is not _GO_ON:
                 pass
         except BaseException:
-            if resume in self._waiting:
-                self._waiting.remove(resume)
+            for waiting in (self._ahead, self._waiting):
+                if resume in waiting:
+                    waiting.remove(resume)
             raise
 
-    def call_later(self, function: Callable[[], object]) -> None:
-        """Call *function* in the hub, in an iteration in which there is time."""
-        self._waiting.append(function)
+    def call_later(self, function: Callable[[], object], *, ahead: bool = False) -> None:
+        """Call *function* in the hub, in an iteration in which there is time.
+
+        Args:
+            ahead: before work that is not *ahead*; for what takes a small part of an iteration,
+                and had no part of the last ones.
+        """
+        (self._ahead if ahead else self._waiting).append(function)
         if self._timer is None:
             self._start_timer()
 
     def statistics(self) -> dict[str, int]:
         """Count what waits for its time."""
-        return {"waiting": len(self._waiting)}
+        return {"waiting": len(self._ahead) + len(self._waiting)}
 
     def _start_timer(self) -> None:
         # A timer of zero seconds fires after the next poll.
@@ -133,17 +145,24 @@ class IterationBudget:
         """Let go on, in the hub, who waits since before the poll, until the time is over."""
         self._timer.close()
         try:
-            for _ in range(len(self._waiting)):
-                if not self._waiting or self.is_spent():
-                    break
-                self._waiting.popleft()()
+            counts = len(self._ahead), len(self._waiting)
+            self.is_spent()  # the time begins here
+            self._resume_some(self._ahead, counts[0])
+            self._resume_some(self._waiting, counts[1])
         finally:
             self._timer = None
-            if self._waiting:
+            if self._ahead or self._waiting:
                 self._start_timer()
 
+    def _resume_some(self, waiting: deque[Callable[[], object]], count: int) -> None:
+        """Resume the first one, so that nothing starves, and others until the time is over."""
+        for number in range(count):
+            if not waiting or (number and self.is_spent()):
+                break
+            waiting.popleft()()
+
     def __repr__(self) -> str:
-        return f"<IterationBudget {len(self._waiting)} waiting>"
+        return f"<IterationBudget {len(self._ahead) + len(self._waiting)} waiting>"
 
 
 class _IterationCounter:

@@ -36,8 +36,8 @@ class TurnLimits:
     """How many events one turn serves; then the next process has its turn."""
     turns: int = 1000
     """How many turns one callback of the hub gives; then I/O and timers have theirs."""
-    seconds: float = 0.005
-    """How long such a callback takes at most: Python's own switch interval."""
+    seconds: float = 0.002
+    """How long such a callback takes at most, as other work between two polls of the hub."""
     parked: int = 1000
     """How many greenlets of idle processes are kept for their next event."""
 
@@ -202,10 +202,10 @@ class Scheduler:
         """Return the first process of the queue; None when the hub has to have its turn."""
         if not self.ready or not self._turns_left:
             return None
-        self._turns_left -= 1
         if self._turns_left % TURNS_PER_CLOCK_READ == 0 and perf_counter() >= self._deadline:
             self._turns_left = 0
             return None
+        self._turns_left -= 1
         return self.ready[0]
 
     def _give_turn(self, cell: Cell) -> None:
@@ -253,6 +253,8 @@ class Scheduler:
         ready = self.ready
         while cell.state is not TERMINATING and serve_turn(cell):
             if cell.events:
+                # It used up its turn, which took as long as many others: look at the clock.
+                self._turns_left -= self._turns_left % TURNS_PER_CLOCK_READ
                 self.schedule(cell)
             else:
                 cell.state = BLOCKED

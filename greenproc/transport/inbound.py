@@ -32,6 +32,9 @@ YIELD_BYTES = (
     64 * 1024
 )  # after so much processes get their turn, while its messages are in the cache
 
+SMALL_BYTES = 4 * 1024
+"""A client that sends no more at a time goes ahead of those that keep the node busy."""
+
 GONE_SECONDS = 1.0
 """After so long without an answer, a client that sends no more is taken for one that is gone.
 
@@ -72,6 +75,7 @@ class Inbound:
         if settings.require_peer_address_ip_match:
             self._deliver = self._deliver_from_client
         self._budget = iteration_budget()
+        self._is_small = True  # what came since the last wait for others
         self._parser = RequestParser(
             heads=context.heads, streams=self._open_body, is_spent=self._budget.is_spent
         )
@@ -139,9 +143,10 @@ class Inbound:
         while not self._last:
             data = b"" if parser.has_more else self._receive()
             unyielded += len(data)
+            self._is_small = unyielded <= SMALL_BYTES and len(data) > 0
             if unyielded >= YIELD_BYTES or budget.is_spent():
                 unyielded = 0
-                budget.wait()
+                budget.wait(ahead=self._is_small)
             if self._last or not (data or parser.has_more):
                 # A handler may have ended the connection in the meantime.
                 self._is_eof = not (data or parser.has_more)
@@ -232,7 +237,7 @@ class Inbound:
         if body is not None:
             body.begin()
         if self._budget.is_spent():
-            self._budget.wait()
+            self._budget.wait(ahead=self._is_small)
 
     def _check_parser(self) -> None:
         parser = self._parser

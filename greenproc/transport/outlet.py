@@ -12,7 +12,7 @@ from gevent.event import Event
 from gevent.hub import Waiter
 
 from greenproc.address import Address
-from greenproc.clock.turn import yield_if_spent
+from greenproc.clock.turn import iteration_budget, yield_if_spent
 from greenproc.errors import Failure
 from greenproc.future import Future
 from greenproc.future.waiting import attach
@@ -29,6 +29,8 @@ from greenproc.transport.sending import BrokenOff, Sender
 # put off while there is more to read, but not for ever: a temporary connection counts them.
 HOLD_SECONDS = 1.0
 HOLD_ANSWERS = 20_000  # to 6 MB of small messages, what Linux buffers for a connection by default
+
+FEW_ANSWERS = 16  # take a tenth of the time of an iteration to encode
 
 log = logging.getLogger("greenproc.transport")
 
@@ -65,7 +67,9 @@ class Outlet:
         self._postponing = context.postponed
         settings = context.settings
         self._sender = Sender(to, settings, self._progressed)
-        self._waiter = _Flush(self._flush_now)
+        self._waiter = _Flush(self._flush_soon)
+        self._budget = iteration_budget()
+        self._is_due = False  # a flush for which there was no time
         self._changed: Event | None = None
         self._is_postponed = False
         self._is_unwanted = False
@@ -102,8 +106,20 @@ class Outlet:
         if not attach(future, self._waiter):
             future.rawlink(self._waiter.switch)
 
+    def _flush_soon(self) -> None:
+        """Send what can leave, but many answers when there is time for that."""
+        if self.answers.pending <= FEW_ANSWERS:
+            self._flush_now()
+        elif not self._is_due:
+            if self._budget.is_spent():
+                self._is_due = True
+                self._budget.call_later(self._flush_now)
+            else:
+                self._flush_now()
+
     def _flush_now(self) -> None:
         """Send what can leave without waiting, and leave the rest to a greenlet."""
+        self._is_due = False
         if self.is_writing or self.is_mute:
             return
         data = self.answers.take()

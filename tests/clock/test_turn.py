@@ -79,6 +79,31 @@ def test_those_who_wait_go_on_in_order_as_many_as_fit(spent: IterationBudget) ->
     assert spent.statistics() == {"waiting": 0}
 
 
+def test_small_work_goes_ahead_and_starves_nothing(spent: IterationBudget) -> None:
+    went_on: list[str] = []
+
+    def work(name: str, ahead: bool) -> None:
+        spent.wait(ahead=ahead)
+        went_on.append(name)
+
+    busy = [gevent.spawn(work, name, False) for name in ("first", "second")]
+    small = [gevent.spawn(work, name, True) for name in ("a", "b", "c")]
+    gevent.joinall(busy + small)
+
+    # One of each in every iteration, the small one before.
+    assert went_on == ["a", "first", "b", "second", "c"]
+    assert spent.statistics() == {"waiting": 0}
+
+
+def test_small_work_that_is_killed_waits_no_longer(spent: IterationBudget) -> None:
+    killed = gevent.spawn(spent.wait, ahead=True)
+    gevent.sleep(0)
+
+    killed.kill()
+
+    assert spent.statistics() == {"waiting": 0}
+
+
 def test_a_greenlet_that_is_killed_waits_no_longer(spent: IterationBudget) -> None:
     killed = gevent.spawn(spent.wait)
     gevent.sleep(0)

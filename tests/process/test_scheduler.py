@@ -305,3 +305,31 @@ def test_chain_of_spawns_is_no_recursion(runtime: Runtime) -> None:
     done = Event()
     runtime.spawn(Nested(3000))
     assert done.wait(15.0)
+
+
+def test_a_turn_that_is_used_up_counts_as_the_time_it_took(
+    make_runtime: RuntimeMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    served: list[int] = []
+    iterations: set[int] = set()
+
+    class Slow(Process):
+        @install("m")
+        def on_m(self, sender: UPID, body: bytes) -> None:
+            nonlocal now
+            now += 0.0001  # so that a full turn takes 10 ms
+            served.append(len(served))
+            if len(served) % 100 == 0:
+                iterations.add(gevent.get_hub().loop.iteration)
+
+    monkeypatch.setattr("greenproc.process.scheduler.perf_counter", lambda: now)
+    node = make_runtime()
+    slow = Slow()
+    node.spawn(slow)
+    for _ in range(1000):
+        node.post(slow, "m")
+    node.settle()
+
+    assert len(served) == 1000
+    assert len(iterations) == 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import gevent
@@ -11,7 +12,7 @@ from gevent import socket
 from gevent.event import Event
 
 from greenproc.address import Address
-from greenproc.clock.turn import iteration_budget
+from greenproc.clock.turn import iteration_budget, yield_to_io
 from greenproc.errors import Failure
 from greenproc.future import Future, Promise
 from greenproc.http.request import Request
@@ -671,6 +672,33 @@ def test_a_slow_client_of_one_connection_holds_up_no_other(
     assert bodies(quick.receive_to_end()) == [b"quick"]
     slow.end_sending()
     assert len(slow.receive_to_end()) > 16 * 1024 * 1024
+
+
+def test_a_client_with_one_request_goes_ahead_of_those_with_many(
+    node: Node, listen: Listen, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = count()
+    monkeypatch.setattr("greenproc.clock.turn.perf_counter", lambda: float(next(moments)))
+    served: list[str] = []
+
+    def answer(request: Request) -> Future[Response]:
+        served.append(request.url.path)
+        return Future(OK("hello"))
+
+    node.answer = answer
+    address = listen()
+    busy = [connect(address) for _ in range(10)]
+    honest = connect(address)
+    for peer in busy:
+        peer.send(get("/busy") * 100)
+    while len(served) < 20:
+        yield_to_io()
+    before = len(served)
+    honest.send(get("/honest"))
+
+    assert is_answered(honest, b"hello")
+    # One piece of work of another in each iteration, and not one of each of them.
+    assert served.index("/honest") - before <= 5
 
 
 def test_a_request_can_come_in_pieces(node: Node, listen: Listen, connect: Connect) -> None:
