@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 from types import FrameType
 from typing import Any
 
@@ -47,16 +46,18 @@ class InterruptHandler:
     def __repr__(self) -> str:
         return f"<InterruptHandler of {self._runtimes} runtimes>"
 
-    def hold(self) -> None:
-        """Take the place of Python's handler, if it is not taken yet."""
+    def hold(self) -> bool:
+        """Take the place of Python's handler, and return whether this thread may."""
+        if not _install(self):
+            return False
         self._runtimes += 1
-        signal.signal(signal.SIGINT, self)
+        return True
 
     def release(self) -> None:
         """Give the place back after the last runtime, unless something else has taken it."""
         self._runtimes -= 1
-        if not self._runtimes and signal.getsignal(signal.SIGINT) is self and _is_main_thread():
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if not self._runtimes and signal.getsignal(signal.SIGINT) is self:
+            _install(signal.default_int_handler)
 
 
 class Interrupts:
@@ -68,13 +69,10 @@ class Interrupts:
     def start(self) -> None:
         """Let Ctrl-C arrive in the main greenlet, if this is its thread and Python's handler is set."""
         handler: Any = signal.getsignal(signal.SIGINT)
-        if not _is_main_thread():
-            return
         if handler is signal.default_int_handler:
             handler = InterruptHandler()
-        if isinstance(handler, InterruptHandler):
+        if isinstance(handler, InterruptHandler) and handler.hold():
             self._handler = handler
-            handler.hold()
 
     def stop(self) -> None:
         """Give up that part, once."""
@@ -83,5 +81,13 @@ class Interrupts:
             handler.release()
 
 
-def _is_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
+def _install(handler: Any) -> bool:
+    """Let *handler* handle SIGINT; return False where only the main thread may have that done.
+
+    Python is asked, not `threading`, to which each greenlet of a patched program is a thread.
+    """
+    try:
+        signal.signal(signal.SIGINT, handler)
+    except ValueError:
+        return False
+    return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextvars import ContextVar
+from typing import Any
 
 import gevent
 import pytest
@@ -15,10 +16,10 @@ from gevent.util import format_run_info
 
 from greenproc.future import Promise
 from greenproc.pid import UPID
-from greenproc.process import Process, install
+from greenproc.process import Process, install, scheduler
 from greenproc.process.base import cell_of
 from greenproc.process.cell import State
-from greenproc.process.scheduler import ProcessGreenlet
+from greenproc.process.scheduler import ProcessGreenlet, Scheduler, TurnLimits
 from greenproc.runtime import Runtime
 from greenproc.settings import Settings
 from greenproc.testing import RuntimeMaker, await_ready
@@ -120,6 +121,60 @@ def test_two_processes_that_play_for_ever_let_native_threads_run(players: None) 
     with gevent.Timeout(15.0):
         assert [pool.apply(abs, (-number,)) for number in range(100)] == list(range(100))
     pool.kill()
+
+
+class Seconds:
+    """A clock of the scheduler that goes on by a step each time it is looked at."""
+
+    def __init__(self, step: float) -> None:
+        self.now = 1000.0
+        self.step = step
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+@pytest.mark.parametrize(("step", "least", "most"), [(1.0, 10, 1000), (1e-9, 0, 1)])
+@pytest.mark.usefixtures("players")
+def test_native_threads_are_let_run_once_a_period_while_processes_keep_busy(
+    monkeypatch: pytest.MonkeyPatch, step: float, least: int, most: int
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(scheduler, "perf_counter", Seconds(step))
+    monkeypatch.setattr(scheduler, "sleep_for_real", slept.append)
+    for _ in range(100):
+        gevent.sleep(1e-6)  # unlike sleep(0) that takes a pass of the hub over its timers
+    assert least <= len(slept) <= most
+    assert set(slept) <= {scheduler.THREADS_SECONDS}
+
+
+class Handle:
+    """A timer of the hub that notes whether it was closed."""
+
+    def __init__(self, timer: Any) -> None:
+        self._timer = timer
+        self.is_closed = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._timer, name)
+
+    def close(self) -> None:
+        self.is_closed = True
+        self._timer.close()
+
+
+@pytest.mark.parametrize("disown", [False, True])
+def test_timer_of_the_scheduler_is_given_back(make_runtime: RuntimeMaker, disown: bool) -> None:
+    node = make_runtime()
+    manager = node.processes
+    handle = manager.scheduler._continue = Handle(manager.scheduler._continue)
+    if disown:
+        others = Scheduler(manager.hub, manager.life, print, TurnLimits())
+        handle = others._continue = Handle(others._continue)
+        others.disown()
+    node.stop()
+    assert handle.is_closed
 
 
 @pytest.mark.usefixtures("usual_turns")

@@ -18,16 +18,7 @@ from greenproc.runtime.parts import Parts
 from greenproc.testing import RuntimeMaker
 from tests.peer import Acceptor, Peer
 
-STAGES = (
-    "clock",
-    "hub watch",
-    "reaper",
-    "listener",
-    "sockets",
-    "processes",
-    "built-ins",
-    "accept",
-)
+STAGES = [stage.name for stage in Runtime()._build().lifecycle.stages]
 KINDS = (KeyboardInterrupt, gevent.GreenletExit, gevent.Timeout)
 LIMIT = 15.0  # real seconds
 

@@ -139,6 +139,35 @@ def test_ctrl_c_in_the_main_greenlet_is_raised_at_once(make_runtime: RuntimeMake
         signal.raise_signal(signal.SIGINT)
 
 
+PATCHED = """
+from gevent import monkey
+monkey.patch_all()
+import signal, threading
+import gevent
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from greenproc import Runtime, Settings
+
+def start_and_stop():
+    node = Runtime(Settings(ip="127.0.0.1"))
+    node.start()
+    held = signal.getsignal(signal.SIGINT)
+    node.stop()
+    return type(held).__name__, signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+print(*start_and_stop())
+print(*gevent.spawn(start_and_stop).get())
+print(*gevent.get_hub().threadpool.apply(start_and_stop))
+"""
+
+
+def test_runtime_of_any_greenlet_of_a_patched_program_holds_the_handler() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", PATCHED], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+    held = "InterruptHandler True\n"
+    assert run.stdout == held * 2 + "builtin_function_or_method True\n", run.stderr
+
+
 def test_what_a_handler_of_the_program_raises_in_a_process_arrives_in_the_main_greenlet(
     runtime: Runtime,
 ) -> None:
