@@ -29,6 +29,8 @@ MAX_FILE_BYTES = 1024 * 1024
 _OTHERS = frozenset(("test_await_timeout",))
 """What libprocess and its tests read besides, with or without an effect here."""
 
+_HOST_PATTERN = re.compile(r"(?:\*?\.)?[0-9a-z_\-]+(?:\.[0-9a-z_\-]+)*")
+
 _log = logging.getLogger("greenproc.settings")
 
 
@@ -112,6 +114,27 @@ def parse_rate(text: str) -> tuple[int, float] | None:
     raise InvalidArgument(f"expected a rate ({form}), got {text!r}")
 
 
+def parse_hosts(text: str) -> tuple[str, ...]:
+    """Return the hosts in a list with commas between them."""
+    return tuple(word for part in text.split(",") if (word := part.strip()))
+
+
+def _hosts(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    _require(isinstance(value, (tuple, list, set, frozenset)))
+    return tuple(_host(name) for name in value)
+
+
+def _host(name: Any) -> str:
+    """Return a host, or a pattern of hosts, in the form in which it is compared."""
+    _require(isinstance(name, str))
+    lower = str(name).lower().removesuffix(".")
+    if lower == "*" or _HOST_PATTERN.fullmatch(lower):
+        return lower
+    return canonical_ip(lower.removeprefix("[").removesuffix("]"))
+
+
 def _rate(value: Any) -> str:
     _require(isinstance(value, str))
     parse_rate(value)
@@ -134,6 +157,12 @@ _NATURAL = _whole(0)
 _IP, _IPV4, _IPV6 = _ip(""), _ip("4"), _ip("6")
 _TEXT = _Kind("valid", "a text", str, _is_text)
 _SCHEME = _Kind("valid", "legacy or openssl", _scheme, _scheme)
+_HOSTS = _Kind(
+    "valid",
+    "host names without ports, such as example.org, .example.org or *.example.org",
+    lambda text: _hosts(parse_hosts(text)),
+    _hosts,
+)
 _SECONDS = _Kind(
     "valid",
     "a duration such as 10secs, in ns, us, ms, secs, mins, hrs, days or weeks",
@@ -270,6 +299,11 @@ class Settings:
     """The port to tell others when it is not the bound one."""
     require_peer_address_ip_match: bool = _setting(False, _FLAG)
     """Whether a message must come from the IP address that it says its sender has."""
+    allowed_hosts: tuple[str, ...] = _setting((), _HOSTS)
+    """The hosts that requests and messages may be sent to, by their ``Host`` without the port; any
+    when empty or ``*``. ``.example.org`` stands for ``example.org`` and all below it,
+    ``*.example.org`` for those below it. ``localhost``, the loopback addresses and those of the
+    node are always allowed; others are refused with 421. In the environment with commas."""
     memory_profiling: bool = _setting(False, _FLAG)
     """Whether the process ``memory-profiler`` runs."""
     num_worker_threads: int = _setting(_default_workers, _THREADS, forgiving=True)

@@ -103,6 +103,7 @@ BAD_VALUES = {
     "metrics_snapshot_endpoint_rate_limit": [None, "2", 2],
     "enable_profiler": [1, None],
     "tls": [None, {}, True],
+    "allowed_hosts": ["a.org", ("",), ("a:80",), ("a/b",), ("*a.org",), ("a..b",), (1,), ("[x]",)],
     "max_body_bytes": [0, -1, None, 1.5],
     "max_parked_greenlets": [-1, None],
     "connect_timeout": [-1, None, "10secs", float("inf"), float("nan"), True],

@@ -49,6 +49,9 @@ VALID = [
     ("LIBEV_NUM_IO_THREADS", "1024", "libev_num_io_threads", 1024),
     ("METRICS_SNAPSHOT_ENDPOINT_RATE_LIMIT", "10/1mins", None, "10/1mins"),
     ("METRICS_SNAPSHOT_ENDPOINT_RATE_LIMIT", "", None, ""),
+    ("ALLOWED_HOSTS", "", None, ()),
+    ("ALLOWED_HOSTS", "A.org, *.B.org,.c.org.,", "allowed_hosts", ("a.org", "*.b.org", ".c.org")),
+    ("ALLOWED_HOSTS", "10.0.0.1,[::01]", "allowed_hosts", ("10.0.0.1", "::1")),
     ("ENABLE_PROFILER", "1", "enable_profiler", True),
     # The profiler compares with "1" and complains of nothing.
     ("ENABLE_PROFILER", "true", "enable_profiler", False),

@@ -145,8 +145,8 @@ def read_request_head(data: bytes, limits: ParserLimits) -> RequestHead:
 
     Raises:
         RemoteProtocolError: it breaks HTTP/1.1 (400), names a method or a transfer coding that
-            is not implemented or wants a WebSocket (501), names another version (505), or
-            exceeds a limit (414, 431).
+            is not implemented or wants a WebSocket (501), names another version (505),
+            exceeds a limit (414, 431), or is for a host that is not served (421).
 
     Source: RFC 9112 sections 3, 5, 6.
     """
@@ -174,7 +174,9 @@ def read_request_head(data: bytes, limits: ParserLimits) -> RequestHead:
     head.version = version
     head.headers = tuple(fields.lines)
     head.keep_alive = fields.keep_alive(version)
-    fields.check_host(version)
+    host = fields.host(version)
+    if limits.hosts is not None:
+        limits.hosts.check(target, host)
     chunked = fields.is_chunked(status=501)
     if chunked and version == (1, 0):
         raise RemoteProtocolError("expected no Transfer-Encoding with HTTP/1.0")
@@ -329,8 +331,8 @@ class _RequestFields:
         """Return the values of all lines of a name that is one of those with a meaning here."""
         return self._found.get(name, ())
 
-    def check_host(self, version: tuple[int, int]) -> None:
-        """Check that the host is named as HTTP/1.1 wants it.
+    def host(self, version: tuple[int, int]) -> bytes | None:
+        """Return the host, which must be named as HTTP/1.1 wants it; HTTP/1.0 need not.
 
         Raises:
             RemoteProtocolError: it is not.
@@ -342,6 +344,7 @@ class _RequestFields:
             raise RemoteProtocolError(f"expected one Host, got {len(hosts)}")
         if hosts and not _HOST.fullmatch(hosts[0]):
             raise RemoteProtocolError("malformed Host")
+        return hosts[0] if hosts else None
 
     def is_chunked(self, *, status: int) -> bool:
         """Whether the body comes in chunks.

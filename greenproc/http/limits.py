@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from greenproc.http.hosts import AllowedHosts
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParserLimits:
@@ -23,6 +25,8 @@ class ParserLimits:
     """Header lines. Apache's default is 100; proxies add some."""
     max_body_bytes: int = 64 * 1024 * 1024
     """A body that is read whole, also after unpacking. A streamed body has no bound."""
+    hosts: AllowedHosts | None = None
+    """The hosts for which requests are taken; None means any."""
 
 
 IsSpent: TypeAlias = Callable[[], bool]

@@ -39,6 +39,7 @@ _PHRASES = {
     415: "Unsupported Media Type",
     416: "Requested range not satisfiable",
     417: "Expectation Failed",
+    421: "Misdirected Request",
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",
     501: "Not Implemented",
@@ -54,8 +55,9 @@ class Status(IntEnum):
 
     Other codes from 100 to 599 are legal, too, and travel as plain numbers.
 
-    Source: libprocess src/http.cpp, whose phrases are those of RFC 2616; RFC 6585 for 431.
-    Differs: libprocess does not know 431, which it never needs since it closes instead.
+    Source: libprocess src/http.cpp, whose phrases are those of RFC 2616; RFC 6585 for 431,
+    RFC 9110 for 421.
+    Differs: libprocess knows neither 431, which it never needs since it closes instead, nor 421.
     """
 
     CONTINUE = 100
@@ -92,6 +94,7 @@ class Status(IntEnum):
     UNSUPPORTED_MEDIA_TYPE = 415
     REQUESTED_RANGE_NOT_SATISFIABLE = 416
     EXPECTATION_FAILED = 417
+    MISDIRECTED_REQUEST = 421
     REQUEST_HEADER_FIELDS_TOO_LARGE = 431
     INTERNAL_SERVER_ERROR = 500
     NOT_IMPLEMENTED = 501

@@ -16,6 +16,7 @@ from greenproc.transport.refusals import (
     ANSWERS_NOT_READ,
     BODY_TOO_SLOW,
     HEAD_TOO_SLOW,
+    HOST_NOT_ALLOWED,
     MADE_ROOM,
     TOO_MANY,
     TOO_MANY_OF_ADDRESS,
@@ -41,6 +42,7 @@ REFUSALS = (
     HEAD_TOO_SLOW,
     BODY_TOO_SLOW,
     ANSWERS_NOT_READ,
+    HOST_NOT_ALLOWED,
 )
 """Why clients are turned away; likewise."""
 

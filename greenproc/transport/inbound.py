@@ -24,7 +24,7 @@ from greenproc.transport.context import InboundContext
 from greenproc.transport.outlet import HOLD_ANSWERS, Outlet
 from greenproc.transport.patrol import Pace
 from greenproc.transport.reader import Reader
-from greenproc.transport.refusals import BODY_TOO_SLOW, HEAD_TOO_SLOW
+from greenproc.transport.refusals import BODY_TOO_SLOW, HEAD_TOO_SLOW, HOST_NOT_ALLOWED
 from greenproc.transport.respond import refuse_delivery, refuse_request, refuse_sender
 
 READ_BYTES = 128 * 1024  # 4 % more messages a second than 64 KiB or 256 KiB
@@ -256,6 +256,8 @@ class Inbound:
     def _refuse(self, error: RemoteProtocolError) -> None:
         """Answer a request after which the bytes of this client make no sense."""
         log.debug("refused a request from %s: %s", self.client, error)
+        if error.status == Status.MISDIRECTED_REQUEST:
+            self._hooks.refused(self.client, HOST_NOT_ALLOWED)
         self._answers.append(refuse_request(error, last=True))
         self._last = True
 

@@ -17,6 +17,7 @@ from greenproc.clock.fork import close_copy, silence, watch_fork
 from greenproc.clock.turn import yield_if_spent
 from greenproc.errors import StateError
 from greenproc.http.head_cache import HeadCache
+from greenproc.http.hosts import AllowedHosts
 from greenproc.http.limits import ParserLimits
 from greenproc.http.parser import RawRequest
 from greenproc.http.response import ServiceUnavailable
@@ -121,6 +122,7 @@ class Listener:
             max_header_bytes=settings.max_header_bytes,
             max_headers=settings.max_headers,
             max_body_bytes=settings.max_body_bytes,
+            hosts=self._allowed_hosts(local),
         )
         decoder = MessageDecoder(
             local or ADDRESS_EMPTY,
@@ -137,6 +139,18 @@ class Listener:
             postponed=Postponed(),
             closed=self._forget,
         )
+
+    def _allowed_hosts(self, local: Address | None) -> AllowedHosts | None:
+        """Return the hosts that requests may name, None for any."""
+        settings = self._settings
+        names = settings.allowed_hosts
+        if not names or "*" in names:
+            return None
+        addresses = [one for one in (self.address, local) if one is not None]
+        ips = [one.ip for one in addresses]
+        if settings.ip6 is not None:
+            ips.append(settings.ip6)
+        return AllowedHosts(names, ips, any_ip=any(one.is_any for one in addresses))
 
     def stop_accepting(self) -> None:
         """Close the listening socket; connections that stand go on."""
