@@ -42,6 +42,9 @@ class State(Enum):
     """Served its terminate event; every further event is refused."""
 
 
+NOTHING_FITS = -1
+"""The `Cell.byte_mark` of a process that is ending."""
+
 BOTTOM, READY, BLOCKED, TERMINATING = State  # the hot path reads a global faster than a member
 
 

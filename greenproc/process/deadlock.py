@@ -6,10 +6,9 @@ dispatch, or the end of a process, without a limit. Other waits are not looked a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
+from gevent.event import Event as Gate
 from greenlet import getcurrent, greenlet
 
 from greenproc.errors import Deadlock
@@ -43,20 +42,22 @@ class WaitingGreenlet(greenlet):
         self.waits_for = None
 
 
-@contextmanager
-def waiting_for(cell: Cell) -> Iterator[None]:
-    """Wait for the end of the process of *cell* within the block.
+def wait_for_end(cell: Cell) -> None:
+    """Wait for the end of the process of *cell*.
 
     Raises:
         Deadlock: that end will not come before what is running here goes on.
     """
+    gate = cell.gate
+    if gate is None:
+        gate = cell.gate = Gate()
     here = getcurrent()
     if not isinstance(here, WaitingGreenlet):
-        yield
+        gate.wait()
         return
     here.begin_wait(cell)
     try:
-        yield
+        gate.wait()
     finally:
         here.end_wait()
 

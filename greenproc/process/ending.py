@@ -11,7 +11,7 @@ from greenlet import GreenletExit
 
 from greenproc.failures import FAILURES
 from greenproc.pid import UPID
-from greenproc.process.cell import TERMINATING, Cell
+from greenproc.process.cell import NOTHING_FITS, TERMINATING, Cell
 from greenproc.process.ended import why_unserved
 from greenproc.process.interrupts import raise_in_main
 
@@ -49,6 +49,7 @@ def clean_up(manager: ProcessManager, cell: Cell) -> None:
     if cell.state is not TERMINATING:
         manager.ending += 1
         cell.state = TERMINATING
+        cell.byte_mark = NOTHING_FITS
     reason = why_unserved(cell) if cell.events else None
     while cell.events:
         attempt(hub, pid, manager.life.discard, cell.events.popleft(), reason)
@@ -60,7 +61,7 @@ def clean_up(manager: ProcessManager, cell: Cell) -> None:
         manager.ended.remember(cell)
     for linker in manager.linking.end(cell):
         attempt(hub, pid, manager.linking.tell_end, linker, cell)
-    attempt(hub, pid, manager.clock.forget, process)
+    manager.clock.forget(process)
     cell.process = cell.greenlet = cell.mailbox = cell.events = None
     manager.quota.forget(cell)
     cell.handlers = cell.delegates = cell.routes = cell.context = None

@@ -76,7 +76,7 @@ class Life:
             cell.serving = serving  # adding to a total for each event would slow a burst down
             item: Item | None = None
             try:
-                if cell.injected:
+                if cell.injected and items[0].__class__ is not TerminateEvent:
                     discard_until_terminate(
                         items, partial(self.discard, reason=why_unserved(cell))
                     )

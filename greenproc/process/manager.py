@@ -8,7 +8,6 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeVar
 
-from gevent.event import Event as Gate
 from gevent.hub import get_hub
 from gevent.monkey import get_original
 
@@ -23,9 +22,9 @@ from greenproc.future.waiting import keep_awake
 from greenproc.message import Message
 from greenproc.pid import PID, UPID
 from greenproc.process.base import Process, as_upid, cell_of
-from greenproc.process.cell import BLOCKED, READY, TERMINATING, Cell, name_cells
+from greenproc.process.cell import BLOCKED, TERMINATING, Cell, name_cells
 from greenproc.process.current import PROCESS, current_process
-from greenproc.process.deadlock import waiting_for
+from greenproc.process.deadlock import wait_for_end
 from greenproc.process.ended import EndedProcesses, why_unserved
 from greenproc.process.ending import clean_up, rescue
 from greenproc.process.event import (
@@ -216,10 +215,7 @@ class ProcessManager:
         cell = self.find_cell(as_upid(target))
         if cell is None:
             return False
-        if cell.gate is None:
-            cell.gate = Gate()
-        with waiting_for(cell):
-            cell.gate.wait()
+        wait_for_end(cell)
         return True
 
     # Finding
@@ -315,10 +311,9 @@ class ProcessManager:
         items = cell.events
         if items is not None and not self.clock.paused:
             queued_bytes = cell.queued_bytes + len(message.body) + len(message.name) + ITEM_BYTES
-            state = cell.state
-            if queued_bytes <= cell.byte_mark and (state is READY or state is BLOCKED):
+            if queued_bytes <= cell.byte_mark:  # never so when the process is ending
                 cell.queued_bytes = queued_bytes
-                if state is BLOCKED:
+                if cell.state is BLOCKED:
                     self.scheduler.schedule(cell)
                 items.append(message)
                 return ACCEPTED
@@ -434,7 +429,8 @@ class ProcessManager:
         Raises:
             StateError: this is another one.
         """
-        check_here(None if self._is_inherited else self.hub, what)
+        if get_ident() != self._thread:
+            check_here(None if self._is_inherited else self.hub, what)
 
     def describe_busy(self) -> str:
         """Name the processes that are running or have events to serve; the first ten of them."""

@@ -162,7 +162,9 @@ class MailboxQuota:
         return True
 
     def _note(self, cell: Cell, queued_bytes: int) -> None:
-        """Take down that *cell* holds *queued_bytes* at most."""
+        """Take down that *cell* holds *queued_bytes* at most, unless it is ending."""
+        if cell.state is TERMINATING:
+            return
         room = self._max_events - len(cell.events or ())
         cell.queued_bytes = queued_bytes
         cell.byte_mark = min(

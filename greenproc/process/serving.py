@@ -68,6 +68,9 @@ def answer(cell: Cell, event: HttpEvent, function: Callable[..., Any], *args: An
             dismiss(response)
 
 
+CALLBACK_FAILED = "a callback of the future of a handler's result failed"
+
+
 def complete(move: Callable[..., bool], *args: Any, **kwargs: Any) -> bool | None:
     """Return what the *move* of a promise returns; None, which is logged, if a callback fails.
 
@@ -76,7 +79,7 @@ def complete(move: Callable[..., bool], *args: Any, **kwargs: Any) -> bool | Non
     try:
         return move(*args, **kwargs)
     except FAILURES:
-        logger.exception("a callback of the future of a handler's result failed")
+        logger.exception(CALLBACK_FAILED)
         return None
 
 

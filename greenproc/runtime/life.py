@@ -224,11 +224,12 @@ class RuntimeLife:
         )
 
     def _parts(self) -> Parts:
-        if self._built is None:
-            raise StateError("the runtime is not started: call start() first")
-        if self.hub is None:
-            raise StateError(INHERITED)
-        return self._built
+        built = self._built
+        if built is None or self.hub is None:
+            raise StateError(
+                INHERITED if built else "the runtime is not started: call start() first"
+            )
+        return built
 
     def __repr__(self) -> str:
         where = self._built.address if self._built is not None else "unbound"

@@ -177,10 +177,11 @@ class Runtime(RuntimeLife):
 
         Source: libprocess src/process.cpp, process::wait.
         """
-        self.check_thread("wait")
+        processes = self.processes
+        processes.check_thread("wait")
         if timeout is None:
-            return self.processes.wait(pid)
-        return wait_with_limit(self.processes, as_upid(pid), checked_seconds(timeout))
+            return processes.wait(pid)
+        return wait_with_limit(processes, as_upid(pid), checked_seconds(timeout))
 
     def post(
         self, to: UPID | Process, name: str, body: bytes = b"", *, sender: UPID | None = None
