@@ -94,12 +94,15 @@ class IterationBudget:
 
         To be asked before each piece of work, which should take less than a millisecond.
         """
-        iteration = self._counter.iteration
-        if iteration != self._iteration:
-            self._iteration = iteration
-            self._began_at = perf_counter()
+        if self._counter.iteration != self._iteration:
+            self._begin()
             return False
         return perf_counter() - self._began_at >= self._max_seconds
+
+    def _begin(self) -> None:
+        """Let the time of this iteration begin now."""
+        self._iteration = self._counter.iteration
+        self._began_at = perf_counter()
 
     def wait(self, *, ahead: bool = False) -> None:
         """Wait in this greenlet for an iteration in which there is time.
@@ -146,7 +149,7 @@ class IterationBudget:
         self._timer.close()
         try:
             counts = len(self._ahead), len(self._waiting)
-            self.is_spent()  # the time begins here
+            self._begin()
             self._resume_some(self._ahead, counts[0])
             self._resume_some(self._waiting, counts[1])
         finally:
