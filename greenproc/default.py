@@ -6,6 +6,7 @@ if there is none. Two runtimes in one OS process is what `Runtime` objects are f
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,6 +26,8 @@ from greenproc.process.defer import Deferred
 from greenproc.process.life import EventFilter
 from greenproc.runtime import Runtime, RuntimeState, Signals
 from greenproc.settings import Settings
+
+logger = logging.getLogger("greenproc.runtime")
 
 P = TypeVar("P", bound=Process)
 Q = ParamSpec("Q")
@@ -57,8 +60,8 @@ def initialize(
 ) -> bool:
     """Start the default runtime; see `Runtime`.
 
-    Returns whether this call did it. When it runs already, the arguments are ignored. When
-    another greenlet or native thread is starting it, that is waited for, and an error there is
+    Returns whether this call did it. When it runs already, the arguments are ignored, with a
+    warning. When another greenlet or native thread is starting it, that is waited for, and an error there is
     raised here too. One that is stopping, or whose stop was interrupted, is stopped first.
 
     Args:
@@ -73,8 +76,10 @@ def initialize(
 
     Source: libprocess src/process.cpp, process::initialize. Differs: works after `finalize`.
     """
+    given = (delegate, readwrite_realm, readonly_realm, settings, ip, port)
+    has_arguments = any(argument is not None for argument in given)
     if _is_running(default.runtime):
-        return False
+        return _ignore(has_arguments)
     return _start(
         Runtime(
             _settings(settings, ip=ip, port=port),
@@ -82,7 +87,17 @@ def initialize(
             readwrite_realm=readwrite_realm,
             readonly_realm=readonly_realm,
         )
-    )
+    ) or _ignore(has_arguments)
+
+
+def _ignore(has_arguments: bool) -> bool:
+    """Warn of arguments that come too late; a first `spawn` may have started the runtime."""
+    if has_arguments:
+        logger.warning(
+            "initialize() ignored its arguments, as the default runtime runs already: "
+            "call it before the first spawn(), or finalize() first"
+        )
+    return False
 
 
 def _is_running(runtime: Runtime | None) -> bool:

@@ -66,6 +66,21 @@ def test_who_calls_initialize_while_another_does_waits_for_it() -> None:
 
 
 @pytest.mark.usefixtures("finalized")
+def test_arguments_that_come_too_late_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    greenproc.initialize()
+    greenproc.initialize()
+    assert not caplog.records
+
+    assert greenproc.initialize(ip="0.0.0.0") is False
+
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "initialize() ignored its arguments, as the default runtime runs already: "
+        "call it before the first spawn(), or finalize() first"
+    )
+
+
+@pytest.mark.usefixtures("finalized")
 def test_default_runtime_listens_on_the_loopback_address() -> None:
     greenproc.initialize()
 

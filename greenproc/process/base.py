@@ -460,7 +460,8 @@ def as_upid(target: Any) -> UPID:
         return target
     if isinstance(target, Process):
         return target.pid
-    raise InvalidArgument(f"expected a UPID or a Process, got {target!r}")
+    advice = f": use UPID.parse({target!r})" if isinstance(target, str) else ""
+    raise InvalidArgument(f"expected a UPID or a Process, got {target!r}{advice}")
 
 
 def as_body(body: Any) -> bytes:

@@ -136,7 +136,9 @@ def test_body_that_is_text_is_refused(runtime: Runtime) -> None:
 
 
 def test_target_that_is_no_process_is_refused(runtime: Runtime) -> None:
-    with pytest.raises(InvalidArgument, match="expected a UPID or a Process, got 'a@1"):
+    with pytest.raises(
+        InvalidArgument, match=r"got 'a@1.2.3.4:5': use UPID.parse\('a@1.2.3.4:5'\)"
+    ):
         runtime.post("a@1.2.3.4:5", "m")  # type: ignore[arg-type]
 
 
