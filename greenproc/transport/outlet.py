@@ -85,8 +85,8 @@ class Outlet:
 
     @property
     def is_done(self) -> bool:
-        """Whether everything that was owed is sent."""
-        return not self.answers and not self.is_writing
+        """Whether everything that was owed is sent; behind a response that closes nothing is."""
+        return not self.is_writing and (not self.answers or self.answers.is_closing)
 
     # Sending
 

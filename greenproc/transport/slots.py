@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Protocol
 
 from gevent.event import Event
@@ -34,6 +35,7 @@ class Slots:
         # Dictionaries, since they keep the order.
         self._holders: dict[Holder, None] = {}
         self._waiting: dict[Holder, Event] = {}
+        self._idle: deque[Holder] | None = None  # those that were so when the line began
 
     def __repr__(self) -> str:
         return f"<Slots {len(self._holders)} of {self.limit}, {self.waiting} waiting>"
@@ -56,6 +58,8 @@ class Slots:
         if len(self._holders) < self.limit:
             self._holders[holder] = None
             return True
+        if not self._waiting:
+            self._idle = None
         self._waiting[holder] = Event()
         return False
 
@@ -63,12 +67,24 @@ class Slots:
         """Wait for a slot and return whether there is one; not if *holder* released it before."""
         turn = self._waiting.get(holder)
         if turn is not None:
-            idle = next((one for one in self._holders if one.is_idle), None)
-            if idle is not None:
-                idle.give_way()
+            self._make_room()
             turn.wait(seconds)
             self._waiting.pop(holder, None)
         return holder in self._holders
+
+    def _make_room(self) -> None:
+        """Let one more holder give way, if one is idle.
+
+        Only those that were idle when the line began are looked for: what becomes idle while
+        others wait gives way by itself. A search for each of many that wait would take seconds.
+        """
+        if self._idle is None:
+            self._idle = deque(one for one in self._holders if one.is_idle)
+        while self._idle:
+            one = self._idle.popleft()
+            if one in self._holders and one.is_idle:
+                one.give_way()
+                return
 
     def release(self, holder: Holder) -> None:
         """Take the slot of *holder* back, or let it wait for none."""

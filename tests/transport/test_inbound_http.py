@@ -493,6 +493,17 @@ def test_a_response_can_close_the_connection(
     assert abandoned.future.has_discard
 
 
+def test_a_malformed_request_behind_a_last_response_holds_no_connection(
+    node: Node, listen: Listen, connect: Connect, handlers: Handlers
+) -> None:
+    peer = connect(listen())
+
+    peer.send(get("/a") + b"\x00BAD\r\n\r\n")
+    handlers.wait("/a").set(OK("last", headers={"Connection": "close"}))
+
+    assert bodies(peer.receive_to_end()) == [b"last"]
+
+
 def test_an_http_1_0_client_gets_its_answer_and_the_end(
     node: Node, listen: Listen, connect: Connect
 ) -> None:

@@ -76,6 +76,39 @@ def test_an_idle_connection_gives_way_at_once(
     assert b" /rcv/m " in read_head(servers[1].accept())
 
 
+class Busy:
+    """A connection that has something to do, and counts how often it is looked at."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    @property
+    def is_idle(self) -> bool:
+        self.looks += 1
+        return False
+
+    def give_way(self) -> None:
+        raise AssertionError("it is not idle")
+
+
+def test_busy_connections_are_looked_at_once_however_many_wait() -> None:
+    slots = Slots(2)
+    holders, waiting = [Busy(), Busy()], [Busy() for _ in range(10)]
+    for one in holders:
+        assert slots.take(one)
+    for one in waiting:
+        assert not slots.take(one)
+
+    waits = [gevent.spawn(slots.wait, one, LIMIT) for one in waiting]
+    gevent.idle()
+    looks = [one.looks for one in holders]
+    for one in [*waiting, *holders]:
+        slots.release(one)
+    gevent.joinall(waits)
+
+    assert looks == [1, 1]
+
+
 def test_what_waits_too_long_is_dropped_and_reported(
     node: Node, manager: Manager, servers: list[RawServer]
 ) -> None:
