@@ -100,6 +100,12 @@ def test_stop_that_is_killed_after_any_turn_of_the_hub_can_be_finished(
     assert turns > 3
 
 
+def close_when_told(peer: Peer) -> None:
+    """Be the node at the other end of a link: close when the peer does, else it waits for that."""
+    with peer:
+        peer.read_to_end()
+
+
 def stop_after(turns: int, node: Runtime) -> bool:
     """Kill a stop after a number of turns, finish it, and tell whether it was over before."""
     linker = Process()
@@ -107,13 +113,14 @@ def stop_after(turns: int, node: Runtime) -> bool:
     node.dispatch(node.spawn(Process()), gevent.sleep, 0)
     with Acceptor() as acceptor, Peer.connect(node.address):
         node.dispatch(linker, linker.link, UPID("x", acceptor.address)).get()
-        with acceptor.accept():
-            stopping = gevent.spawn(node.stop)
-            for _ in range(turns):
-                gevent.sleep(0)
-            was_over = stopping.ready()
-            stopping.kill()
-            node.stop()
+        closing = gevent.spawn(close_when_told, acceptor.accept())
+        stopping = gevent.spawn(node.stop)
+        for _ in range(turns):
+            gevent.sleep(0)
+        was_over = stopping.ready()
+        stopping.kill()
+        node.stop()
+        closing.get()
     assert node.state is RuntimeState.STOPPED
     return was_over
 
