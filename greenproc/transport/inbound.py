@@ -219,6 +219,8 @@ class Inbound:
         self._served += 1
         if self._answers.is_full:
             self._wait_for_room()
+        if self._outlet.is_mute and raw.sink is None:
+            return  # the client is gone: what it sent ahead would be worked on for nothing
         try:
             request = to_request(
                 raw,
