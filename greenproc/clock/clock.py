@@ -51,8 +51,9 @@ class Clock:
         source: where real time comes from.
         current: tells the owner of the running greenlet, None outside of any.
         spawn: starts a function in a new greenlet, later; it must give it a context without owner.
-        loosen: returns what a timer calls instead of a bound method, so that it does not keep an
-            owner that is gone; everything else is called as it is.
+        owners: the class of owners, if they have one.
+        loosen: returns what a timer calls instead of a method of one of *owners*, so that it does
+            not keep an owner that is gone.
         is_over: tells whether an owner is gone, and has no time of its own any more.
 
     Source: libprocess include/process/clock.hpp, src/clock.cpp.
@@ -71,7 +72,8 @@ class Clock:
         *,
         current: Callable[[], object | None] = lambda: None,
         spawn: Callable[[Callable[[], None]], object] | None = None,
-        loosen: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None,
+        owners: type | tuple[()] = (),
+        loosen: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda method: method,
         is_over: Callable[[object], bool] = lambda owner: False,
     ) -> None:
         self.paused = False
@@ -79,6 +81,7 @@ class Clock:
         self._wall = source.now
         self._current = current
         self._spawn = spawn_raw if spawn is None else spawn
+        self._owners = owners
         self._loosen = loosen
         self._is_over = is_over
         self.stopped = False
@@ -260,7 +263,7 @@ class Clock:
         """
         if not callable(thunk):
             raise InvalidArgument(f"expected a function to call, got {thunk!r}")
-        if thunk.__class__ is MethodType and self._loosen is not None:
+        if thunk.__class__ is MethodType and isinstance(thunk.__self__, self._owners):
             thunk = self._loosen(thunk)
         creator = self._current()
         # This is _time plus from_seconds, spelt out because it is most of what a timer costs.

@@ -18,6 +18,7 @@ from greenproc.clock import Clock, HubSource
 from greenproc.current import default
 from greenproc.errors import BindError
 from greenproc.pid import UPID
+from greenproc.process.base import Process
 from greenproc.process.cell import TERMINATING, Cell, name_cells
 from greenproc.process.current import PROCESS
 from greenproc.process.loose import is_over, loosen
@@ -213,8 +214,14 @@ class Parts:
 
 def make_clock(spawn: Callable[..., Any]) -> Clock:
     """Return a clock whose owners are processes."""
-    current = PROCESS.get
-    return Clock(HubSource(), current=current, spawn=spawn, loosen=loosen, is_over=is_over)
+    return Clock(
+        HubSource(),
+        current=PROCESS.get,
+        spawn=spawn,
+        owners=Process,
+        loosen=loosen,
+        is_over=is_over,
+    )
 
 
 def named(cell: Cell) -> str:

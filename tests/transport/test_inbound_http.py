@@ -504,6 +504,21 @@ def test_a_malformed_request_behind_a_last_response_holds_no_connection(
     assert bodies(peer.receive_to_end()) == [b"last"]
 
 
+def test_requests_of_a_client_that_is_gone_are_not_begun(
+    node: Node, listen: Listen, connect: Connect, handlers: Handlers
+) -> None:
+    peer = connect(listen(max_pipelined_requests=1))
+    peer.send(get("/a") + get("/b"))
+    first = handlers.wait("/a")
+    peer.reset()
+    gevent.idle()
+
+    first.set(OK(b"x" * 8 * 1024 * 1024))
+    gevent.idle()
+
+    assert "/b" not in handlers.promises
+
+
 def test_an_http_1_0_client_gets_its_answer_and_the_end(
     node: Node, listen: Listen, connect: Connect
 ) -> None:
