@@ -124,8 +124,13 @@ class Life:
         return cell.reason is None
 
     def is_filtered(self, cell: Cell, item: Item) -> bool:
-        """Return whether the event filter, which must be there, drops *item*; drop it then."""
+        """Return whether the event filter, which must be there, drops *item*; drop it then.
+
+        It is not called for the end of a process that failed or was killed, perhaps in the filter.
+        """
         assert self.filter is not None
+        if cell.reason is not None and item.__class__ is TerminateEvent:
+            return False
         event = as_event(item)
         try:
             dropped = bool(self.filter(cell.pid, event))

@@ -12,7 +12,7 @@ import gevent
 from gevent.subprocess import Popen
 
 from greenproc.errors import Closed
-from greenproc.failures import note
+from greenproc.failures import FAILURES, note
 from greenproc.future import Future
 from greenproc.io.descriptor import number_of
 from greenproc.subprocess.hooks import ChildError, Hold, run_child_hooks
@@ -195,7 +195,7 @@ def _run_parent_hooks(hooks: Sequence[Callable[[int], object]], pid: int) -> Non
     for hook in hooks:
         try:
             hook(pid)
-        except Exception as error:
+        except FAILURES as error:
             note(error, f"raised by the parent hook {hook!r}; the child {pid} was killed")
             raise
 
