@@ -93,6 +93,9 @@ def test_a_body_that_we_accept_everybody_finds(framing: bytes) -> None:
 
     assert bodies[1] == b"behind"
     assert Bodies(httptools.HttpRequestParser, asked).found == bodies
+    head = framing.partition(b"\r\n\r\n")[0].lower()
+    if b"content-length" not in head and b"transfer-encoding" not in head:
+        return  # blank lines between requests; a response without a length ends with all bytes
     assert Bodies(httptools.HttpResponseParser, answered).found == bodies
     reader = ResponseParser()
     assert [response.body for response in reader.feed(answered)] == bodies
