@@ -25,12 +25,12 @@ PAGES = [
     *(f"docs/tutorial/{name}.md" for name in ("first_process", "futures")),
     *(
         f"docs/howto/{name}.md"
-        for name in ("authentication", "command_line", "serving_http", "testing")
+        for name in ("authentication", "command_line", "serving_http", "testing", "web_apps")
     ),
 ]
 
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NODE = re.compile(r"greenproc run .*")
+NODE = re.compile(r"greenproc (?:run|serve) .*")
 SECONDS = re.compile(r"in \d+\.\d+s")
 ADDRESS = re.compile(r"\b127\.0\.0\.1:\d+")
 SHOWN_ELSEWHERE = ("greenproc demo",)
@@ -76,8 +76,11 @@ class Terminal:
         program = self._nodes.enter_context(
             Program("sh", "-c", f"exec {command}", cwd=folder, env=self._env)
         )
-        pid, _, written = step.output.strip().partition("@")
-        self._addresses[written] = program.line(f"^{re.escape(pid)}@(.*)$")[1]
+        written = ADDRESS.search(step.output)
+        assert written is not None
+        before, after = step.output[: written.start()], step.output[written.end() :].strip()
+        found = program.line(f"^{re.escape(before)}(.*){re.escape(after)}$")
+        self._addresses[written[0]] = found[1]
 
     def _run(self, command: str, folder: Path) -> str:
         done = subprocess.run(

@@ -42,6 +42,11 @@ def test_an_example_is_short_tells_how_to_run_it_and_is_tested(path: Path) -> No
     assert f"\ndef test_{path.stem}_" in Path(__file__).read_text(encoding="utf-8")
 
 
+def test_hits_counts_visitors() -> None:
+    with example("hits") as program:
+        assert program.finish() == (0, "1\n2\n3\n", "")
+
+
 def test_pingpong_plays_in_one_os_process() -> None:
     with example("pingpong") as program:
         code, out, err = program.finish()

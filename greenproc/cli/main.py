@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from greenproc.cli import demo, ps, run, send
+from greenproc.cli import demo, ps, run, send, serve
 from greenproc.errors import GreenprocError, InvalidArgument
 
 FAILURE = 1
@@ -21,6 +21,8 @@ examples:
   greenproc demo                          watch two nodes talk, and one of them die
   greenproc run counter:Counter           run the class Counter of counter.py as a node;
                                           prints its address, id@ip:port
+  greenproc serve shop:app                serve the WSGI app of shop.py, such as one of
+                                          Flask or Django; prints its URL
   greenproc send counter@127.0.0.1:5050 increment 2 --reply
                                           send it a message and show what it answers
   greenproc ps 127.0.0.1:5050             list the processes of that node
@@ -60,7 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"greenproc {own_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (demo, run, send, ps):
+    for module in (demo, run, serve, send, ps):
         module.add_parser(commands)
     return parser
 

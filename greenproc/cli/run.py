@@ -65,6 +65,12 @@ def add_parser(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = add_command(commands, "run", "run a process class as a node", EPILOG)
     parser.add_argument("target", metavar="MODULE:CLASS", help="the class to run")
+    add_node_flags(parser)
+    parser.set_defaults(command=command)
+
+
+def add_node_flags(parser: argparse.ArgumentParser) -> None:
+    """Let the user say how a node runs."""
     parser.add_argument(
         "--ip", help="address to listen at; 127.0.0.1 when not given, 0.0.0.0 is all of them"
     )
@@ -82,23 +88,27 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="log what the node does, on standard error"
     )
-    parser.set_defaults(command=command)
 
 
 def command(arguments: argparse.Namespace) -> int:
     """Run the node until it is asked to stop, or its process ends."""
     settings = read_settings(arguments)
     process_class = load(arguments.target)
-    logging.basicConfig(
-        level=logging.DEBUG if arguments.verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    set_up_log(is_verbose=arguments.verbose)
     runtime = Runtime(settings)
     with StopSignals(settings.stop_timeout + LAST_SECONDS) as stop:
         start(runtime)
         with runtime.selected():
             run_node(runtime, process_class, stop)
     return 0
+
+
+def set_up_log(*, is_verbose: bool) -> None:
+    """Log on standard error: warnings, or everything."""
+    logging.basicConfig(
+        level=logging.DEBUG if is_verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
 
 
 def read_settings(arguments: argparse.Namespace) -> Settings:

@@ -103,6 +103,12 @@ class RequestHead:
     def __repr__(self) -> str:
         return f"<RequestHead {self.method!r} {self.target!r}>"
 
+    @property
+    def path(self) -> str:
+        """The path of the target as on the wire; the query is not looked at."""
+        target = self.target.partition(b"#")[0].partition(b"?")[0]
+        return URL.parse(target.decode("utf-8", "surrogateescape")).path
+
     def take_apart(self) -> tuple[str, URL, Headers]:
         """Return `parts`, made now if they are not there.
 

@@ -17,6 +17,7 @@ from greenproc.http.body import CHUNK_LINE, OpenBody
 from greenproc.http.content import BodySink, Pause, go_on, gzip_decompress
 from greenproc.http.head import CHUNKED, HEAD_END, Fields, RequestHead, UnfinishedHead
 from greenproc.http.head_cache import HeadCache
+from greenproc.http.headers import Headers
 from greenproc.http.limits import DEFAULT_LIMITS, IsSpent, ParserLimits, never
 from greenproc.http.request import Request
 from greenproc.http.url import URL
@@ -341,6 +342,7 @@ def to_request(
     *,
     max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes,
     pause: Pause = go_on,
+    connection: object = None,
 ) -> Request:
     """Make the value that handlers get.
 
@@ -348,6 +350,7 @@ def to_request(
 
     Args:
         pause: called between the steps of unpacking.
+        connection: what the request came on, for handlers that need it.
 
     Raises:
         RemoteProtocolError: an escape in the query is malformed (400), or the body cannot be
@@ -360,4 +363,37 @@ def to_request(
         body = gzip_decompress(body, max_body_bytes, pause)
     # Handlers may change what they get: the head is shared with others.
     url = URL(url.path, {**url.query}, url.fragment)
-    return Request(method, url, headers.copy(), body, None, client, head.keep_alive, head.version)
+    return Request(
+        method,
+        url,
+        headers.copy(),
+        body,
+        None,
+        client,
+        head.keep_alive,
+        head.version,
+        head,
+        connection,
+    )
+
+
+def to_raw_request(
+    raw: RawRequest, client: Address | None = None, *, connection: object = None
+) -> Request:
+    """Make the value for a handler that reads `Request.head` itself.
+
+    Neither is the query decoded, which may be malformed, nor the body unpacked.
+    """
+    head = raw.head
+    return Request(
+        head.method.decode("ascii"),
+        URL(head.path),
+        Headers.from_wire(head.headers),
+        raw.body,
+        None,
+        client,
+        head.keep_alive,
+        head.version,
+        head,
+        connection,
+    )

@@ -31,6 +31,10 @@ class Request(msgspec.Struct):
     keep_alive: bool = False
     """Whether the connection outlives this request."""
     version: tuple[int, int] = (1, 1)
+    head: Any = None
+    """The `RequestHead` as it came, for who needs its bytes; None for a request made here."""
+    connection: Any = None
+    """The `ClientConnection` that it came on, at a node or server."""
 
     def replace(self, **changes: Any) -> Request:
         """Return this with other values for the fields that are named."""

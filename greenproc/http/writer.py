@@ -181,6 +181,11 @@ def _status_line(status: int) -> bytes:
     return f"HTTP/1.1 {status_line_text(status)}\r\n".encode()
 
 
+def date_now() -> str:
+    """Return what a ``Date`` line says now."""
+    return _date(None)[6:-2].decode()
+
+
 def _date(now: float | None) -> bytes:
     return _date_of_second(int(time.time() if now is None else now))
 

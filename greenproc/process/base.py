@@ -82,6 +82,20 @@ class Process:
     True where neither is overridden; nobody can tell then, and it is what makes messages fast.
     """
 
+    takes_requests: bool = True
+    """Whether HTTP requests are put into the mailbox; else they are answered 503 at once.
+
+    For a process whose `finalize` takes long: what comes meanwhile would wait for its end.
+    """
+
+    takes_raw_requests: ClassVar[bool] = False
+    """Whether requests are wanted as they came, for who overrides `consume_http`.
+
+    Then any path below the process reaches it, ``..`` and broken escapes included; a query is not
+    checked; a body stays packed; and a client that waits for ``100 Continue`` gets it when
+    ``request.connection.proceed()`` is called.
+    """
+
     def __init__(self, id: str | None = None) -> None:
         """Name the process *id*; without one it is called after its class, ``Counter(1)``."""
         if id is not None and not isinstance(id, str):

@@ -335,6 +335,8 @@ class ProcessManager:
         cell = self.cells.get(id)
         if cell is None:
             return UNKNOWN
+        if cell.process is not None and not cell.process.takes_requests:
+            return FULL
         reason = self.quota.reason_to_refuse(cell, weight_of_request(event.request))
         return FULL if reason is not None else self.enqueue(cell, event)
 

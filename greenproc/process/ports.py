@@ -54,6 +54,17 @@ class Transport(Protocol):
         """
 
 
+class ClientConnection(Protocol):
+    """The connection that a request came on, as far as a handler may need it."""
+
+    @property
+    def local(self) -> Address | None:
+        """The address that accepted it; None at a Unix socket."""
+
+    def proceed(self) -> None:
+        """Send ``100 Continue`` if the client still waits for that."""
+
+
 class Gatekeeper(Protocol):
     """Decides who may use which route. A process asks in its own turn, so an answer may wait."""
 

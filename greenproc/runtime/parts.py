@@ -72,6 +72,7 @@ class Parts:
             deliver=self.processes.deliver,
             serve=self.router.serve,
             streams=self.router.streams,
+            is_raw=self.router.is_raw,
             lost=lambda address, error: self.processes.linking.lose_address(address),
             dropped=observer.message_unsent,
             refused=observer.client_refused,
@@ -151,7 +152,7 @@ class Parts:
         logger.info("listening on %s, reached at %s", self.listener.address, self.address)
 
     def _stop_accepting(self, seconds: float) -> None:
-        self.listener.stop_accepting()
+        self.listener.drain_http()
 
     def _end_processes(self, seconds: float) -> None:
         """Let each process serve what it has and end, the youngest first; kill who does not.

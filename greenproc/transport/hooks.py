@@ -32,7 +32,7 @@ def ignore_refusal(_client: Address | None, _reason: str) -> None:
 
 
 def never(_path: str) -> bool:
-    """Want every body whole."""
+    """Want every body whole, and every request decoded."""
     return False
 
 
@@ -56,6 +56,9 @@ class TransportHooks:
     """Start a greenlet of the transport."""
     streams: Callable[[str], bool] = never
     """Whether a request for a path is to be served before its body is there. Must not wait."""
+    is_raw: Callable[[str], bool] = never
+    """Whether requests for a path are wanted as they came: the query unchecked, the body packed if
+    it is, and ``100 Continue`` sent when the handler says so. Must not wait."""
     connected: Callable[[Address], None] = ignore
     """A connection to an address stands."""
     disconnected: Callable[[Address], None] = ignore

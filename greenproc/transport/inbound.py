@@ -13,7 +13,7 @@ from greenproc.clock.fork import close_copy
 from greenproc.clock.turn import iteration_budget, yield_if_spent
 from greenproc.errors import RemoteProtocolError
 from greenproc.http.head import RequestHead
-from greenproc.http.parser import RawRequest, RequestParser, to_request
+from greenproc.http.parser import RawRequest, RequestParser, to_raw_request, to_request
 from greenproc.http.request import Request
 from greenproc.http.status import Status
 from greenproc.http.writer import CONTINUE, accepted_response
@@ -23,6 +23,7 @@ from greenproc.transport.body_pipe import BodyPipe
 from greenproc.transport.context import InboundContext
 from greenproc.transport.outlet import HOLD_ANSWERS, Outlet
 from greenproc.transport.patrol import Pace
+from greenproc.transport.places import address_of
 from greenproc.transport.reader import Reader
 from greenproc.transport.refusals import BODY_TOO_SLOW, HEAD_TOO_SLOW, HOST_NOT_ALLOWED
 from greenproc.transport.respond import refuse_delivery, refuse_request, refuse_sender
@@ -89,6 +90,7 @@ class Inbound:
         self._is_agent = False
         self._has_delivered = False  # a message: it may be the link of a node
         self._body: BodyPipe | None = None  # the last one that was streamed
+        self._owes_continue = False  # for that body, as soon as its handler wants it
         self.requests = self._served = 0  # the latter were no messages
 
     def __repr__(self) -> str:
@@ -227,10 +229,13 @@ class Inbound:
                 self.client,
                 max_body_bytes=self._settings.max_body_bytes,
                 pause=yield_if_spent,
+                connection=self,
             )
         except RemoteProtocolError as error:
-            self._refuse(error)
-            return
+            if not self._hooks.is_raw(raw.head.path):
+                self._refuse(error)
+                return
+            request = to_raw_request(raw, self.client, connection=self)
         body = None if raw.sink is None else self._attach_body(raw, request)
         future = self._hooks.serve(request)
         self._answers.append_pending(future, request)
@@ -279,13 +284,11 @@ class Inbound:
         """Return where the body of a request goes if it is not to be read whole."""
         if self._context.is_message(raw):
             return None
-        try:
-            path = raw.head.take_apart()[1].path
-        except RemoteProtocolError:
-            return None
+        path = raw.head.path
         if not self._hooks.streams(path):
             return None
-        return BodyPipe(self._stop_taking, blame=self._status_of_fault, is_packed=raw.head.is_gzip)
+        is_packed = raw.head.is_gzip and not self._hooks.is_raw(path)
+        return BodyPipe(self._stop_taking, blame=self._status_of_fault, is_packed=is_packed)
 
     def _status_of_fault(self) -> int:
         error = self._parser.error
@@ -296,10 +299,26 @@ class Inbound:
         assert isinstance(body, BodyPipe)
         self._body = body
         request.reader = body.reader
-        if raw.head.expects_continue and self._parser.expects_continue:
+        self._owes_continue = raw.head.expects_continue and self._parser.expects_continue
+        if self._owes_continue and not self._hooks.is_raw(raw.head.path):
             # Ahead of its response, which would otherwise wait for a body that never comes.
+            self._owes_continue = False
             self._answers.append(CONTINUE)
         return body
+
+    @property
+    def local(self) -> Address | None:
+        """See `ClientConnection`."""
+        return address_of(self._socket.getsockname())
+
+    def proceed(self) -> None:
+        """See `ClientConnection`; waits for the client if it does not read."""
+        if self._owes_continue:
+            self._owes_continue = False
+            if self._parser.expects_continue and self._answers.pending:
+                # The last request of the queue is the one whose client waits.
+                self._queue.insert(len(self._queue) - 1, CONTINUE)
+                self._outlet.flush()
 
     def answered(self, request: Request) -> None:
         """Skip what is left of the body of a request whose response is out."""
@@ -319,7 +338,7 @@ class Inbound:
         parser = self._parser
         body_bytes = parser.body_bytes
         if body_bytes is not None:
-            is_ours = self._body is not None and self._body.is_full
+            is_ours = self._owes_continue or (self._body is not None and self._body.is_full)
             return (Pace.FREE if is_ours else Pace.BODY), number, body_bytes
         if not parser.is_idle:
             return (Pace.FREE if self._answers.is_full else Pace.HEAD), number, 0
@@ -369,6 +388,15 @@ class Inbound:
             self.close()
         else:
             self._answers.is_draining = True
+
+    def drain_http(self) -> None:
+        """End the connection likewise, unless it carries messages, or may come to."""
+        if self._served and self._served == self.requests:
+            self.drain()
+
+    def wait_written(self, seconds: float) -> None:
+        """Wait until what is being sent is, for as long as that takes a client that reads."""
+        self._outlet.wait(lambda: not self._outlet.is_sending, seconds)
 
     def _finish(self) -> None:
         """Send the answers that are still owed, and let the client read them."""

@@ -35,6 +35,7 @@ from greenproc.transport.respond import write_some
 from greenproc.wire.framing import MessageDecoder, is_message
 
 REFUSAL = encode_response(ServiceUnavailable(headers={"Connection": "close"}))
+FLUSH_SECONDS = 2.0  # how long a client may take to read what is on its way to it at the end
 KILL_SECONDS = 1.0  # how long a killed greenlet may take to end
 MIN_BACK_OFF = 0.01  # seconds; doubled with each failure in a row
 MAX_BACK_OFF = 1.0
@@ -178,6 +179,15 @@ class Listener:
             self._context.postponed.disown()
         silence((*self._greenlets, self._patrol))
 
+    def drain_http(self) -> None:
+        """Stop accepting, and let each connection end with what it owes by HTTP.
+
+        Connections that carry messages stand as they are.
+        """
+        self.stop_accepting()
+        for connection in list(self._connections):
+            connection.drain_http()
+
     def drain(self, timeout: float) -> None:
         """Stop accepting, and wait until all connections have answered what was asked.
 
@@ -192,7 +202,7 @@ class Listener:
             joinall(list(self._greenlets), timeout=left)
 
     def stop(self, timeout: float) -> int:
-        """Stop accepting and close all connections.
+        """Stop accepting and close all connections, those that send once they have.
 
         Returns how many greenlets did not end within *timeout* seconds and were killed.
         """
@@ -200,6 +210,9 @@ class Listener:
         if self._context is not None:
             # What was accepted in the last milliseconds is acknowledged, too.
             self._context.postponed.close()
+        deadline = monotonic() + min(timeout, FLUSH_SECONDS)
+        for connection in list(self._connections):
+            connection.wait_written(max(deadline - monotonic(), 0.0))
         for connection in list(self._connections):
             connection.close()
         self._stop_patrol()

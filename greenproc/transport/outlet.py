@@ -88,6 +88,11 @@ class Outlet:
         """Whether everything that was owed is sent; behind a response that closes nothing is."""
         return not self.is_writing and (not self.answers or self.answers.is_closing)
 
+    @property
+    def is_sending(self) -> bool:
+        """Whether the client is waited for, and not a handler."""
+        return self.is_writing and not self._sender.is_starved
+
     # Sending
 
     def flush(self) -> None:

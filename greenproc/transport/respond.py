@@ -21,6 +21,8 @@ from greenproc.http.response import (
     Response,
     ServiceUnavailable,
 )
+from greenproc.http.status import Status
+from greenproc.http.verbatim import VerbatimResponse, encode_verbatim
 from greenproc.http.writer import encode_response
 from greenproc.message import Message
 from greenproc.process.ports import Delivery
@@ -73,6 +75,11 @@ def closes(response: Response, request: Request) -> bool:
     connection = response.headers.get("Connection")
     if connection is not None and connection.lower() == "close":
         return True
+    if isinstance(response, VerbatimResponse):
+        # Clients take an interim response for one that another follows; there is none here.
+        return response.status < Status.OK or (
+            response.length is None and request.version < (1, 1)
+        )
     return response.reader is not None and request.version < (1, 1)
 
 
@@ -87,6 +94,8 @@ def closing(response: Response) -> Response:
 def encode(response: Response, request: Request) -> bytes:
     """Return the bytes of a whole *response*; what cannot be spelled becomes a 500."""
     try:
+        if isinstance(response, VerbatimResponse):
+            return encode_verbatim(response, request, is_last=closes(response, request))
         return encode_response(response, request)
     except Exception:
         log.exception("a response cannot be sent: %r", response)

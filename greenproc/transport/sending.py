@@ -15,10 +15,12 @@ from greenproc.failures import FAILURES
 from greenproc.future import Future
 from greenproc.http.request import Request
 from greenproc.http.response import InternalServerError, NotFound, Response, ResponseKind
+from greenproc.http.verbatim import VerbatimResponse, encode_verbatim_head, takes_body
 from greenproc.http.writer import LAST_CHUNK, encode_chunk, encode_response_head, may_have_body
 from greenproc.settings import Settings
 from greenproc.sync.pipe import Reader
-from greenproc.transport.respond import encode, response_of, write_all
+from greenproc.transport.file_body import FileBody
+from greenproc.transport.respond import closes, encode, response_of, write_all
 
 STEP_BYTES = 1024 * 1024  # the most that one system call reads from the disk
 GATHERED_BYTES = 64 * 1024  # pieces of a stream that are joined into one send
@@ -75,7 +77,10 @@ class Sender:
             self._send_file(response, request)
             return
         try:
-            self._send_stream(response, request)
+            if isinstance(response.reader, FileBody):
+                self._send_open_file(response, request, response.reader)
+            else:
+                self._send_stream(response, request)
         finally:
             response.reader.close()
 
@@ -103,12 +108,22 @@ class Sender:
         finally:
             os.close(number)
 
-    def _send_range(self, number: int, size: int) -> None:
-        at = 0
-        while at < size:
-            sent = self._send_some(number, at, min(size - at, STEP_BYTES))
+    def _send_open_file(self, response: Response, request: Request, file: FileBody) -> None:
+        """Write part of a file that its maker has opened."""
+        head = self._head(response, request, size=file.size)
+        if head is None or not _takes_body(response, request):
+            self.write(head or encode(InternalServerError(), request))
+            return
+        with file as number:
+            self.write(head)
+            self._send_range(number, file.begin + file.size, file.begin)
+
+    def _send_range(self, number: int, end: int, begin: int = 0) -> None:
+        at = begin
+        while at < end:
+            sent = self._send_some(number, at, min(end - at, STEP_BYTES))
             if not sent:
-                raise BrokenOff(f"the file ended after {at} of {size} bytes")
+                raise BrokenOff(f"the file ended after {at - begin} of {end - begin} bytes")
             at += sent
             self._progressed()
             yield_if_spent()
@@ -140,7 +155,8 @@ class Sender:
         Differs: libprocess sends chunks to every client, and when the stream fails a second
         response between them; here one that has failed already is answered as a future is.
         """
-        is_chunked = request.version >= (1, 1)
+        length = response.length if isinstance(response, VerbatimResponse) else None
+        is_chunked = length is None and request.version >= (1, 1)
         head = self._head(response, request, is_chunked=is_chunked)
         if head is None or not _takes_body(response, request):
             self.write(head or encode(InternalServerError(), request))
@@ -153,7 +169,7 @@ class Sender:
         try:
             self._send_pieces(head, response.reader, first, is_chunked=is_chunked)
         except BrokenOff:
-            if not is_chunked:
+            if length is None and not is_chunked:
                 # Without chunks only a reset tells the client that there should be more.
                 self._to.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
             raise
@@ -193,6 +209,8 @@ class Sender:
         is_chunked: bool = True,
     ) -> bytes | None:
         """Return the head; None, which is logged, if it cannot be spelled."""
+        if isinstance(response, VerbatimResponse):
+            return encode_verbatim_head(response, request, is_last=closes(response, request))
         has_body = may_have_body(response.status)
         try:
             return encode_response_head(
@@ -227,4 +245,6 @@ def open_file(path: str) -> int | Response:
 
 
 def _takes_body(response: Response, request: Request) -> bool:
+    if isinstance(response, VerbatimResponse):
+        return takes_body(response, request)
     return request.method != "HEAD" and may_have_body(response.status)

@@ -10,6 +10,7 @@ from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import BadRequest, NotFound, Response, ServiceUnavailable
 from greenproc.pid import decode_id
+from greenproc.process.base import Process
 from greenproc.process.event import HttpEvent
 from greenproc.process.manager import ProcessManager
 from greenproc.process.ports import Delivery
@@ -47,9 +48,9 @@ class Router:
         """Return the future of the response to *request*."""
         self.requests += 1
         path = request.url.path
-        if not path.startswith("/"):
+        if not path.startswith("/") and not self.is_raw(path):
             return Future(BadRequest("Request URL path must start with '/'"))
-        if "/.." in path:
+        if "/.." in path and not self.is_raw(path):
             return Future(NotFound())
         receiver, path = self._resolve(path)
         if path != request.url.path:
@@ -63,7 +64,7 @@ class Router:
         future = promise.future
         delivery = self._processes.deliver_http(receiver, HttpEvent(request, promise))
         if delivery is Delivery.UNKNOWN:
-            promise.set(NotFound())
+            promise.set(NotFound() if self._processes.accepting else _stopping())
         elif delivery is Delivery.FULL:
             promise.set(ServiceUnavailable())
         return future
@@ -71,18 +72,27 @@ class Router:
     def streams(self, path: str) -> bool:
         """Whether the process that answers *path* takes bodies as they come."""
         receiver, path = self._resolve(path)
-        cell = None if receiver is None else self._processes.cells.get(receiver)
-        if cell is None or cell.process is None:
+        process = self._find(receiver)
+        if process is None:
             return False
         try:
-            return cell.process.streams_body(path)
+            return process.streams_body(path)
         except FAILURES:
-            log.exception("%s cannot say whether it streams %s", cell.pid, path)
+            log.exception("%s cannot say whether it streams %s", process.pid, path)
             return False
+
+    def is_raw(self, path: str) -> bool:
+        """Whether the process that answers *path* takes requests as they came."""
+        process = self._find(self._resolve(path)[0])
+        return process is not None and process.takes_raw_requests
 
     def absolute_path(self, path: str) -> str:
         """Return *path* with the delegate's id in front if its first segment is no process."""
         return self._resolve(path)[1]
+
+    def _find(self, id: str | None) -> Process | None:
+        cell = None if id is None else self._processes.cells.get(id)
+        return None if cell is None else cell.process
 
     def _resolve(self, path: str) -> tuple[str | None, str]:
         """Return the id of the receiver, None for nobody, and the path as it will see it."""
@@ -94,7 +104,15 @@ class Router:
         try:
             receiver = decode_id(segment)
         except InvalidURL:
-            return None, path
+            delegate = self._find(self._delegate)
+            if delegate is None or not delegate.takes_raw_requests:
+                return None, path
+            return self._delegate, f"/{self._delegate}{path}"
         if receiver in self._processes.cells or self._delegate is None:
             return receiver, path
         return self._delegate, f"/{self._delegate}{path}"
+
+
+def _stopping() -> Response:
+    """Return what is answered while the processes end: to try again, elsewhere."""
+    return ServiceUnavailable(headers={"Connection": "close"})

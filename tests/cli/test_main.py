@@ -16,11 +16,11 @@ def test_help_shows_an_example_of_every_command() -> None:
     code, out, err = run("--help")
 
     assert (code, err) == (0, "")
-    for command in ("demo", "run", "send", "ps"):
+    for command in ("demo", "run", "serve", "send", "ps"):
         assert f"\n  greenproc {command}" in out
 
 
-@pytest.mark.parametrize("command", ["demo", "run", "send", "ps"])
+@pytest.mark.parametrize("command", ["demo", "run", "serve", "send", "ps"])
 def test_each_command_tells_about_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main([command, "--help"])

@@ -1,0 +1,5 @@
+"""WSGI both ways: apps served by a node, and a node reached through a WSGI server."""
+
+from greenproc.wsgi.process import WSGIProcess
+
+__all__ = ["WSGIProcess"]

@@ -1,0 +1,163 @@
+"""`WSGIProcess`: a WSGI app that a node serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from greenproc.checks import check_callable, whole_number
+from greenproc.http.response import OK, Response
+from greenproc.metrics import PullGauge
+from greenproc.metrics.gauge import PulledCounter
+from greenproc.process.base import Process
+from greenproc.process.event import HttpEvent
+from greenproc.wsgi.app_call import App, AppCall
+from greenproc.wsgi.app_calls import AppCalls
+from greenproc.wsgi.environ import Environ, Target, add_server, make_environ
+from greenproc.wsgi.error_log import ErrorLog
+from greenproc.wsgi.file_wrapper import FileWrapper
+from greenproc.wsgi.input import BodyTooLarge, RequestBody
+from greenproc.wsgi.proxies import TrustedProxies
+
+MAX_RUNNING = 1000  # as worker_connections of gunicorn
+MAX_WAITING = 1000
+
+DRAIN_SHARE = 0.75
+"""How much of ``Settings.stop_timeout`` requests may take to end, so that the rest still stops in
+order."""
+
+
+class WSGIProcess(Process):
+    """Serves a WSGI app: Flask, Django, or any other callable of PEP 3333.
+
+    ::
+
+        with Runtime(settings, delegate="app") as runtime:
+            runtime.spawn(WSGIProcess("app", app))
+
+    As the delegate of its node it gets every request that no other process is there for, and the
+    app is at the root. Otherwise it is at ``/<id>``, which is its ``SCRIPT_NAME``.
+
+    Each request runs in a greenlet of its own beside the process, which therefore answers
+    messages meanwhile; those of one connection run one after the other. Inside of the app the
+    module-level functions act on the node.
+
+    A process that ends lets requests that are running end, within three quarters of
+    ``Settings.stop_timeout``.
+
+    Args:
+        app: the WSGI callable.
+        max_body_bytes: the longest body that the app is to get, others are answered 413; None
+            leaves that to the app, which reads bodies as they come.
+        max_running: how many requests run at once.
+        max_waiting: how many more wait for that; others are answered 503.
+        trusted_proxies: addresses or networks whose ``X-Forwarded-For`` and
+            ``X-Forwarded-Proto`` are believed.
+
+    Raises:
+        InvalidArgument: an argument is none of that.
+
+    Source: PEP 3333.
+    """
+
+    takes_raw_requests = True
+
+    def __init__(
+        self,
+        id: str,
+        app: App,
+        *,
+        max_body_bytes: int | None = None,
+        max_running: int = MAX_RUNNING,
+        max_waiting: int = MAX_WAITING,
+        trusted_proxies: Iterable[str] = (),
+    ) -> None:
+        super().__init__(id)
+        check_callable(app)
+        if max_body_bytes is not None:
+            whole_number("max_body_bytes", max_body_bytes, least=0)
+        self.app = app
+        self._max_body_bytes = max_body_bytes
+        self._proxies = TrustedProxies(trusted_proxies)
+        self._mount = id.encode("utf-8", "surrogateescape")
+        self._errors = ErrorLog(id)
+        self._failed = 0
+        self._calls = AppCalls(
+            self._answer,
+            self.spawn_greenlet,
+            max_running=whole_number("max_running", max_running, least=1),
+            max_waiting=whole_number("max_waiting", max_waiting, least=0),
+        )
+        name = f"wsgi/{id}"
+        self._metrics = [
+            PulledCounter(f"{name}/requests", lambda: self._calls.served),
+            PulledCounter(f"{name}/errors", lambda: self._failed),
+            PulledCounter(f"{name}/refused", lambda: self._calls.refused),
+            PullGauge(f"{name}/running", lambda: len(self._calls)),
+            PullGauge(f"{name}/waiting", lambda: self._calls.waiting),
+        ]
+
+    def initialize(self) -> None:
+        """Show the metrics ``wsgi/<id>/...``."""
+        for metric in self._metrics:
+            self.runtime.metrics.add(metric)
+
+    def finalize(self) -> None:
+        """Let the requests that are running end, and kill those that do not."""
+        self.takes_requests = False
+        self._calls.close(self.runtime.settings.stop_timeout * DRAIN_SHARE)
+        for metric in self._metrics:
+            self.runtime.metrics.remove(metric)
+
+    def statistics(self) -> dict[str, int]:
+        """Count requests: those that were served, failed or were refused, that run and wait."""
+        calls = self._calls
+        return {
+            "requests": calls.served,
+            "errors": self._failed,
+            "refused": calls.refused,
+            "running": len(calls),
+            "waiting": calls.waiting,
+        }
+
+    def streams_body(self, path: str) -> bool:
+        """Take every body as it comes."""
+        return True
+
+    def consume_http(self, event: HttpEvent) -> None:
+        """Answer with what the app returns."""
+        self._calls.admit(event)
+
+    def _answer(self, event: HttpEvent) -> None:
+        request = event.request
+        target = Target(request.head.target, self._mount)
+        if target.path == "*":
+            event.promise.set(OK())  # RFC 9110 section 9.3.7: about the server, not the app
+            return
+        try:
+            body = RequestBody(request, self._max_body_bytes)
+        except BodyTooLarge as error:
+            event.promise.set(Response(error.status, str(error), {"Connection": "close"}))
+            return
+        environ = make_environ(request, target)
+        scheme = self._proxies.believe(environ, "http")
+        add_server(environ, request.connection.local, scheme)
+        self._add_wsgi(environ, scheme, body)
+        environ["greenproc.request"] = request
+        call = AppCall(request, body, event.promise)
+        call.run(self.app, environ)
+        if call.error is not None:
+            self._failed += 1
+
+    def _add_wsgi(self, environ: Environ, scheme: str, body: RequestBody) -> None:
+        """Add the keys that begin with ``wsgi.``, and the way to the node."""
+        environ["wsgi.version"] = (1, 0)
+        environ["wsgi.url_scheme"] = scheme
+        environ["wsgi.input"] = body.file
+        environ["wsgi.errors"] = self._errors
+        # Requests share a native thread, but others run whenever one waits: apps have to lock.
+        environ["wsgi.multithread"] = True
+        environ["wsgi.multiprocess"] = False
+        environ["wsgi.run_once"] = False
+        environ["wsgi.file_wrapper"] = FileWrapper
+        environ["wsgi.input_terminated"] = True
+        environ["greenproc.runtime"] = self.runtime
