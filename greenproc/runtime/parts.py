@@ -68,16 +68,7 @@ class Parts:
             limits=self.turn_limits(settings),
         )
         self.router = Router(self.processes, firewall, delegate, root=NODE_ID)
-        self._hooks = TransportHooks(
-            deliver=self.processes.deliver,
-            serve=self.router.serve,
-            streams=self.router.streams,
-            is_raw=self.router.is_raw,
-            lost=lambda address, error: self.processes.linking.lose_address(address),
-            dropped=observer.message_unsent,
-            refused=observer.client_refused,
-            spawn=spawn,
-        )
+        self._hooks = self._make_hooks(spawn)
         self.listener = Listener(settings, self._hooks)
         seconds = settings.authentication_timeout
         self._gate = Gate(runtime.authenticators, runtime.authorization, timeout=seconds)
@@ -85,6 +76,18 @@ class Parts:
         self.address: Address | None = None
         self.killed: list[UPID] = []
         self.lifecycle = Lifecycle(self._stages())
+
+    def _make_hooks(self, spawn: Callable[..., Any]) -> TransportHooks:
+        return TransportHooks(
+            deliver=self.processes.deliver,
+            serve=self.router.serve,
+            streams=self.router.streams,
+            is_raw=self.router.is_raw,
+            lost=lambda address, error: self.processes.linking.lose_address(address),
+            dropped=self._observer.message_unsent,
+            refused=self._observer.client_refused,
+            spawn=spawn,
+        )
 
     @staticmethod
     def turn_limits(settings: Settings) -> TurnLimits:
