@@ -425,6 +425,11 @@ class ProcessManager:
         """
         call_in_hub(None if self._is_inherited else self.hub, function, *args)
 
+    @property
+    def is_in_own_thread(self) -> bool:
+        """Whether the native thread that calls is the one of this manager."""
+        return get_ident() == self._thread
+
     def check_thread(self, what: str) -> None:
         """Refuse what is done by *what* in another native thread.
 

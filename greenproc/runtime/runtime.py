@@ -33,7 +33,7 @@ from greenproc.runtime.life import RuntimeLife
 from greenproc.runtime.signals import Signals
 from greenproc.settings import Settings
 from greenproc.subprocess import Reaper
-from greenproc.web import Firewall
+from greenproc.web import Firewall, Router
 
 P = TypeVar("P", bound=Process)
 Q = ParamSpec("Q")
@@ -110,6 +110,11 @@ class Runtime(RuntimeLife):
     def processes(self) -> ProcessManager:
         """The registry of local processes; for the parts of the runtime."""
         return self._parts().processes
+
+    @property
+    def router(self) -> Router:
+        """Hands HTTP requests to processes; for the parts of the runtime."""
+        return self._parts().router
 
     @property
     def reaper(self) -> Reaper:

@@ -71,6 +71,11 @@ class BodyPipe:
         self.is_full = False
         """Whether a write waits for the handler."""
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether some of it was dropped, since nobody reads any more."""
+        return self._dropped > 0
+
     def begin(self) -> None:
         """Hand on what was held back: the handler has been asked. May wait for it."""
         held, self._held = self._held, None

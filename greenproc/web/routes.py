@@ -55,6 +55,25 @@ class Router:
         receiver, path = self._resolve(path)
         if path != request.url.path:
             request.url = request.url.replace(path=path)
+        return self._hand_over(receiver, request)
+
+    def serve_process(self, id: str, request: Request) -> Future[Response]:
+        """Return the future of the response of the process *id*; never that of the delegate.
+
+        Args:
+            request: one whose path begins with that process.
+        """
+        self.requests += 1
+        return Future(NotFound()) if "/.." in request.url.path else self._hand_over(id, request)
+
+    def find_process(self, path: str) -> Process | None:
+        """Return the process that the first segment of *path* names; the delegate does not count."""
+        try:
+            return self._find(decode_id(path.removeprefix("/").partition("/")[0]))
+        except InvalidURL:
+            return None
+
+    def _hand_over(self, receiver: str | None, request: Request) -> Future[Response]:
         refusal = self._firewall.apply(request)
         if refusal is not None:
             return Future(refusal)

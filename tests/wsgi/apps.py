@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
+from wsgiref.validate import validator
 
 TEXT = [("Content-Type", "text/plain")]
 
@@ -63,3 +65,15 @@ class Pieces:
 
     def close(self) -> None:
         self.closed += 1
+
+
+def strict(app: Any) -> Any:
+    """Return *app* under the validator, whose warnings are errors."""
+    checked = validator(app)
+
+    def run(environ: dict[str, Any], start_response: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            return checked(environ, start_response)
+
+    return run

@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 import re
-import warnings
 from types import ModuleType
 from typing import Any
-from wsgiref.validate import validator
 
 import pytest
 
-from tests.wsgi.apps import TEXT, returning
+from tests.wsgi.apps import TEXT, returning, strict
 from tests.wsgi.conftest import Serve, get, post
 
 flask = pytest.importorskip("flask")
 django = pytest.importorskip("django")
-
-
-def strict(app: Any) -> Any:
-    """Return *app* under the validator, whose warnings are errors."""
-    checked = validator(app)
-
-    def run(environ: dict[str, Any], start_response: Any) -> Any:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            return checked(environ, start_response)
-
-    return run
 
 
 def echo(environ: dict[str, Any], start_response: Any) -> Any:

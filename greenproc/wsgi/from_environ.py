@@ -1,0 +1,134 @@
+"""Requests for processes, made of the environ that another WSGI server gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import quote, unquote_to_bytes
+
+from greenproc.address import Address
+from greenproc.errors import InvalidAddress, RemoteProtocolError
+from greenproc.http.head import CHUNKED, RequestHead
+from greenproc.http.status import Status
+from greenproc.wsgi.environ import Environ
+
+BLOCK_BYTES = 8 * 1024
+"""How much of a body is read at once: servers return from a read when they have all of it."""
+
+_SAFE = "/!$&'()*+,;=:@~"  # RFC 3986 section 3.3: what needs no escape in a path
+_VERSIONS = {"HTTP/1.0": (1, 0)}
+
+
+def find_path(environ: Environ) -> str:
+    """Return the path below the app as it is on the wire, as far as the server tells.
+
+    Where it tells the decoded path only, a slash that was escaped has become one.
+    """
+    path: bytes = environ.get("PATH_INFO", "").encode("latin-1")
+    script = environ.get("SCRIPT_NAME", "").encode("latin-1")
+    for key in ("RAW_URI", "REQUEST_URI"):
+        target: bytes = environ.get(key, "").encode("latin-1", "replace")
+        raw = target.partition(b"?")[0]
+        if raw.startswith(script) and unquote_to_bytes(raw[len(script) :]) == path:
+            return raw[len(script) :].decode("utf-8", "surrogateescape")
+    return quote(path, safe=_SAFE)
+
+
+def make_head(environ: Environ, path: str) -> RequestHead:
+    """Return the head of a request for *path*; the spelling of the names of headers is lost.
+
+    Raises:
+        RemoteProtocolError: the length is no number.
+    """
+    query = environ.get("QUERY_STRING", "")
+    head = RequestHead()
+    head.memo = head.parts = None
+    head.method = environ["REQUEST_METHOD"].encode("latin-1")
+    target = path.encode("utf-8", "surrogateescape")
+    head.target = target + b"?" + query.encode("latin-1") if query else target
+    head.headers = tuple(_fields(environ))
+    head.version = _VERSIONS.get(environ.get("SERVER_PROTOCOL", ""), (1, 1))
+    head.keep_alive = True  # which only the server knows
+    head.length = find_length(environ)
+    head.is_gzip = environ.get("HTTP_CONTENT_ENCODING", "").lower() == "gzip"
+    head.expects_continue = False  # the server sees to that
+    return head
+
+
+def find_length(environ: Environ) -> int:
+    """Return the length of the body, or `CHUNKED` when only its end tells.
+
+    Raises:
+        RemoteProtocolError: it is no number.
+    """
+    length = environ.get("CONTENT_LENGTH")
+    if length:
+        if not (length.isascii() and length.isdigit()):
+            raise RemoteProtocolError(f"expected a Content-Length, got {length!r:.100}")
+        return int(length)
+    return CHUNKED if environ.get("wsgi.input_terminated") else 0
+
+
+def find_client(environ: Environ) -> Address | None:
+    """Return who sent the request; None at a Unix socket, or when that is no address."""
+    try:
+        return Address(environ["REMOTE_ADDR"], int(environ["REMOTE_PORT"]))
+    except (KeyError, ValueError, InvalidAddress):
+        return None
+
+
+def read_blocks(environ: Environ, length: int) -> Iterator[bytes]:
+    """Read the body of a request as it comes.
+
+    Args:
+        length: as `find_length` returns it.
+
+    Raises:
+        RemoteProtocolError: it has fewer bytes, or the server cannot read it.
+    """
+    missing = length
+    while missing:
+        try:
+            block = environ["wsgi.input"].read(
+                BLOCK_BYTES if missing < 0 else min(missing, BLOCK_BYTES)
+            )
+        except OSError as error:
+            raise RemoteProtocolError(f"failed to read the body: {error}") from error
+        if not block:
+            if missing > 0:
+                raise RemoteProtocolError("connection closed within a request")
+            return
+        yield block
+        if missing > 0:
+            missing -= len(block)
+
+
+def read_body(environ: Environ, length: int, max_bytes: int) -> bytes:
+    """Read a whole body.
+
+    Raises:
+        RemoteProtocolError: it has more than *max_bytes* (413), or see `read_blocks`.
+    """
+    body = bytearray()
+    if length <= max_bytes:
+        for block in read_blocks(environ, length):
+            body += block
+            if len(body) > max_bytes:
+                break
+        else:
+            return bytes(body)
+    raise RemoteProtocolError(
+        f"body of more than {max_bytes} bytes", status=Status.REQUEST_ENTITY_TOO_LARGE
+    )
+
+
+def _fields(environ: Environ) -> Iterator[tuple[bytes, bytes]]:
+    for key, value in environ.items():
+        name = key.removeprefix("HTTP_")
+        if name == key and key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            continue
+        if value or name != key:
+            yield _spelled(name), value.strip().encode("latin-1")
+
+
+def _spelled(name: str) -> bytes:
+    return name.replace("_", "-").title().encode("latin-1")

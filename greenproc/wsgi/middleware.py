@@ -1,0 +1,218 @@
+"""`Middleware`: the processes of a runtime, reached through any WSGI server."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import gevent
+
+from greenproc.checks import check_callable
+from greenproc.current import find_runtime
+from greenproc.errors import InvalidArgument, RemoteProtocolError
+from greenproc.future import Future, Promise
+from greenproc.http.head import RequestHead
+from greenproc.http.parser import RawRequest, to_request
+from greenproc.http.request import Request
+from greenproc.http.response import (
+    Accepted,
+    BadRequest,
+    NotFound,
+    Response,
+    ServiceUnavailable,
+)
+from greenproc.http.status import Status
+from greenproc.process.ports import Delivery
+from greenproc.runtime import RuntimeState
+from greenproc.transport.body_pipe import BodyPipe
+from greenproc.transport.respond import response_of
+from greenproc.wire.framing import MessageDecoder, is_message
+from greenproc.wsgi.app_call import App
+from greenproc.wsgi.environ import Environ
+from greenproc.wsgi.from_environ import (
+    find_client,
+    find_path,
+    make_head,
+    read_blocks,
+    read_body,
+)
+from greenproc.wsgi.to_wsgi import StartResponse, give
+
+log = logging.getLogger("greenproc.wsgi")
+
+
+class Middleware:
+    """A WSGI app in front of another one: what names a process goes there, all else to the app.
+
+    ::
+
+        app = Middleware(app)                         # any path that begins with a process
+        app = Middleware(app, prefix="/_greenproc")   # only below there
+
+    The server may be any one that runs on gevent, such as `gevent.pywsgi` and the gevent workers
+    of gunicorn. Requests of the app are not touched: it gets the same environ and start_response,
+    and the server what it returns.
+
+    Args:
+        runtime: whose processes these are; None means the runtime of the greenlet that serves,
+            else the default one. While there is none, everything goes to the app.
+        prefix: the path below which processes are looked for.
+        allow_messages: whether messages that libprocess peers post are delivered. They are for
+            the app otherwise. Peers get answers at the port of the node.
+
+    Raises:
+        InvalidArgument: *app* cannot be called, or *prefix* does not begin with a slash.
+
+    Source: PEP 3333, "Middleware: Components that Play Both Sides".
+    Differs: from requests at the port of the node: delegates do not count, the handler is not
+    told when its client is gone, nothing is packed, and processes that take requests as they came
+    are not reached.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        runtime: Any = None,
+        prefix: str = "/",
+        *,
+        allow_messages: bool = False,
+    ) -> None:
+        check_callable(app)
+        if not isinstance(prefix, str) or not prefix.startswith("/"):
+            raise InvalidArgument(f"expected a prefix that begins with a slash, got {prefix!r}")
+        self.app = app
+        self._runtime = runtime
+        self._prefix = prefix.rstrip("/")
+        self._allow_messages = allow_messages
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve a request."""
+        runtime = self._runtime or find_runtime()
+        path = find_path(environ)
+        if runtime is None or not self._is_below(path):
+            return self.app(environ, start_response)
+        path = path[len(self._prefix) :]
+        is_running = runtime.state is RuntimeState.RUNNING
+        process = runtime.router.find_process(path) if is_running else None
+        if process is None or process.takes_raw_requests:
+            return self.app(environ, start_response)
+        id = process.pid.id
+        try:
+            head = make_head(environ, path)
+            if not is_message(RawRequest(head, b"")):
+                return Exchange(runtime, environ, head).serve(id, start_response)
+            if not self._allow_messages:
+                return self.app(environ, start_response)
+            response = _deliver(runtime, environ, head)
+        except RemoteProtocolError as error:
+            response = Response(error.status, str(error))
+        return give(response, _bare(environ), environ, start_response, _nothing)
+
+    def _is_below(self, path: str) -> bool:
+        return path.startswith(f"{self._prefix}/")
+
+    def __repr__(self) -> str:
+        return f"<Middleware of {self.app!r} at {self._prefix}/>"
+
+
+class Exchange:
+    """A request on its way to a process, and its response on the way back."""
+
+    def __init__(self, runtime: Any, environ: Environ, head: RequestHead) -> None:
+        self._runtime = runtime
+        self._environ = environ
+        self._head = head
+        self._pump: gevent.Greenlet[..., Any] | None = None
+
+    def serve(self, id: str, start_response: StartResponse) -> Iterable[bytes]:
+        """Wait for the response of process *id* and give it to the server.
+
+        Raises:
+            RemoteProtocolError: the request breaks HTTP.
+        """
+        settings = self._runtime.settings
+        streams = self._head.length and self._runtime.router.streams(self._head.path)
+        body = None
+        if streams:
+            body = BodyPipe(
+                _nothing, blame=lambda: Status.BAD_REQUEST, is_packed=self._head.is_gzip
+            )
+        whole = b"" if streams else self._read(settings.max_body_bytes)
+        raw = RawRequest(self._head, whole, body)
+        request = to_request(
+            raw, find_client(self._environ), max_body_bytes=settings.max_body_bytes
+        )
+        if body is not None:
+            request.reader = body.reader
+        future = self._ask(id, request)
+        if body is not None:
+            self._pump = gevent.spawn(self._fill, body)
+        future.wait()
+        response = response_of(future, request, expose_errors=settings.expose_errors)
+        return give(response, request, self._environ, start_response, lambda: self._end(body))
+
+    def _read(self, max_bytes: int) -> bytes:
+        return read_body(self._environ, self._head.length, max_bytes)
+
+    def _ask(self, id: str, request: Request) -> Future[Response]:
+        serve = self._runtime.router.serve_process
+        if self._runtime.processes.is_in_own_thread:
+            served: Future[Response] = serve(id, request)
+            return served
+        promise: Promise[Response] = Promise()
+        self._runtime.call_from_thread(lambda: promise.associate(serve(id, request)))
+        return promise.future
+
+    def _fill(self, body: BodyPipe) -> None:
+        """Give the handler the body as it comes, and drop it once nobody reads."""
+        body.begin()
+        try:
+            for block in read_blocks(self._environ, self._head.length):
+                body.write(block)
+                if body.is_unread:
+                    return
+        except RemoteProtocolError as error:
+            log.debug("a body for %s broke off: %s", self._head.path, error)
+            body.fail(str(error))
+        else:
+            body.close()
+
+    def _end(self, body: BodyPipe | None) -> None:
+        """Leave the input to the server: a read that is under way comes to its end before."""
+        if body is not None and self._pump is not None:
+            body.skip()
+            self._pump.join()
+
+
+def _deliver(runtime: Any, environ: Environ, head: RequestHead) -> Response:
+    """Deliver a message.
+
+    Raises:
+        RemoteProtocolError: it is malformed or too large.
+    """
+    settings = runtime.settings
+    limit = settings.max_body_bytes
+    raw = RawRequest(head, read_body(environ, head.length, limit))
+    message = MessageDecoder(runtime.address, max_body_bytes=limit).decode(raw)
+    assert message is not None
+    if settings.require_peer_address_ip_match:
+        client = find_client(environ)
+        if client is None or message.sender.address.ip != client.ip:
+            return BadRequest("UPID IP address validation failed")
+    if not runtime.processes.is_in_own_thread:
+        runtime.call_from_thread(runtime.processes.deliver, message)
+        return Accepted()
+    delivery = runtime.processes.deliver(message)
+    if delivery is Delivery.ACCEPTED:
+        return Accepted()
+    return NotFound() if delivery is Delivery.UNKNOWN else ServiceUnavailable()
+
+
+def _bare(environ: Environ) -> Request:
+    """Return as much of a request as a response to it needs."""
+    return Request(environ["REQUEST_METHOD"], None)  # type: ignore[arg-type]
+
+
+def _nothing() -> None:
+    """Do nothing."""
