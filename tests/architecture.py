@@ -257,7 +257,10 @@ def _extent(function: Function) -> set[int]:
 
 
 def busy_packages(code: Code) -> list[str]:
-    """The __init__ of a package gathers names and does nothing else."""
+    """The __init__ of a package gathers names and does nothing else.
+
+    One that needs a library that is not installed everywhere may come from its ``__getattr__``.
+    """
     complaints = []
     for module in code.modules.values():
         if not module.is_package:
@@ -265,7 +268,10 @@ def busy_packages(code: Code) -> list[str]:
         for position, node in enumerate(module.tree.body):
             is_text = position == 0 and ast.get_docstring(module.tree) is not None
             is_all = isinstance(node, ast.Assign) and ast.unparse(node.targets) == "__all__"
-            if not (is_text or is_all or isinstance(node, ast.Import | ast.ImportFrom)):
+            is_late = isinstance(node, ast.FunctionDef) and node.name == "__getattr__"
+            is_typing = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+            gathers = isinstance(node, ast.Import | ast.ImportFrom) or is_late or is_typing
+            if not (is_text or is_all or gathers):
                 complaints.append(f"{module.at(node.lineno)} does more than gather names")
     return complaints
 

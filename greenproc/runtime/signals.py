@@ -83,6 +83,8 @@ class Signals:
         self.link_lost = IsolatedSignal("link_lost(linker, linkee)")
         self.hub_blocked = IsolatedSignal("hub_blocked(pid, seconds, stack)")
         self.runtime_started = IsolatedSignal("runtime_started()")
+        self.runtime_draining = IsolatedSignal("runtime_draining()")
+        """What serves the node's requests lets them end before it stops: streams should end now."""
         self.runtime_stopping = IsolatedSignal("runtime_stopping()")
         self.runtime_stopped = IsolatedSignal("runtime_stopped(killed)")
 

@@ -23,6 +23,7 @@ from greenproc.http.response import (
     ServiceUnavailable,
 )
 from greenproc.http.status import Status
+from greenproc.http.url import URL
 from greenproc.process.ports import Delivery
 from greenproc.runtime import RuntimeState
 from greenproc.transport.body_pipe import BodyPipe
@@ -40,6 +41,8 @@ from greenproc.wsgi.from_environ import (
 from greenproc.wsgi.to_wsgi import StartResponse, give
 
 log = logging.getLogger("greenproc.wsgi")
+
+_NOWHERE = URL()
 
 
 class Middleware:
@@ -107,7 +110,13 @@ class Middleware:
             response = _deliver(runtime, environ, head)
         except RemoteProtocolError as error:
             response = Response(error.status, str(error))
-        return give(response, _bare(environ), environ, start_response, _nothing)
+        request = Request(environ["REQUEST_METHOD"], _NOWHERE)
+        return give(response, request, environ, start_response, runtime.signals, _nothing)
+
+    @property
+    def greenproc(self) -> Any:
+        """What spawns the processes that the app works with, if it has that."""
+        return getattr(self.app, "greenproc", None)
 
     def _is_below(self, path: str) -> bool:
         return path.startswith(f"{self._prefix}/")
@@ -150,7 +159,10 @@ class Exchange:
             self._pump = gevent.spawn(self._fill, body)
         future.wait()
         response = response_of(future, request, expose_errors=settings.expose_errors)
-        return give(response, request, self._environ, start_response, lambda: self._end(body))
+        signals = self._runtime.signals
+        return give(
+            response, request, self._environ, start_response, signals, lambda: self._end(body)
+        )
 
     def _read(self, max_bytes: int) -> bytes:
         return read_body(self._environ, self._head.length, max_bytes)
@@ -207,11 +219,6 @@ def _deliver(runtime: Any, environ: Environ, head: RequestHead) -> Response:
     if delivery is Delivery.ACCEPTED:
         return Accepted()
     return NotFound() if delivery is Delivery.UNKNOWN else ServiceUnavailable()
-
-
-def _bare(environ: Environ) -> Request:
-    """Return as much of a request as a response to it needs."""
-    return Request(environ["REQUEST_METHOD"], None)  # type: ignore[arg-type]
 
 
 def _nothing() -> None:

@@ -6,10 +6,12 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from greenproc.errors import Closed
 from greenproc.http.request import Request
 from greenproc.http.response import Response, ResponseKind
 from greenproc.http.status import status_line_text
 from greenproc.http.writer import may_have_body
+from greenproc.runtime import Signals
 from greenproc.sync.pipe import Reader
 from greenproc.transport.respond import response_of
 from greenproc.transport.sending import open_file
@@ -30,19 +32,31 @@ class PipeIterator:
     A stream that fails raises here, so that the server breaks the connection off.
 
     Args:
+        signals: those of the runtime; a stream ends when that drains or stops.
         ended: called when the server takes no more.
     """
 
-    def __init__(self, reader: Reader, first: Any, ended: Callable[[], None]) -> None:
+    def __init__(
+        self, reader: Reader, first: Any, signals: Signals, ended: Callable[[], None]
+    ) -> None:
         self._reader = reader
         self._next = first
+        self._signals = signals
         self._ended = ended
+        self._is_cut = False
+        for signal in self._ends:
+            signal.connect(self._cut)
 
     def __iter__(self) -> PipeIterator:
         return self
 
     def __next__(self) -> bytes:
-        piece: bytes = self._next.get()
+        try:
+            piece: bytes = self._next.get()
+        except Closed:
+            if not self._is_cut:
+                raise
+            piece = b""
         if not piece:
             raise StopIteration
         self._next = self._reader.read()
@@ -50,8 +64,19 @@ class PipeIterator:
 
     def close(self) -> None:
         """Tell the writer that nobody reads any more."""
+        for signal in self._ends:
+            signal.disconnect(self._cut)
         self._reader.close()
         self._ended()
+
+    @property
+    def _ends(self) -> tuple[Any, ...]:
+        return self._signals.runtime_draining, self._signals.runtime_stopping
+
+    def _cut(self, _runtime: object) -> None:
+        """End the stream in order: a server that drains would wait for it."""
+        self._is_cut = True
+        self._reader.close()
 
 
 def give(
@@ -59,11 +84,13 @@ def give(
     request: Request,
     environ: Environ,
     start_response: StartResponse,
+    signals: Signals,
     ended: Callable[[], None],
 ) -> Iterable[bytes]:
     """Call *start_response* with *response*, and return its body.
 
     Args:
+        signals: those of the runtime.
         ended: called when nothing of the response is sent any more.
     """
     if response.kind is ResponseKind.PATH:
@@ -76,7 +103,7 @@ def give(
         first = response.reader.read()
         if not first.ready() or first.is_ready:
             start_response(_status(response), _lines(response))
-            return PipeIterator(response.reader, first, ended)
+            return PipeIterator(response.reader, first, signals, ended)
         response = response_of(first, request, expose_errors=False)
     if response.reader is not None:
         response.reader.close()

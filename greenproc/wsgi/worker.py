@@ -1,0 +1,167 @@
+"""`GreenprocWorker`: a worker of gunicorn with a node in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
+from time import monotonic
+from typing import Any, ClassVar
+from weakref import WeakValueDictionary
+
+import gevent
+from gunicorn.workers.ggevent import GeventWorker
+
+from greenproc.current import default
+from greenproc.default import current_runtime, finalize, initialize
+from greenproc.errors import BindError, Failure, InvalidSettings
+from greenproc.runtime import Runtime
+from greenproc.settings import Settings
+
+ON_START = "GREENPROC_ON_START"
+"""The variable that names a function, ``module:function``, to call with each worker's runtime."""
+
+MAX_SLOTS = 1000  # how many ports above the first one are tried
+MIN_STOP_SECONDS = 1.0  # what the node gets to stop when requests used up the graceful timeout
+
+IN_MASTER = (
+    "a runtime was started in the master of gunicorn, where nothing is served: with --preload the "
+    "app is imported there. Spawn processes in a function app.greenproc, which each worker calls "
+    "with its runtime, or leave out --preload"
+)
+
+
+class GreenprocWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type hints
+    """The gevent worker of gunicorn with a node of its own, the default runtime of the worker.
+
+    ::
+
+        gunicorn -k greenproc.wsgi.GreenprocWorker app:app
+
+    The node starts before the app is imported, with the settings of the environment. Where these
+    have a port, the workers of one master take that one and those that follow; else the system
+    chooses. Then the processes of the app are spawned: by `on_start`, which a subclass may
+    override, by the function that the variable ``GREENPROC_ON_START`` names, and by the function
+    ``app.greenproc``. Each is called once with the runtime; if one raises, the worker fails to
+    boot, and gunicorn stops.
+
+    When the worker ends, streams that come through `Middleware` end first, see
+    ``signals.runtime_draining``; the requests that are running end; then the processes, within
+    what is left of the graceful timeout; then the node.
+
+    Source: gunicorn 23 to 27, workers/base.py and workers/ggevent.py.
+    """
+
+    _slots: ClassVar[WeakValueDictionary[int, GreenprocWorker]] = WeakValueDictionary()
+    # Only filled in the master, which forgets a worker when it has reaped it.
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.runtime: Runtime | None = None
+        """The node, while there is one."""
+        self.slot = next(number for number in range(len(self._slots) + 1) if self._is_free(number))
+        """The number of the worker among those that live, from 0 on; a successor takes it over."""
+        self._slots[self.slot] = self
+        self._has_master_runtime = default.runtime is not None
+        self._ending_since: float | None = None
+
+    def on_start(self, runtime: Runtime) -> None:
+        """Spawn processes; for subclasses."""
+
+    def load_wsgi(self) -> None:
+        """Start the node, import the app, and let it spawn its processes.
+
+        Raises:
+            Failure: a runtime was started in the master.
+            BindError: the address of the node cannot be had.
+            InvalidSettings: those of the environment are not valid.
+        """
+        if self._has_master_runtime:
+            raise Failure(IN_MASTER)
+        self.runtime = self._start_node()
+        self.log.info("greenproc node at %s", self.runtime.address)
+        super().load_wsgi()
+        for spawn in (self.on_start, _named_function(), getattr(self.wsgi, "greenproc", None)):
+            if callable(spawn):
+                spawn(self.runtime)
+
+    def run(self) -> None:
+        """Serve requests until the worker is to end; then stop the node."""
+        try:
+            super().run()
+        finally:
+            self._stop_node()
+
+    def notify(self) -> None:
+        """Tell the master that this lives; called each second."""
+        super().notify()
+        if not self.alive:
+            self._drain()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Begin to end; gunicorn 23 may ask for that again and again."""
+        super().handle_exit(sig, frame)
+        gevent.spawn(self._drain)
+
+    def _start_node(self) -> Runtime:
+        settings = Settings.from_environ(os.environ)
+        ports = [0]
+        if settings.port:
+            last = min(settings.port + MAX_SLOTS, 0xFFFF)
+            ports = [*range(settings.port + self.slot, last + 1)]
+        for port in ports:
+            try:
+                initialize(settings=replace(settings, port=port))
+            except BindError as error:
+                # A second master, as after USR2, has workers with the same numbers.
+                if port == ports[-1]:
+                    raise
+                self.log.debug("greenproc node: %s", error)
+            else:
+                break
+        else:
+            raise InvalidSettings(
+                f"expected a port for worker {self.slot} from {settings.port} on"
+            )
+        return current_runtime()
+
+    def _drain(self) -> None:
+        """Let streams end, once."""
+        if self._ending_since is None and self.runtime is not None:
+            self._ending_since = monotonic()
+            self.runtime.signals.runtime_draining.emit(self.runtime)
+
+    def _stop_node(self) -> None:
+        runtime, self.runtime = self.runtime, None
+        if runtime is None:
+            return
+        spent = 0.0 if self._ending_since is None else monotonic() - self._ending_since
+        left = max(self.cfg.graceful_timeout - spent, MIN_STOP_SECONDS)
+        try:
+            killed = runtime.stop(min(left, runtime.settings.stop_timeout))
+            if killed:
+                self.log.warning("killed at the end: %s", ", ".join(map(str, killed)))
+            finalize()
+        except Exception:
+            self.log.exception("the greenproc node did not stop in order")
+
+    def _is_free(self, slot: int) -> bool:
+        return slot not in self._slots
+
+
+def _named_function() -> Callable[[Runtime], object] | None:
+    """Return the function that the environment names.
+
+    Raises:
+        InvalidSettings: there is none of that name.
+    """
+    name = os.environ.get(ON_START)
+    if not name:
+        return None
+    module, _, function = name.partition(":")
+    try:
+        found: Callable[[Runtime], object] = getattr(import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InvalidSettings(f"{ON_START}: expected module:function, got {name!r}") from error
+    return found
