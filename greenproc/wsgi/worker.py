@@ -69,6 +69,13 @@ class GreenprocWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no ty
     def on_start(self, runtime: Runtime) -> None:
         """Spawn processes; for subclasses."""
 
+    def init_process(self) -> None:
+        """Start the node, serve requests until the worker is to end, and stop the node."""
+        try:
+            super().init_process()
+        finally:
+            self._stop_node()
+
     def load_wsgi(self) -> None:
         """Start the node, import the app, and let it spawn its processes.
 
@@ -85,13 +92,6 @@ class GreenprocWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no ty
         for spawn in (self.on_start, _named_function(), getattr(self.wsgi, "greenproc", None)):
             if callable(spawn):
                 spawn(self.runtime)
-
-    def run(self) -> None:
-        """Serve requests until the worker is to end; then stop the node."""
-        try:
-            super().run()
-        finally:
-            self._stop_node()
 
     def notify(self) -> None:
         """Tell the master that this lives; called each second."""

@@ -1,0 +1,220 @@
+"""gunicorn as an OS process of a test, and the app that it serves."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import gevent
+from gevent import socket, subprocess
+
+from greenproc.address import Address
+from tests.peer import LIMIT, Peer
+from tests.shell import Program, Result
+
+WORKER = "greenproc.wsgi.GreenprocWorker"
+
+PYTHONS = [sys.executable, *filter(None, os.environ.get("GREENPROC_GUNICORNS", "").split(":"))]
+"""Interpreters that have greenproc and a gunicorn: the one of the tests, and those of other versions."""
+
+SITE = """
+import os
+import signal
+
+import gevent
+from gevent.event import Event
+
+import greenproc
+from greenproc import Process, route
+from greenproc.sync.pipe import Pipe
+from greenproc.http import Response
+from greenproc.wsgi import Middleware
+
+draining = Event()
+
+
+def tell(*words):
+    # In one piece: several workers write here.
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
+
+
+tell("import", os.getpid())
+
+
+class Room(Process):
+    def __init__(self):
+        super().__init__("room")
+        self.total = 0
+
+    def visit(self):
+        self.total += 1
+        return self.total
+
+    @route("/stream")
+    def on_stream(self, request):
+        pipe = Pipe()
+        self.writer = pipe.writer
+        pipe.writer.write(b"first")
+        return Response(200, reader=pipe.reader)
+
+    def finalize(self):
+        tell("finalized", os.getpid())
+
+
+def app(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/wait":
+        tell("waiting", os.getpid())
+        draining.wait()
+    elif path == "/stuck":
+        tell("stuck", os.getpid())
+        Event().wait()
+    elif path == "/block":
+        tell("blocking", os.getpid())
+        while True:
+            pass
+    room = greenproc.UPID("room", greenproc.address())
+    number = greenproc.dispatch(room, Room.visit).get(timeout=10.0)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    body = f"{os.getpid()} {greenproc.address()} {number} {environ['wsgi.url_scheme']}"
+    return [body.encode()]
+
+
+def spawn_room(runtime):
+    tell("app.greenproc", os.getpid())
+    runtime.signals.runtime_draining.connect(lambda *given: draining.set())
+    runtime.spawn(Room())
+
+
+def on_start(runtime):
+    tell("on_start", os.getpid(), runtime.state.value)
+
+
+def fail(runtime):
+    raise ValueError("no luck today")
+
+
+app.greenproc = spawn_room
+app = Middleware(app)
+plain = app.app
+"""
+
+HOOKS = """
+import os
+
+
+def told(name):
+    os.write(1, f"hook {name} {os.getpid()}\\n".encode())
+
+
+def on_starting(server): told("on_starting")
+def when_ready(server): told("when_ready")
+def on_reload(server): told("on_reload")
+def pre_fork(server, worker): told("pre_fork")
+def post_fork(server, worker): told("post_fork")
+def post_worker_init(worker): told("post_worker_init")
+def worker_int(worker): told("worker_int")
+def worker_abort(worker): told("worker_abort")
+def worker_exit(server, worker): told("worker_exit")
+def child_exit(server, worker): told("child_exit")
+def on_exit(server): told("on_exit")
+"""
+
+
+class Gunicorn(Program):
+    """A master of gunicorn in the folder of a test, with its lines."""
+
+    def __init__(self, python: str, folder: Path, *flags: str, **options: Any) -> None:
+        self.lines: list[str] = []
+        (folder / "gunicorn_site.py").write_text(SITE)
+        (folder / "gunicorn.conf.py").write_text(HOOKS + options.pop("config", ""))
+        target = options.pop("target", "gunicorn_site:app")
+        bind = options.pop("bind", "127.0.0.1:0")
+        worker = options.pop("worker", WORKER)
+        command = [python, "-m", "gunicorn", "-k", worker, "-b", bind]
+        # It would lie in the home folder; gunicorn 23 has none.
+        if _has_control_socket(python):
+            command.append("--no-control-socket")
+        if python != sys.executable:
+            # What is installed beside the tests is for their interpreter only.
+            options["env"] = {"PYTHONPATH": "", **options.get("env", {})}
+        command += ["--error-logfile", "/dev/stdout", *flags, target]
+        super().__init__(*command, cwd=folder, **options)
+
+    def expect(self, pattern: str, count: int = 1) -> list[str]:
+        """Wait until *count* lines have *pattern* in them, now or before, and return these."""
+        with gevent.Timeout(LIMIT, AssertionError(f"no {count} lines {pattern!r}")):
+            while len(found := self.find(pattern)) < count:
+                line = self._lines.get()
+                if line is None:
+                    raise AssertionError(f"ended without {pattern!r}: {self.lines}")
+                self.lines.append(line)
+        return found
+
+    def find(self, pattern: str) -> list[str]:
+        """Return the lines so far that have *pattern* in them."""
+        return [line for line in self.lines if re.search(pattern, line)]
+
+    @property
+    def address(self) -> Address:
+        line = self.expect(r"Listening at: https?://")[0]
+        found = re.search(r"https?://([0-9.:]+)", line)
+        assert found is not None
+        return Address.parse(found[1])
+
+    def booted(self, count: int = 1) -> list[int]:
+        """Wait until *count* workers have booted, and return the ids of their OS processes."""
+        return [int(line.split()[-1]) for line in self.expect("hook post_worker_init", count)]
+
+    def nodes(self) -> list[Address]:
+        """Return where the nodes said that they are."""
+        return [Address.parse(line.split()[-1]) for line in self.find("greenproc node at")]
+
+    def connect(self) -> Peer:
+        return Peer.connect(self.address)
+
+    def where(self) -> tuple[int, Address, int]:
+        """Ask who serves: the OS process, the address of its node, and its number of visits."""
+        with self.connect() as peer:
+            pid, address, number, _ = peer.get("/where").body.decode().split()
+        return int(pid), Address.parse(address), int(number)
+
+    def finish(self) -> Result:
+        result = super().finish()
+        while not self._lines.empty():
+            line = self._lines.get()
+            if line is not None:
+                self.lines.append(line)
+        return result
+
+
+def is_free(address: Address) -> bool:
+    """Whether nobody listens at *address*."""
+    with socket.socket() as probe:
+        return probe.connect_ex((address.ip, address.port)) != 0
+
+
+def free_ports(count: int) -> int:
+    """Return the first of *count* ports in a row that nobody uses now."""
+    for first in range(20_000, 30_000, count):
+        if all(is_free(Address("127.0.0.1", port)) for port in range(first, first + count)):
+            return first
+    raise AssertionError("no free ports")
+
+
+_versions: dict[str, str] = {}
+
+
+def version(python: str) -> str:
+    """Return the version of the gunicorn of an interpreter."""
+    if python not in _versions:
+        code = "import gunicorn; print(gunicorn.__version__)"
+        _versions[python] = subprocess.check_output([python, "-c", code]).decode().strip()
+    return _versions[python]
+
+
+def _has_control_socket(python: str) -> bool:
+    return int(version(python).partition(".")[0]) >= 25
