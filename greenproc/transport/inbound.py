@@ -287,7 +287,13 @@ class Inbound:
         path = raw.head.path
         if not self._hooks.streams(path):
             return None
-        is_packed = raw.head.is_gzip and not self._hooks.is_raw(path)
+        is_raw = self._hooks.is_raw(path)
+        if not is_raw:
+            try:
+                raw.head.take_apart()
+            except RemoteProtocolError:
+                return None  # it is refused once it is complete
+        is_packed = raw.head.is_gzip and not is_raw
         return BodyPipe(self._stop_taking, blame=self._status_of_fault, is_packed=is_packed)
 
     def _status_of_fault(self) -> int:
