@@ -192,6 +192,7 @@ RUNTIME: dict[str, tuple[Use, bool]] = {
     "reaper": works(lambda it: it.runtime.reaper),
     "resolve": works(lambda it: it.runtime.resolve("127.0.0.1")),
     "run_async": refuses(lambda it: it.runtime.run_async(int)),
+    "router": works(lambda it: it.runtime.router),
     "selected": works(lambda it: it.runtime.selected().__enter__()),
     "set_authenticator": works(lambda it: it.runtime.unset_authenticator("none")),
     "settings": works(lambda it: it.runtime.settings),
@@ -224,6 +225,8 @@ HOOKS = [
     "consume_terminate",
     "streams_body",
     "serves_messages_plainly",
+    "takes_raw_requests",
+    "takes_requests",
 ]
 """What the runtime calls, and nothing else."""
 
