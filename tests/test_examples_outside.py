@@ -26,6 +26,7 @@ PROCESSES: dict[str, Make] = {
     "counter:Counter": lambda cls, _: cls(),
     "fetch:Pages": lambda cls, _: cls(),
     "files:Files": lambda cls, folder: cls(folder),  # type: ignore[arg-type]
+    "hits:Hits": lambda cls, _: cls(),
     "pingpong:Ping": lambda cls, _: cls(spawn_process(Process()), 5),  # type: ignore[call-arg, arg-type]
     "pingpong:Pong": lambda cls, _: cls(),
     "private:Vault": lambda cls, _: cls(),
