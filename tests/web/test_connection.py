@@ -129,6 +129,9 @@ def test_a_response_to_head_has_no_body_whatever_its_length_says(server: Accepto
         head = connection.send(Request("HEAD", URL("/"), keep_alive=True))
         streamed = connection.send(Request("HEAD", URL("/"), keep_alive=True), True)
         after = connection.send(a_get())
+        peer.read_until(HEAD_END)
+        peer.read_until(HEAD_END)
+        peer.read_until(HEAD_END)
         peer.send(
             b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"
             b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 50\r\n\r\n" + HELLO
@@ -146,6 +149,8 @@ def test_a_response_to_head_has_no_body_whatever_its_length_says(server: Accepto
 def test_a_status_without_a_body_ends_with_its_head(server: Acceptor, status: bytes) -> None:
     with connected(server) as (connection, peer):
         first, second = connection.send(a_get()), connection.send(a_get())
+        peer.read_until(HEAD_END)
+        peer.read_until(HEAD_END)
         peer.send(b"HTTP/1.1 %b\r\n\r\n" % status + HELLO)
 
         assert (await_ready(first).body, await_ready(second).body) == (b"", b"hello")
@@ -166,6 +171,7 @@ def test_a_callback_may_wait_for_the_same_connection(server: Acceptor) -> None:
 def test_what_a_read_calls_back_may_wait_for_the_next_piece(server: Acceptor) -> None:
     with connected(server) as (connection, peer):
         future = connection.send(a_get(), streamed_response=True)
+        peer.read_until(HEAD_END)
         peer.send(CHUNKED)
         reader = await_ready(future).reader
         both = reader.read().then(lambda piece: piece + reader.read().get(timeout=LIMIT))
@@ -216,6 +222,7 @@ def test_a_streamed_response_that_nobody_wants_is_dropped(server: Acceptor, lost
 def test_a_read_that_waits_keeps_a_streamed_response_wanted(server: Acceptor) -> None:
     with connected(server) as (connection, peer):
         future = connection.send(a_get(), streamed_response=True)
+        peer.read_until(HEAD_END)
         peer.send(CHUNKED)
         read = await_ready(future).reader.read()
         del future
@@ -295,6 +302,7 @@ def test_a_request_that_closes_waits_for_the_end_of_its_streamed_response(
 ) -> None:
     with connected(server) as (connection, peer):
         future = connection.send(Request("GET", URL("/")), streamed_response=True)
+        peer.read_until(HEAD_END)
         peer.send(CHUNKED + b"3\r\none\r\n")
         reader = await_ready(future).reader
         assert await_ready(reader.read()) == b"one"
@@ -310,6 +318,8 @@ def test_a_discard_request_drops_the_response_and_nothing_else(server: Acceptor)
     with connected(server) as (connection, peer):
         first, second = connection.send(a_get()), connection.send(a_get())
         first.discard()
+        peer.read_until(HEAD_END)
+        peer.read_until(HEAD_END)
         peer.send(EMPTY + HELLO)
 
         assert await_ready(second).body == b"hello"
@@ -318,6 +328,7 @@ def test_a_discard_request_drops_the_response_and_nothing_else(server: Acceptor)
 def test_a_response_beyond_the_limit_is_refused(server: Acceptor) -> None:
     with connected(server, max_body_bytes=4) as (connection, peer):
         future = connection.send(a_get())
+        peer.read_until(HEAD_END)
         peer.send(HELLO)
 
         assert "body of 5 bytes" in failure_of(future, RemoteProtocolError)
@@ -326,6 +337,7 @@ def test_a_response_beyond_the_limit_is_refused(server: Acceptor) -> None:
 def test_a_streamed_response_has_no_limit(server: Acceptor) -> None:
     with connected(server, max_body_bytes=4) as (connection, peer):
         future = connection.send(a_get(), streamed_response=True)
+        peer.read_until(HEAD_END)
         peer.send(HELLO)
 
         assert await_ready(await_ready(future).reader.read_all()) == b"hello"
@@ -366,6 +378,7 @@ def test_what_cannot_be_put_on_the_wire_is_refused_and_harms_nothing(
         failure_of(connection.send(request_), LocalProtocolError)
 
         good = connection.send(a_get())
+        peer.read_until(HEAD_END)
         peer.send(EMPTY)
         assert await_ready(good).status == 200
 
@@ -472,6 +485,7 @@ def test_disconnecting_fails_what_is_unanswered(server: Acceptor) -> None:
 def test_disconnecting_fails_a_streamed_response(server: Acceptor) -> None:
     with connected(server) as (connection, peer):
         future = connection.send(a_get(), streamed_response=True)
+        peer.read_until(HEAD_END)
         peer.send(CHUNKED + b"3\r\none\r\n")
         reader = await_ready(future).reader
         assert await_ready(reader.read()) == b"one"
