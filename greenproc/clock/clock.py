@@ -263,7 +263,7 @@ class Clock:
         """
         if not callable(thunk):
             raise InvalidArgument(f"expected a function to call, got {thunk!r}")
-        if thunk.__class__ is MethodType and isinstance(thunk.__self__, self._owners):
+        if thunk.__class__ is MethodType and issubclass(thunk.__self__.__class__, self._owners):
             thunk = self._loosen(thunk)
         creator = self._current()
         # This is _time plus from_seconds, spelt out because it is most of what a timer costs.
@@ -394,7 +394,15 @@ class Clock:
         try:
             self._expire()
             while self._expired:
-                self._call(self._expired.popleft())
+                timer = self._expired.popleft()
+                thunk = timer.thunk
+                if thunk is None:
+                    continue
+                timer.thunk = None
+                try:
+                    thunk()
+                except (Exception, Timeout):
+                    log.exception("the function of a timer failed: %r", thunk)
         finally:
             self._ticks -= 1
             if self._expired:  # this greenlet was killed
@@ -414,13 +422,3 @@ class Clock:
         """Move a paused owner forward to *time*; None has no time of its own to move."""
         if owner is not None and time > self._time(owner):
             self._times[id(owner)] = owner, time
-
-    def _call(self, timer: Timer) -> None:
-        thunk = timer.thunk
-        if thunk is None:
-            return
-        timer.thunk = None
-        try:
-            thunk()
-        except (Exception, Timeout):
-            log.exception("the function of a timer failed: %r", thunk)
