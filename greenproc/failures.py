@@ -19,6 +19,13 @@ FAILURES: Final = (Exception, Timeout)
 MAX_NOTES = 8  # one exception that many handlers raise again would gather a note from each
 
 
+def graver(first: BaseException | None, second: BaseException) -> BaseException:
+    """Return which of two errors goes on when only one can: a failure gives way to a kill."""
+    if first is None or (isinstance(first, FAILURES) and not isinstance(second, FAILURES)):
+        return second
+    return first
+
+
 def note(error: BaseException, text: str) -> None:
     """Add *text* to the notes of *error*, once. Raises nothing, whatever *error* is.
 

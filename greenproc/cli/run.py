@@ -19,6 +19,7 @@ import gevent
 from greenproc.cli.options import Commands, add_command, seconds
 from greenproc.cli.stop import StopSignals
 from greenproc.errors import BindError, Failure, InvalidArgument
+from greenproc.failures import FAILURES
 from greenproc.pid import UPID
 from greenproc.process.base import Process
 from greenproc.runtime.runtime import Runtime
@@ -154,11 +155,11 @@ def load_module(name: str) -> ModuleType:
                 "change to its folder, or set PYTHONPATH"
             ) from None
         raise failed_import(name, error) from error
-    except Exception as error:
+    except FAILURES as error:
         raise failed_import(name, error) from error
 
 
-def failed_import(name: str, error: Exception) -> Failure:
+def failed_import(name: str, error: BaseException) -> Failure:
     """Print where *error* came from, and return what to raise."""
     traceback.print_exception(error)
     return Failure(f"importing {name} failed: {type(error).__name__}: {error}")
@@ -268,7 +269,7 @@ def make(process_class: type[Process]) -> Process:
     """
     try:
         return process_class()
-    except Exception as error:
+    except FAILURES as error:
         traceback.print_exception(error)
         raise Failure(
             f"{process_class.__name__}() failed, which is called without arguments: "

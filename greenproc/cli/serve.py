@@ -23,6 +23,7 @@ from greenproc.cli.run import (
 )
 from greenproc.cli.stop import StopSignals
 from greenproc.errors import Failure, InvalidArgument
+from greenproc.failures import FAILURES
 from greenproc.runtime.runtime import Runtime
 from greenproc.wsgi import WSGIProcess
 
@@ -109,7 +110,7 @@ def spawn_app(runtime: Runtime, app: Any) -> None:
     if callable(spawn):
         try:
             spawn(runtime)
-        except Exception as error:
+        except FAILURES as error:
             traceback.print_exception(error)
             raise Failure(
                 f"the function greenproc of the app failed: {type(error).__name__}: {error}"
@@ -138,7 +139,7 @@ def load_app(target: str) -> Any:
     if attribute != name:
         try:
             found = found()
-        except Exception as error:
+        except FAILURES as error:
             raise failed_import(f"{target}, which makes the app,", error) from error
     if not callable(found):
         raise InvalidArgument(f"{name} of {module_name} is no WSGI app, got {found!r:.80}")

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 from weakref import ref
 
+from gevent import Timeout
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub
 
@@ -29,7 +30,7 @@ from greenproc.future.core import (
     register,
     request_weakly,
 )
-from greenproc.future.delivery import call_in
+from greenproc.future.delivery import call_in, is_outermost
 from greenproc.future.entries import Party
 from greenproc.future.state import DISCARDED, END, FAILED, PENDING, READY
 from greenproc.future.unread import mark_read
@@ -115,13 +116,21 @@ def _join(source: Core[Any], downstream: Core[Any]) -> None:
 
 
 def _complete(downstream: Core[Any], function: Callable[[Any], object], argument: object) -> None:
-    """Complete *downstream* with what *function* returns or raises."""
+    """Complete *downstream* with what *function* returns or raises.
+
+    A `gevent.Timeout` fails it, and goes on to what completed the source, since it may be a
+    timeout that was set there.
+    """
     try:
         value = function(argument)
     except Discarded:
         conclude(downstream, DISCARDED, None)
     except Exception as error:
         conclude(downstream, FAILED, (error, error.__traceback__))
+    except Timeout as error:
+        conclude(downstream, FAILED, (error, error.__traceback__))
+        if not is_outermost():
+            raise
     except BaseException:
         lose(downstream)
         raise

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any, TypeAlias
 
-from gevent import spawn_raw
+from gevent import Timeout, spawn_raw
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub
 from greenlet import getcurrent
 
 from greenproc.clock.awake import has_ended
 from greenproc.current import RUNTIME
+from greenproc.failures import graver
 
 log = logging.getLogger("greenproc.future")
 
@@ -39,15 +40,18 @@ interpreter allows 1000; below it, code in a callback sees the effects of what i
 class Turn:
     """The deliveries that nest in one greenlet, and those that were too deep to nest."""
 
-    __slots__ = ("backlog", "depth", "hub", "owner")
+    __slots__ = ("backlog", "depth", "hub", "is_own", "owner")
 
     owner: int
     hub: Hub | None
     """Of the thread of the owner."""
+    is_own: bool
+    """Whether the owner is a greenlet that does nothing else, so that no user has a timeout there."""
 
-    def __init__(self, owner: int, hub: Hub | None) -> None:
+    def __init__(self, owner: int, hub: Hub | None, *, is_own: bool = False) -> None:
         self.owner = owner
         self.hub = hub
+        self.is_own = is_own
         self.depth = 0
         self.backlog: deque[Delivery] | None = None
 
@@ -97,7 +101,8 @@ def call_in(hub: Hub | None, function: Callable[..., object], *arguments: Any) -
 def run(take: Take, source: Any) -> None:
     """Make the calls in this greenlet, or leave them to the outermost `run` when too deep.
 
-    All calls are made. An Exception is reported; what ends a greenlet is raised at the end.
+    All calls are made. An Exception is reported; what ends a greenlet is raised at the end. So is
+    a `gevent.Timeout`, which may be one that the caller has set; see `is_outermost`.
     """
     turn = TURN.get()
     me = id(getcurrent())
@@ -123,7 +128,10 @@ def _nest(turn: Turn, take: Take, source: Any) -> None:
             except Exception:
                 _report(function)
             except BaseException as error:
-                fatal = error if fatal is None else fatal
+                if depth == 0 and turn.is_own and isinstance(error, Timeout):
+                    _report(function)
+                else:
+                    fatal = graver(fatal, error)
         if turn.backlog and not depth:
             fatal = _drain(turn.backlog, fatal)
     finally:
@@ -143,8 +151,18 @@ def hand_over() -> None:
         turn.backlog.clear()
 
 
+def is_outermost() -> bool:
+    """Tell whether nothing called the running callback but the greenlet that exists for it.
+
+    A `gevent.Timeout` out of it then is its own, and no business of a caller.
+    """
+    turn = TURN.get()
+    return turn is not None and turn.is_own and turn.depth == 1 and turn.owner == id(getcurrent())
+
+
 def _run_elsewhere(take: Take, source: Any) -> None:
-    """Be the greenlet that makes calls for who could not."""
+    """Make, in a greenlet for that alone, the calls that could not be made where they came up."""
+    TURN.set(Turn(id(getcurrent()), get_hub_if_exists(), is_own=True))
     run(_enter_runtimes, take(source))
 
 
@@ -159,7 +177,7 @@ def _drain(backlog: deque[Delivery], fatal: BaseException | None) -> BaseExcepti
         try:
             run(*backlog.popleft())
         except BaseException as error:
-            fatal = error if fatal is None else fatal
+            fatal = graver(fatal, error)
     return fatal
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from greenproc.failures import graver
+
 
 def call_all(calls: Iterable[Callable[[], object]]) -> None:
     """Make all *calls*. What ends a greenlet, raised by a callback in one of them, comes last."""
@@ -12,6 +14,6 @@ def call_all(calls: Iterable[Callable[[], object]]) -> None:
         try:
             call()
         except BaseException as error:
-            fatal = error if fatal is None else fatal
+            fatal = graver(fatal, error)
     if fatal is not None:
         raise fatal

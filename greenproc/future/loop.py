@@ -118,11 +118,12 @@ class _Loop:
         except Exception as error:
             self.promise.fail(error)
         except BaseException as error:
-            if isinstance(error, Timeout) and self.context is not None:
-                self.promise.fail(error)  # its own: nobody else knows this greenlet
-                return
-            self.promise.abandon()
-            raise
+            if not isinstance(error, Timeout):
+                self.promise.abandon()
+                raise
+            self.promise.fail(error)
+            if self.context is None:  # else it is its own: nothing else knows this greenlet
+                raise
 
     def run_rounds(self, value: object, is_flow: bool) -> None:
         """Turn items into flows and flows into items until one has to be waited for."""

@@ -16,6 +16,7 @@ from gunicorn.workers.ggevent import GeventWorker
 from greenproc.current import default
 from greenproc.default import current_runtime, finalize, initialize
 from greenproc.errors import BindError, Failure, InvalidSettings
+from greenproc.failures import FAILURES
 from greenproc.runtime import Runtime
 from greenproc.settings import Settings
 
@@ -91,7 +92,7 @@ class GreenprocWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no ty
         super().load_wsgi()
         for spawn in (self.on_start, _named_function(), getattr(self.wsgi, "greenproc", None)):
             if callable(spawn):
-                spawn(self.runtime)
+                self._call(spawn)
 
     def notify(self) -> None:
         """Tell the master that this lives; called each second."""
@@ -126,6 +127,14 @@ class GreenprocWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no ty
             )
         return current_runtime()
 
+    def _call(self, spawn: Callable[[Runtime], object]) -> None:
+        assert self.runtime is not None
+        try:
+            spawn(self.runtime)
+        except gevent.Timeout as error:
+            # gunicorn would not take it for a failure to boot, and start the worker for ever.
+            raise Failure(f"{spawn!r} ran into a timeout: {error}") from error
+
     def _drain(self) -> None:
         """Let streams end, once."""
         if self._ending_since is None and self.runtime is not None:
@@ -143,7 +152,7 @@ class GreenprocWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no ty
             if killed:
                 self.log.warning("killed at the end: %s", ", ".join(map(str, killed)))
             finalize()
-        except Exception:
+        except FAILURES:
             self.log.exception("the greenproc node did not stop in order")
 
     def _is_free(self, slot: int) -> bool:

@@ -239,6 +239,7 @@ def test_a_module_that_is_missing_is_told(module: str, folder: Path) -> None:
     [
         ("import missing", "ModuleNotFoundError: No module named 'missing'"),
         ("raise OSError('disk full')", "OSError: disk full"),
+        ("import gevent; raise gevent.Timeout(2)", "Timeout: 2 seconds"),
     ],
 )
 def test_a_module_that_fails_is_told_with_its_traceback(
@@ -257,6 +258,20 @@ def test_a_class_that_needs_arguments_is_told(folder: Path) -> None:
 
     assert (code, out) == (1, "")
     assert "greenproc: Demanding() failed, which is called without arguments: TypeError" in err
+
+
+def test_a_class_that_is_made_too_slowly_is_told(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import gevent\n"
+        "from greenproc import Process\n"
+        "class Slow(Process):\n"
+        "    def __init__(self):\n"
+        "        raise gevent.Timeout(2)\n"
+    )
+    code, out, err = run("run", "slow:Slow", cwd=tmp_path)
+
+    assert (code, out) == (1, "")
+    assert "greenproc: Slow() failed, which is called without arguments: Timeout: 2 s" in err
 
 
 def test_an_id_that_is_taken_is_told(folder: Path) -> None:

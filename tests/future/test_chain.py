@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from greenproc.future import Discarded, Failure, Future, Promise
+from greenproc.testing import await_failed
+from greenproc.testing.errors import ErrorLog
 from tests.future.support import Time
 
 
@@ -34,6 +39,74 @@ def test_then_passes_on_what_is_no_value() -> None:
     assert str(Future.failed("boom").then(fail)) == "Failed: boom"
     assert discarded().then(fail).is_discarded
     assert Future().then(fail).is_abandoned
+
+
+STEPS = {
+    "then": (Future(1), "then"),
+    "recover": (Future.failed("boom"), "recover"),
+    "repair": (Future.failed("boom"), "repair"),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_limit_of_gevent_fails_what_follows_and_goes_on(step: str) -> None:
+    """It may be one that was set around the call that completes the source."""
+    ended, name = STEPS[step]
+    promise: Promise[int] = Promise()
+    following = getattr(promise.future, name)(wait_for_ever)
+
+    with gevent.Timeout(0.0) as limit, pytest.raises(gevent.Timeout) as caught:
+        promise.associate(ended)
+    assert caught.value is limit
+    assert following.exception is limit
+
+
+def wait_for_ever(_: object) -> None:
+    Event().wait()
+
+
+def test_a_limit_of_gevent_in_a_greenlet_of_its_own_fails_what_follows() -> None:
+    """Nobody else can have set it, so it goes nowhere else."""
+    promise: Promise[int] = Promise()
+    following = promise.future.then(be_late)
+    with expect_no_errors():
+        gevent.get_hub().loop.run_callback(promise.set, 1)
+
+        assert isinstance(await_failed(following), gevent.Timeout)
+
+
+def be_late(_: object) -> None:
+    raise gevent.Timeout(1.0)
+
+
+def test_a_limit_around_a_completion_in_a_greenlet_of_callbacks_is_kept() -> None:
+    first: Promise[int] = Promise()
+    second: Promise[int] = Promise()
+    caught: list[bool] = []
+    following = second.future.then(wait_for_ever)
+
+    def complete(_: int) -> None:
+        limit = gevent.Timeout(0.0)
+        try:
+            with limit:
+                second.set(2)
+        except gevent.Timeout as timeout:
+            caught.append(timeout is limit)
+
+    first.future.on_ready(complete)
+    gevent.get_hub().loop.run_callback(first.set, 1)
+
+    await_failed(following)
+    gevent.idle()
+    assert caught == [True]
+
+
+@contextmanager
+def expect_no_errors() -> Iterator[None]:
+    with ErrorLog() as log:
+        yield
+        gevent.idle()
+        assert log.errors == []
 
 
 def test_then_fails_with_what_its_function_raises_or_returns() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -22,6 +23,35 @@ from tests.future.support import Time, in_thread
 
 def in_hub(function: Any, *arguments: Any) -> None:
     gevent.get_hub().loop.run_callback(function, *arguments)
+
+
+def test_a_kill_counts_for_more_than_a_limit_of_gevent() -> None:
+    """Else the greenlet would take the one, and live on although it was killed."""
+    promise: Promise[int] = Promise()
+    for fatal in (gevent.Timeout, gevent.GreenletExit, gevent.Timeout):
+        promise.future.on_ready(partial(end, fatal))
+
+    with pytest.raises(gevent.GreenletExit):
+        promise.set(1)
+
+
+def test_a_kill_in_the_backlog_counts_for_more_than_a_limit_of_gevent() -> None:
+    first: Promise[int] = Promise()
+    promise = first
+    for depth in range(MAX_DEPTH + 2):
+        after: Promise[int] = Promise()
+        promise.future.on_ready(after.set)
+        if depth == 3:
+            promise.future.on_ready(partial(end, gevent.Timeout))
+        promise = after
+    promise.future.on_ready(partial(end, gevent.GreenletExit))
+
+    with pytest.raises(gevent.GreenletExit):
+        first.set(1)
+
+
+def end(fatal: type[BaseException], _: object) -> None:
+    raise fatal
 
 
 def test_callbacks_run_in_the_greenlet_that_completes() -> None:

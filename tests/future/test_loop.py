@@ -216,3 +216,16 @@ def test_a_limit_of_gevent_goes_on_to_the_caller_of_an_inline_loop() -> None:
     with gevent.Timeout(0.0) as limit, pytest.raises(gevent.Timeout) as caught:
         loop(int, body, inline=True)
     assert caught.value is limit
+
+
+def test_an_inline_loop_that_runs_into_a_limit_of_gevent_fails() -> None:
+    promise: Promise[int] = Promise()
+
+    def body(_: int) -> Break[None]:
+        raise gevent.Timeout(1.0)
+
+    future = loop(lambda: promise.future, body, inline=True)
+
+    with pytest.raises(gevent.Timeout) as caught:
+        promise.set(1)
+    assert future.exception is caught.value

@@ -97,6 +97,10 @@ def fail(runtime):
     raise ValueError("no luck today")
 
 
+def be_late(runtime):
+    raise gevent.Timeout(1.0, "no luck in time")
+
+
 app.greenproc = spawn_room
 app = Middleware(app)
 plain = app.app

@@ -413,6 +413,7 @@ def test_a_subclass_may_spawn_what_it_wants(start: Start, tmp_path: Path) -> Non
     ("name", "text"),
     [
         ("gunicorn_site:fail", "no luck today"),
+        ("gunicorn_site:be_late", "ran into a timeout: .*no luck in time"),
         ("gunicorn_site:nothing", "GREENPROC_ON_START: expected module:function"),
         ("nothing", "GREENPROC_ON_START: expected module:function"),
     ],
