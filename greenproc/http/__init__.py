@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from greenproc.http.challenge import WWWAuthenticate
 from greenproc.http.content import BodySink
+from greenproc.http.event_text import EVENT_STREAM, encode_event
 from greenproc.http.head import RequestHead, ResponseHead
 from greenproc.http.head_cache import HeadCache
 from greenproc.http.headers import Headers
@@ -39,6 +40,7 @@ from greenproc.http.writer import encode_request, encode_response, encode_respon
 
 __all__ = [
     "DEFAULT_LIMITS",
+    "EVENT_STREAM",
     "OK",
     "URL",
     "Accepted",
@@ -73,6 +75,7 @@ __all__ = [
     "Unauthorized",
     "UnsupportedMediaType",
     "WWWAuthenticate",
+    "encode_event",
     "encode_request",
     "encode_response",
     "encode_response_head",

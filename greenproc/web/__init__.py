@@ -3,18 +3,23 @@
 from greenproc.sync.pipe import Pipe
 from greenproc.web.client import delete, get, head, patch, post, put, request
 from greenproc.web.connection import Connection, connect
+from greenproc.web.event_stream import EventStream, StreamLimits
 from greenproc.web.firewall import DisabledEndpointsFirewallRule, Firewall, FirewallRule
 from greenproc.web.routes import Router
 from greenproc.web.server import Server, serve, serve_connection
+from greenproc.web.subscriber import Subscriber
 
 __all__ = [
     "Connection",
     "DisabledEndpointsFirewallRule",
+    "EventStream",
     "Firewall",
     "FirewallRule",
     "Pipe",
     "Router",
     "Server",
+    "StreamLimits",
+    "Subscriber",
     "connect",
     "delete",
     "get",

@@ -1,0 +1,256 @@
+"""`Subscriber`: one client of an `EventStream`, and what waits for it."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from gevent.monkey import get_original
+
+from greenproc.clock.current import current_clock
+from greenproc.failures import FAILURES
+from greenproc.http.event_text import EMPTY_COMMENT, encode_event
+from greenproc.http.request import Request
+from greenproc.sync.alarm import Alarm
+from greenproc.sync.pipe import Pipe, Reader
+
+BATCH_BYTES = 64 * 1024  # events that are joined into one piece of the response
+EARLY = 0.001  # seconds by which an alarm may be early, as floats are compared
+GAP = "gap"
+
+log = logging.getLogger("greenproc.web")
+
+_allocate_lock = get_original("_thread", "allocate_lock")
+
+
+class Owner(Protocol):
+    """The stream that a subscriber belongs to."""
+
+    heartbeat: float
+    max_waiting_bytes: int
+
+    @property
+    def keeps_slow(self) -> bool:
+        """Whether a slow subscriber loses its oldest events, instead of its stream."""
+
+    def is_over(self) -> bool:
+        """Tell whether the process that responded has ended."""
+
+    def slow(self, subscriber: Subscriber, dropped: int) -> None:
+        """*dropped* events will not reach *subscriber*."""
+
+    def gone(self, subscriber: Subscriber) -> None:
+        """Nothing reaches *subscriber* any more."""
+
+
+class Subscriber:
+    """A client that gets the events of an `EventStream`; also what only this one shall get."""
+
+    __slots__ = (
+        "__weakref__",
+        "_alarm",
+        "_clock",
+        "_events",
+        "_guard",
+        "_has_gap",
+        "_is_ending",
+        "_is_gone",
+        "_is_writing",
+        "_last_at",
+        "_owner",
+        "_replay",
+        "_waiting_bytes",
+        "_writer",
+        "last_event_id",
+        "reader",
+        "request",
+    )
+
+    reader: Reader
+    """The body of the response."""
+
+    def __init__(self, owner: Owner, request: Request, last_event_id: str | None) -> None:
+        self.request = request
+        """The request that began the stream."""
+        self.last_event_id = last_event_id
+        """The id of the last event that this client had before, if it was here before."""
+        self._owner = owner
+        # A piece that is not read yet stops the next one, so that what waits can be counted here,
+        # and dropped.
+        pipe = Pipe(max_pipe_bytes=1)
+        self.reader = pipe.reader
+        self._writer = pipe.writer
+        self._guard = _allocate_lock()
+        self._replay: deque[bytes] = deque()
+        self._events: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._has_gap = False
+        self._is_writing = False
+        self._is_ending = False
+        self._is_gone = False
+        self._clock = current_clock()
+        self._last_at = self._clock.now()
+        self._alarm: Alarm | None = None
+
+    def start(self, first: bytes, replay: Iterable[bytes]) -> None:
+        """Send *first*, then *replay*, which no bound applies to; from now on heartbeats."""
+        self._replay.append(first)
+        self._replay.extend(replay)
+        self._write()
+        self._watch(self._owner.heartbeat)
+        self._writer.reader_closed.on_ready(lambda _: self._leave())
+
+    @property
+    def is_open(self) -> bool:
+        """Whether events still reach this client, as far as is known."""
+        return not (self._is_ending or self._is_gone)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much waits until the client reads."""
+        return self._waiting_bytes
+
+    def send(self, data: str = "", *, event: str | None = None, id: str | None = None) -> bool:
+        """Send an event to this client alone; tell whether its stream is still open.
+
+        It is not kept for replay. Without an *id* the client keeps the one it has.
+
+        Raises:
+            InvalidArgument: see `greenproc.http.encode_event`.
+        """
+        return self.push(encode_event(data, event=event, id=id))
+
+    def push(self, text: bytes) -> bool:
+        """Send encoded events."""
+        with self._guard:
+            if not self.is_open:
+                return False
+            self._events.append(text)
+            self._waiting_bytes += len(text)
+        self._last_at = self._clock.now()
+        self._write()
+        if self._waiting_bytes > self._owner.max_waiting_bytes:
+            self._shed()
+        return self.is_open
+
+    def close(self, *, retry: float | None = None) -> None:
+        """End the stream when the client has read what waits.
+
+        Args:
+            retry: seconds after which the browser is to come back; as before if None.
+        """
+        with self._guard:
+            if not self.is_open:
+                return
+            self._is_ending = True
+            if retry is not None:
+                self._events.append(encode_event(None, retry=retry))
+        self._write()
+        self._leave()
+
+    # Writing
+
+    def _write(self) -> None:
+        """Give the pipe a piece if it has none."""
+        while True:
+            with self._guard:
+                if self._is_writing:
+                    return
+                piece = self._take()
+                if not piece and not self._is_ending:
+                    return
+                self._is_writing = True
+            if not piece:
+                self._writer.close()
+                return
+            self._writer.write(piece)
+            room = self._writer.writable()
+            if not room.ready():
+                room.on_ready(lambda _: self._go_on())
+                return
+            self._is_writing = False
+
+    def _go_on(self) -> None:
+        self._is_writing = False
+        self._write()
+
+    def _take(self) -> bytes:
+        """Take as many events as make a piece. Needs the lock."""
+        taken: list[bytes] = []
+        size = 0
+        while self._replay and size < BATCH_BYTES:
+            taken.append(self._replay.popleft())
+            size += len(taken[-1])
+        if not self._replay and self._has_gap:
+            self._has_gap = False
+            taken.append(encode_event("too slow", event=GAP))
+        while not self._replay and self._events and size < BATCH_BYTES:
+            taken.append(self._events.popleft())
+            size += len(taken[-1])
+            self._waiting_bytes -= len(taken[-1])
+        # One piece alone is not copied: all subscribers have the same bytes.
+        return taken[0] if len(taken) == 1 else b"".join(taken)
+
+    def _shed(self) -> None:
+        """Drop the oldest events, or all of them with the stream."""
+        dropped = 0
+        with self._guard:
+            keeps = self._owner.keeps_slow
+            limit = self._owner.max_waiting_bytes if keeps else 0
+            while self._waiting_bytes > limit:
+                self._waiting_bytes -= len(self._events.popleft())
+                dropped += 1
+            self._has_gap = keeps
+            self._replay.clear()
+        if not keeps:
+            self.close()
+        self._owner.slow(self, dropped)
+
+    # Time, and the end
+
+    def _watch(self, seconds: float) -> None:
+        if self.is_open:
+            self._alarm = Alarm(self._clock, seconds, self._beat)
+
+    def _beat(self, has_rung: bool) -> None:
+        """Send a comment if there was silence: it keeps proxies, and finds clients that are gone."""
+        if not has_rung or self._owner.is_over():
+            self.close()
+            return
+        silence = self._clock.now() - self._last_at
+        if silence < self._owner.heartbeat - EARLY:
+            self._watch(self._owner.heartbeat - silence)
+            return
+        if not self._is_writing:  # else the client has something to read already
+            self.push(EMPTY_COMMENT)
+        self._watch(self._owner.heartbeat)
+
+    def _leave(self) -> None:
+        with self._guard:
+            if self._is_gone:
+                return
+            self._is_gone = True
+            if not self._is_ending:
+                self._replay.clear()
+                self._events.clear()
+                self._waiting_bytes = 0
+        alarm, self._alarm = self._alarm, None
+        if alarm is not None:
+            alarm.cancel()
+        self._owner.gone(self)
+
+    def __repr__(self) -> str:
+        state = "open" if self.is_open else "closed"
+        return f"<Subscriber {self.request.client} {state}, {self._waiting_bytes} bytes wait>"
+
+
+def call(function: Callable[..., object] | None, *arguments: object) -> None:
+    """Call what the user gave; an error of it is logged and changes nothing."""
+    if function is None:
+        return
+    try:
+        function(*arguments)
+    except FAILURES:
+        log.exception("a callback of an event stream failed")

@@ -1,0 +1,156 @@
+"""Server-Sent Events behind other WSGI servers."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+from gevent.pywsgi import WSGIServer
+
+from greenproc import Process, Runtime, route
+from greenproc.address import Address
+from greenproc.http import Request, Response
+from greenproc.web import EventStream, Subscriber
+from greenproc.wsgi import Middleware
+from tests.event_source import EventSource
+from tests.peer import LIMIT, Peer
+from tests.wsgi.apps import answering
+
+HEARTBEAT = 15.0
+
+SITE = """
+from greenproc import Process, route
+from greenproc.web import EventStream
+from greenproc.wsgi import Middleware
+
+
+class News(Process):
+    def __init__(self):
+        super().__init__("news")
+        self.events = EventStream()
+
+    @route("/events")
+    def on_events(self, request):
+        return self.events.respond(request)
+
+    @route("/say")
+    def on_say(self, request):
+        self.events.publish(request.url.query["text"])
+        return "said"
+
+
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [b"the app"]
+
+
+app.greenproc = lambda runtime: runtime.spawn(News())
+app = Middleware(app)
+"""
+
+
+class News(Process):
+    def __init__(self) -> None:
+        super().__init__("news")
+        self.gone: list[Subscriber] = []
+        self.events = EventStream(heartbeat=HEARTBEAT, on_gone=self.gone.append)
+
+    @route("/events")
+    def on_events(self, request: Request) -> Response:
+        return self.events.respond(request)
+
+
+Connect = Callable[..., EventSource]
+
+
+@pytest.fixture
+def news(runtime: Runtime) -> News:
+    process = News()
+    runtime.spawn(process)
+    return process
+
+
+@pytest.fixture
+def connect(runtime: Runtime, news: News) -> Iterator[Connect]:
+    """Return a function that connects a client to gevent's WSGI server in front of *news*."""
+    app = Middleware(answering(b"the app"), runtime)
+    server = WSGIServer(("127.0.0.1", 0), app, log=None, error_log=None)
+    server.start()
+    sources: list[EventSource] = []
+
+    def connect(last_id: str = "") -> EventSource:
+        address = Address("127.0.0.1", server.server_port)
+        sources.append(EventSource(address, "/news/events", last_id=last_id))
+        return sources[-1]
+
+    yield connect
+    for source in sources:
+        source.peer.close()
+    server.stop(timeout=5.0)
+
+
+def test_sse_under_pywsgi(news: News, connect: Connect) -> None:
+    source = connect()
+    assert source.chunk().startswith(":\n\n")
+    ids = [news.events.publish(str(number)) for number in range(5)]
+    source.wait_for(5)
+    again = connect(ids[1])
+
+    head = source.head.lower()
+    assert "content-type: text/event-stream" in head
+    assert "transfer-encoding: chunked" in head
+    assert "content-length" not in head
+    assert "content-encoding" not in head
+    assert source.data == ["0", "1", "2", "3", "4"]
+    assert [event.data for event in again.wait_for(3)] == ["2", "3", "4"]
+
+
+def test_sse_client_gone_under_pywsgi(runtime: Runtime, news: News, connect: Connect) -> None:
+    source = connect()
+    source.chunk()
+    runtime.clock.pause()
+    source.peer.reset()
+    # The first write after a reset may still go into the void.
+    with gevent.Timeout(LIMIT):
+        while not news.gone:
+            runtime.clock.advance(HEARTBEAT)
+            runtime.settle()
+            gevent.idle()
+
+    assert news.events.subscribers == []
+
+
+def test_sse_204_under_pywsgi(news: News, connect: Connect) -> None:
+    news.events.close()
+
+    assert connect().head.startswith("HTTP/1.1 204")
+
+
+def test_sse_under_gunicorn(tmp_path: Path) -> None:
+    """Both a stream through gunicorn's port and one through the node's end long before its timeout."""
+    pytest.importorskip("gunicorn")
+    from tests.wsgi.gunicorns import Gunicorn, sys
+
+    (tmp_path / "news_site.py").write_text(SITE)
+    flags = ("--graceful-timeout", "600")
+    with Gunicorn(sys.executable, tmp_path, *flags, target="news_site:app") as gunicorn:
+        gunicorn.booted()
+        sources = [
+            EventSource(address, "/news/events")
+            for address in (gunicorn.address, *gunicorn.nodes())
+        ]
+        for source in sources:
+            source.chunk()
+        with Peer.connect(gunicorn.address) as peer:
+            assert peer.get("/news/say?text=hello").body == b"said"
+            assert peer.get("/other").body == b"the app"
+        for source in sources:
+            assert [event.data for event in source.wait_for(1)] == ["hello"]
+        gunicorn.signal(signal.SIGTERM)
+        for source in sources:
+            source.read_to_end()
+            source.peer.close()
+        assert gunicorn.finish().code == 0
