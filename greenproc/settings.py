@@ -355,7 +355,8 @@ class Settings:
     temporary_idle: float = _setting(5.0, _SECONDS)
     """How long a connection without a link may be idle before it is closed."""
     answer_timeout: float = _setting(30.0, _SECONDS)
-    """How long to wait for a peer to acknowledge messages before it counts as gone."""
+    """How long to wait for a peer to acknowledge messages before it counts as gone, and for a
+    client that takes no responses, or that closed while its requests wait."""
     head_timeout: float = _setting(30.0, _SECONDS)  # Apache allows 20 to 40
     """How long the head of a request may take from its first byte on, that of a message included;
     0 is for ever."""

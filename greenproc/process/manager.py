@@ -321,12 +321,14 @@ class ProcessManager:
 
     def _deliver_to(self, cell: Cell, message: Message) -> Delivery:
         """Queue *message* for *cell* as `enqueue` does, if its bytes may wait there."""
-        reason = self.quota.reason_to_refuse(cell, weight_of_message(message))
+        size = weight_of_message(message)
+        reason = self.quota.reason_to_refuse(cell, size)
         if reason is not None:
             self.observer.message_dropped(message, reason)
             return FULL
         delivery = self.enqueue(cell, message)
         if delivery is FULL:
+            self.quota.count_refused(size)
             self.observer.message_dropped(message, MAILBOX_FULL)
         return delivery
 
@@ -337,8 +339,13 @@ class ProcessManager:
             return UNKNOWN
         if cell.process is not None and not cell.process.takes_requests:
             return FULL
-        reason = self.quota.reason_to_refuse(cell, weight_of_request(event.request))
-        return FULL if reason is not None else self.enqueue(cell, event)
+        size = weight_of_request(event.request)
+        if self.quota.reason_to_refuse(cell, size) is not None:
+            return FULL
+        delivery = self.enqueue(cell, event)
+        if delivery is FULL:
+            self.quota.count_refused(size)
+        return delivery
 
     def unhandled(self, message: Message) -> None:
         """Report a message that no handler was installed for.

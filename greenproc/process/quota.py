@@ -102,9 +102,13 @@ class MailboxQuota:
         if reason is None:
             self._note(cell, cell.queued_bytes + size)
         else:
-            self._refused += 1
-            self._refused_bytes += size
+            self.count_refused(size)
         return reason
+
+    def count_refused(self, size: int) -> None:
+        """Note that *size* bytes were not let into a mailbox."""
+        self._refused += 1
+        self._refused_bytes += size
 
     def forget(self, cell: Cell) -> None:
         """Take a process that ended out of the count."""

@@ -21,6 +21,7 @@ from greenproc.message import Message
 from greenproc.process.ports import Delivery
 from greenproc.transport.body_pipe import BodyPipe
 from greenproc.transport.context import InboundContext
+from greenproc.transport.keep_alive import has_ended
 from greenproc.transport.outlet import HOLD_ANSWERS, Outlet
 from greenproc.transport.patrol import Pace
 from greenproc.transport.places import address_of
@@ -90,6 +91,7 @@ class Inbound:
         self._is_agent = False
         self._has_delivered = False  # a message: it may be the link of a node
         self._body: BodyPipe | None = None  # the last one that was streamed
+        self._waits_for_room = False  # so that nothing is read
         self._owes_continue = False  # for that body, as soon as its handler wants it
         self.requests = self._served = 0  # the latter were no messages
 
@@ -273,7 +275,11 @@ class Inbound:
         answers, queue = self._answers, self._queue
         if answers.pending:
             self._outlet.flush()
-            self._outlet.wait(lambda: not answers.is_full, None)
+            self._waits_for_room = True
+            try:
+                self._outlet.wait(lambda: not answers.is_full, None)
+            finally:
+                self._waits_for_room = False
         elif len(queue) > MAX_HELD_ANSWERS:
             self._outlet.flush()
             self._outlet.wait(lambda: len(queue) <= MAX_HELD_ANSWERS, None)
@@ -339,10 +345,15 @@ class Inbound:
     def pace(self) -> tuple[Pace, int, int]:
         """See `Patrolled`. A connection that delivered a message, or did nothing, may be a link."""
         number = self.requests
-        if self._last or self._outlet.is_writing:
+        if self._last or self._outlet.is_sending:
             return Pace.FREE, number, 0
         parser = self._parser
         body_bytes = parser.body_bytes
+        is_held = self._waits_for_room or (self._body is not None and self._body.is_full)
+        if is_held and has_ended(self._socket):
+            return Pace.GONE, number, self._outlet.progress + (body_bytes or 0)
+        if self._outlet.is_writing:
+            return Pace.FREE, number, 0
         if body_bytes is not None:
             is_ours = self._owes_continue or (self._body is not None and self._body.is_full)
             return (Pace.FREE if is_ours else Pace.BODY), number, body_bytes
@@ -368,7 +379,7 @@ class Inbound:
 
     def give_up(self, pace: Pace) -> None:
         """See `Patrolled`. Answers 408 to a request under way, unless its handler has it."""
-        if pace is Pace.IDLE:
+        if pace is Pace.IDLE or pace is Pace.GONE:
             self.close()
             return
         error = RemoteProtocolError(f"the {pace.value} took too long", status=408)

@@ -1,8 +1,24 @@
-"""Noticing peers that vanish without a word: their machine is gone, or the cable is pulled."""
+"""Noticing the end of a connection that is not being read.
+
+Peers vanish without a word when their machine is gone, or the cable is pulled. The end that others
+announce lies behind the bytes that nobody takes yet.
+"""
 
 from __future__ import annotations
 
+import select
+
 from gevent import socket
+from gevent.monkey import get_original
+
+_poll = get_original("select", "poll")
+
+
+def has_ended(connected: socket.socket) -> bool:
+    """Tell whether the peer has closed or reset the connection, however much is unread."""
+    poll = _poll()
+    poll.register(connected.fileno(), select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 def notice_loss(connected: socket.socket, seconds: float, *, stall: float = 0.0) -> None:

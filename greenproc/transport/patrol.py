@@ -26,13 +26,17 @@ class Pace(Enum):
     IDLE = "idle"
     HEAD = "head"
     BODY = "body"
+    GONE = "gone"
+    """It sends no more, while what it has sent waits for responses to leave, or for a handler."""
 
 
 class Patrolled(Protocol):
     """A connection that is looked at now and then."""
 
     def pace(self) -> tuple[Pace, int, int]:
-        """Return what it does, the number of the request, and how much has come of its body."""
+        """Return what it does, the number of the request, and how much has come of its body, or
+        left for one that sends no more.
+        """
 
     def give_up(self, pace: Pace) -> None:
         """End it, since its client took too long."""
@@ -69,6 +73,7 @@ class Patrol:
             Pace.IDLE: settings.idle_timeout,
             Pace.HEAD: settings.head_timeout,
             Pace.BODY: settings.body_timeout,
+            Pace.GONE: settings.answer_timeout,
         }
         self._rate = settings.min_bytes_per_second
         self._seen: dict[Patrolled, _Seen] = {}

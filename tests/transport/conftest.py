@@ -128,6 +128,28 @@ class RawServer:
         self.socket.close()
 
 
+class Time:
+    """What the patrol takes for the time. It goes round only when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.turns: Queue[None] = Queue()
+        monkeypatch.setattr("greenproc.transport.patrol.monotonic", lambda: self.now)
+        monkeypatch.setattr("greenproc.transport.patrol.sleep", self.sleep)
+
+    def sleep(self, seconds: float) -> None:
+        if seconds:
+            self.turns.get()
+
+    def pass_by(self, rounds: int = 3) -> None:
+        """Let everybody get ready, then the patrol look at them, and again when it is late."""
+        for _ in range(rounds):
+            gevent.idle()
+            self.turns.put(None)
+            gevent.idle()
+            self.now += 1000.0
+
+
 def undated(data: bytes) -> bytes:
     """Return responses with the one thing that differs from run to run made equal."""
     return re.sub(rb"Date: [^\r]{29}\r", b"Date: *\r", data)
@@ -176,6 +198,11 @@ def connect() -> Iterator[Callable[[Address], Peer]]:
     yield connect
     for peer in peers:
         peer.close()
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    return Time(monkeypatch)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import gevent
 import pytest
-from gevent.queue import Queue
 
 from greenproc.address import Address
 from greenproc.future import Future, Promise
@@ -16,7 +15,7 @@ from greenproc.process.ports import Delivery
 from greenproc.settings import Settings
 from greenproc.sync.pipe import Pipe
 from greenproc.transport.patrol import Pace, Patrol
-from tests.transport.conftest import LIMIT, Node, Peer
+from tests.transport.conftest import LIMIT, Node, Peer, Time
 
 Listen = Callable[..., Address]
 Connect = Callable[[Address], Peer]
@@ -33,33 +32,6 @@ HELLO_BYTES = 121  # of what HELLO is answered
 @pytest.fixture(autouse=True)
 def _hello(node: Node) -> None:
     node.answer = lambda request: Future(OK("hello"))
-
-
-class Time:
-    """What the patrol takes for the time. It goes round only when it is told to."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 0.0
-        self.turns: Queue[None] = Queue()
-        monkeypatch.setattr("greenproc.transport.patrol.monotonic", lambda: self.now)
-        monkeypatch.setattr("greenproc.transport.patrol.sleep", self.sleep)
-
-    def sleep(self, seconds: float) -> None:
-        if seconds:
-            self.turns.get()
-
-    def pass_by(self, rounds: int = 3) -> None:
-        """Let everybody get ready, then the patrol look at them, and again when it is late."""
-        for _ in range(rounds):
-            gevent.idle()
-            self.turns.put(None)
-            gevent.idle()
-            self.now += 1000.0
-
-
-@pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> Time:
-    return Time(monkeypatch)
 
 
 def is_open(peer: Peer) -> bool:
@@ -356,7 +328,8 @@ def test_a_client_that_was_too_slow_is_reported(
 
 
 def test_no_limits_are_none(node: Node, listen: Listen, connect: Connect, time: Time) -> None:
-    peer = connect(listen(idle_timeout=0.0, head_timeout=0.0, body_timeout=0.0))
+    limits = ("idle_timeout", "head_timeout", "body_timeout", "answer_timeout")
+    peer = connect(listen(**dict.fromkeys(limits, 0.0)))
     peer.send(HELLO)
     peer.receive(HELLO_BYTES)
 
