@@ -25,13 +25,15 @@ class DefaultRuntime:
     that off, so that no test leaves a node behind without knowing.
     """
 
-    __slots__ = ("implicit_start", "runtime", "starting", "stopped")
+    __slots__ = ("implicit_start", "refusal", "runtime", "starting", "stopped")
 
     runtime: Any | None
     """One that runs, or that a stop was interrupted of; never one that is only starting."""
     starting: Any | None
     """The future of a start that is under way."""
     implicit_start: bool
+    refusal: str | None
+    """Why the first use starts none although it may: it would serve nothing. None if it would."""
     stopped: deque[Any]
     """The addresses of the last runtimes that were stopped, the default one or not: a name of
     theirs can be told from that of a process elsewhere."""
@@ -41,11 +43,14 @@ class DefaultRuntime:
         self.stopped = deque(maxlen=MAX_STOPPED)
         self.starting = None
         self.implicit_start = True
+        self.refusal = None
 
     def end_start(self, runtime: Any | None) -> None:
         """Show *runtime*, which has started, or None if the start was in vain."""
         self.runtime = runtime
         self.starting = None
+        if runtime is not None:
+            self.refusal = None
 
     def __repr__(self) -> str:
         return f"<DefaultRuntime {self.runtime!r}>"

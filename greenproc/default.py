@@ -17,14 +17,14 @@ from greenproc.clock import Timer
 from greenproc.clock.awake import has_ended
 from greenproc.clock.fork import call_after_fork
 from greenproc.current import default, find_runtime
-from greenproc.errors import Abandoned, NoRuntime
+from greenproc.errors import Abandoned, NoRuntime, StateError
 from greenproc.future import Failure, Future, Promise
 from greenproc.future.core import allocate_lock
 from greenproc.pid import PID, UPID, PlainUPID
 from greenproc.process.base import Process
 from greenproc.process.defer import Deferred
 from greenproc.process.life import EventFilter
-from greenproc.runtime import Runtime, RuntimeState, Signals
+from greenproc.runtime import BackgroundRuntime, Runtime, RuntimeState, Signals
 from greenproc.settings import Settings
 
 logger = logging.getLogger("greenproc.runtime")
@@ -32,6 +32,16 @@ logger = logging.getLogger("greenproc.runtime")
 P = TypeVar("P", bound=Process)
 Q = ParamSpec("Q")
 R = TypeVar("R")
+
+
+FINALIZED = (
+    "the runtime was stopped; it ran in a thread, so that none is started in this one by itself: call "
+    "greenproc.start_in_thread() again, or greenproc.initialize() where gevent's hub turns"
+)
+IN_PARENT = (
+    "the runtime runs in a thread of the parent process, which has forked this one: call "
+    "greenproc.start_in_thread() here"
+)
 
 
 class _Guard:
@@ -42,6 +52,8 @@ class _Guard:
 
 def _forget_parent() -> None:
     """Begin anew in a forked child. What another thread of the parent held is held there."""
+    if isinstance(default.runtime, BackgroundRuntime):
+        default.refusal = IN_PARENT
     default.end_start(None)
     _Guard.lock = allocate_lock()
 
@@ -90,12 +102,71 @@ def initialize(
     ) or _ignore(has_arguments)
 
 
-def _ignore(has_arguments: bool) -> bool:
+def start_in_thread(
+    settings: Settings | None = None,
+    *,
+    delegate: str | None = None,
+    readwrite_realm: str | None = None,
+    readonly_realm: str | None = None,
+    ip: str | None = None,
+    port: int | None = None,
+) -> BackgroundRuntime:
+    """Start the default runtime in a native thread of its own, for programs without gevent.
+
+    ::
+
+        greenproc.start_in_thread()
+        greenproc.dispatch(greenproc.spawn(Counter()), Counter.increment).get()
+
+    Its node answers whatever this thread does, and all functions of the package work from every
+    thread: at a prompt, in a notebook, in a server of threads. See `BackgroundRuntime` for the rest.
+    It is stopped by `finalize`, by its own `stop`, at the end of a block that it is the context
+    manager of, or at the exit of the program. In a program that gevent has monkey-patched it runs by
+    the hub of the main thread.
+
+    When it runs already, it is returned, and the arguments are ignored, with a warning. A forked
+    child has none, and starts its own by calling this.
+
+    Args:
+        settings: those of the environment when None, which is not read otherwise.
+        delegate: as for `Runtime`, and so the realms.
+        ip: replaces that of the settings.
+        port: replaces that of the settings; 0 lets the system choose.
+
+    Raises:
+        StateError: the default runtime runs by a hub of the program.
+        InvalidSettings: an argument or a ``LIBPROCESS_`` variable has no valid value.
+        BindError: the address cannot be bound.
+    """
+    given = (settings, delegate, readwrite_realm, readonly_realm, ip, port)
+    has_arguments = any(argument is not None for argument in given)
+    if not _is_running(default.runtime):
+        runtime = BackgroundRuntime(
+            _settings(settings, ip=ip, port=port),
+            delegate=delegate,
+            readwrite_realm=readwrite_realm,
+            readonly_realm=readonly_realm,
+        )
+        if _start(runtime):
+            return runtime
+    running = default.runtime
+    if not isinstance(running, BackgroundRuntime):
+        raise StateError(
+            f"expected no default runtime, got {running!r}, which runs by the hub of the thread that "
+            "started it: call start_in_thread() before the first spawn(), or finalize() first; under "
+            "gunicorn's gevent workers leave it out"
+        )
+    _ignore(has_arguments, "start_in_thread")
+    return running
+
+
+def _ignore(has_arguments: bool, name: str = "initialize") -> bool:
     """Warn of arguments that come too late; a first `spawn` may have started the runtime."""
     if has_arguments:
         logger.warning(
-            "initialize() ignored its arguments, as the default runtime runs already: "
-            "call it before the first spawn(), or finalize() first"
+            "%s() ignored its arguments, as the default runtime runs already: "
+            "call it before the first spawn(), or finalize() first",
+            name,
         )
     return False
 
@@ -178,6 +249,8 @@ def finalize() -> None:
         runtime.stop()
         if default.runtime is runtime:
             default.runtime = None
+            if isinstance(runtime, BackgroundRuntime):
+                default.refusal = FINALIZED
 
 
 def current_runtime() -> Runtime:
@@ -188,13 +261,15 @@ def current_runtime() -> Runtime:
     """
     runtime: Runtime | None = find_runtime()
     if runtime is None:
+        if default.refusal is not None:
+            raise NoRuntime(default.refusal)
         before = "the runtime was stopped, " if default.stopped else ""
         raise NoRuntime(f"{before}call greenproc.initialize() first, or work on a Runtime object")
     return runtime
 
 
 def _runtime() -> Runtime:
-    if find_runtime() is None and default.implicit_start:
+    if find_runtime() is None and default.implicit_start and default.refusal is None:
         initialize()
     return current_runtime()
 

@@ -23,7 +23,7 @@ RUNTIMES = "greenproc_runtimes"
 
 INHERITED = (
     "the runtime belongs to the parent process, which has forked this one: make a new one, or call "
-    "greenproc.initialize()"
+    "greenproc.initialize() or greenproc.start_in_thread() here"
 )
 """What is wrong with a runtime whose hub is None: see `greenproc.clock.fork`."""
 

@@ -233,4 +233,4 @@ class RuntimeLife:
 
     def __repr__(self) -> str:
         where = self._built.address if self._built is not None else "unbound"
-        return f"<Runtime {where} {self.state.value}>"
+        return f"<{type(self).__name__} {where} {self.state.value}>"

@@ -90,7 +90,7 @@ def things(runtime: Runtime) -> Things:
     return Things(runtime, process, runtime.clock)
 
 
-REFUSED = "another native thread|in the thread of the clock"
+REFUSED = "another native thread|in the thread of the clock|by the hub of the thread"
 
 Use = Callable[[Things], object]
 
@@ -162,9 +162,10 @@ FACADE: dict[str, tuple[Use, bool]] = {
     "select": works(lambda _: greenproc.select([Future(1)]).get()),
     "signals": works(lambda _: greenproc.signals()),
     "spawn": refuses(lambda _: greenproc.spawn(Process())),
+    "start_in_thread": refuses(lambda _: greenproc.start_in_thread()),
     "terminate": works(lambda it: greenproc.terminate(it.process.pid)),
     "undiscardable": works(lambda _: greenproc.undiscardable(Future(1))),
-    "wait": refuses(lambda it: greenproc.wait(it.process.pid)),
+    "wait": refuses(lambda it: greenproc.wait(it.process.pid, 0.01)),
     "workers": works(lambda _: greenproc.workers()),
 }
 
@@ -207,7 +208,7 @@ RUNTIME: dict[str, tuple[Use, bool]] = {
     "terminate": works(lambda it: it.runtime.terminate(it.process.pid)),
     "transport": works(lambda it: it.runtime.transport),
     "unset_authenticator": works(lambda it: it.runtime.unset_authenticator("none")),
-    "wait": refuses(lambda it: it.runtime.wait(it.process.pid, 1.0)),
+    "wait": refuses(lambda it: it.runtime.wait(it.process.pid, 0.01)),
     "workers": works(lambda it: it.runtime.workers()),
 }
 
