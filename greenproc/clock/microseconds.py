@@ -40,8 +40,10 @@ def span(seconds: float) -> int:
     """Return a length of time that is not negative as whole microseconds.
 
     Raises:
-        InvalidArgument: *seconds* is negative or no number.
+        InvalidArgument: *seconds* is negative or no number. True and False are none.
     """
+    if isinstance(seconds, bool):
+        raise InvalidArgument(f"expected a number of seconds, got {seconds!r}")
     microseconds = from_seconds(seconds)
     if seconds < 0:
         raise InvalidArgument(f"expected seconds that are not negative, got {seconds!r}")

@@ -429,7 +429,7 @@ class Process:
         except TypeError as error:
             if error.__traceback__ is not None and error.__traceback__.tb_next is None:
                 # Raised by the call: the method was not entered.
-                explain_arguments(error, method, event.args, kwargs or {})
+                explain_arguments(error, method, event.args, kwargs or {}, type(self).__name__)
             raise
         if result.__class__ is CoroutineType:
             raise refused_coroutine(result)

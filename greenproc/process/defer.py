@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from greenproc.checks import refuse_method
@@ -61,6 +62,7 @@ class Deferred(Generic[R_co]):
     ) -> None:
         if not callable(method):
             refuse_method(method)
+        manager.refuse_others_method(pid, method, args)
         self._manager = manager
         self._pid = pid
         self._method = method
@@ -121,6 +123,35 @@ def resolve_method(process: object, function: Callable[..., Any]) -> Callable[..
             if value is function:
                 return bound_method(process, other)
     return function
+
+
+def check_owner(process: object, method: Callable[..., Any], first: object) -> None:
+    """Refuse *method* if it is not of *process* but of *first*, a process or the address of one.
+
+    Raises:
+        InvalidArgument: it is; the text tells both classes.
+    """
+    if resolve_method(process, method) is not method:
+        return
+    if isinstance(first, UPID):
+        is_others = type(method) is FunctionType and is_written_as_method(method)
+        where = str(first)
+    else:
+        is_others = resolve_method(first, method) is not method
+        where = "the pid that spawn() returned for it"
+    if is_others:
+        name = method.__qualname__.rpartition("<locals>.")[2]
+        owner, _, function = name.rpartition(".")
+        raise InvalidArgument(
+            f"{name} is a method of {owner or type(first).__name__}, and the target is a "
+            f"{type(process).__name__}: make {where} the target, and pass no process to {function}"
+        )
+
+
+def is_written_as_method(function: FunctionType) -> bool:
+    """Whether *function* stands in a class and takes ``self``."""
+    in_class = "." in function.__qualname__.rpartition("<locals>.")[2]
+    return in_class and function.__code__.co_varnames[:1] == ("self",)
 
 
 def bound_method(process: object, name: str) -> Callable[..., Any]:

@@ -41,6 +41,8 @@ class EndedProcesses:
         Args:
             accepting: whether that node takes new processes, so runs.
         """
+        if pid.is_empty and not accepting:
+            return "the runtime was stopped, which spawned nothing: make a new one"
         if pid.is_empty:
             return (
                 "the target is the empty PID, which spawn() returns when it refuses a process: "

@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 from greenproc.checks import check_callable
 from greenproc.future import Failure, Future
 from greenproc.process.base import Process
-from greenproc.process.defer import Deferred
+from greenproc.process.defer import Deferred, check_owner
 from greenproc.process.manager import ProcessManager
 
 Q = ParamSpec("Q")
@@ -71,6 +71,8 @@ def run_async(
     followed, not nested.
     """
     check_callable(function)
+    if args and isinstance(args[0], Process):
+        check_owner(Process(), function, args[0])
     pid = manager.spawn(Process(manager.names.generate("__async_executor__")))
     future = manager.dispatch(pid, function, *args, **kwargs)
     manager.terminate(pid, inject=False)

@@ -25,6 +25,7 @@ from greenproc.process.base import Process, as_upid, cell_of
 from greenproc.process.cell import BLOCKED, TERMINATING, Cell, name_cells
 from greenproc.process.current import PROCESS, current_process
 from greenproc.process.deadlock import wait_for_end
+from greenproc.process.defer import check_owner
 from greenproc.process.ended import EndedProcesses, why_unserved
 from greenproc.process.ending import clean_up, rescue
 from greenproc.process.event import (
@@ -95,6 +96,7 @@ class ProcessManager:
         self._unhandled: set[tuple[type | None, str]] = set()
         self.address: Address | None = None
         self.accepting = False
+        self._is_over = False
         self.served_by_ended = 0
         """How many events were served by processes that are over."""
         self.ending = 0
@@ -120,6 +122,11 @@ class ProcessManager:
         self.gatekeeper = gatekeeper
         self.linking.open(address, transport)
         self.accepting = True
+
+    def close(self) -> None:
+        """Refuse to send from now on: the runtime has stopped, and nothing would arrive."""
+        self._is_over = True
+        self._foreign = None  # so that each message is looked at
 
     # The life of processes
 
@@ -173,7 +180,7 @@ class ProcessManager:
 
     def _spawn_refusal(self, cell: Cell) -> str | None:
         if not self.accepting:
-            return "the runtime is stopping"
+            return "the runtime has stopped" if self._is_over else "the runtime is stopping"
         if cell.context is not None or cell.state is TERMINATING:
             return "it was spawned before; make a new process"
         if cell.id in self.cells:
@@ -280,8 +287,13 @@ class ProcessManager:
             self.enqueue(cell, item)
 
     def send(self, message: Message) -> None:
-        """Deliver *message* here or hand it to the transport. Never waits, reports nothing."""
+        """Deliver *message* here or hand it to the transport. Never waits, reports no arrival.
+
+        Raises:
+            StateError: the runtime was stopped.
+        """
         if get_ident() != self._thread:
+            self._refuse_at_end(message)
             self.run_in_hub(self.send, message)
             return
         address = message.to.address
@@ -294,6 +306,7 @@ class ProcessManager:
 
     def _send_to(self, address: Address, message: Message) -> None:
         """Send to an address that has to be compared first, which is slow."""
+        self._refuse_at_end(message)
         if address == self.address:
             self.deliver(message)
         elif not message.to.is_empty:
@@ -301,10 +314,17 @@ class ProcessManager:
             self._foreign = None if address.is_empty else address
             self._transport.send(message)
 
+    def _refuse_at_end(self, message: Message) -> None:
+        if self._is_over:
+            raise StateError(
+                f"{message.name!r} cannot be sent to {message.to}: the runtime was stopped"
+            )
+
     def deliver(self, message: Message) -> Delivery:
         """Queue *message* for the local process that it names."""
         cell = self.cells.get(message.to.id)
         if cell is None:
+            self._refuse_at_end(message)
             self.observer.message_dropped(message, "no such process")
             return UNKNOWN
         # As `_deliver_to` and `enqueue`, but without calls: messages come this way.
@@ -360,10 +380,10 @@ class ProcessManager:
             self._unhandled.add(known)
         logger.log(
             logging.WARNING if is_new else logging.DEBUG,
-            "%s has no handler for %r from %s: declare it with @install, or call install()",
+            "%s has no handler for %r %s: declare it with @install, or call install()",
             message.to,
             known[1],
-            message.sender,
+            "without a sender" if message.sender.is_empty else f"from {message.sender}",
         )
         self.observer.message_dropped(message, "no handler")
 
@@ -371,10 +391,26 @@ class ProcessManager:
         self, target: UPID | Process, method: Callable[..., Any], /, *args: Any, **kwargs: Any
     ) -> Future[Any]:
         """Queue a call. See `Runtime.dispatch`."""
+        if args and isinstance(args[0], (Process, UPID)):
+            self.refuse_others_method(as_upid(target), method, args)
         promise: DispatchPromise[Any] = DispatchPromise()
         future = promise.future
         self._dispatch(as_upid(target), DispatchEvent(method, args, kwargs, promise))
         return future
+
+    def refuse_others_method(
+        self, pid: UPID, method: Callable[..., Any], args: tuple[Any, ...]
+    ) -> None:
+        """Refuse a method of the process that is its first argument, not of the process *pid*.
+
+        It would run on that process' state in the greenlet of another one.
+
+        Raises:
+            InvalidArgument: it is one.
+        """
+        process = self.find_process(pid)
+        if process is not None and args and isinstance(args[0], (Process, UPID)):
+            check_owner(process, method, args[0])
 
     def _dispatch(self, pid: UPID, event: DispatchEvent) -> None:
         if get_ident() != self._thread:

@@ -144,16 +144,30 @@ def _check_method(value: object, name: str, *, inherited: bool) -> None:
 
 
 def explain_arguments(
-    error: TypeError, method: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    error: TypeError, method: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], target: str
 ) -> None:
-    """Add the parameters of *method* to *error* if the arguments of its call do not fit them."""
+    """Add the parameters of *method* to *error* if the arguments of its call do not fit them.
+
+    Args:
+        target: the class of the process that called it.
+    """
     signature = find_signature(method)
     if signature is None:
         return
     try:
         signature.bind(*args, **kwargs)
     except TypeError:
-        error.args = (f"{error}: expected {_name_of(method)}{signature}",)
+        name = _name_of(method)
+        owner = name.rpartition(".")[0]
+        told = f"{error}: expected {name}{signature}"
+        if (
+            owner
+            and type(method) is FunctionType
+            and next(iter(signature.parameters), "") == "self"
+        ):
+            told += f"; {name} is a method of {owner}, and the target is a {target}: "
+            told += f"dispatch it to a process of {owner}"
+        error.args = (told,)
 
 
 def find_signature(function: Any) -> inspect.Signature | None:

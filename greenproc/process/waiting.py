@@ -7,7 +7,8 @@ from time import monotonic
 import gevent
 
 from greenproc.clock import Clock, Timer
-from greenproc.errors import InvalidArgument, NotSettled, StateError
+from greenproc.clock.microseconds import span
+from greenproc.errors import NotSettled, StateError
 from greenproc.future import Promise
 from greenproc.pid import UPID
 from greenproc.process.base import Process
@@ -95,7 +96,8 @@ def settle(manager: ProcessManager, seconds: float) -> None:
     """
     if current_process() is not None:
         raise StateError("settle() was called from a process, which can never be idle meanwhile")
-    deadline = monotonic() + checked_seconds(seconds)
+    span(seconds)
+    deadline = monotonic() + seconds
     while True:
         # Returns when no callback and no descriptor is ready, so what is running is waiting.
         gevent.with_timeout(max(deadline - monotonic(), 0.0), gevent.idle, timeout_value=None)
@@ -105,14 +107,3 @@ def settle(manager: ProcessManager, seconds: float) -> None:
             busy = manager.describe_busy() or "the clock, with due timers"
             raise NotSettled(f"not settled after {seconds} s, busy: {busy}")
         gevent.sleep(SETTLE_PAUSE)
-
-
-def checked_seconds(seconds: float) -> float:
-    """Return *seconds* if it is a duration that one can wait for.
-
-    Raises:
-        InvalidArgument: it is negative or no number.
-    """
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
-        raise InvalidArgument(f"expected seconds, zero or more, got {seconds!r}")
-    return seconds

@@ -14,11 +14,11 @@ from gevent.lock import RLock
 
 from greenproc.clock.awake import INHERITED, has_ended, note_runtime
 from greenproc.clock.fork import silence, watch_fork
+from greenproc.clock.microseconds import span
 from greenproc.current import RUNTIME, deselect_runtime, select_runtime
 from greenproc.errors import StateError
 from greenproc.pid import UPID
 from greenproc.process.current import PROCESS, current_process
-from greenproc.process.waiting import checked_seconds
 from greenproc.runtime.lifecycle import RuntimeState
 from greenproc.runtime.parts import Parts
 from greenproc.runtime.signals import Signals
@@ -108,7 +108,7 @@ class RuntimeLife:
             InvalidArgument: *timeout* is negative or no number.
         """
         if timeout is not None:
-            checked_seconds(timeout)
+            span(timeout)
         if self.state in (RuntimeState.NEW, RuntimeState.STOPPED):
             return ()
         if self.hub is not None and has_ended(self.hub):
@@ -136,6 +136,8 @@ class RuntimeLife:
         if self._built is not None:
             self._built.lifecycle.stop(seconds)
         self._end_greenlets()
+        if self._built is not None:
+            self._built.processes.close()
         self.state = RuntimeState.STOPPED
 
     def disown(self) -> None:

@@ -122,6 +122,8 @@ class Parts:
     def _bind(self) -> None:
         bound = self.listener.bind()
         self.address = advertised_address(self._settings, bound)
+        if self.address in default.stopped:
+            default.stopped.remove(self.address)
 
     def _close_listener(self, seconds: float) -> None:
         self.listener.stop(seconds)

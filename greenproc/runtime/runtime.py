@@ -14,8 +14,9 @@ from greenproc.auth import Authenticator, Authenticators, Authorization
 from greenproc.checks import check_callable, refuse_method
 from greenproc.clock import Clock, Timer
 from greenproc.clock.distant import reach
-from greenproc.current import deselect_runtime, select_runtime
-from greenproc.errors import InvalidArgument
+from greenproc.clock.microseconds import span
+from greenproc.current import default, deselect_runtime, select_runtime
+from greenproc.errors import InvalidArgument, StateError
 from greenproc.future import Failure, Future
 from greenproc.message import Message
 from greenproc.metrics import Registry
@@ -28,8 +29,9 @@ from greenproc.process.executor import Executor, run_async
 from greenproc.process.life import EventFilter
 from greenproc.process.loose import LooseMethod, loosen
 from greenproc.process.manager import ProcessManager
-from greenproc.process.waiting import checked_seconds, settle, wait_with_limit
+from greenproc.process.waiting import settle, wait_with_limit
 from greenproc.runtime.life import RuntimeLife
+from greenproc.runtime.lifecycle import RuntimeState
 from greenproc.runtime.signals import Signals
 from greenproc.settings import Settings
 from greenproc.subprocess import Reaper
@@ -186,19 +188,26 @@ class Runtime(RuntimeLife):
         processes.check_thread("wait")
         if timeout is None:
             return processes.wait(pid)
-        return wait_with_limit(processes, as_upid(pid), checked_seconds(timeout))
+        span(timeout)
+        return wait_with_limit(processes, as_upid(pid), timeout)
 
     def post(
         self, to: UPID | Process, name: str, body: bytes = b"", *, sender: UPID | None = None
     ) -> None:
         """Send a message from outside of any process; *sender* is the empty UPID when None.
 
+        Raises:
+            InvalidArgument: an argument has another type.
+            StateError: this runtime, or that of *to*, was stopped.
+
         Source: libprocess include/process/process.hpp, process::post.
         """
         source = UPID() if sender is None else sender
         if not isinstance(name, str):
             raise InvalidArgument(f"expected the name of a message as a text, got {name!r}")
-        self.processes.send(Message(name, source, as_upid(to), as_body(body)))
+        pid = as_upid(to)
+        self._refuse_ended(pid, "post")
+        self.processes.send(Message(name, source, pid, as_body(body)))
 
     @overload
     def dispatch(
@@ -375,12 +384,16 @@ class Runtime(RuntimeLife):
 
         Raises:
             InvalidArgument: *seconds* is negative or no number, or *method* cannot be called.
+            StateError: this runtime, or that of *target*, was stopped.
 
         Source: libprocess include/process/delay.hpp.
         """
         if not callable(method):
             refuse_method(method)
+        span(seconds)
         pid = as_upid(target)
+        self._refuse_ended(pid, "delay")
+        self.processes.refuse_others_method(pid, method, args)
         dispatch = self.processes.dispatch_quietly
         called = loosen(method)
 
@@ -389,7 +402,7 @@ class Runtime(RuntimeLife):
             if found is not None:
                 dispatch(pid, found, args, kwargs)
 
-        return self.clock.timer(checked_seconds(seconds), fire)
+        return self.clock.timer(seconds, fire)
 
     @overload
     def run_async(
@@ -416,6 +429,17 @@ class Runtime(RuntimeLife):
         if filter is not None:
             check_callable(filter)
         self.processes.life.filter = filter
+
+    def _refuse_ended(self, pid: UPID, what: str) -> None:
+        """Refuse to do *what* in a runtime that was stopped, or for a process of one."""
+        self._parts()
+        if self.state is RuntimeState.STOPPED and self.processes.is_in_own_thread:
+            raise StateError(f"{what}() was called on a runtime that was stopped: make a new one")
+        if pid.address in default.stopped:
+            raise StateError(
+                f"the runtime of process {pid} was stopped: spawn the process again, and {what}() "
+                "to the pid that spawn() returns"
+            )
 
     def settle(self, timeout: float = 15.0) -> None:
         """Wait until no process has anything to do and no timer is due.

@@ -92,7 +92,7 @@ def test_a_message_without_a_handler_is_warned_of_once_for_each_class_and_name(
         for name in ("hello", "hello", "bye"):
             runtime.post(pid, name)
     runtime.settle()
-    advice = "from @0.0.0.0:0: declare it with @install, or call install()"
+    advice = "without a sender: declare it with @install, or call install()"
     assert sorted(told(caplog, logging.WARNING)) == [
         f"{process.pid} has no handler for '{name}' {advice}"
         for process in (first, other)

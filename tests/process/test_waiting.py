@@ -89,7 +89,7 @@ def test_process_cannot_settle(runtime: Runtime) -> None:
 
 @pytest.mark.parametrize("seconds", [-1.0, float("nan"), True, "1"])
 def test_limit_of_a_wait_is_checked(runtime: Runtime, seconds: float) -> None:
-    with pytest.raises(InvalidArgument, match="expected seconds"):
+    with pytest.raises(InvalidArgument, match=r"expected .*seconds"):
         runtime.wait(runtime.spawn(Process()), seconds)
 
 

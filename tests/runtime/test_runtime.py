@@ -292,7 +292,7 @@ def test_workers_are_those_of_the_settings() -> None:
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), True, "1", None])
 def test_delay_takes_seconds_only(runtime: Runtime, seconds: float) -> None:
-    with pytest.raises(InvalidArgument, match="expected seconds, zero or more"):
+    with pytest.raises(InvalidArgument, match=r"expected .*seconds"):
         runtime.delay(seconds, runtime.spawn(Process()), print)
 
 
