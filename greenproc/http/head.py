@@ -79,6 +79,7 @@ class RequestHead:
         "expects_continue",
         "memo",
         "parts",
+        "value_bytes",
     )
 
     method: bytes
@@ -99,6 +100,8 @@ class RequestHead:
     """What a user of heads has made of this one, to find it again when the head comes again."""
     parts: tuple[str, URL, Headers] | None
     """Method, URL and headers for handlers, once somebody needed them; to be copied."""
+    value_bytes: int
+    """How long the values of all headers are together; there when `parts` are."""
 
     def __repr__(self) -> str:
         return f"<RequestHead {self.method!r} {self.target!r}>"
@@ -120,6 +123,7 @@ class RequestHead:
                 url = URL.parse(self.target.decode("utf-8", "surrogateescape"))
             except InvalidURL as error:
                 raise RemoteProtocolError(str(error)) from error
+            self.value_bytes = sum([len(value) for _, value in self.headers])
             self.parts = self.method.decode("ascii"), url, Headers.from_wire(self.headers)
         return self.parts
 

@@ -194,10 +194,11 @@ def weight_of_message(message: Message) -> int:
 
 def weight_of_request(request: Request) -> int:
     """Return how many bytes a request counts for."""
-    headers = request.headers
-    values = sum(map(len, headers.by_key.values()))
-    if len(headers.fields) != len(headers.by_key):  # some names stand on several lines
-        values = sum([len(value) for _, value in headers.fields])
+    head = request.head
+    if head is not None and head.parts is not None:  # requests with the same head share the sum
+        values = head.value_bytes
+    else:
+        values = sum([len(value) for _, value in request.headers.fields])
     return len(request.body) + len(request.url.path) + values
 
 
