@@ -62,6 +62,7 @@ from greenproc.sync import (
     ReadWriteLock,
     Sequence,
 )
+from greenproc.websockets import WebSocket, websocket
 
 __all__ = [
     "PID",
@@ -93,6 +94,7 @@ __all__ = [
     "Settings",
     "TerminateEvent",
     "Timer",
+    "WebSocket",
     "absolute_path",
     "address",
     "after",
@@ -117,5 +119,6 @@ __all__ = [
     "terminate",
     "undiscardable",
     "wait",
+    "websocket",
     "workers",
 ]

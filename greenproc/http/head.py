@@ -77,6 +77,7 @@ class RequestHead:
         "length",
         "is_gzip",
         "expects_continue",
+        "upgrades",
         "memo",
         "parts",
         "value_bytes",
@@ -96,6 +97,8 @@ class RequestHead:
     """Whether the body is packed, and a handler is to get it unpacked."""
     expects_continue: bool
     """Whether the peer waits for ``100 Continue`` before it sends the body."""
+    upgrades: bool
+    """Whether it is the opening handshake of a WebSocket, after which the bytes are no HTTP."""
     memo: object
     """What a user of heads has made of this one, to find it again when the head comes again."""
     parts: tuple[str, URL, Headers] | None
@@ -149,14 +152,14 @@ class ResponseHead:
 def read_request_head(data: bytes, limits: ParserLimits) -> RequestHead:
     """Check and take apart the head of a request, which must end with an empty line.
 
-    A wish to upgrade is ignored, as RFC 9110 section 7.8 allows: clients that would rather speak
-    HTTP/2 are answered all the same. Only that for a WebSocket is refused, for which no response
-    of a handler would do.
+    A request to upgrade is ignored, as RFC 9110 section 7.8 allows: clients that would rather speak
+    HTTP/2 are answered all the same. Only that for a WebSocket is marked, for which no usual
+    response would do; the connection serves no request after it.
 
     Raises:
         RemoteProtocolError: it breaks HTTP/1.1 (400), names a method or a transfer coding that
-            is not implemented or wants a WebSocket (501), names another version (505),
-            exceeds a limit (414, 431), or is for a host that is not served (421).
+            is not implemented (501), names another version (505), exceeds a limit (414, 431), or
+            is for a host that is not served (421).
 
     Source: RFC 9112 sections 3, 5, 6.
     """
@@ -183,7 +186,6 @@ def read_request_head(data: bytes, limits: ParserLimits) -> RequestHead:
     head.target = target
     head.version = version
     head.headers = tuple(fields.lines)
-    head.keep_alive = fields.keep_alive(version)
     host = fields.host(version)
     if limits.hosts is not None:
         limits.hosts.check(target, host)
@@ -192,12 +194,26 @@ def read_request_head(data: bytes, limits: ParserLimits) -> RequestHead:
         raise RemoteProtocolError("expected no Transfer-Encoding with HTTP/1.0")
     head.length = CHUNKED if chunked else fields.content_length() or 0
     fields.check_complete()
-    if method == b"GET" and version == (1, 1):
-        fields.refuse_websocket()
+    head.upgrades = is_websocket_handshake(
+        method, version, fields.values(b"upgrade"), fields.values(b"connection")
+    )
+    head.keep_alive = fields.keep_alive(version) and not head.upgrades
     head.is_gzip = fields.is_gzip()
     wanted = version == (1, 1) and head.length != 0
     head.expects_continue = wanted and fields.expects_continue()
     return head
+
+
+def is_websocket_handshake(
+    method: bytes, version: tuple[int, int], upgrade: Sequence[bytes], connection: Sequence[bytes]
+) -> bool:
+    """Whether a request with these values of ``Upgrade`` and ``Connection`` opens a WebSocket.
+
+    Source: RFC 6455 section 4.2.1.
+    """
+    if not upgrade or method != b"GET" or version != (1, 1):
+        return False
+    return b"websocket" in _words(*upgrade) and b"upgrade" in _words(*connection)
 
 
 def read_response_head(data: bytes, limits: ParserLimits, method: str = "GET") -> ResponseHead:
@@ -380,22 +396,6 @@ class _RequestFields:
         if b"close" in options:
             return False
         return version == (1, 1) or b"keep-alive" in options
-
-    def refuse_websocket(self) -> None:
-        """Refuse a request that is the opening handshake of a WebSocket.
-
-        Raises:
-            RemoteProtocolError: it is.
-
-        Source: RFC 6455 section 4.2.1; RFC 9110 section 15.6.2.
-        """
-        upgrade = self.values(b"upgrade")
-        if not upgrade or b"websocket" not in _words(*upgrade):
-            return
-        if b"upgrade" in _words(*self.values(b"connection")):
-            raise RemoteProtocolError(
-                "no WebSocket here: use requests and streamed responses", status=501
-            )
 
     def expects_continue(self) -> bool:
         """Whether the peer asks for ``100 Continue``; nothing else that it may expect is known."""

@@ -42,7 +42,9 @@ class HeadCache:
         if head is None:
             head = read_request_head(data, self.limits)
             # What is known is taken in passing, which is not for a body that has to be unpacked.
-            if len(data) <= _MAX_CACHED_BYTES and self._max_heads and not head.is_gzip:
+            # Nor does a handshake come again, which has a key of its own.
+            is_usual = not (head.is_gzip or head.upgrades)
+            if len(data) <= _MAX_CACHED_BYTES and self._max_heads and is_usual:
                 if len(self.by_bytes) >= self._max_heads:
                     self.by_bytes.clear()
                 self.by_bytes[data] = head

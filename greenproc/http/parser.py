@@ -87,8 +87,10 @@ class RequestParser:
     """
 
     __slots__ = (
+        "ahead",
         "error",
         "is_finished",
+        "is_upgrading",
         "expects_continue",
         "has_more",
         "has_skipped_lines",
@@ -107,10 +109,14 @@ class RequestParser:
         "_chunk_size",
     )
 
+    ahead: bytes
+    """What came behind the last request, when that asks for a WebSocket: its first frames."""
     error: RemoteProtocolError | None
     """What the peer did wrong, with the status to answer; the requests before it are good."""
     is_finished: bool
     """Whether the peer has said that a request was its last one."""
+    is_upgrading: bool
+    """Whether that request asks for a WebSocket."""
     expects_continue: bool
     """Whether the peer now waits for ``100 Continue``; the next bytes make it False."""
     has_more: bool
@@ -126,6 +132,8 @@ class RequestParser:
         streams: Streams | None = None,
         is_spent: IsSpent = never,
     ) -> None:
+        self.ahead = b""
+        self.is_upgrading = False
         self.error = None
         self.is_finished = False
         self.expects_continue = False
@@ -185,6 +193,9 @@ class RequestParser:
         else:
             is_over = self.is_finished or self.error is not None
             self._rest = b"" if is_over else data[at:]
+            if is_over and requests and requests[-1].head.upgrades:
+                self.is_upgrading = True
+                self.ahead = data[at:]
         return requests
 
     def feed_eof(self) -> None:

@@ -40,6 +40,7 @@ _PHRASES = {
     416: "Requested range not satisfiable",
     417: "Expectation Failed",
     421: "Misdirected Request",
+    426: "Upgrade Required",
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",
     501: "Not Implemented",
@@ -56,8 +57,9 @@ class Status(IntEnum):
     Other codes from 100 to 599 are legal, too, and travel as plain numbers.
 
     Source: libprocess src/http.cpp, whose phrases are those of RFC 2616; RFC 6585 for 431,
-    RFC 9110 for 421.
-    Differs: libprocess knows neither 431, which it never needs since it closes instead, nor 421.
+    RFC 9110 for 421 and 426.
+    Differs: libprocess knows neither 431, which it never needs since it closes instead, nor 421
+    and 426.
     """
 
     CONTINUE = 100
@@ -95,6 +97,7 @@ class Status(IntEnum):
     REQUESTED_RANGE_NOT_SATISFIABLE = 416
     EXPECTATION_FAILED = 417
     MISDIRECTED_REQUEST = 421
+    UPGRADE_REQUIRED = 426
     REQUEST_HEADER_FIELDS_TOO_LARGE = 431
     INTERNAL_SERVER_ERROR = 500
     NOT_IMPLEMENTED = 501

@@ -185,6 +185,11 @@ class Process:
         route = self.__routes().find(path)
         return route is not None and route.options.streaming
 
+    def takes_websocket(self, path: str) -> bool:
+        """Tell whether the handshake of a WebSocket at *path* is served. As `streams_body`."""
+        route = self.__routes().find(path)
+        return route is not None and route.options.upgrade is not None
+
     def consume_exited(self, event: ExitedEvent) -> None:
         """Call `exited`."""
         self.exited(event.pid)

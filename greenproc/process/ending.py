@@ -55,6 +55,8 @@ def clean_up(manager: ProcessManager, cell: Cell) -> None:
         attempt(hub, pid, manager.life.discard, cell.events.popleft(), reason)
     if cell.routes is not None and cell.routes.line is not None:
         attempt(hub, pid, cell.routes.line.close)
+    while cell.routes is not None and cell.routes.connections:
+        attempt(hub, pid, cell.routes.connections.popitem()[0].process_ended)
     if manager.cells.get(pid.id) is cell:
         manager.served_by_ended += cell.served
         del manager.cells[pid.id]

@@ -36,6 +36,17 @@ class InAnyRealm(Protocol):
         """Answer *request*."""
 
 
+class Upgrade(Protocol):
+    """What a route speaks instead of HTTP, on the connections of its requests."""
+
+    @property
+    def name(self) -> str:
+        """Its name, for the help."""
+
+    def open(self, handler: Callable[..., Any], request: Request, principal: Any) -> Any:
+        """Return the response to a request, or a future of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class RouteOptions:
     """What a route says besides its path and handler."""
@@ -44,9 +55,17 @@ class RouteOptions:
     help: str | None = None
     realm: str | None = None
     streaming: bool = False
+    upgrade: Upgrade | None = None
 
     @classmethod
-    def checked(cls, path: str, help: str | None, realm: str | None, streaming: bool) -> Self:
+    def checked(
+        cls,
+        path: str,
+        help: str | None,
+        realm: str | None,
+        streaming: bool = False,
+        upgrade: Upgrade | None = None,
+    ) -> Self:
         """Return these options if a route may have them.
 
         Raises:
@@ -59,7 +78,7 @@ class RouteOptions:
             raise InvalidArgument("expected realm to be a name or None, got ''")
         if not isinstance(streaming, bool):
             raise InvalidArgument(f"expected streaming to be True or False, got {streaming!r}")
-        return cls(checked_path(path), help, realm, streaming)
+        return cls(checked_path(path), help, realm, streaming, upgrade)
 
 
 def install(name: str) -> Callable[[OnMessage], OnMessage]:
@@ -120,6 +139,11 @@ def route(
     Source: libprocess include/process/process.hpp, ProcessBase::route.
     """
     return _mark(RouteOptions.checked(path, help, realm, streaming))
+
+
+def mark_route(options: RouteOptions) -> Callable[[Function], Function]:
+    """Declare a method as what answers requests by *options*."""
+    return _mark(options)
 
 
 def _mark(mark: str | RouteOptions) -> Callable[[Function], Function]:

@@ -11,6 +11,7 @@ from greenproc.errors import Abandoned, Failure
 from greenproc.failures import FAILURES
 from greenproc.future import Future, Promise
 from greenproc.http.response import OK, Response
+from greenproc.http.upgrade import UpgradeResponse
 from greenproc.sync.pipe import Pipe, Reader, Writer
 
 Start: TypeAlias = Callable[..., Any]
@@ -31,7 +32,8 @@ def as_response(result: Any, start: Start = gevent.spawn) -> Response | Future[A
         TypeError: it means nothing.
     """
     if isinstance(result, Response):
-        if result.reader is not None and not isinstance(result.reader, Reader):
+        has_source = not isinstance(result, UpgradeResponse) and result.reader is not None
+        if has_source and not isinstance(result.reader, Reader):
             result.reader = stream(result.reader, start)
         return result
     if isinstance(result, Failure):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from greenproc.http.request import Request
 from greenproc.http.response import NotFound, Response
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 # Paths whose routes are remembered: so many, and of that length at most, for each process.
 _MAX_FOUND = 64
 _MAX_FOUND_LENGTH = 128
+
+
+class Connection(Protocol):
+    """A connection that a process speaks something else than HTTP on."""
+
+    def process_ended(self) -> None:
+        """The process is over. Must not wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +41,7 @@ class RouteTable:
     Source: libprocess src/process.cpp, ProcessBase::consume(HttpEvent).
     """
 
-    __slots__ = ("_assets", "_found", "_routes", "line")
+    __slots__ = ("_assets", "_found", "_routes", "connections", "line")
 
     def __init__(self) -> None:
         self._routes: dict[str, Route] = {}
@@ -42,6 +49,8 @@ class RouteTable:
         self._assets: dict[str, Asset] = {}
         self.line: Line | None = None
         """The requests that wait for their handlers; made when the first one has to."""
+        self.connections: dict[Connection, None] | None = None
+        """Those that left HTTP for the process, the oldest first; made with the first one."""
 
     def add(self, route: Route) -> None:
         """Add *route*; an earlier one of the same path is replaced."""
@@ -107,6 +116,8 @@ def _below_process(path: str) -> str | None:
 
 def call_route(route: Route, request: Request, principal: Any = None) -> Any:
     """Call the handler of *route*; one in a realm is also given the principal."""
+    if route.options.upgrade is not None:
+        return route.options.upgrade.open(route.handler, request, principal)
     if route.options.realm is not None:
         return route.handler(request, principal)
     return route.handler(request)

@@ -33,6 +33,7 @@ from greenproc.settings import Settings
 from greenproc.subprocess import Reaper
 from greenproc.transport import Listener, SocketManager, TransportHooks
 from greenproc.web import Firewall, Router
+from greenproc.websockets import WebSocketRegistry
 
 logger = logging.getLogger("greenproc.runtime")
 
@@ -67,6 +68,7 @@ class Parts:
             settings=settings,
             limits=self.turn_limits(settings),
         )
+        self.websockets = WebSocketRegistry()
         self.router = Router(self.processes, firewall, delegate, root=NODE_ID)
         self._hooks = self._make_hooks(spawn)
         self.listener = Listener(settings, self._hooks)
@@ -83,6 +85,7 @@ class Parts:
             serve=self.router.serve,
             streams=self.router.streams,
             is_raw=self.router.is_raw,
+            upgrades=self.router.upgrades,
             lost=lambda address, error: self.processes.linking.lose_address(address),
             dropped=self._observer.message_unsent,
             refused=self._observer.client_refused,

@@ -36,6 +36,7 @@ from greenproc.runtime.signals import Signals
 from greenproc.settings import Settings
 from greenproc.subprocess import Reaper
 from greenproc.web import Firewall, Router
+from greenproc.websockets import WebSocketRegistry
 
 P = TypeVar("P", bound=Process)
 Q = ParamSpec("Q")
@@ -119,6 +120,11 @@ class Runtime(RuntimeLife):
         return self._parts().router
 
     @property
+    def websockets(self) -> WebSocketRegistry:
+        """The connections that speak WebSocket; for the parts of the runtime."""
+        return self._parts().websockets
+
+    @property
     def reaper(self) -> Reaper:
         """Tells how OS processes end, until this node stops."""
         return self._parts().reaper
@@ -138,6 +144,7 @@ class Runtime(RuntimeLife):
             "clock": parts.clock.statistics(),
             "inbound": parts.listener.statistics(),
             "outbound": parts.sockets.statistics() if parts.sockets is not None else {},
+            "websockets": parts.websockets.statistics(),
         }
 
     # Processes

@@ -32,7 +32,7 @@ def ignore_refusal(_client: Address | None, _reason: str) -> None:
 
 
 def never(_path: str) -> bool:
-    """Want every body whole, and every request decoded."""
+    """Want every body whole, every request decoded, and no WebSocket."""
     return False
 
 
@@ -59,6 +59,9 @@ class TransportHooks:
     is_raw: Callable[[str], bool] = never
     """Whether requests for a path are wanted as they came: the query unchecked, the body packed if
     it is, and ``100 Continue`` sent when the handler says so. Must not wait."""
+    upgrades: Callable[[str], bool] = never
+    """Whether the handshake of a WebSocket at a path is served; else it is refused. Must not
+    wait."""
     connected: Callable[[Address], None] = ignore
     """A connection to an address stands."""
     disconnected: Callable[[Address], None] = ignore

@@ -16,6 +16,7 @@ from greenproc.http.head import RequestHead
 from greenproc.http.parser import RawRequest, RequestParser, to_raw_request, to_request
 from greenproc.http.request import Request
 from greenproc.http.status import Status
+from greenproc.http.upgrade import NO_WEBSOCKET, UpgradedConnection, UpgradedProtocol
 from greenproc.http.writer import CONTINUE, accepted_response
 from greenproc.message import Message
 from greenproc.process.ports import Delivery
@@ -46,6 +47,9 @@ their answers are hardly wanted any more, but may still give them.
 
 MAX_HELD_ANSWERS = 2 * HOLD_ANSWERS
 """So many messages may be accepted while their sender takes no answers; then reading pauses."""
+
+AHEAD_BYTES = 64 * 1024
+"""What a client may send in another protocol before it knows that the server speaks it."""
 
 LINGER_SECONDS = 2.0  # how long a client may take to read the last answer; as Apache
 LINGER_BYTES = 16 * 1024 * 1024  # and how much it may go on sending
@@ -93,11 +97,15 @@ class Inbound:
         self._body: BodyPipe | None = None  # the last one that was streamed
         self._waits_for_room = False  # so that nothing is read
         self._owes_continue = False  # for that body, as soon as its handler wants it
+        self._protocol: UpgradedProtocol | None = None  # instead of HTTP
+        self._ahead = b""  # of what the client sends in that
         self.requests = self._served = 0  # the latter were no messages
 
     def __repr__(self) -> str:
         if self._closed:
             state = "CLOSED"
+        elif self._protocol is not None:
+            state = "UPGRADED"
         elif self._outlet.is_mute:
             state = "MUTE"
         else:
@@ -110,6 +118,10 @@ class Inbound:
         try:
             self._read()
             self._finish()
+            if self._protocol is not None:
+                self._protocol.run(
+                    UpgradedConnection(self._socket, self._reader.read, self._ahead)
+                )
         except OSError as error:
             log.debug("connection from %s lost: %s", self.client, error)
         finally:
@@ -129,6 +141,8 @@ class Inbound:
         self._outlet.mute()
         self._reader.close()
         self._socket.close()
+        if self._protocol is not None:
+            self._protocol.close()
         self._context.closed(self)
         if self._body is not None:
             self._body.fail("the client is gone")
@@ -225,6 +239,9 @@ class Inbound:
             self._wait_for_room()
         if self._outlet.is_mute and raw.sink is None:
             return  # the client is gone: what it sent ahead would be worked on for nothing
+        if raw.head.upgrades and not self._hooks.upgrades(raw.head.path):
+            self._refuse(RemoteProtocolError(NO_WEBSOCKET, status=Status.NOT_IMPLEMENTED))
+            return
         try:
             request = to_request(
                 raw,
@@ -337,6 +354,10 @@ class Inbound:
         if self._body is not None and self._body.reader is request.reader:
             self._body.skip()
 
+    def upgrade(self, protocol: UpgradedProtocol) -> None:
+        """See `Owner`; called by the greenlet that writes, before `run` goes on."""
+        self._protocol = protocol
+
     def _stop_taking(self) -> None:
         self._last = True
 
@@ -401,18 +422,26 @@ class Inbound:
 
     def drain(self) -> None:
         """End the connection as soon as everything that was asked is answered."""
-        if self._outlet.is_done and self._parser.is_idle:
+        if self._protocol is not None:
+            self._protocol.drain()
+        elif self._outlet.is_done and self._parser.is_idle:
             self.close()
         else:
             self._answers.is_draining = True
 
     def drain_http(self) -> None:
-        """End the connection likewise, unless it carries messages, or may come to."""
-        if self._served and self._served == self.requests:
+        """End the connection likewise, unless it carries messages, or may come to.
+
+        What speaks another protocol ends when its process does.
+        """
+        if self._served and self._served == self.requests and self._protocol is None:
             self.drain()
 
     def wait_written(self, seconds: float) -> None:
         """Wait until what is being sent is, for as long as that takes a client that reads."""
+        if self._protocol is not None:
+            self._protocol.wait_closed(seconds)
+            return
         self._outlet.wait(lambda: not self._outlet.is_sending, seconds)
 
     def _finish(self) -> None:
@@ -420,11 +449,15 @@ class Inbound:
         outlet = self._outlet
         outlet.flush()
         is_watched = not (outlet.is_done or self._is_eof)
-        if is_watched:
-            self._hooks.spawn(self._watch)
+        watch = self._hooks.spawn(self._watch) if is_watched else None
         while not (outlet.is_done or outlet.is_mute):
             if not self._wait_for_progress():
                 return
+        if self._protocol is not None:
+            self._ahead = self._parser.ahead + self._ahead
+            if watch is not None:
+                watch.kill()  # which reads, as the protocol will
+            return
         if self._is_eof or outlet.is_mute or not self._last:
             return
         # RFC 9112, section 9.6: closing with unread bytes would take our answer from the client.
@@ -454,11 +487,19 @@ class Inbound:
         return has_changed()
 
     def _watch(self) -> None:
-        """Drop what the client goes on to send, until it ends or that is too much."""
-        budget = LINGER_BYTES
+        """Drop what the client goes on to send, until it ends or that is too much.
+
+        What may be the first of another protocol is kept.
+        """
+        is_kept = self._parser.is_upgrading
+        budget = AHEAD_BYTES if is_kept else LINGER_BYTES
         try:
             while budget > 0 and (data := self._reader.read()):
                 budget -= len(data)
+                if is_kept:
+                    self._ahead += data
+            if is_kept and budget <= 0:
+                return
         except OSError as error:
             self._outlet.lose(error)
         self._is_eof = True

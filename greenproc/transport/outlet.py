@@ -18,6 +18,7 @@ from greenproc.future import Future
 from greenproc.future.waiting import attach
 from greenproc.http.request import Request
 from greenproc.http.response import Response
+from greenproc.http.upgrade import UpgradedProtocol, UpgradeResponse
 from greenproc.transport.answers import Answers
 from greenproc.transport.context import InboundContext
 from greenproc.transport.refusals import ANSWERS_NOT_READ
@@ -50,6 +51,9 @@ class Owner(Protocol):
 
     def answered(self, request: Request) -> None:
         """The response to a request whose body is streamed is out."""
+
+    def upgrade(self, protocol: UpgradedProtocol) -> None:
+        """The last answer is out, and what follows is no HTTP."""
 
 
 class Outlet:
@@ -176,6 +180,9 @@ class Outlet:
         if taken is None:
             return
         response, request = taken
+        if isinstance(response, UpgradeResponse):
+            self._write_upgrade(response)
+            return
         self._stream = response.reader
         try:
             self._sender.send(response, request)
@@ -183,6 +190,14 @@ class Outlet:
             self._stream = None
         if request.reader is not None:
             self._owner.answered(request)
+
+    def _write_upgrade(self, response: UpgradeResponse) -> None:
+        try:
+            self._sender.write(response.encode())
+        except OSError:
+            response.protocol.close()
+            raise
+        self._owner.upgrade(response.protocol)
 
     def _after_write(self) -> None:
         """Tell who waits; end the connection if that was its last answer."""

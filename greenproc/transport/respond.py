@@ -22,6 +22,7 @@ from greenproc.http.response import (
     ServiceUnavailable,
 )
 from greenproc.http.status import Status
+from greenproc.http.upgrade import UpgradeResponse
 from greenproc.http.verbatim import VerbatimResponse, encode_verbatim
 from greenproc.http.writer import encode_response
 from greenproc.message import Message
@@ -70,7 +71,7 @@ def closes(response: Response, request: Request) -> bool:
     Source: libprocess src/process.cpp, SocketManager::send.
     Differs: ``Connection: close`` counts for files and streams, too, in any case.
     """
-    if not request.keep_alive:
+    if not request.keep_alive or isinstance(response, UpgradeResponse):
         return True
     connection = response.headers.get("Connection")
     if connection is not None and connection.lower() == "close":

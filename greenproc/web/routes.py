@@ -105,6 +105,12 @@ class Router:
         process = self._find(self._resolve(path)[0])
         return process is not None and process.takes_raw_requests
 
+    def upgrades(self, path: str) -> bool:
+        """Whether the handshake of a WebSocket at *path* is served, if only with a 404."""
+        receiver, path = self._resolve(path)
+        process = self._find(receiver)
+        return process is None or process.takes_websocket(path)
+
     def absolute_path(self, path: str) -> str:
         """Return *path* with the delegate's id in front if its first segment is no process."""
         return self._resolve(path)[1]

@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from greenproc.address import Address
 from greenproc.errors import InvalidAddress, RemoteProtocolError
-from greenproc.http.head import CHUNKED, RequestHead
+from greenproc.http.head import CHUNKED, RequestHead, is_websocket_handshake
 from greenproc.http.status import Status
 from greenproc.wsgi.environ import Environ
 
@@ -47,7 +47,13 @@ def make_head(environ: Environ, path: str) -> RequestHead:
     head.target = target + b"?" + query.encode("latin-1") if query else target
     head.headers = tuple(_fields(environ))
     head.version = _VERSIONS.get(environ.get("SERVER_PROTOCOL", ""), (1, 1))
-    head.keep_alive = True  # which only the server knows
+    head.upgrades = is_websocket_handshake(
+        head.method,
+        head.version,
+        _values(environ, "HTTP_UPGRADE"),
+        _values(environ, "HTTP_CONNECTION"),
+    )
+    head.keep_alive = not head.upgrades  # beyond that only the server knows
     head.length = find_length(environ)
     head.is_gzip = environ.get("HTTP_CONTENT_ENCODING", "").lower() == "gzip"
     head.expects_continue = False  # the server sees to that
@@ -119,6 +125,11 @@ def read_body(environ: Environ, length: int, max_bytes: int) -> bytes:
     raise RemoteProtocolError(
         f"body of more than {max_bytes} bytes", status=Status.REQUEST_ENTITY_TOO_LARGE
     )
+
+
+def _values(environ: Environ, key: str) -> tuple[bytes, ...]:
+    value = environ.get(key)
+    return () if value is None else (value.encode("latin-1"),)
 
 
 def _fields(environ: Environ) -> Iterator[tuple[bytes, bytes]]:

@@ -114,22 +114,26 @@ def test_a_wish_for_another_version_is_ignored_and_the_body_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "status"),
+    ("lines", "upgrades"),
     [
-        (b"Connection: Upgrade\r\nUpgrade: websocket\r\n", 501),
-        (b"connection: keep-alive, upgrade\r\nUPGRADE: h2c, WebSocket\r\n", 501),
-        (b"Connection: keep-alive\r\nUpgrade: websocket\r\n", None),  # it is no wish then
-        (b"Connection: Upgrade\r\n", None),
-        (b"Connection: Upgrade\r\nUpgrade: TLS/1.0, foo/2\r\n", None),
+        (b"Connection: Upgrade\r\nUpgrade: websocket\r\n", True),
+        (b"connection: keep-alive, upgrade\r\nUPGRADE: h2c, WebSocket\r\n", True),
+        (b"Connection: keep-alive\r\nConnection: upgrade\r\nUpgrade: websocket\r\n", True),
+        (b"Connection: keep-alive\r\nUpgrade: websocket\r\n", False),
+        (b"Connection: Upgrade\r\n", False),
+        (b"Connection: Upgrade\r\nUpgrade: TLS/1.0, foo/2\r\n", False),
     ],
 )
-def test_a_websocket_is_refused_and_what_follows_is_not_read(
-    lines: bytes, status: int | None
+def test_what_follows_the_handshake_of_a_websocket_is_not_read(
+    lines: bytes, *, upgrades: bool
 ) -> None:
     asked = b"GET /b HTTP/1.1\r\nHost: h\r\n" + lines + b"\r\n"
-    requests, told = read(asked + SPARE)
-    assert told == status
-    assert len(requests) == (2 if status is None else 0)
+    parser = RequestParser()
+    requests = parser.feed(asked + SPARE)
+    assert parser.error is None
+    assert [one.head.upgrades for one in requests] == ([True] if upgrades else [False, False])
+    assert (parser.is_finished, parser.is_upgrading) == (upgrades, upgrades)
+    assert parser.ahead == (SPARE if upgrades else b"")
 
 
 def test_a_parser_is_idle_between_requests_only() -> None:

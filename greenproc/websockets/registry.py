@@ -1,0 +1,50 @@
+"""The WebSockets of one runtime: which there are, and how many there were."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Endable(Protocol):
+    """A connection that can be closed."""
+
+    def end(self, code: int, reason: str) -> None:
+        """Close it."""
+
+
+class WebSocketRegistry:
+    """Knows the connections of one runtime, and counts them and what they carry."""
+
+    __slots__ = ("_sessions", "counts")
+
+    def __init__(self) -> None:
+        self._sessions: dict[Endable, None] = {}
+        self.counts = dict.fromkeys(
+            ("opened", "refused", "messages_in", "messages_out", "slow", "dead", "failed"), 0
+        )
+        """*refused* are handshakes, *slow* and *dead* clients that were dropped for that, and
+        *failed* connections that a handler's error has closed."""
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def add(self, session: Endable) -> None:
+        """Note that *session* is open."""
+        self.counts["opened"] += 1
+        self._sessions[session] = None
+
+    def remove(self, session: Endable) -> None:
+        """Note that *session* is over; one that is not here is ignored."""
+        self._sessions.pop(session, None)
+
+    def end_all(self, code: int, reason: str = "") -> None:
+        """Close all connections, whose clients may come back elsewhere."""
+        for session in list(self._sessions):
+            session.end(code, reason)
+
+    def statistics(self) -> dict[str, int]:
+        """Count connections that are open, and what there was since the start."""
+        return {"connections": len(self._sessions), **self.counts}
+
+    def __repr__(self) -> str:
+        return f"<WebSocketRegistry {len(self._sessions)} connections>"

@@ -1,0 +1,447 @@
+"""`Session`: one WebSocket between its socket and its process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any
+
+from gevent import Timeout, socket
+from gevent.event import Event
+
+from greenproc.clock import Timer
+from greenproc.clock.turn import iteration_budget, yield_if_spent
+from greenproc.failures import FAILURES, note
+from greenproc.future import Future, Promise
+from greenproc.http.upgrade import UpgradedConnection
+from greenproc.process.base import Process, cell_of, routes_of
+from greenproc.process.ports import Delivery
+from greenproc.websockets.codes import CloseCode
+from greenproc.websockets.connection import WebSocket
+from greenproc.websockets.deflate import Deflate
+from greenproc.websockets.encode import encode_close, encode_message, encode_ping, encode_pong
+from greenproc.websockets.events import SocketEvent
+from greenproc.websockets.frames import Ended, FrameReader, Happening, Pinged
+from greenproc.websockets.options import WebSocketOptions
+from greenproc.websockets.outbox import Outbox
+from greenproc.websockets.registry import WebSocketRegistry
+
+MAX_UNSERVED_MESSAGES = 32
+MAX_UNSERVED_BYTES = 64 * 1024
+"""When so much of a client waits for its process, the client is not read any more."""
+
+LINGER_SECONDS = 2.0
+"""How long a client may take to close the connection after both sides said Close."""
+
+LINGER_BYTES = 16 * 1024 * 1024  # and how much it may go on sending
+
+log = logging.getLogger("greenproc.websockets")
+
+
+class State(IntEnum):
+    """Where a connection is in its life, in order."""
+
+    CONNECTING = 0
+    OPEN = 1
+    ENDING = 2
+    """The client has said Close or broken a rule, and gets its Close behind what it is owed."""
+    CLOSING = 3
+    """Close was sent."""
+    CLOSED = 4
+
+
+class Session:
+    """Serves one connection, from the handshake to the end of the socket.
+
+    The greenlet that `run` is called in reads; messages go into the mailbox of the process. What
+    is sent leaves from the hub. Neither ever waits for the other.
+
+    Args:
+        process: whose turns the callbacks of the `WebSocket` run in.
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        options: WebSocketOptions,
+        deflate: Deflate | None,
+        registry: WebSocketRegistry,
+    ) -> None:
+        self._options = options
+        self._deflate = deflate
+        self._registry = registry
+        self._socket: WebSocket  # from bind() on
+        self._connection: UpgradedConnection | None = None
+        self._frames = FrameReader(options.max_message_bytes, deflate, yield_if_spent)
+        self._closed: Promise[int] = Promise()
+        self._emptied: Promise[None] | None = None
+        self._changed: Event | None = None
+        self._over = Event()
+        self._timer: Timer | None = None
+        self._state = State.CONNECTING
+        self._is_told = False  # that the connection is over
+        self._has_heard = self._is_pinged = self._is_held = False
+        self._unserved = self._unserved_bytes = 0
+        self._messages_in = self._messages_out = 0
+        self._ends_process = False
+        self._process: Process | None = None
+        self._adopt(process)
+        self._outbox = Outbox(options.max_send_bytes, self._spawn, self._progressed)
+
+    def bind(self, to: WebSocket) -> None:
+        """Serve *to*."""
+        self._socket = to
+
+    def __repr__(self) -> str:
+        return f"<Session {self._state.name}, {self._outbox.queued_bytes} bytes queued>"
+
+    # The process
+
+    def hand_to(self, process: Process) -> None:
+        """Let *process*, which runs, be the owner, and end it when the connection is over."""
+        self._forget_process()
+        self._adopt(process)
+        self._ends_process = True
+
+    def _adopt(self, process: Process) -> None:
+        self._process = process
+        cell = self._cell = cell_of(process)
+        assert cell.manager is not None
+        self._manager = cell.manager
+        self._clock = cell.manager.clock
+        routes = routes_of(process)
+        if routes.connections is None:
+            routes.connections = {}
+        routes.connections[self] = None
+
+    def _forget_process(self) -> None:
+        process, self._process = self._process, None
+        if process is not None and self._cell.routes is not None:
+            connections = self._cell.routes.connections
+            if connections is not None:
+                connections.pop(self, None)
+
+    def _spawn(self, function: Callable[..., Any], *args: Any) -> Any:
+        return self._cell.start_greenlet(function, *args)
+
+    def process_ended(self) -> None:
+        """See `Connection`."""
+        self._process = None
+        self.end(CloseCode.GOING_AWAY, "")
+
+    # For the WebSocket
+
+    @property
+    def closed(self) -> Future[int]:
+        """See `WebSocket.closed`."""
+        return self._closed.future
+
+    @property
+    def is_open(self) -> bool:
+        """See `WebSocket.is_open`."""
+        return self._state is State.OPEN
+
+    def send(self, data: str | bytes) -> bool:
+        """See `WebSocket.send`."""
+        self._manager.check_thread("WebSocket.send")
+        frame = encode_message(data, self._deflate)
+        if self._state >= State.CLOSING:
+            return False
+        if not self._outbox.add(frame):
+            self._registry.counts["slow"] += 1
+            log.debug("%r takes too little of what it is sent", self._socket)
+            self._fail(CloseCode.POLICY, "too slow", drops=True)
+            return False
+        self._messages_out += 1
+        self._registry.counts["messages_out"] += 1
+        return True
+
+    def writable(self) -> Future[None]:
+        """See `WebSocket.writable`."""
+        if self._outbox.is_empty or self._state is State.CLOSED:
+            return Future(None)
+        if self._emptied is None:
+            self._emptied = Promise()
+        return self._emptied.future
+
+    def end(self, code: int, reason: str) -> None:
+        """Close the connection, behind what was sent before."""
+        if self._state < State.CLOSING:
+            self._begin_close(code, reason)
+
+    def statistics(self) -> dict[str, int]:
+        """See `WebSocket.statistics`."""
+        return {
+            "messages_in": self._messages_in,
+            "messages_out": self._messages_out,
+            "unserved_bytes": self._unserved_bytes,
+            "queued_bytes": self._outbox.queued_bytes,
+        }
+
+    # The connection
+
+    def run(self, connection: UpgradedConnection) -> None:
+        """See `UpgradedProtocol`."""
+        if self._state is State.CLOSED:
+            return
+        self._connection = connection
+        self._registry.add(self)
+        try:
+            if self._state is State.CONNECTING:
+                self._state = State.OPEN
+                self._has_heard = True
+                self._beat_later()
+            self._outbox.attach(connection.socket)
+            self._read(connection)
+            self._linger(connection)
+        finally:
+            self._end_here()
+
+    def close(self) -> None:
+        """See `UpgradedProtocol`."""
+        self._give_up()
+        if self._connection is None:
+            self._end_here()
+
+    def drain(self) -> None:
+        """See `UpgradedProtocol`."""
+        self.end(CloseCode.GOING_AWAY, "")
+
+    def wait_closed(self, seconds: float) -> None:
+        """See `UpgradedProtocol`."""
+        if self._state is not State.CLOSED:
+            self._over.wait(seconds)
+
+    def _read(self, connection: UpgradedConnection) -> None:
+        """Take what the client sends, until it ends or is not to be read any further."""
+        budget = iteration_budget()
+        data = connection.ahead
+        while self._state is not State.CLOSED:
+            for happening in self._frames.receive(data):
+                if not self._take(happening):
+                    return
+                if budget.is_spent():
+                    budget.wait()
+            data = connection.read()
+            if not data:
+                return
+            self._has_heard = True
+
+    def _take(self, happening: Happening) -> bool:
+        """Act on what the client says; tell whether it is to be read any further."""
+        if isinstance(happening, Ended):
+            self._take_end(happening)
+            return False
+        if self._state is not State.OPEN:
+            return True
+        if isinstance(happening, Pinged):
+            self._outbox.add_pong(encode_pong(happening.payload))
+        else:
+            self._deliver(happening)
+            self._wait_for_room()
+        return True
+
+    def _deliver(self, message: str | bytes) -> None:
+        self._messages_in += 1
+        self._registry.counts["messages_in"] += 1
+        self._unserved += 1
+        self._unserved_bytes += len(message)
+        event = SocketEvent(self._serve, self._served, message)
+        if self._manager.enqueue(self._cell, event) is Delivery.FULL:
+            self._served()
+            self._fail(CloseCode.TRY_AGAIN_LATER, "too busy")
+
+    def _wait_for_room(self) -> None:
+        """Let TCP hold the client up while its process has not served what is there."""
+        while self._is_full and self._state is State.OPEN:
+            self._is_held = True
+            self._wait_for_change()
+            self._has_heard = True  # as far as it could be
+        self._is_held = False
+
+    @property
+    def _is_full(self) -> bool:
+        return (
+            self._unserved >= MAX_UNSERVED_MESSAGES or self._unserved_bytes >= MAX_UNSERVED_BYTES
+        )
+
+    def _take_end(self, end: Ended) -> None:
+        """Answer a Close or a fault, behind the answers to what came before."""
+        if self._state >= State.CLOSING:
+            self._tell(end.code, end.reason)
+            return
+        log.log(
+            logging.DEBUG,
+            "%r %s with %d: %s",
+            self._socket,
+            "broke a rule" if end.is_fault else "closes",
+            end.code,
+            end.reason,
+        )
+        self._state = State.ENDING
+        self._arm(self._options.close_timeout, self._give_up)
+        self._tell(end.code, end.reason)
+
+    def _linger(self, connection: UpgradedConnection) -> None:
+        """Let the Close reach the client, and end the connection as TCP wants it.
+
+        Source: RFC 6455 section 7.1.1; RFC 9112 section 9.6.
+        """
+        if self._state < State.ENDING:
+            return  # lost
+        while self._state < State.CLOSING or not self._outbox.is_empty:
+            if self._state is State.CLOSED:
+                return
+            self._wait_for_change()
+        if self._outbox.error is not None:
+            return
+        connection.socket.shutdown(socket.SHUT_WR)
+        left = LINGER_BYTES
+        with Timeout(LINGER_SECONDS, False):  # type: ignore[arg-type]  # False: end quietly
+            while left > 0 and (data := connection.read()):
+                left -= len(data)
+
+    def _end_here(self) -> None:
+        """The connection is over."""
+        self._state = State.CLOSED
+        self._disarm()
+        self._outbox.close(ConnectionError("the connection is closed"))
+        self._tell(CloseCode.ABNORMAL, "")
+        self._registry.remove(self)
+        self._forget_process()
+        self._over.set()
+
+    # Closing
+
+    def _begin_close(self, code: int | None, reason: str, *, drops: bool = False) -> None:
+        self._state = State.CLOSING
+        self._outbox.finish(encode_close(code, reason), drops=drops)
+        self._arm(self._options.close_timeout, self._give_up)
+        self._notify()
+
+    def _fail(self, code: int, reason: str, *, drops: bool = False) -> None:
+        """Close the connection, and tell the process at once: nothing more comes of it."""
+        if self._state < State.CLOSING:
+            self._begin_close(code, reason, drops=drops)
+            self._tell(code, reason)
+
+    def _give_up(self) -> None:
+        """End the connection now: the client does not answer, or the node does not wait."""
+        if self._state is State.CLOSED:
+            return
+        self._state = State.CLOSED
+        self._disarm()
+        self._outbox.close(ConnectionError("the connection was given up"))
+        if self._connection is not None:
+            try:
+                self._connection.socket.shutdown(socket.SHUT_RDWR)  # which wakes what reads
+            except OSError as error:
+                log.debug("%r is lost: %s", self._socket, error)
+        self._tell(CloseCode.ABNORMAL, "")
+        self._notify()
+
+    def _tell(self, code: int, reason: str) -> None:
+        """Tell the process, once, behind the messages that came before."""
+        if self._is_told:
+            return
+        self._is_told = True
+        self._socket.close_code, self._socket.close_reason = code, reason
+        event = SocketEvent(self._serve_end, self._conclude)
+        if self._manager.enqueue(self._cell, event) is Delivery.FULL:
+            self._conclude()
+
+    # Silence
+
+    def _arm(self, seconds: float, function: Callable[[], object]) -> None:
+        self._disarm()
+        self._timer = self._clock.timer(seconds, function)
+
+    def _disarm(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            self._clock.cancel(timer)
+
+    def _beat_later(self) -> None:
+        interval = self._options.ping_interval
+        if interval is not None:
+            self._arm(interval, self._beat)
+
+    def _beat(self) -> None:
+        """Probe the client; give one up that was probed and has not been heard of since."""
+        if self._state is not State.OPEN:
+            return
+        if self._is_pinged and not (self._has_heard or self._is_held):
+            self._registry.counts["dead"] += 1
+            log.debug("%r does not answer", self._socket)
+            self._give_up()
+            return
+        self._has_heard = False
+        self._is_pinged = True
+        self._outbox.add(encode_ping())
+        self._beat_later()
+
+    # In a turn of the process
+
+    def _serve(self, message: str | bytes) -> None:
+        """Let the process have a message."""
+        try:
+            if self._state in (State.OPEN, State.ENDING):
+                self._socket.message_came(message)
+        except FAILURES as error:
+            self._failed(error)
+        finally:
+            self._served(len(message))
+
+    def _served(self, size: int = 0) -> None:
+        self._unserved -= 1
+        self._unserved_bytes -= size
+        if self._is_held and not self._is_full:
+            self._notify()
+
+    def _serve_end(self) -> None:
+        """Let the process know that the connection is over."""
+        try:
+            self._socket.has_closed()
+        except FAILURES as error:
+            self._failed(error)
+        finally:
+            self._conclude()
+
+    def _failed(self, error: BaseException) -> None:
+        """Log what a callback raised; the process lives on."""
+        self._registry.counts["failed"] += 1
+        note(error, f"in process {self._cell.pid}, serving {self._socket!r}")
+        log.error("a WebSocket of process %s failed", self._cell.pid, exc_info=error)
+        self._fail(CloseCode.INTERNAL_ERROR, "")
+
+    def _conclude(self) -> None:
+        """Answer the client's Close, and end the process if it was there for this only."""
+        code = self._socket.close_code
+        assert code is not None
+        if self._state is State.ENDING:
+            self._begin_close(None if code == CloseCode.NO_STATUS else code, "")
+        self._closed.set(code)
+        process = self._process
+        self._forget_process()
+        if self._ends_process and process is not None:
+            process.terminate(inject=False)
+
+    # Waiting
+
+    def _progressed(self) -> None:
+        """Everything has left, or nothing will."""
+        emptied, self._emptied = self._emptied, None
+        if emptied is not None:
+            emptied.set(None)
+        self._notify()
+
+    def _notify(self) -> None:
+        if self._changed is not None:
+            self._changed.set()
+
+    def _wait_for_change(self) -> None:
+        if self._changed is None:
+            self._changed = Event()
+        self._changed.clear()
+        self._changed.wait()
