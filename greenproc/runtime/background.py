@@ -13,11 +13,11 @@ from weakref import WeakSet
 import gevent
 from gevent.monkey import is_module_patched
 
+from greenproc.clock.microseconds import span
 from greenproc.current import select_runtime
 from greenproc.errors import StateError, WaitTimeout
 from greenproc.pid import UPID
 from greenproc.process.manager import ProcessManager
-from greenproc.process.waiting import checked_seconds
 from greenproc.runtime.hub_thread import ENDED, HubThread
 from greenproc.runtime.lifecycle import RuntimeState
 from greenproc.runtime.runtime import Runtime
@@ -109,7 +109,7 @@ class BackgroundRuntime(Runtime):
             WaitTimeout: something blocks its hub, so that it does not come to stop.
         """
         if timeout is not None:
-            checked_seconds(timeout)
+            span(timeout)
         thread = self._thread
         if thread is None or self.state in (RuntimeState.NEW, RuntimeState.STOPPED):
             return super().stop(timeout)
