@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PARTS = ("", "auth", "clock", "future", "http", "io", "metrics", "process", "subprocess", "sync")
-PARTS += ("testing", "web", "wsgi")
+PARTS += ("testing", "web", "websockets", "wsgi")
 
 
 def fragments(page: Path) -> list[str]:
