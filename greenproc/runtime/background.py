@@ -21,6 +21,7 @@ from greenproc.process.manager import ProcessManager
 from greenproc.runtime.hub_thread import ENDED, HubThread
 from greenproc.runtime.lifecycle import RuntimeState
 from greenproc.runtime.runtime import Runtime
+from greenproc.subprocess.reaper import let_collect
 
 Q = ParamSpec("Q")
 R = TypeVar("R")
@@ -93,12 +94,16 @@ class BackgroundRuntime(Runtime):
             thread = self._thread = HubThread(THREAD_NAME)
             thread.start()
             try:
-                thread.call(super().start)
+                thread.call(self._start_here)
             except BaseException:
                 thread.end()
                 raise
             _carried_here.add(self)
         atexit.register(self._stop_at_exit)
+
+    def _start_here(self) -> None:
+        let_collect(gevent.get_hub())
+        super().start()
 
     def stop(self, timeout: float | None = None) -> tuple[UPID, ...]:
         """Stop in order, from any thread, and end the thread. See `Runtime.stop`.

@@ -15,6 +15,7 @@ from greenproc.errors import Closed
 from greenproc.failures import FAILURES, note
 from greenproc.future import Future
 from greenproc.io.descriptor import number_of
+from greenproc.subprocess.child_loop import ChildLoop
 from greenproc.subprocess.hooks import ChildError, Hold, run_child_hooks
 from greenproc.subprocess.options import Options, arguments_of
 from greenproc.subprocess.pipes import FD, Stream, Streams
@@ -42,7 +43,8 @@ def launch(
 
     Only the main thread can start programs: there gevent collects every child of this OS process
     from the first launch on. So the standard module subprocess beside it would lose statuses;
-    that of gevent is fine.
+    that of gevent is fine. In the thread of a `BackgroundRuntime` it is the other way round: each
+    child is collected by itself, so the standard module is fine.
 
     Args:
         command: a list of arguments, the program first, or a text for the shell. Mind that the
@@ -52,7 +54,7 @@ def launch(
 
     Raises:
         InvalidArgument: an argument is of no use.
-        StateError: this is not the main thread.
+        StateError: this is neither the main thread nor that of a `BackgroundRuntime`.
         Closed: the runtime of this greenlet has stopped.
         OSError: a stream cannot be opened, the child cannot be made, or the program cannot be
             run: FileNotFoundError, PermissionError.
@@ -102,6 +104,17 @@ class _Child(Popen[bytes]):
         }
         self._options = options
         self._launcher = os.getpid()
+        self._child_loop: ChildLoop | None = None
+
+    @property
+    def _loop(self) -> Any:
+        """The loop by which Popen watches the child."""
+        return self._hub_loop if self._child_loop is None else self._child_loop
+
+    @_loop.setter
+    def _loop(self, loop: Any) -> None:
+        self._hub_loop = loop
+        self._child_loop = None if loop.default else ChildLoop(loop)
 
     def start(self) -> None:
         """Make the child and wait until its program runs."""
@@ -170,16 +183,21 @@ class _Child(Popen[bytes]):
     def follow(self, reaper: Reaper) -> Future[int | None]:
         """Return the future of the status."""
         try:
-            return reaper.reap(self.pid)
+            status = reaper.reap_launched(self.pid)
         except Closed:  # its runtime has stopped meanwhile
             self._destroy()
             raise
+        if self._child_loop is not None:
+            status.on_ready(self._child_loop.end_child)
+        return status
 
     def wait(self, timeout: float | None = None, _raise_exc: bool = True) -> int:
         """Wait for the end. Popen does when the program cannot be run."""
         # Popen's own would never end where somebody else collects children. That of the runtime
         # would not wait any more once it stops.
-        status = hub_reaper().reap(self.pid).get()
+        status = hub_reaper().reap_launched(self.pid).get()
+        if self._child_loop is not None:
+            self._child_loop.end_child(status)
         self.returncode = 0 if status is None else os.waitstatus_to_exitcode(status)
         return self.returncode
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import cast
 
 from gevent import get_hub
+from gevent._hub_local import get_hub_if_exists
+from gevent.hub import Hub
 
 from greenproc.clock import Clock, HubSource, Timer
 from greenproc.current import find_runtime
@@ -14,6 +16,9 @@ from greenproc.future import Future, undiscardable
 from greenproc.subprocess.watch import Watch
 
 HUB_ATTRIBUTE = "greenproc_reaper"
+
+COLLECTS = "greenproc_collects"
+"""The attribute of a hub, not of the main thread, in whose thread children are started all the same."""
 
 # libprocess' intervals, and how many processes are awaited then.
 MIN_INTERVAL, FEW = 0.1, 50
@@ -26,8 +31,9 @@ class Reaper:
     The kernel and gevent wake it. Where the kernel has no way to tell the end of that process, it
     looks from time to time, by its clock.
 
-    It works in the main thread, where gevent collects the children. A runtime has one, which is
-    closed when it stops; beside a runtime there is that of the hub.
+    It works in the main thread, where gevent collects the children, and in the thread of a
+    `BackgroundRuntime`, where it does so itself. A runtime has one, which is closed when it stops;
+    beside a runtime there is that of the hub.
 
     Args:
         clock: tells how long to wait between two looks.
@@ -38,6 +44,7 @@ class Reaper:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._hub = get_hub()
         self._watches: dict[int, Watch] = {}
         self._is_closed = False
 
@@ -49,15 +56,23 @@ class Reaper:
 
         Raises:
             InvalidArgument: *pid* is no positive number.
-            StateError: this is not the main thread.
+            StateError: this is another thread.
             Closed: the reaper was closed.
         """
         if isinstance(pid, bool) or not isinstance(pid, int) or pid <= 0:
             raise InvalidArgument(f"expected the pid of a process, got {pid!r}")
+        return self._watch(pid, is_launched=False)
+
+    def reap_launched(self, pid: int) -> Future[int | None]:
+        """Do as `reap` for a child that `launch` has made, so that it is left to no other code."""
+        return self._watch(pid, is_launched=True)
+
+    def _watch(self, pid: int, *, is_launched: bool) -> Future[int | None]:
         self.require_open()
         watch = self._watches.get(pid)
         if watch is None:
-            watch = self._watches[pid] = Watch(pid, self._look_later, self._forget)
+            watch = Watch(pid, self._look_later, self._forget, is_launched=is_launched)
+            self._watches[pid] = watch
             watch.start()
         return undiscardable(watch.promise.future)
 
@@ -65,12 +80,15 @@ class Reaper:
         """Make sure that `reap` can be called here.
 
         Raises:
-            StateError: this is not the main thread.
+            StateError: this is another thread.
             Closed: the reaper was closed.
         """
-        if not get_hub().loop.default:
+        hub = self._hub
+        is_here = get_hub_if_exists() is hub
+        if not is_here or not (hub.loop.default or COLLECTS in vars(hub)):
             raise StateError(
-                "expected the main thread: gevent starts and collects children only there"
+                "expected the main thread, where gevent starts and collects children, or that of a "
+                "runtime from start_in_thread(), where a process is, and runtime.call(launch, ...)"
             )
         if self._is_closed:
             raise Closed("the reaper was closed: its runtime has stopped")
@@ -121,6 +139,15 @@ def hub_reaper() -> Reaper:
     if reaper is None:
         reaper = attributes[HUB_ATTRIBUTE] = Reaper(Clock(HubSource()))
     return cast(Reaper, reaper)
+
+
+def let_collect(hub: Hub) -> None:
+    """Let children be started and collected in the thread of *hub*, which is not the main one.
+
+    There the children are collected one by one: gevent does it for its default loop only. So
+    gevent.subprocess must not be used in the main thread beside it, which collects every child.
+    """
+    vars(hub)[COLLECTS] = True
 
 
 def reap(pid: int) -> Future[int | None]:

@@ -30,6 +30,9 @@ class Watch:
     A child that has ended can be asked for its status before anybody has collected it. So the
     status is known whoever collects it, and taken from nobody; the child is collected here only
     if gevent does not do it within `GRACE`, as when another handler has replaced its own.
+
+    By a loop that is not the default one gevent tells of no child. What was launched here is then
+    collected here at once, and any other child after `GRACE`.
     """
 
     def __init__(
@@ -37,12 +40,15 @@ class Watch:
         pid: int,
         look_later: Callable[[Callable[[], None]], Timer],
         on_close: Callable[[Watch], None],
+        *,
+        is_launched: bool = False,
     ) -> None:
         self.pid = pid
         self.promise: Promise[int | None] = Promise()
         self._look_later = look_later
         self._on_close = on_close
         self._loop = get_hub().loop
+        self._is_collected_here = is_launched and not self._loop.default
         self._watchers: list[Any] = []
         self._timer: Timer | None = None
         self._descriptor = open_descriptor(pid)
@@ -60,9 +66,10 @@ class Watch:
                 self._ask_gevent()
             return
         self._is_child = True
-        watcher = self._loop.child(self.pid)
-        self._watchers.append(watcher)
-        watcher.start(lambda: self._end(watcher.rstatus))
+        if self._loop.default:
+            watcher = self._loop.child(self.pid)
+            self._watchers.append(watcher)
+            watcher.start(lambda: self._end(watcher.rstatus))
         if status is None:
             self._watch_end()
         else:
@@ -144,6 +151,9 @@ class Watch:
     def _give_grace(self, status: int | None) -> None:
         """Let gevent tell, and collect the child here if it does not."""
         self._seen = status
+        if self._is_collected_here:
+            self._end_at_last()
+            return
         timer = self._loop.timer(GRACE)
         self._watchers.append(timer)
         timer.start(self._end_at_last)

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -468,6 +469,32 @@ def test_th_signals_callbacks(node: BackgroundRuntime) -> None:
     in_thread(observe)
 
     assert seen == dict.fromkeys(["signal", "on_ready", "then", "timer"], "greenproc")
+
+
+BESIDE = str(Path(__file__).parents[1] / "subprocess" / "beside.py")
+
+CHILDREN = """\
+(b'hello\\n', 0)
+(b'', 768)
+True
+{'own'} {0}
+9
+15 True
+15
+5 1280
+FileNotFoundError
+expected the main thread, where gevent starts and collects children, or that of a runtime from \
+start_in_thread(), where a process is, and runtime.call(launch, ...)
+0 {'watched': 0}
+None children:  records: 0
+at the end (b'finalized\\n', 0)
+"""
+
+
+def test_th_child_processes() -> None:
+    """Programs are started and collected without the default loop, beside those of others."""
+    with Program(sys.executable, "-X", "dev", BESIDE) as program:
+        assert program.finish() == Result(0, CHILDREN, "")
 
 
 # Life
