@@ -9,12 +9,20 @@ catches `FAILURES`, and what else comes out goes on to the greenlet.
 
 from __future__ import annotations
 
-from typing import Final
+import logging
+from time import monotonic
+from typing import ClassVar, Final
 
 from gevent import Timeout
 
 FAILURES: Final = (Exception, Timeout)
 """What a failing function of a user raises."""
+
+LOG_SECONDS = 60.0
+"""How long failures of one kind are only counted after one was logged with its traceback."""
+
+MAX_KINDS = 1000
+"""How many kinds are known at once; beyond that the one that was seen longest ago is forgotten."""
 
 MAX_NOTES = 8  # one exception that many handlers raise again would gather a note from each
 
@@ -46,3 +54,74 @@ def text_of(error: BaseException) -> str:
         return str(error)
     except FAILURES:
         return ""
+
+
+class FailureLog:
+    """Logs failures of users' code that a client can bring about as often as it likes.
+
+    The first one of a kind, which is a class of exceptions and the line that raised, is logged with
+    its traceback, and again after a minute. Of those in between the 1st, 10th, 100th and so on take
+    a line each, which counts them; so does the next traceback.
+
+    Args:
+        log: where to.
+
+    Source: the log of a server is what fills a disk when a client finds a handler that raises.
+    """
+
+    is_limited: ClassVar[bool] = True
+    """Whether anything is left out; not in tests, which have to see every failure."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._seen: dict[tuple[str, str, int], _Repeats] = {}
+
+    def add(self, text: str, error: BaseException) -> None:
+        """Log *error*, or count it. *text* says what failed."""
+        if not self.is_limited:
+            self._log.error("%s", text, exc_info=error)
+            return
+        kind = _kind(error)
+        now = monotonic()
+        repeats = self._seen.pop(kind, None)
+        if repeats is None or now - repeats.began >= LOG_SECONDS:
+            more = f" ({repeats.count} more like it were not logged)" if repeats else ""
+            self._log.error(
+                "%s%s", text, more if repeats and repeats.count else "", exc_info=error
+            )
+            repeats = _Repeats(now)
+        else:
+            repeats.count += 1
+            if repeats.count == repeats.next_told:
+                repeats.next_told *= 10
+                self._log.error(
+                    "%s: %s at %s:%d, %d more in a minute",
+                    text,
+                    *kind,
+                    repeats.count,
+                )
+        if len(self._seen) >= MAX_KINDS:
+            del self._seen[next(iter(self._seen))]
+        self._seen[kind] = repeats
+
+
+class _Repeats:
+    """How often a kind of failure has come since it was last logged with a traceback."""
+
+    __slots__ = ("began", "count", "next_told")
+
+    def __init__(self, began: float) -> None:
+        self.began = began
+        self.count = 0
+        self.next_told = 1
+
+
+def _kind(error: BaseException) -> tuple[str, str, int]:
+    """Return the name of the class of *error*, and the file and line that raised it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    name = type(error).__qualname__
+    if trace is None:
+        return name, "?", 0
+    return name, trace.tb_frame.f_code.co_filename, trace.tb_lineno

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from greenproc.failures import FailureLog
 from greenproc.testing import find_leaks, plugin, take_snapshot
 from tests.generated import Thoroughness
 from tests.turns import OPTION, parse_limits, states_checked, turns_limited
@@ -79,6 +80,14 @@ def _turns(pytestconfig: pytest.Config) -> Iterator[None]:
         stack.enter_context(states_checked(at_each_turn=bool(limits)))
         if limits:
             stack.enter_context(turns_limited(**parse_limits(limits)))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _every_failure() -> Iterator[None]:
+    """Log failures of users' code however often they come."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FailureLog, "is_limited", False)
         yield
 
 

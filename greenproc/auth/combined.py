@@ -9,12 +9,13 @@ from typing import Any, Final
 from greenproc.auth.authenticator import Authenticator
 from greenproc.auth.principal import AuthenticationResult, Principal, found_in
 from greenproc.errors import InvalidArgument
-from greenproc.failures import FAILURES
+from greenproc.failures import FAILURES, FailureLog
 from greenproc.future import Break, Continue, Failure, Future, loop
 from greenproc.http.request import Request
 from greenproc.http.response import Forbidden, Response, Unauthorized
 
 logger = logging.getLogger("greenproc.auth")
+failure_log = FailureLog(logger)
 
 _END: Final = object()
 """Comes after the last member."""
@@ -103,7 +104,8 @@ class _Attempt:
         """Keep what is said about *error*; one that is no `Failure` is nobody else's business."""
         text = str(error)
         if not isinstance(error, Failure):
-            logger.error("%s authenticator failed", self._scheme, exc_info=error)
+            if error is not None:
+                failure_log.add(f"{self._scheme} authenticator failed", error)
             text = "internal error"
         self._errors.append(_titled(self._scheme, text))
 

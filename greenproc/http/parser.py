@@ -94,6 +94,7 @@ class RequestParser:
         "expects_continue",
         "has_more",
         "has_skipped_lines",
+        "is_head_request",
         "_heads",
         "_limits",
         "_streams",
@@ -124,6 +125,9 @@ class RequestParser:
     has_skipped_lines: bool
     """Whether blank lines came where a request may begin: a peer that sent something."""
 
+    is_head_request: bool
+    """Whether the request that `error` is about asks with HEAD, so that no body may answer it."""
+
     def __init__(
         self,
         limits: ParserLimits = DEFAULT_LIMITS,
@@ -139,6 +143,7 @@ class RequestParser:
         self.expects_continue = False
         self.has_more = False
         self.has_skipped_lines = False
+        self.is_head_request = False
         self._heads = HeadCache(limits) if heads is None else heads
         self._limits = self._heads.limits
         self._streams = streams
@@ -272,6 +277,7 @@ class RequestParser:
                 return at + 2
             if len(data) == at + 1:
                 return -1
+        self.is_head_request = data.startswith(b"HEAD ", at)
         if head_end < len(HEAD_END):
             # What is left over from one feed begins the next one.
             if at or not self._rest or self._unfinished is None:

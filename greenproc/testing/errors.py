@@ -12,6 +12,8 @@ from typing import Any, Self
 from gevent import get_hub
 from gevent.hub import Hub
 
+from greenproc.failures import FailureLog
+
 LOGGER = "greenproc"
 
 ERROR_LOG: ContextVar[ErrorLog | None] = ContextVar("greenproc.testing.error_log", default=None)
@@ -39,9 +41,11 @@ class ErrorLog:
         self._hub.handle_error = self._hub_failed
         logging.getLogger(LOGGER).addHandler(self._handler)
         self._token = ERROR_LOG.set(self)
+        self._was_limited, FailureLog.is_limited = FailureLog.is_limited, False
         return self
 
     def __exit__(self, *error: object) -> None:
+        FailureLog.is_limited = self._was_limited
         ERROR_LOG.reset(self._token)
         logging.getLogger(LOGGER).removeHandler(self._handler)
         del self._hub.handle_error  # what is found then is the method of the class, or ...

@@ -252,7 +252,7 @@ class Inbound:
             )
         except RemoteProtocolError as error:
             if not self._hooks.is_raw(raw.head.path):
-                self._refuse(error)
+                self._refuse(error, has_body=raw.method != b"HEAD")
                 return
             request = to_raw_request(raw, self.client, connection=self)
         body = None if raw.sink is None else self._attach_body(raw, request)
@@ -273,18 +273,18 @@ class Inbound:
             if parser.has_told_sink:
                 self._last = True  # the handler has been told, and answers
             else:
-                self._refuse(parser.error)
+                self._refuse(parser.error, has_body=not parser.is_head_request)
         elif parser.expects_continue and (self._body is None or self._body.is_over):
             self._answers.append(CONTINUE)
         elif parser.is_finished:
             self._last = True
 
-    def _refuse(self, error: RemoteProtocolError) -> None:
+    def _refuse(self, error: RemoteProtocolError, *, has_body: bool) -> None:
         """Answer a request after which the bytes of this client make no sense."""
         log.debug("refused a request from %s: %s", self.client, error)
         if error.status == Status.MISDIRECTED_REQUEST:
             self._hooks.refused(self.client, HOST_NOT_ALLOWED)
-        self._answers.append(refuse_request(error, last=True))
+        self._answers.append(refuse_request(error, last=True, has_body=has_body))
         self._last = True
 
     def _wait_for_room(self) -> None:
@@ -409,7 +409,7 @@ class Inbound:
             self._last = True
             self._parser.fail(error)
         else:
-            self._refuse(error)
+            self._refuse(error, has_body=not self._parser.is_head_request)
         self._socket.shutdown(socket.SHUT_RD)  # which wakes the greenlet that reads
 
     # The end

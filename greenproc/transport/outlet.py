@@ -22,7 +22,7 @@ from greenproc.http.upgrade import UpgradedProtocol, UpgradeResponse
 from greenproc.transport.answers import Answers
 from greenproc.transport.context import InboundContext
 from greenproc.transport.refusals import ANSWERS_NOT_READ
-from greenproc.transport.respond import write_some
+from greenproc.transport.respond import failure_log, write_some
 from greenproc.transport.sending import BrokenOff, Sender
 
 # A libprocess peer closes its socket right after its last byte, and an answer that meets a
@@ -213,7 +213,7 @@ class Outlet:
         if self.is_mute or self._is_unwanted or isinstance(cause, Failure):
             log.debug("a response to %s broke off: %s", self._owner.client, cause)
         else:
-            log.error("a response to %s broke off", self._owner.client, exc_info=cause)
+            failure_log.add(f"a response to {self._owner.client} broke off", cause)
         self._owner.close()
 
     # Putting off

@@ -11,7 +11,9 @@ from gevent import Timeout, socket
 
 from greenproc.address import Address
 from greenproc.errors import Abandoned, Discarded, Failure, InvalidBody, RemoteProtocolError
+from greenproc.failures import FailureLog
 from greenproc.future import Future
+from greenproc.http.head import HEAD_END
 from greenproc.http.request import Request
 from greenproc.http.response import (
     NOSNIFF,
@@ -31,6 +33,7 @@ from greenproc.settings import Settings
 from greenproc.transport.body_pipe import BodyFailure
 
 log = logging.getLogger("greenproc.transport")
+failure_log = FailureLog(log)
 
 
 def response_of(future: Future[Any], request: Request, *, expose_errors: bool) -> Response:
@@ -59,7 +62,7 @@ def response_of(future: Future[Any], request: Request, *, expose_errors: bool) -
         return InternalServerError(str(error))
     if isinstance(error, (Discarded, Abandoned)):
         return ServiceUnavailable()
-    log.error("a request failed", exc_info=error)
+    failure_log.add("a request failed", error)
     return InternalServerError(str(error) if expose_errors else None)
 
 
@@ -98,8 +101,8 @@ def encode(response: Response, request: Request) -> bytes:
         if isinstance(response, VerbatimResponse):
             return encode_verbatim(response, request, is_last=closes(response, request))
         return encode_response(response, request)
-    except Exception:
-        log.exception("a response cannot be sent: %r", response)
+    except Exception as error:
+        failure_log.add(f"a response cannot be sent: {response!r}", error)
         return encode_response(InternalServerError(), request)
 
 
@@ -121,10 +124,19 @@ def refuse_sender(message: Message, client: Address | None) -> bytes:
     )
 
 
-def refuse_request(error: RemoteProtocolError, *, last: bool) -> bytes:
-    """Return the answer to a request that breaks the protocol; *last* if none can follow."""
+def refuse_request(error: RemoteProtocolError, *, last: bool, has_body: bool = True) -> bytes:
+    """Return the answer to a request that breaks the protocol.
+
+    Args:
+        last: whether none can follow.
+        has_body: whether the client expects a body; not if it asked with HEAD, since it would
+            take the body for the next response.
+
+    Source: RFC 9110 section 9.3.2.
+    """
     headers = dict((NOSNIFF, ("Connection", "close")) if last else (NOSNIFF,))
-    return encode_response(Response(error.status, str(error), headers))
+    data = encode_response(Response(error.status, str(error), headers))
+    return data if has_body else data.partition(HEAD_END)[0] + HEAD_END
 
 
 def write_all(to: socket.socket, data: bytes | memoryview, settings: Settings) -> None:

@@ -20,7 +20,7 @@ from greenproc.http.writer import LAST_CHUNK, encode_chunk, encode_response_head
 from greenproc.settings import Settings
 from greenproc.sync.pipe import Reader
 from greenproc.transport.file_body import FileBody
-from greenproc.transport.respond import closes, encode, response_of, write_all
+from greenproc.transport.respond import closes, encode, failure_log, response_of, write_all
 
 STEP_BYTES = 1024 * 1024  # the most that one system call reads from the disk
 GATHERED_BYTES = 64 * 1024  # pieces of a stream that are joined into one send
@@ -218,8 +218,8 @@ class Sender:
                 size=size if has_body else None,
                 is_chunked=is_chunked and has_body,
             )
-        except Exception:
-            log.exception("a response cannot be sent: %r", response)
+        except Exception as error:
+            failure_log.add(f"a response cannot be sent: {response!r}", error)
             return None
 
 

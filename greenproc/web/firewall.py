@@ -8,12 +8,12 @@ from typing import Protocol
 
 from greenproc.current import find_runtime
 from greenproc.errors import InvalidArgument, NoRuntime
-from greenproc.failures import FAILURES
+from greenproc.failures import FAILURES, FailureLog
 from greenproc.http.paths import normalised_path
 from greenproc.http.request import Request
 from greenproc.http.response import Forbidden, InternalServerError, Response
 
-log = logging.getLogger("greenproc.web")
+failure_log = FailureLog(logging.getLogger("greenproc.web"))
 
 
 class FirewallRule(Protocol):
@@ -41,8 +41,8 @@ class Firewall:
         for rule in self._rules:
             try:
                 response = rule.apply(request)
-            except FAILURES:
-                log.exception("a rule failed: %r", rule)
+            except FAILURES as error:
+                failure_log.add(f"a rule failed: {rule!r}", error)
                 response = InternalServerError()
             if response is not None:
                 return response

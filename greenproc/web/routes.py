@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from greenproc.errors import InvalidURL
-from greenproc.failures import FAILURES
+from greenproc.failures import FAILURES, FailureLog
 from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import BadRequest, NotFound, Response, ServiceUnavailable
@@ -16,7 +16,7 @@ from greenproc.process.manager import ProcessManager
 from greenproc.process.ports import Delivery
 from greenproc.web.firewall import Firewall
 
-log = logging.getLogger("greenproc.web")
+failure_log = FailureLog(logging.getLogger("greenproc.web"))
 
 
 class Router:
@@ -96,8 +96,8 @@ class Router:
             return False
         try:
             return process.streams_body(path)
-        except FAILURES:
-            log.exception("%s cannot say whether it streams %s", process.pid, path)
+        except FAILURES as error:
+            failure_log.add(f"{process.pid} cannot say whether it streams a body", error)
             return False
 
     def is_raw(self, path: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import gevent
 
 from greenproc.errors import Failure, InvalidArgument, StateError
+from greenproc.failures import FailureLog
 from greenproc.future import Promise
 from greenproc.http.request import Request
 from greenproc.http.response import InternalServerError, Response, ServiceUnavailable
@@ -21,6 +22,7 @@ from greenproc.wsgi.input import ClientDisconnected, RequestBody
 from greenproc.wsgi.response_head import ResponseHead
 
 log = logging.getLogger("greenproc.wsgi")
+failure_log = FailureLog(log)
 
 App: TypeAlias = Callable[[Environ, Any], Iterable[bytes]]
 ErrorInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
@@ -246,7 +248,7 @@ class AppCall:
             log.debug("%s: %s", self._name, error)
             refusal = Response(error.status, str(error), {"Connection": "close"})
         else:
-            log.error("the app failed on %s", self._name, exc_info=error)
+            failure_log.add(f"the app failed on {self._name}", error)
             refusal = InternalServerError("Internal Server Error")
             if self._body.is_withheld:
                 refusal.headers["Connection"] = "close"
@@ -268,5 +270,5 @@ class AppCall:
             return
         try:
             close()
-        except (Exception, gevent.Timeout, SystemExit):
-            log.exception("close() of the result of the app failed on %s", self._name)
+        except (Exception, gevent.Timeout, SystemExit) as error:
+            failure_log.add(f"close() of the result of the app failed on {self._name}", error)

@@ -131,6 +131,48 @@ def test_a_head_request_gets_the_head_only(node: Node, listen: Listen, connect: 
     assert undated(peer.receive_to_end()) == HELLO_ANSWER.removesuffix(b"hello")
 
 
+HEAD = HELLO.replace(b"GET", b"HEAD")
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (HEAD.replace(b"Host", b"Ho st"), 400),
+        (HEAD.replace(b"\r\n\r\n", b"\r\nX: " + b"x" * 500), 431),
+        (HEAD.replace(b"hello", b"?%zz"), 400),
+        (HEAD.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), 400),
+        (HEAD.replace(b"\r\n\r\n", b"\r\nContent-Length: 1000\r\n\r\n"), 413),
+        (HEAD[:-2], 400),
+    ],
+    ids=["head", "large", "query", "chunk", "body", "end"],
+)
+@pytest.mark.parametrize("before", [b"", HELLO, MESSAGE])
+def test_a_head_request_that_is_refused_gets_no_body(
+    node: Node, listen: Listen, connect: Connect, data: bytes, status: int, before: bytes
+) -> None:
+    node.answer = answer_hello
+    peer = connect(listen(max_header_bytes=400, max_body_bytes=900))
+
+    peer.send(before + data)
+    peer.end_sending()
+
+    received = peer.receive_to_end()
+    assert statuses(received)[-1] == status
+    assert received.endswith(b"\r\n\r\n")
+    assert b"Content-Length: 0" not in received.rpartition(b"HTTP/1.1")[2]
+
+
+def test_a_get_behind_a_head_request_is_refused_with_a_body(
+    node: Node, listen: Listen, connect: Connect
+) -> None:
+    node.answer = answer_hello
+    peer = connect(listen())
+
+    peer.send(HEAD + HELLO.replace(b"Host", b"Ho st"))
+
+    assert not peer.receive_to_end().endswith(b"\r\n")
+
+
 def test_answers_leave_in_the_order_of_the_requests(
     node: Node, listen: Listen, connect: Connect, handlers: Handlers
 ) -> None:
