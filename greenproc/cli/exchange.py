@@ -23,6 +23,8 @@ def split_address(text: str) -> tuple[str, int]:
     Raises:
         InvalidAddress: *text* is neither.
     """
+    if "/" in text:
+        raise InvalidAddress(f"expected host:port without a scheme or a path, got {text!r}")
     host, port = split_host_port(text.rpartition("@")[2])
     if not host or port == 0:
         raise InvalidAddress(f"expected host:port, such as 127.0.0.1:5050, got {text!r}")

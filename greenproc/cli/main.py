@@ -34,7 +34,10 @@ well, 1 when something failed, 2 when the command was given wrongly.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that *argv*, or the command line, asks for; return its exit code."""
-    arguments = make_parser().parse_args(argv)
+    parser = make_parser()
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{advise(unknown, argv)}")
     try:
         status: int = arguments.command(arguments)
         sys.stdout.flush()
@@ -50,6 +53,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return status
+
+
+def advise(unknown: Sequence[str], argv: Sequence[str] | None) -> str:
+    """Return what to do about *unknown* arguments, to follow their list."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    after = given[given.index("--") + 1 :] if "--" in given else []
+    if any(text in after for text in unknown):
+        return ': what stands behind "--" is taken as it is, so put options before it'
+    return f': "greenproc {given[0]} --help" tells what it takes' if given[0].isalpha() else ""
 
 
 def make_parser() -> argparse.ArgumentParser:

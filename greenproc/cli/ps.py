@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
+from textwrap import indent
 from typing import Any
 
 from greenproc.cli.exchange import Exchange, split_address
@@ -24,8 +27,12 @@ examples:
 
 Shows each process with the events that wait in its mailbox. Each process tells its own, behind
 what it has to do already, so a busy one is waited for. Works with every node that serves
-/__processes__, those of the C++ libprocess included.
+/__processes__, those of the C++ libprocess included. More than a thousand are asked for, and printed,
+a thousand at a time, in order within each.
 """
+
+PAGE = 1000
+"""How many processes a node lists at a time; `offset` gets the others."""
 
 COLUMNS = ("PROCESS", "QUEUED", "EVENTS")
 
@@ -42,15 +49,57 @@ def add_parser(commands: Commands) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """Ask the node and print what it tells."""
     host, port = split_address(arguments.address)
-    with Exchange(host, port, arguments.timeout) as exchange:
-        headers = Headers({"Host": exchange.where, "Connection": "close"})
-        request = Request("GET", URL.parse("/__processes__"), headers)
-        processes = read_processes(exchange.ask(encode_request(request)), exchange.where)
-    if arguments.json:
-        print(json.dumps(processes, indent=2))
-    else:
-        print(table([COLUMNS, *map(row, processes)]))
+    pages = read_pages(host, port, arguments.timeout)
+    for text in json_lines(pages) if arguments.json else table_lines(pages):
+        print(text)
     return 0
+
+
+def read_pages(host: str, port: int, timeout: float) -> Iterator[list[dict[str, Any]]]:
+    """Return the processes of the node at *host*, a page at a time, so that few are in memory.
+
+    A node of another kind lists all of them at once, and would do so for each page.
+
+    Args:
+        timeout: seconds for each page.
+    """
+    offset = 0
+    before: list[str] = []
+    while True:
+        path = f"/__processes__?limit={PAGE}&offset={offset}" if offset else "/__processes__"
+        with Exchange(host, port, timeout) as exchange:
+            headers = Headers({"Host": exchange.where, "Connection": "close"})
+            request = Request("GET", URL.parse(path), headers)
+            page = read_processes(exchange.ask(encode_request(request)), exchange.where)
+        ids = [process["id"] for process in page]
+        if offset and (not page or ids == before):
+            return
+        yield page
+        # A page lacks those that ended meanwhile, so only one far from full is surely the last.
+        if len(page) > PAGE or len(page) < PAGE // 2:
+            return
+        before = ids
+        offset += PAGE
+
+
+def json_lines(pages: Iterator[list[dict[str, Any]]]) -> Iterator[str]:
+    """Return the text of one JSON list of all *pages*, in pieces for lines of their own."""
+    pending = ""
+    for process in chain.from_iterable(pages):
+        yield f"{pending}," if pending else "["
+        pending = indent(json.dumps(process, indent=2), "  ")
+    yield f"{pending}\n]" if pending else "[]"
+
+
+def table_lines(pages: Iterator[list[dict[str, Any]]]) -> Iterator[str]:
+    """Return the text of a table of all *pages*, in pieces for lines of their own.
+
+    Each page is aligned for itself, and at least as wide as those before it.
+    """
+    widths = [0, 0]
+    for number, page in enumerate(pages):
+        rows = [*map(row, page)] if number else [COLUMNS, *map(row, page)]
+        yield table(rows, widths)
 
 
 def read_processes(response: Response, where: str) -> list[dict[str, Any]]:
@@ -99,9 +148,15 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
-def table(rows: list[tuple[str, str, str]]) -> str:
-    """Return *rows* in aligned columns, numbers to the right."""
-    first, second = (max(len(cells[column]) for cells in rows) for column in (0, 1))
+def table(rows: list[tuple[str, str, str]], widths: list[int]) -> str:
+    """Return *rows* in aligned columns, numbers to the right.
+
+    Args:
+        widths: of the first two columns; what *rows* need is noted there.
+    """
+    for column in (0, 1):
+        widths[column] = max(widths[column], *(len(cells[column]) for cells in rows))
+    first, second = widths
     return "\n".join(
         f"{id:<{first}}  {queued:>{second}}  {events}".rstrip() for id, queued, events in rows
     )

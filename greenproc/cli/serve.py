@@ -135,7 +135,11 @@ def load_app(target: str) -> Any:
     try:
         found = attrgetter(attribute)(module)
     except AttributeError:
-        raise InvalidArgument(f"{attribute} does not exist in {module_name}") from None
+        callables = sorted(
+            key for key, value in vars(module).items() if callable(value) and key[0] != "_"
+        )
+        there = f"; there are {', '.join(callables[:10])}" if callables else ""
+        raise InvalidArgument(f"{attribute} does not exist in {module_name}{there}") from None
     if attribute != name:
         try:
             found = found()

@@ -74,3 +74,34 @@ def test_the_module_is_the_same_command(capsys: pytest.CaptureFixture[str]) -> N
         main(["ps", "--help"])
 
     assert shown.stdout.decode() == capsys.readouterr().out
+
+
+TYPOS = {
+    "options behind --": (
+        ["send", "a@127.0.0.1:9", "n", "--", "-5", "--reply"],
+        'arguments: --reply: what stands behind "--" is taken as it is, so put options before it',
+    ),
+    "misspelled flag": (
+        ["run", "counter:Counter", "--prot", "5"],
+        'arguments: --prot 5: "greenproc run --help" tells what it takes',
+    ),
+    "one too many": (
+        ["ps", "127.0.0.1:9", "x"],
+        'arguments: x: "greenproc ps --help" tells what it takes',
+    ),
+}
+
+
+@pytest.mark.parametrize(("given", "told"), TYPOS.values(), ids=TYPOS)
+def test_an_unknown_argument_is_explained(
+    given: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(given)
+    assert caught.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_url_is_no_address_of_a_node(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ps", "http://127.0.0.1:9"]) == 2
+    assert "expected host:port without a scheme or a path" in capsys.readouterr().err

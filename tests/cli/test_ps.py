@@ -9,6 +9,9 @@ import pytest
 from gevent import socket
 
 from greenproc.cli.main import main
+from greenproc.cli.ps import PAGE
+from greenproc.process import Process
+from greenproc.runtime import Runtime
 from tests.cli.stranger import Stranger
 from tests.shell import node, run
 
@@ -75,6 +78,33 @@ def test_ps_asks_for_the_list_and_nothing_else() -> None:
     assert lines[0] == b"GET /__processes__ HTTP/1.1"
     assert f"Host: {address}".encode() in lines
     assert b"Connection: close" in lines
+
+
+@pytest.mark.parametrize("is_json", [False, True])
+def test_ps_pages_through_all_processes(
+    is_json: bool, runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(2 * PAGE):
+        runtime.spawn(Process(f"p{number}"))
+    assert main(["ps", str(runtime.address), *(["--json"] if is_json else [])]) == 0
+    out = capsys.readouterr().out
+    if is_json:
+        ids = [process["id"] for process in json.loads(out)]
+    else:
+        ids = [line.split()[0] for line in out.splitlines()[1:]]
+        assert out.count("PROCESS") == 1
+    assert len(ids) == len(set(ids)) == len(runtime.processes.cells)
+    assert {f"p{number}" for number in range(2 * PAGE)} <= set(ids)
+
+
+@pytest.mark.parametrize("count", [PAGE, PAGE + 1])
+def test_ps_takes_all_at_once_from_a_node_without_pages(
+    count: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = json.dumps([{"id": f"p{number}", "events": []} for number in range(count)]).encode()
+    with Stranger(LISTED % (len(body), body)) as address:
+        assert main(["ps", address, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == count
 
 
 def test_ps_does_not_let_a_stranger_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
