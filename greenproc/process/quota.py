@@ -196,7 +196,7 @@ def weight_of_request(request: Request) -> int:
     """Return how many bytes a request counts for."""
     head = request.head
     if head is not None and head.parts is not None:  # requests with the same head share the sum
-        values = head.value_bytes
+        values: int = head.value_bytes
     else:
         values = sum([len(value) for _, value in request.headers.fields])
     return len(request.body) + len(request.url.path) + values

@@ -240,7 +240,8 @@ class Inbound:
         if self._outlet.is_mute and raw.sink is None:
             return  # the client is gone: what it sent ahead would be worked on for nothing
         if raw.head.upgrades and not self._hooks.upgrades(raw.head.path):
-            self._refuse(RemoteProtocolError(NO_WEBSOCKET, status=Status.NOT_IMPLEMENTED))
+            error = RemoteProtocolError(NO_WEBSOCKET, status=Status.NOT_IMPLEMENTED)
+            self._refuse(error, has_body=True)
             return
         try:
             request = to_request(
