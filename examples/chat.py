@@ -12,6 +12,7 @@ Everybody sees each line, and who comes or goes, also who is killed. The last hu
 ``http://127.0.0.1:41234/room/log``.
 """
 
+import argparse
 import sys
 from collections import deque
 
@@ -19,6 +20,7 @@ import gevent
 
 import greenproc
 from greenproc import UPID, Process, install, route
+from greenproc.errors import BindError
 from greenproc.http import OK, Request, Response
 
 
@@ -57,6 +59,14 @@ class Room(Process):
 class Member(Process):
     """Prints what is said in the room."""
 
+    def join(self, room: UPID, name: str) -> None:
+        self.link(room)
+        self.send(room, "join", name.encode())
+
+    def exited(self, pid: UPID) -> None:
+        print(f"{pid} is not there", flush=True)
+        self.terminate()
+
     @install("line")
     def on_line(self, sender: UPID, body: bytes) -> None:
         text = body.decode(errors="replace")  # from anybody: nothing in it may move the cursor
@@ -65,15 +75,28 @@ class Member(Process):
 
 def main() -> None:
     """Join the room and say what is typed."""
-    room, name = UPID.parse(sys.argv[1]), sys.argv[2]
+    parser = argparse.ArgumentParser(description="Join a chat room.")
+    parser.add_argument("room", type=UPID.parse, metavar="room@ip:port", help="what it printed")
+    parser.add_argument("name", help="your name there")
+    given = parser.parse_args()
     member = greenproc.spawn(Member())
-    greenproc.post(room, "join", name.encode(), sender=member)
-    # A thread waits for the keyboard, so that greenlets do not.
-    read = gevent.get_hub().threadpool.apply
-    for line in iter(lambda: read(sys.stdin.readline), ""):
-        greenproc.post(room, "say", line.rstrip().encode(), sender=member)
+    greenproc.dispatch(member, Member.join, given.room, given.name).get()
+
+    def type_lines() -> None:
+        read = gevent.get_hub().threadpool.apply  # a thread waits for the keyboard, greenlets not
+        for line in iter(lambda: read(sys.stdin.readline), ""):
+            greenproc.post(given.room, "say", line.rstrip().encode(), sender=member)
+        greenproc.terminate(member, inject=False)
+
+    gevent.spawn(type_lines)
+    greenproc.wait(member)
     greenproc.finalize()
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)  # what a shell reports for Ctrl-C
+    except BindError as error:
+        sys.exit(str(error))

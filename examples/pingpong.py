@@ -13,10 +13,12 @@ Either way five balls come back, one line each. Stop the first terminal with Ctr
 game is on, ``pingpong.py pong@127.0.0.1:41234 1000000``, and the second tells that it is alone.
 """
 
+import argparse
 import sys
 
 import greenproc
 from greenproc import UPID, Process, install
+from greenproc.errors import BindError
 
 
 class Pong(Process):
@@ -62,11 +64,19 @@ class Ping(Process):
 
 def main() -> None:
     """Play with the partner that the command line names, or with one here."""
-    partner = UPID.parse(sys.argv[1]) if len(sys.argv) > 1 else greenproc.spawn(Pong())
-    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
-    greenproc.wait(greenproc.spawn(Ping(partner, rounds)))
+    parser = argparse.ArgumentParser(description="Play ping-pong.")
+    parser.add_argument("partner", type=UPID.parse, nargs="?", metavar="pong@ip:port")
+    parser.add_argument("rounds", type=int, nargs="?", default=5)
+    given = parser.parse_args()
+    partner = given.partner or greenproc.spawn(Pong())
+    greenproc.wait(greenproc.spawn(Ping(partner, given.rounds)))
     greenproc.finalize()
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)  # what a shell reports for Ctrl-C
+    except BindError as error:
+        sys.exit(str(error))

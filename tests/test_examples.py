@@ -12,11 +12,12 @@ from urllib.request import urlopen
 import pytest
 from gevent import subprocess, threadpool
 
+from tests.peer import closed_address
 from tests.shell import Program, node
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 HERE = {"LIBPROCESS_IP": "127.0.0.1"}
-MAX_LINES = 80
+MAX_LINES = 105
 
 
 def example(name: str, *arguments: str, **options: int) -> Program:
@@ -218,3 +219,46 @@ def test_programs_runs_commands_and_kills_those_that_take_too_long() -> None:
         "sleep 1000 & sleep 1000: took too long, and 3 programs were killed\n"
     )
     assert result == (0, expected, "")
+
+
+@pytest.mark.parametrize(
+    "given", [("chat",), ("chat", "nonsense", "Ada"), ("pingpong", "nonsense")]
+)
+def test_an_example_with_wrong_arguments_tells_its_usage(given: tuple[str, ...]) -> None:
+    with example(*given) as program:
+        code, out, err = program.finish()
+
+    assert (code, out) == (2, "")
+    assert err.startswith("usage: ") and "Traceback" not in err
+
+
+@pytest.mark.parametrize("given", [("chat", "{}", "Ada"), ("pingpong", "{}")])
+def test_an_example_tells_that_its_peer_is_not_there(given: tuple[str, ...]) -> None:
+    gone = f"gone@{closed_address()}"
+    with example(*(part.format(gone) for part in given), stdin=subprocess.PIPE) as program:
+        code, out, err = program.finish()
+
+    assert (code, err) == (0, "")
+    assert out.startswith(gone) and out.count("\n") == 1
+
+
+def test_an_example_tells_that_its_port_is_taken() -> None:
+    with node("pingpong:Pong", cwd=EXAMPLES) as pong:
+        port = pong.line(r"^pong@.*:(.*)$")[1]
+        environ = {**HERE, "LIBPROCESS_PORT": port}
+        with Program(sys.executable, str(EXAMPLES / "pingpong.py"), env=environ) as program:
+            code, out, err = program.finish()
+
+    assert (code, out) == (1, "")
+    assert port in err and err.count("\n") == 1
+
+
+def test_an_example_ends_at_ctrl_c_without_a_traceback() -> None:
+    with node("pingpong:Pong", cwd=EXAMPLES) as pong:
+        address = pong.line(r"^pong@.*$")[0]
+        with example("pingpong", address, "1000000000") as program:
+            program.line("^ball 3 is back")
+            program.signal(signal.SIGINT)
+            code, _, err = program.finish()
+
+    assert (code, err) == (130, "")

@@ -44,9 +44,9 @@ class Request(msgspec.Struct):
         """Return what the body says in JSON.
 
         The hub, and so the whole node, stands still while a body is decoded: about 0.5 s for
-        15 MB. Where bodies may be that large, decode in a native thread, such as with
-        ``gevent.get_hub().threadpool.apply(request.json)``, read the body in pieces from a
-        streaming route, or let `Settings.max_body_bytes` refuse it.
+        15 MB. A native thread does not help, as the decoder holds the interpreter's lock. Let
+        `Settings.max_body_bytes` refuse such bodies; or read them in pieces from a streaming
+        route, such as one document a line; or decode them in another OS process.
 
         Raises:
             InvalidBody: it is no JSON. A handler need not catch that: the client is answered 400,
