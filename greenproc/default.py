@@ -257,9 +257,9 @@ def current_runtime() -> Runtime:
     """Return the runtime of this greenlet, else the default one. Starts nothing.
 
     Raises:
-        NoRuntime: neither exists.
+        NoRuntime: neither exists, or the native thread of the default one has ended.
     """
-    runtime: Runtime | None = find_runtime()
+    runtime: Runtime | None = _find_living()
     if runtime is None:
         if default.refusal is not None:
             raise NoRuntime(default.refusal)
@@ -268,8 +268,16 @@ def current_runtime() -> Runtime:
     return runtime
 
 
+def _find_living() -> Runtime | None:
+    """Return the current runtime, but no default one whose native thread has ended."""
+    runtime: Runtime | None = find_runtime()
+    if runtime is None or runtime.hub is None or not has_ended(runtime.hub):
+        return runtime
+    return None if runtime is default.runtime else runtime
+
+
 def _runtime() -> Runtime:
-    if find_runtime() is None and default.implicit_start and default.refusal is None:
+    if _find_living() is None and default.implicit_start and default.refusal is None:
         initialize()
     return current_runtime()
 

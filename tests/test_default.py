@@ -208,3 +208,23 @@ def test_the_first_use_starts_the_default_runtime() -> None:
         result = program.finish()
 
     assert (result.code, result.out, result.err) == (0, "2\n", "")
+
+
+ENDED_THREAD = """
+import threading, greenproc
+thread = threading.Thread(target=lambda: greenproc.spawn(greenproc.Process()))
+thread.start()
+thread.join()
+try:
+    greenproc.current_runtime()
+except greenproc.errors.NoRuntime as error:
+    print(error)
+print(bool(greenproc.spawn(greenproc.Process())))
+greenproc.finalize()
+"""
+
+
+def test_a_default_runtime_whose_thread_has_ended_is_none() -> None:
+    with Program(sys.executable, "-c", ENDED_THREAD) as program:
+        told = "call greenproc.initialize() first, or work on a Runtime object"
+        assert program.finish() == (0, f"{told}\nTrue\n", "")
