@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
@@ -13,6 +14,8 @@ from greenproc.future import Future, Promise
 from greenproc.http.response import OK, Response
 from greenproc.http.upgrade import UpgradeResponse
 from greenproc.sync.pipe import Pipe, Reader, Writer
+
+logger = logging.getLogger("greenproc.process")
 
 Start: TypeAlias = Callable[..., Any]
 """Starts a greenlet and returns it, as `gevent.spawn` does."""
@@ -107,9 +110,17 @@ def _pump(pieces: Iterator[str | bytes], writer: Writer) -> None:
     finally:
         # It was killed, if the stream has not ended yet.
         writer.fail(Abandoned("the greenlet of the stream was killed"))
-        close = getattr(pieces, "close", None)
-        if close is not None:
-            close()
+        _close(pieces)
+
+
+def _close(pieces: Iterator[str | bytes]) -> None:
+    close = getattr(pieces, "close", None)
+    if close is None:
+        return
+    try:
+        close()
+    except FAILURES:
+        logger.exception("close() of the stream %r failed", pieces)
 
 
 def dismiss(response: object) -> None:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from gevent import Greenlet, Timeout, get_hub, getcurrent, socket
+from gevent import Greenlet, get_hub, getcurrent, socket
 
 from greenproc.clock.turn import yield_if_spent
+from greenproc.errors import Abandoned
+from greenproc.failures import FAILURES
 from greenproc.http.writer import LAST_CHUNK, encode_chunk
 from greenproc.transport.respond import write_some
 from greenproc.web.dial import spawn
@@ -145,6 +147,10 @@ class RequestWriter:
                 rest = self._take()
         except OSError as error:
             self._refuse(error)
+        except BaseException:
+            if not self._closed:  # killed, in the body: its rest and its response will not come
+                self._hooks.failed(Abandoned("the greenlet that sends the body was killed"))
+            raise
         finally:
             self._running = False
             self._greenlet = None
@@ -168,7 +174,7 @@ class RequestWriter:
                 data = as_piece(piece)
                 if data:
                     yield encode_chunk(data)
-        except (Exception, Timeout) as error:
+        except FAILURES as error:
             self._hooks.failed(error)
             yield None
         else:
