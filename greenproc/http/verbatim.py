@@ -65,7 +65,8 @@ def encode_verbatim_head(response: VerbatimResponse, request: Request, *, is_las
     """
     status, length, fields = response.status, response.length, response.headers.fields
     # That of a 304 is the length of the body that the client has.
-    has_length = status == Status.NOT_MODIFIED or (length is not None and may_have_content(status))
+    has_content = may_have_content(status)
+    has_length = status == Status.NOT_MODIFIED or (length is not None and has_content)
     is_length_given = False
     lines = [f"HTTP/1.1 {response.line}\r\n"]
     for name, value in fields:
@@ -77,7 +78,7 @@ def encode_verbatim_head(response: VerbatimResponse, request: Request, *, is_las
             lines.append(f"{name}: {value}\r\n")
     if status == Status.RESET_CONTENT:
         lines.append("Content-Length: 0\r\n")
-    elif may_have_content(status) and not is_length_given:
+    elif has_content and not is_length_given:
         if length is not None:
             lines.append(f"Content-Length: {length}\r\n")
         elif request.version >= (1, 1):

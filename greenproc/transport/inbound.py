@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import cached_property
 from time import time
 
 from gevent import Timeout, socket
@@ -336,7 +337,7 @@ class Inbound:
             self._answers.append(CONTINUE)
         return body
 
-    @property
+    @cached_property
     def local(self) -> Address | None:
         """See `ClientConnection`."""
         return address_of(self._socket.getsockname())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any
 
 import gevent
@@ -12,13 +13,17 @@ from greenproc.http.response import ServiceUnavailable
 from greenproc.process.event import HttpEvent
 
 KILL_SECONDS = 1.0  # how long a killed call may take to end
+MAX_IDLE = 100  # greenlets that are kept for the next calls
 
 
 class AppCalls:
-    """Runs one function for each request, in a greenlet of its own, within bounds.
+    """Runs one function for each request, in a greenlet and a context of its own, within bounds.
 
     The requests of one connection are served one after the other, as apps expect it: what a
     client sends without waiting for responses has an order.
+
+    Greenlets are used again, as threads of a pool are: making one costs more than all the rest of
+    a short call.
 
     Args:
         serve: answers a request; called in the greenlet.
@@ -40,6 +45,7 @@ class AppCalls:
         self._max_running = max_running
         self._max_waiting = max_waiting
         self._running: set[Any] = set()
+        self._idle: list[Any] = []  # greenlets that wait in `_wait_for_event`
         self._waiting: deque[HttpEvent] = deque()
         # By connection: what waits for the request that is being served there.
         self._behind: dict[object, deque[HttpEvent]] = {}
@@ -92,7 +98,7 @@ class AppCalls:
             gevent.joinall(list(self._running), timeout=seconds)
         finally:
             stuck = list(self._running)
-            gevent.killall(stuck, timeout=KILL_SECONDS)
+            gevent.killall([*stuck, *self._idle], timeout=KILL_SECONDS)
         return len(stuck)
 
     def _wait(self, event: HttpEvent) -> None:
@@ -108,9 +114,34 @@ class AppCalls:
 
     def _start(self, event: HttpEvent) -> None:
         self.served += 1
-        greenlet = self._spawn(self._run, event)
+        if self._idle:
+            greenlet = self._idle.pop()
+            gevent.get_hub().loop.run_callback(greenlet.switch, event)
+        else:
+            greenlet = self._spawn(self._serve_events, event)
+            greenlet.rawlink(self._running.discard)
         self._running.add(greenlet)
-        greenlet.rawlink(self._running.discard)
+
+    def _serve_events(self, event: HttpEvent | None) -> None:
+        """Be a greenlet that serves *event*, and then others that come."""
+        while event is not None:
+            copy_context().run(self._run, event)
+            event = self._wait_for_event()
+
+    def _wait_for_event(self) -> HttpEvent | None:
+        """Wait until `_start` hands one over; None if this greenlet is not needed any more."""
+        if self._is_closed or len(self._idle) >= MAX_IDLE:
+            return None
+        greenlet, hub = gevent.getcurrent(), gevent.get_hub()
+        self._idle.append(greenlet)
+        try:
+            while not isinstance(event := hub.switch(), HttpEvent):
+                pass  # a switch that was meant for a wait of the last call
+        except BaseException:  # killed
+            if greenlet in self._idle:
+                self._idle.remove(greenlet)
+            raise
+        return event
 
     def _run(self, event: HttpEvent) -> None:
         try:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import gevent
 import pytest
 
 from greenproc import Runtime, Settings
 from greenproc.testing import RuntimeMaker
 from greenproc.wsgi import WSGIProcess
-from tests.peer import Peer
+from tests.peer import LIMIT, Peer
 
 APP = "app"
 
@@ -39,9 +40,9 @@ class Site:
 
     def settle(self) -> None:
         """Wait until no call of the app runs, and so each was closed."""
-        while len(self.process._calls):
-            for greenlet in list(self.process._calls._running):
-                greenlet.join(15.0)
+        with gevent.Timeout(LIMIT):
+            while len(self.process._calls):
+                gevent.idle()
 
 
 Serve = Callable[..., Site]
