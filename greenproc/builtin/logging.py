@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import re
 
-from greenproc.builtin.origin import refuse_foreign
 from greenproc.clock import Timer
 from greenproc.errors import InvalidArgument
+from greenproc.http.origin import refuse_foreign
 from greenproc.http.request import Request
 from greenproc.http.response import NOSNIFF, OK, BadRequest, Response
 from greenproc.process.base import Process

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from greenproc.http.challenge import WWWAuthenticate
 from greenproc.http.content import BodySink
+from greenproc.http.cors import CORS
 from greenproc.http.event_text import EVENT_STREAM, encode_event
 from greenproc.http.head import RequestHead, ResponseHead
 from greenproc.http.head_cache import HeadCache
@@ -39,6 +40,7 @@ from greenproc.http.url import URL
 from greenproc.http.writer import encode_request, encode_response, encode_response_head
 
 __all__ = [
+    "CORS",
     "DEFAULT_LIMITS",
     "EVENT_STREAM",
     "OK",

@@ -12,6 +12,8 @@ from math import isfinite
 from os import PathLike
 from typing import Any
 
+import msgspec
+
 from greenproc.errors import InvalidArgument, InvalidBody
 
 MAX_SEARCHED = 100_000
@@ -45,30 +47,51 @@ def decode_json(body: bytes, request: object = None) -> Any:
 def encode_json(value: object) -> str:
     """Return *value* in JSON, without blanks.
 
+    A `msgspec.Struct` or a dataclass, wherever it stands, is written as msgspec does it: so are
+    the times, enumerations, sets and bytes in its fields.
+
     Raises:
         InvalidArgument: something in it is no JSON; the text says where, what, and what to do.
     """
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+        return json.dumps(value, separators=(",", ":"), allow_nan=False, default=_to_plain)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidArgument(f"expected a value for JSON, {_find_fault(value, error)}") from error
+
+
+def is_record(value: object) -> bool:
+    """Whether *value* is a `msgspec.Struct` or a dataclass, which JSON has as an object."""
+    return isinstance(value, msgspec.Struct) or (
+        dataclasses.is_dataclass(value) and not isinstance(value, type)
+    )
+
+
+def _to_plain(value: object) -> Any:
+    """Return a record as what JSON has.
+
+    Raises:
+        TypeError: it is no record, or one of its fields has a value that msgspec does not know.
+    """
+    if not is_record(value):
+        raise TypeError("no record")
+    return msgspec.to_builtins(value, str_keys=True)
 
 
 def _find_fault(value: object, error: Exception) -> str:
     """Describe the first value below *value* that is no JSON, in the order of the text."""
     seen: set[int] = set()
-    pending: list[tuple[tuple[str, ...], object]] = [((), value)]
+    pending: list[tuple[tuple[str, ...], object, bool]] = [((), value, False)]
     while pending and len(seen) < MAX_SEARCHED:
-        path, one = pending.pop()
-        if isinstance(one, dict):
+        path, one, is_field = pending.pop()
+        if isinstance(one, dict) and not is_field:
             bad = [key for key in one if not isinstance(key, _KEYS)]
             if bad:
                 return (
                     f"got a key of type {_type_name(bad[0])} at {_join(path)} "
                     f"({bad[0]!r:.80}): use a text"
                 )
-        elif not isinstance(one, (list, tuple)):
-            if _is_plain(one):
+        elif not isinstance(one, (dict, list, tuple)) and not is_record(one):
+            if _is_plain(one) or (is_field and _is_known(one)):
                 continue
             what = f"got a {_type_name(one)} at {_join(path)} ({one!r:.80})"
             return f"{what}: {_advice(one)}"
@@ -76,7 +99,8 @@ def _find_fault(value: object, error: Exception) -> str:
             seen.add(id(one))
             # No longer than what is shown: copies of paths that grow would take quadratic time.
             kept = path[:MAX_PATH]
-            pending += reversed([((*kept, step), below) for step, below in _below(one)])
+            is_field = is_field or is_record(one)
+            pending += reversed([((*kept, step), below, is_field) for step, below in _below(one)])
     return f"but it holds itself or is nested too deeply: {error}"
 
 
@@ -85,6 +109,9 @@ def _below(value: Any) -> Iterator[tuple[str, object]]:
         for key, one in value.items():
             is_name = isinstance(key, str) and key.isidentifier()
             yield (f".{key}" if is_name else f"[{key!r:.40}]"), one
+    elif is_record(value):
+        for name in getattr(value, "__struct_fields__", None) or value.__dataclass_fields__:
+            yield f".{name}", getattr(value, name, None)
     else:
         for index, one in enumerate(value):
             yield f"[{index}]", one
@@ -98,6 +125,17 @@ def _is_plain(value: object) -> bool:
     return isfinite(value) if isinstance(value, float) else isinstance(value, _PLAIN)
 
 
+def _is_known(value: object) -> bool:
+    """Whether msgspec writes *value*, which is in a field of a record, as what JSON has."""
+    if isinstance(value, float):
+        return False  # no number, or infinite
+    try:
+        msgspec.to_builtins(value, str_keys=True)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
 def _type_name(value: object) -> str:
     return type(value).__name__
 
@@ -107,8 +145,6 @@ def _advice(value: object) -> str:
     for kinds, advice in _ADVICE:
         if isinstance(value, kinds):
             return advice
-    if dataclasses.is_dataclass(value):
-        return "use dataclasses.asdict(value)"
     if isinstance(value, Iterable):
         return "use list(value)"
     return "use a dict, list, text, number, bool or None, such as str(value)"

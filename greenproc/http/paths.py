@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from greenproc.errors import InvalidURL
+from greenproc.http.path_pattern import decode_segment
 from greenproc.pid import decode_id
 
 
@@ -16,6 +17,20 @@ def normalised_path(path: str) -> str:
     except InvalidURL:
         pass
     return single_slashes(path)
+
+
+def normalised_forms(path: str) -> tuple[str, ...]:
+    """Return *path* in all forms in which it may be meant: a plus sign may stand for itself.
+
+    It does in the values of parameters, and in none of what libprocess decodes.
+    """
+    form = normalised_path(path)
+    if "+" not in path and "%" not in path:
+        return (form,)
+    try:
+        return form, single_slashes(decode_segment(path))
+    except InvalidURL:
+        return (form,)
 
 
 def single_slashes(path: str) -> str:

@@ -8,7 +8,8 @@ import msgspec
 
 from greenproc.address import Address
 from greenproc.http.content import accepts_encoding, accepts_media_type
-from greenproc.http.headers import Headers
+from greenproc.http.cookies import read_cookies
+from greenproc.http.headers import Fields, Headers
 from greenproc.http.json_body import decode_json
 from greenproc.http.url import URL
 
@@ -35,6 +36,13 @@ class Request(msgspec.Struct):
     """The `RequestHead` as it came, for who needs its bytes; None for a request made here."""
     connection: Any = None
     """The `ClientConnection` that it came on, at a node or server."""
+    response_lines: Fields = ()
+    """Lines that the response gets whatever it is, such as those of CORS."""
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies that came with this, read anew at each look. See `read_cookies`."""
+        return read_cookies(self.headers)
 
     def replace(self, **changes: Any) -> Request:
         """Return this with other values for the fields that are named."""

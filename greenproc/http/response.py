@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from enum import Enum
-from typing import Any
+from typing import Any, Self, Unpack
 
 from greenproc.errors import InvalidArgument
-from greenproc.http.headers import Headers
+from greenproc.http.cookies import CookieAttributes, encode_cookie
+from greenproc.http.headers import Fields, Headers
 from greenproc.http.json_body import decode_json, encode_json
 from greenproc.http.status import Status, status_line_text
 
@@ -151,6 +153,47 @@ class Response:
             InvalidBody: it is no JSON.
         """
         return decode_json(self.body)
+
+    def set_cookie(
+        self, name: str, value: str = "", **attributes: Unpack[CookieAttributes]
+    ) -> None:
+        """Let the browser keep a cookie, in a line of its own. See `CookieAttributes`.
+
+        Scripts do not see it and other sites do not send it unless *httponly* and *samesite* say
+        so.
+
+        Args:
+            name: a token, such as ``session``.
+            value: ASCII without blanks, quotes, commas, semicolons and backslashes.
+
+        Raises:
+            InvalidArgument: browsers would refuse the cookie, or read another one out of it.
+            TypeError: there is no such attribute.
+        """
+        self.headers.add("Set-Cookie", encode_cookie(name, value, attributes))
+
+    def delete_cookie(self, name: str, **attributes: Unpack[CookieAttributes]) -> None:
+        """Let the browser forget a cookie.
+
+        Its *path* and *domain*, and *secure* if its name begins with ``__Secure-`` or
+        ``__Host-``, must be those that it was set with.
+
+        Raises:
+            InvalidArgument, TypeError: as for `set_cookie`.
+        """
+        self.headers.add("Set-Cookie", encode_cookie(name, "", attributes, is_deleted=True))
+
+    def with_lines(self, lines: Fields) -> Self:
+        """Return this with other header lines; an earlier line of a name goes, but for ``Vary``.
+
+        What varies, varies with all that either says.
+        """
+        response = copy(self)
+        response.headers = self.headers.copy()
+        for name, value in lines:
+            before = response.headers.getall(name) if name == "Vary" else []
+            response.headers[name] = ", ".join((*before, value))
+        return response
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Response) and self._key() == other._key()

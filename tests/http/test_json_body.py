@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from greenproc.errors import InvalidArgument
@@ -23,7 +24,14 @@ class Color(Enum):
 
 @dataclass
 class Point:
-    x: int
+    x: Any
+
+
+class Room(msgspec.Struct):
+    name: str
+    members: set[str] = set()
+    created: datetime | None = None
+    at: Point | None = None
 
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -40,6 +48,22 @@ def test_what_json_has_is_written(value: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Point(1), '{"x":1}'),
+        (
+            Room("a", {"b"}, NOON, Point(Color.RED)),
+            '{"name":"a","members":["b"],"created":"2026-01-01T12:00:00Z","at":{"x":1}}',
+        ),
+        ({"rooms": [Point(b"x")]}, '{"rooms":[{"x":"eA=="}]}'),
+        (Point("\u2028"), '{"x":"\\u2028"}'),
+    ],
+)
+def test_a_record_is_written_with_what_its_fields_hold(value: object, text: str) -> None:
+    assert encode_json(value) == text
+
+
+@pytest.mark.parametrize(
     ("value", "where", "advice"),
     [
         ({"rooms": [0, 1, 2, {"created": NOON}]}, "a datetime at $.rooms[3].created", "isoformat"),
@@ -48,7 +72,9 @@ def test_what_json_has_is_written(value: object) -> None:
         ([{1, 2}], "a set at $[0]", "list(value)"),
         ({"n": Decimal(1)}, "a Decimal at $.n", "float(value)"),
         ({"c": Color.RED}, "a Color at $.c", "value.value"),
-        ({"p": Point(1)}, "a Point at $.p", "dataclasses.asdict"),
+        ({"p": Point(object())}, "a object at $.p.x", "str(value)"),
+        ([Point(float("nan"))], "a float at $[0].x", "use None"),
+        ({"p": Point({"k": [Point({(1, 2): object()})]})}, "at $.p.x.k[0].x", "str(value)"),
         ({"f": Path("/x")}, "a PosixPath at $.f", "str(value)"),
         ({"u": UUID(int=1)}, "a UUID at $.u", "str(value)"),
         ({"x": [1.0, float("inf")]}, "a float at $.x[1]", "use None"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from greenproc import Runtime, Settings
-from greenproc.builtin.origin import refuse_foreign
 from greenproc.http import URL, Headers, Request
+from greenproc.http.origin import refuse_foreign
 from greenproc.testing import RuntimeMaker
 from tests.builtin.asking import ask
 

@@ -1,0 +1,199 @@
+"""Paths with parameters, such as ``/rooms/<name>``, and the decoding of what stands there."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from keyword import iskeyword
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from greenproc.errors import InvalidArgument, InvalidURL
+
+_PARAMETER = re.compile(r"<(?:([a-z]+):)?([A-Za-z_][A-Za-z0-9_]*)>")
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
+
+_KINDS = {"int": int, "str": str, "string": str, "path": str}
+_RANKS = {"int": 1, "str": 2, "string": 2, "path": 3}
+_END = 9  # behind all ranks: of two patterns the one that goes on is the narrower one
+
+MAX_INT = 2**63 - 1
+"""The largest number that an ``int`` takes, which is what databases have room for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One part of a pattern that is not fixed."""
+
+    name: str
+    kind: str = "str"
+    """``str`` or ``string`` for one segment, ``int``, or ``path`` for one segment or more."""
+
+    @property
+    def type(self) -> type[Any]:
+        """The type of its values."""
+        return _KINDS[self.kind]
+
+    def convert(self, value: str) -> Any:
+        """Return the value of segments that say *value*, decoded; None if they are none for it."""
+        if not value:
+            return None
+        if self.kind == "int":
+            if not value.isdigit() or not value.isascii() or len(value) > len(str(MAX_INT)):
+                return None
+            number = int(value)
+            return number if number <= MAX_INT else None
+        # As for dots that are not escaped: handlers make names of files of it.
+        return None if ".." in value and ".." in value.split("/") else value
+
+
+class PathPattern:
+    """A path some of whose segments are parameters: ``<name>``, ``<int:name>``, ``<path:name>``.
+
+    Fixed segments are compared as they are on the wire, the values of parameters are decoded. A
+    slash that is escaped is part of its segment.
+
+    Args:
+        path: with a slash in front and none at its end.
+
+    Raises:
+        InvalidArgument: a parameter is not spelled so, is not a whole segment, or has the name of
+            another one; or two have the kind ``path``.
+
+    Source: the rules of Werkzeug's routing, without converters of users.
+    """
+
+    __slots__ = ("parameters", "parts", "path", "precedence", "shape", "_has_tail")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.parts = tuple([_read_segment(one, path) for one in path.strip("/").split("/")])
+        """Its segments."""
+        self.parameters = tuple([part for part in self.parts if isinstance(part, Parameter)])
+        """In their order."""
+        names = [parameter.name for parameter in self.parameters]
+        if len(set(names)) < len(names):
+            raise InvalidArgument(f"expected each parameter once, got {path!r}")
+        tails = [parameter for parameter in self.parameters if parameter.kind == "path"]
+        if len(tails) > 1:
+            raise InvalidArgument(f"expected one <path:...> at most, got {path!r}")
+        self._has_tail = bool(tails)
+        self.precedence = (*map(_rank, self.parts), _END)
+        """Of the patterns that match a path the one for which this is least is meant."""
+        self.shape = "/".join(map(_shape, self.parts))
+        """Equal for two patterns that match the same paths."""
+
+    def match(self, segments: list[str]) -> tuple[Any, ...] | None:
+        """Return the values of the parameters in their order; None if the path is another one.
+
+        Args:
+            segments: those of a path, as on the wire.
+
+        Raises:
+            InvalidURL: a value has an escape that is malformed, or is not UTF-8.
+        """
+        if not self.fits(len(segments)):
+            return None
+        more = len(segments) - len(self.parts)
+        found: list[tuple[Parameter, str]] = []
+        at = 0
+        for part in self.parts:
+            if isinstance(part, Parameter):
+                end = at + 1 + (more if part.kind == "path" else 0)
+                if not segments[at]:
+                    return None
+                found.append((part, "/".join(segments[at:end])))
+                at = end
+            elif segments[at] != part:
+                return None
+            else:
+                at += 1
+        values = tuple([parameter.convert(decode_segment(text)) for parameter, text in found])
+        return None if None in values else values
+
+    def fits(self, size: int) -> bool:
+        """Whether a path of so many segments may be matched."""
+        return size == len(self.parts) or (self._has_tail and size > len(self.parts))
+
+    def covers(self, segments: list[str]) -> bool:
+        """Whether a path whose *segments* are decoded is matched, or is below one that is.
+
+        Fixed segments are compared decoded, too, and a plus sign is a blank there: this is for
+        rules, which refuse rather too much.
+        """
+        return _covers(self.parts, segments, 0)
+
+    def __repr__(self) -> str:
+        return f"<PathPattern {self.path}>"
+
+
+def find_pattern(path: str) -> PathPattern | None:
+    """Return the pattern that *path* is; None if it has no parameters.
+
+    Raises:
+        InvalidArgument: as for `PathPattern`.
+    """
+    return PathPattern(path) if "<" in path or ">" in path else None
+
+
+def decode_segment(text: str) -> str:
+    """Undo the percent-encoding of a part of a path, in which a plus sign is one.
+
+    Raises:
+        InvalidURL: an escape is malformed, or the bytes are not UTF-8.
+
+    Source: RFC 3986 section 2.1.
+    """
+    if "%" not in text and text.isascii():
+        return text
+    broken = _BROKEN_ESCAPE.search(text)
+    if broken:
+        raise InvalidURL(f"Malformed % escape in '{text:.200}': '{broken[0]}'")
+    try:
+        return unquote_to_bytes(text.encode("utf-8", "surrogateescape")).decode()
+    except UnicodeError:
+        told = text.encode("utf-8", "surrogateescape")
+        raise InvalidURL(f"expected UTF-8 in the path, got {told!r:.200}") from None
+
+
+def _covers(parts: tuple[str | Parameter, ...], segments: list[str], at: int) -> bool:
+    """Whether *parts* are at the beginning of the segments from *at* on."""
+    for index, part in enumerate(parts):
+        if at >= len(segments):
+            return False
+        if not isinstance(part, Parameter):
+            if segments[at].replace("+", " ") != part.replace("+", " "):
+                return False
+        elif part.kind == "path":
+            rest = parts[index + 1 :]
+            ends = range(at + 1, len(segments) + 1)
+            return not rest or any(_covers(rest, segments, end) for end in ends)
+        elif part.convert(segments[at]) is None:
+            return False
+        at += 1
+    return True
+
+
+def _read_segment(text: str, path: str) -> str | Parameter:
+    match = _PARAMETER.fullmatch(text)
+    if match is None:
+        if "<" in text or ">" in text:
+            raise InvalidArgument(
+                "expected a parameter as a whole segment, such as <name>, <int:name> or "
+                f"<path:name>, got {text!r} in {path!r}"
+            )
+        return text
+    kind, name = match[1] or "str", match[2]
+    if kind not in _KINDS:
+        raise InvalidArgument(f"expected one of {', '.join(_KINDS)}, got {kind!r} in {path!r}")
+    if iskeyword(name):
+        raise InvalidArgument(f"expected the name of a parameter, got {name!r} in {path!r}")
+    return Parameter(name, kind)
+
+
+def _rank(part: str | Parameter) -> int:
+    return _RANKS[part.kind] if isinstance(part, Parameter) else 0
+
+
+def _shape(part: str | Parameter) -> str:
+    return f"<{_RANKS[part.kind]}>" if isinstance(part, Parameter) else part
