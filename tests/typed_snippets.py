@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, reveal_type
 
+import msgspec
+
 from greenproc import (
     PID,
     UPID,
@@ -352,12 +354,29 @@ class MessageWithTooMuch(Process):
     def on_increment(self, sender: UPID, body: bytes, more: int) -> None: ...
 
 
+class Join(msgspec.Struct):
+    name: str
+
+
 class HandlesRequests(Process):
     def initialize(self) -> None:
         self.route("/later", self.on_total)
         self.route("/secret", self.on_secret, realm="users")
-        self.route("/later", self.on_secret)  # E: arg-type reportArgumentType
         self.route("/secret", self.on_total, realm="users")  # E: arg-type reportArgumentType
+        self.route("/later", self.on_nothing)  # E: arg-type reportArgumentType
+        self.route("/later/<name>", self.on_named, methods=["GET"])
+        self.route("/join", self.on_join, json=Join)
+        self.route("/join", self.on_join, json=int)  # E: arg-type reportArgumentType
+        self.route("/join", self.on_secret_join, json=Join, realm="users")
+
+    def on_nothing(self) -> None: ...
+
+    def on_named(self, request: Request, name: str) -> str:
+        return name
+
+    def on_join(self, request: Request, join: Join) -> None: ...
+
+    def on_secret_join(self, request: Request, who: object, join: Join) -> None: ...
 
     @route("/total", help="The total.")
     def on_total(self, request: Request) -> Response:
@@ -380,7 +399,49 @@ class RouteWithoutItsPrincipal(Process):
         return OK()
 
 
-class RouteWithAPrincipalButNoRealm(Process):
-    @route("/total")  # E: type-var reportArgumentType
-    def on_total(self, request: Request, principal: Principal) -> Response:
-        return OK()
+class HandlesTypedRequests(Process):
+    @route("/rooms/<name>", methods=["GET", "POST"], cors="*")
+    def on_room(self, request: Request, name: str) -> str:
+        reveal_type(request.cookies)  # R: dict[str, str]
+        response = OK(json=Join("a"))
+        response.set_cookie("a", "1", max_age=5, samesite="Strict")
+        response.set_cookie("a", "1", max_age="5")  # E: arg-type reportArgumentType
+        return name
+
+    @route("/join/<int:number>", json=Join)
+    def on_join(self, request: Request, join: Join, number: int) -> Join:
+        return join
+
+    @route("/secret", json=list[int], realm="users")
+    def on_secret(self, request: Request, who: Principal | None, numbers: list[int]) -> str:
+        return ""
+
+    @route("/any", json=int | str)
+    def on_any(self, request: Request, value: int | str) -> str:
+        return ""
+
+    def call_it(self, request: Request) -> None:
+        reveal_type(self.on_join(request, Join("a"), 1))  # R: Join
+
+
+class RouteWithAnotherBody(Process):
+    @route("/join", json=Join)  # E: arg-type reportArgumentType
+    def on_join(self, request: Request, join: str) -> None: ...
+
+
+class RouteWithoutItsBody(Process):
+    @route("/join", json=Join)  # E: arg-type reportArgumentType
+    def on_join(self, request: Request) -> None: ...
+
+
+class RouteWithTheBodyForThePrincipal(Process):
+    @route("/join", json=Join, realm="users")  # E: arg-type reportArgumentType
+    def on_join(self, request: Request, join: Join) -> None: ...
+
+
+class RouteWithBadOptions(Process):
+    @route("/x", methods=5)  # E: call-overload reportArgumentType
+    def on_x(self, request: Request) -> None: ...
+
+    @route("/y", method=["GET"])  # E: call-overload reportCallIssue
+    def on_y(self, request: Request) -> None: ...

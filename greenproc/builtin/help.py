@@ -18,9 +18,10 @@ from greenproc.http.response import NOSNIFF, OK, BadRequest, Response
 from greenproc.pid import decode_id, encode_id
 from greenproc.process.base import Process, cell_of, declared_of, routes_of
 from greenproc.process.event import HttpEvent
-from greenproc.process.handlers import RouteOptions, route
+from greenproc.process.handlers import route
 from greenproc.process.help import DESCRIPTION, HELP, TLDR, USAGE
 from greenproc.process.manager import ProcessManager
+from greenproc.process.route_options import RouteOptions
 from greenproc.process.serving import serve_request
 
 MARKDOWN = "text/x-markdown"  # libprocess' type; text/markdown is younger than it
@@ -55,8 +56,8 @@ class Help(Process):
     def consume_http(self, event: HttpEvent) -> None:
         """Let the root route answer whatever is below it, too: there each segment is an id."""
         root = routes_of(self).find("/")
-        assert root is not None
-        serve_request(cell_of(self), root, event)
+        assert root is not None and root.plain is not None
+        serve_request(cell_of(self), root.plain, event)
 
     @route(
         "/",
@@ -77,6 +78,8 @@ class Help(Process):
             return self._index(request)
         spelled, slash, name = rest.partition("/")
         endpoints = self._find(spelled)
+        if endpoints is not None and f"/{name}" not in endpoints:
+            name = _with_parameters(name)
         if endpoints is None or (slash and f"/{name}" not in endpoints):
             return BadRequest(f"No help available for '/{rest}'.\n")
         id = decode_id(spelled)
@@ -131,9 +134,11 @@ class Help(Process):
         return {id: self._help_of(id, options) for id, options in listed}, count - len(listed)
 
     def _help_of(self, id: str, options: list[RouteOptions]) -> Endpoints:
-        told = sorted(options, key=lambda one: one.path)
-        is_delegate = id == self._delegate
-        return {one.path: endpoint_markdown(id, one, is_delegate=is_delegate) for one in told}
+        told: Endpoints = {}
+        for one in sorted(options, key=lambda one: (one.path, one.methods or ())):
+            text = endpoint_markdown(id, one, is_delegate=id == self._delegate)
+            told[one.path] = f"{told[one.path]}\n{text}" if one.path in told else text
+        return told
 
 
 def route_options(process: Process) -> list[RouteOptions]:
@@ -145,7 +150,7 @@ def route_options(process: Process) -> list[RouteOptions]:
     if table is not None:
         told = table.options
     else:
-        told = [options for options, _ in declared_of(process).routes.values()]
+        told = [options for options, _ in declared_of(process).routes]
     return [options for options in told if options.help != ""]
 
 
@@ -157,12 +162,15 @@ def is_builtin(process: object) -> bool:
 def endpoint_markdown(id: str, options: RouteOptions, *, is_delegate: bool) -> str:
     """Return the help of one endpoint. Source: libprocess src/help.cpp, Help::add."""
     path = options.path.rstrip("/")
+    methods = "" if options.methods is None else f"{', '.join(options.methods)} "
     # As it is written in a URL, where a plain id would lead elsewhere.
     id = encode_id(id) if _AMBIGUOUS.search(id) else id
+    body = "" if options.json is None else f"\n### BODY ###\nJSON: `{options.json.name}`.\n"
     if options.help is None:
-        return f"## No help page for `/{id}{path}`\n"
-    without_id = USAGE(path or "/") if is_delegate else ""
-    return f"### USAGE ###\n{without_id}{USAGE(f'/{id}{path}')}\n{options.help}"
+        return f"## No help page for `{methods}/{id}{path}`\n{body}"
+    without_id = USAGE(f"{methods}{path or '/'}") if is_delegate else ""
+    usage = f"{without_id}{USAGE(f'{methods}/{id}{path}')}"
+    return f"### USAGE ###\n{usage}\n{options.help}{body}"
 
 
 def index_markdown(ids: list[str], hidden: int = 0) -> str:
@@ -181,11 +189,23 @@ def process_markdown(id: str, endpoints: Endpoints) -> str:
     names = [f"{id}{path}" for path in endpoints if path != "/"]
     links = "".join(f"> [/{_bracketed(name)}][{_bracketed(name)}]\n" for name in names)
     targets = "".join(
-        f"[{_bracketed(id + path)}]: {encode_id(id)}{path}\n" for path in endpoints if path != "/"
+        f"[{_bracketed(id + path)}]: {encode_id(id)}{_as_url(path)}\n"
+        for path in endpoints
+        if path != "/"
     )
     root = f"> /{id}\n" if "/" in endpoints else ""
     below = f"{endpoints['/']}\n" if "/" in endpoints else ""
     return f"## `/{id}` ##\n{root}{links}\n{below}{targets}\n"
+
+
+def _as_url(path: str) -> str:
+    """Escape what a URL cannot have in a path with parameters."""
+    return path.replace("<", "%3C").replace(">", "%3E")
+
+
+def _with_parameters(path: str) -> str:
+    """Undo `_as_url`, which browsers do as well."""
+    return re.sub("%3[Cc]", "<", re.sub("%3[Ee]", ">", path))
 
 
 def _bracketed(text: str) -> str:

@@ -15,15 +15,17 @@ from typing import (
     ParamSpec,
     Self,
     TypeVar,
+    Unpack,
     overload,
 )
 
 import gevent
 
 from greenproc.current import find_runtime
-from greenproc.errors import InvalidArgument, NoRuntime
+from greenproc.errors import InvalidArgument, InvalidURL, NoRuntime
 from greenproc.failures import FAILURES, note
 from greenproc.future import Failure
+from greenproc.http.response import BadRequest
 from greenproc.message import Message
 from greenproc.pid import PID, UPID, name_methods
 from greenproc.process.assets import checked_asset
@@ -37,11 +39,12 @@ from greenproc.process.event import (
     MessageEvent,
     TerminateEvent,
 )
-from greenproc.process.handlers import Declared, InAnyRealm, RouteOptions, declared_handlers
+from greenproc.process.handlers import Declared, InAnyRealm, declared_handlers
 from greenproc.process.mailbox import Mailbox, as_event, count_events
 from greenproc.process.ports import RemoteConnection
+from greenproc.process.route_options import RouteKeywords, RouteOptions
 from greenproc.process.routes import Route, RouteTable
-from greenproc.process.serving import CALLBACK_FAILED, answer, complete, serve_request
+from greenproc.process.serving import CALLBACK_FAILED, answer, complete, serve_match, serve_request
 from greenproc.process.signatures import (
     check_message_handler,
     check_methods,
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
 
 Q = ParamSpec("Q")
 R = TypeVar("R")
+T = TypeVar("T")
 
 logger = logging.getLogger("greenproc.process")
 
@@ -74,7 +78,7 @@ class Process:
     """
 
     __slots__ = ("__cell", "__weakref__")
-    __declared: ClassVar[Declared] = Declared({}, {})
+    __declared: ClassVar[Declared] = Declared({}, ())
 
     serves_messages_plainly: ClassVar[bool] = True
     """Whether messages reach their handlers without `serve` and `consume_message`.
@@ -167,13 +171,19 @@ class Process:
                 logger.exception(CALLBACK_FAILED)
 
     def consume_http(self, event: HttpEvent) -> None:
-        """Answer with the route that matches the path best, else with a file, else 404."""
+        """Answer with the route that matches path and method best, else with a file, else 404."""
         routes = self.__cell.routes or self.__routes()
-        route = routes.find(event.request.url.path)
-        if route is None:
+        try:
+            match = routes.find(event.request.url.path)
+        except InvalidURL as error:
+            event.promise.set(BadRequest(f"{error}\n"))
+            return
+        if match is None:
             answer(self.__cell, event, routes.provided, event.request.url.path)
+        elif match.plain is not None:
+            serve_request(self.__cell, match.plain, event)
         else:
-            serve_request(self.__cell, route, event)
+            serve_match(self.__cell, match.found, event)
 
     def streams_body(self, path: str) -> bool:
         """Tell whether a request for *path* is to be served before its body is there.
@@ -182,13 +192,11 @@ class Process:
         not come whole with its head then comes through ``request.reader``, without a limit. It is
         called by who reads the connection, not in a turn of the process, and must not wait.
         """
-        route = self.__routes().find(path)
-        return route is not None and route.options.streaming
+        return self.__routes().streams(path)
 
     def takes_websocket(self, path: str) -> bool:
         """Tell whether the handshake of a WebSocket at *path* is served. As `streams_body`."""
-        route = self.__routes().find(path)
-        return route is not None and route.options.upgrade is not None
+        return self.__routes().upgrades(path)
 
     def consume_exited(self, event: ExitedEvent) -> None:
         """Call `exited`."""
@@ -285,21 +293,21 @@ class Process:
     def route(
         self,
         path: str,
-        handler: Callable[[Request], object],
+        handler: Callable[Concatenate[Request, ...], object],
         *,
-        help: str | None = None,
         realm: None = None,
-        streaming: bool = False,
+        json: None = None,
+        **options: Unpack[RouteKeywords],
     ) -> None: ...
     @overload
     def route(
         self,
         path: str,
-        handler: Callable[[Request, Any], object],
+        handler: Callable[Concatenate[Request, Any, ...], object],
         *,
-        help: str | None = None,
         realm: str,
-        streaming: bool = False,
+        json: None = None,
+        **options: Unpack[RouteKeywords],
     ) -> None: ...
     @overload
     def route(
@@ -307,31 +315,52 @@ class Process:
         path: str,
         handler: InAnyRealm,
         *,
-        help: str | None = None,
         realm: str | None,
-        streaming: bool = False,
+        json: None = None,
+        **options: Unpack[RouteKeywords],
+    ) -> None: ...
+    @overload
+    def route(
+        self,
+        path: str,
+        handler: Callable[Concatenate[Request, T, ...], object],
+        *,
+        realm: None = None,
+        json: type[T],
+        **options: Unpack[RouteKeywords],
+    ) -> None: ...
+    @overload
+    def route(
+        self,
+        path: str,
+        handler: Callable[Concatenate[Request, Any, T, ...], object],
+        *,
+        realm: str,
+        json: type[T],
+        **options: Unpack[RouteKeywords],
     ) -> None: ...
     def route(
         self,
         path: str,
         handler: Callable[..., Any],
         *,
-        help: str | None = None,
         realm: str | None = None,
-        streaming: bool = False,
+        json: Any = None,
+        **options: Unpack[RouteKeywords],
     ) -> None:
         """Answer HTTP requests at *path* below this process' id. See `greenproc.route`.
 
-        It takes the place of the route that the class declares for *path*, and of one that was
-        added before.
+        It takes the place of the route that the class declares for *path* and its methods, and of
+        one that was added before.
 
         Raises:
-            InvalidArgument: *handler* cannot be called with the request and, in a realm, the
-                principal; it is an ``async def``; or an option is not what it should be.
+            InvalidArgument: *handler* cannot be called with the request and what else the options
+                give it; it is an ``async def``; an option is not what it should be; or of two
+                routes for *path* that take different methods, one is streaming.
         """
-        options = RouteOptions.checked(path, help, realm, streaming)
-        check_route_handler(handler, path, realm)
-        self.__routes().add(Route(options, handler))
+        checked = RouteOptions.checked(path, realm, json, **options)
+        check_route_handler(handler, checked)
+        self.__routes().add(Route(checked, handler))
 
     def provide(
         self, name: str, path: str | PathLike[str], types: Mapping[str, str] | None = None
@@ -444,7 +473,7 @@ class Process:
         cell = self.__cell
         if cell.routes is None:
             cell.routes = RouteTable()
-            for options, function in self.__declared.routes.values():
+            for options, function in self.__declared.routes:
                 cell.routes.add(Route(options, function.__get__(self)))
         return cell.routes
 

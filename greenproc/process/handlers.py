@@ -6,12 +6,22 @@ once, when the class is made.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    ParamSpec,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
 from greenproc.errors import InvalidArgument
+from greenproc.process.route_options import RouteKeywords, RouteOptions
 from greenproc.process.signatures import check_message_handler, check_route_handler
 
 if TYPE_CHECKING:
@@ -19,14 +29,18 @@ if TYPE_CHECKING:
     from greenproc.pid import UPID
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-# What type checkers hold a decorated method against; the first argument is the process.
+# What type checkers hold a decorated method against; the first argument is the process. What may
+# come behind is for the parameters of the path, which they do not read.
 OnMessage = TypeVar("OnMessage", bound="Callable[[Any, UPID, bytes], object]")
-OnRequest = TypeVar("OnRequest", bound="Callable[[Any, Request], object]")
-OnPrincipal = TypeVar("OnPrincipal", bound="Callable[[Any, Request, Any], object]")
+OnRequest = TypeVar("OnRequest", bound="Callable[Concatenate[Any, Request, ...], object]")
+OnPrincipal = TypeVar("OnPrincipal", bound="Callable[Concatenate[Any, Request, Any, ...], object]")
+
+S = TypeVar("S")
+T = TypeVar("T")
+R = TypeVar("R")
+P = ParamSpec("P")
 
 _MARKS = "__greenproc_marks__"
-# ASCII without blanks, which a URL escapes, and without what ends its path.
-_PATH = re.compile(r"/(?:[!-\"$->@-~]*[!-\"$-.0->@-~])?")
 
 
 class InAnyRealm(Protocol):
@@ -34,51 +48,6 @@ class InAnyRealm(Protocol):
 
     def __call__(self, request: Request, principal: Any = ..., /) -> object:
         """Answer *request*."""
-
-
-class Upgrade(Protocol):
-    """What a route speaks instead of HTTP, on the connections of its requests."""
-
-    @property
-    def name(self) -> str:
-        """Its name, for the help."""
-
-    def open(self, handler: Callable[..., Any], request: Request, principal: Any) -> Any:
-        """Return the response to a request, or a future of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class RouteOptions:
-    """What a route says besides its path and handler."""
-
-    path: str
-    help: str | None = None
-    realm: str | None = None
-    streaming: bool = False
-    upgrade: Upgrade | None = None
-
-    @classmethod
-    def checked(
-        cls,
-        path: str,
-        help: str | None,
-        realm: str | None,
-        streaming: bool = False,
-        upgrade: Upgrade | None = None,
-    ) -> Self:
-        """Return these options if a route may have them.
-
-        Raises:
-            InvalidArgument: it may not.
-        """
-        for name, value in (("help", help), ("realm", realm)):
-            if value is not None and not isinstance(value, str):
-                raise InvalidArgument(f"expected {name} to be a text or None, got {value!r}")
-        if realm == "":
-            raise InvalidArgument("expected realm to be a name or None, got ''")
-        if not isinstance(streaming, bool):
-            raise InvalidArgument(f"expected streaming to be True or False, got {streaming!r}")
-        return cls(checked_path(path), help, realm, streaming, upgrade)
 
 
 def install(name: str) -> Callable[[OnMessage], OnMessage]:
@@ -100,45 +69,77 @@ def install(name: str) -> Callable[[OnMessage], OnMessage]:
 
 @overload
 def route(
-    path: str, *, help: str | None = None, realm: None = None, streaming: bool = False
+    path: str, *, realm: None = None, json: None = None, **options: Unpack[RouteKeywords]
 ) -> Callable[[OnRequest], OnRequest]: ...
 @overload
 def route(
-    path: str, *, help: str | None = None, realm: str, streaming: bool = False
+    path: str, *, realm: str, json: None = None, **options: Unpack[RouteKeywords]
 ) -> Callable[[OnPrincipal], OnPrincipal]: ...
 @overload
 def route(
-    path: str, *, help: str | None = None, realm: str | None, streaming: bool = False
+    path: str, *, realm: str | None, json: None = None, **options: Unpack[RouteKeywords]
+) -> Callable[[Function], Function]: ...
+@overload
+def route(
+    path: str, *, realm: None = None, json: type[T], **options: Unpack[RouteKeywords]
+) -> Callable[
+    [Callable[Concatenate[S, Request, T, P], R]], Callable[Concatenate[S, Request, T, P], R]
+]: ...
+@overload
+def route(
+    path: str, *, realm: str, json: type[T], **options: Unpack[RouteKeywords]
+) -> Callable[
+    [Callable[Concatenate[S, Request, Any, T, P], R]],
+    Callable[Concatenate[S, Request, Any, T, P], R],
+]: ...
+@overload
+def route(
+    path: str, *, realm: str | None = None, json: Any, **options: Unpack[RouteKeywords]
 ) -> Callable[[Function], Function]: ...
 def route(
-    path: str, *, help: str | None = None, realm: str | None = None, streaming: bool = False
+    path: str,
+    *,
+    realm: str | None = None,
+    json: Any = None,
+    **options: Unpack[RouteKeywords],
 ) -> Callable[[Function], Function]:
     """Declare a method as the handler of HTTP requests at *path* below the process' id.
 
-    The method is called with the `Request` and, in a realm, the principal. As with `install`, a
-    class is not made if the method cannot be called so, is an ``async def``, or is one of two for
-    *path* in the class itself.
+    The method is called with the `Request`; in a realm, the principal; and with *json*, the body.
+    The parameters of the path come by name. As with `install`, a class is not made if the method
+    cannot be called so, is an ``async def``, or is one of two for *path* and a method of HTTP in
+    the class itself.
 
     The handler returns a `Response`, a future of one, or what is made one: ``str`` and ``bytes``
-    are a body, ``dict`` and ``list`` one in JSON, and the pieces of a generator, or any other
-    iterator of ``str`` and ``bytes``, are sent as they come. A generator runs beside the process,
-    not in its turn, as fast as the client takes the pieces; it is closed when the client is gone.
+    are a body, ``dict``, ``list``, a `msgspec.Struct` and a dataclass one in JSON, and the pieces
+    of a generator, or any other iterator of ``str`` and ``bytes``, are sent as they come. A
+    generator runs beside the process, not in its turn, as fast as the client takes the pieces; it
+    is closed when the client is gone.
 
     Args:
         path: starts with ``/`` and, but for ``/`` itself, does not end with one. It is compared
-            as it is spelled in a request, so blanks and letters beyond ASCII are to be escaped.
-        help: text for people who look the endpoint up; with an empty one it is not listed.
+            as it is spelled in a request, so blanks and letters beyond ASCII are to be escaped. A
+            segment ``<name>`` is a parameter: any one segment, decoded, as a text. ``<int:name>``
+            takes whole numbers, ``<path:name>`` one segment or more.
         realm: the authentication realm; the handler is then called with the principal, too.
+        json: the type of the body, a `msgspec.Struct`, a dataclass or one such as ``list[int]``.
+            What is no JSON or not of that type is answered with 400, and the path of the fault;
+            another ``Content-Type``, or none, with 415.
+        help: text for people who look the endpoint up; with an empty one it is not listed.
         streaming: call the handler as soon as the head of a request is there. The body is not in
             ``request.body`` but comes through ``request.reader``, without a limit; while it is
             not read, the client waits. When the response is out the reader is closed.
+        methods: those that the handler takes; None is for all of them. ``GET`` stands for
+            ``HEAD``, too. Others are answered with 405, and ``OPTIONS`` with what there is.
+        cors: the origins whose pages may use the route, see `greenproc.http.CORS`.
 
     Raises:
         InvalidArgument: the path has another form, or one of the others is not what it should be.
 
-    Source: libprocess include/process/process.hpp, ProcessBase::route.
+    Source: libprocess include/process/process.hpp, ProcessBase::route. There routes have no
+    methods, parameters, bodies and origins.
     """
-    return _mark(RouteOptions.checked(path, help, realm, streaming))
+    return _mark(RouteOptions.checked(path, realm, json, **options))
 
 
 def mark_route(options: RouteOptions) -> Callable[[Function], Function]:
@@ -154,19 +155,7 @@ def _mark(mark: str | RouteOptions) -> Callable[[Function], Function]:
     return decorate
 
 
-def checked_path(path: str) -> str:
-    """Return *path* if a route may have it.
-
-    Raises:
-        InvalidArgument: it does not start with ``/``, or ends with one and is longer, or a
-            request cannot have it.
-    """
-    if not isinstance(path, str) or not _PATH.fullmatch(path) or "/.." in path:
-        raise InvalidArgument(
-            "expected a path like '/health', as a URL spells it, without '/..' and without '/' at "
-            f"its end, got {path!r}"
-        )
-    return path
+Declarations: TypeAlias = tuple[tuple[RouteOptions, Callable[..., Any]], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +163,8 @@ class Declared:
     """The handlers of one class, its bases included."""
 
     messages: dict[str, Callable[..., Any]]
-    routes: dict[str, tuple[RouteOptions, Callable[..., Any]]]
+    routes: Declarations
+    """Of two for the same path and method the later one counts."""
 
 
 def declared_handlers(cls: type) -> Declared:
@@ -184,35 +174,80 @@ def declared_handlers(cls: type) -> Declared:
     decorator is called, too.
 
     Raises:
-        InvalidArgument: a class declares one message or path for two functions, or a function
-            cannot be called as its handler.
+        InvalidArgument: a class declares one message, or one path and method, for two functions,
+            or a function cannot be called as its handler.
     """
     messages: dict[str, Callable[..., Any]] = {}
-    routes: dict[str, tuple[RouteOptions, Callable[..., Any]]] = {}
+    routes = _DeclaredRoutes(cls)
     for base in reversed(cls.__mro__):
-        found: dict[str | tuple[str], str] = {}
+        found: dict[str, str] = {}
+        routes.enter(base)
         for attribute, value in vars(base).items():
             for mark in getattr(value, _MARKS, ()):
                 function = getattr(cls, attribute)
                 name = f"{cls.__name__}.{attribute}"
                 if isinstance(mark, RouteOptions):
-                    _check_once(base, found, (mark.path,), attribute)
-                    check_route_handler(function, mark.path, mark.realm, name=name, of_class=True)
-                    routes[mark.path.strip("/")] = (mark, function)
+                    check_route_handler(function, mark, name=name, of_class=True)
+                    routes.add(mark, attribute, function)
                 else:
-                    _check_once(base, found, mark, attribute)
+                    first = found.setdefault(mark, attribute)
+                    _check_once(base, f"messages {mark!r}", first, attribute)
                     check_message_handler(function, mark, name=name, of_class=True)
                     messages[mark] = function
-    return Declared(messages, routes)
+    return Declared(messages, routes.finish())
 
 
-def _check_once(
-    owner: type, found: dict[str | tuple[str], str], key: str | tuple[str], attribute: str
-) -> None:
-    """Refuse a second function of *owner* for *key*, a message's name or a path alone."""
-    first = found.setdefault(key, attribute)
+class _DeclaredRoutes:
+    """Routes as they are gathered, by path and method, a base's before those of what derives."""
+
+    def __init__(self, cls: type) -> None:
+        self._cls = cls
+        self._owner: type = object
+        self._own: list[tuple[RouteOptions, str]] = []
+        self._routes: dict[tuple[str, str | None], tuple[RouteOptions, Callable[..., Any]]] = {}
+
+    def enter(self, owner: type) -> None:
+        """Go on with what *owner* declares."""
+        self._owner = owner
+        self._own = []
+
+    def add(self, options: RouteOptions, attribute: str, function: Callable[..., Any]) -> None:
+        """Add a route in place of those of bases.
+
+        Raises:
+            InvalidArgument: the owner has another one for the path and a method.
+        """
+        for other, name in self._own:
+            if other.meets(options):
+                _check_once(self._owner, f"requests for {options.path!r}", name, attribute)
+        self._own.append((options, attribute))
+        shape = options.shape
+        if options.methods is None:
+            for key in [key for key in self._routes if key[0] == shape]:
+                del self._routes[key]
+        for method in options.methods or (None,):
+            self._routes.pop((shape, method), None)  # to be behind those that it takes over from
+            self._routes[shape, method] = options, function
+
+    def finish(self) -> Declarations:
+        """Return the routes that are left, each once.
+
+        Raises:
+            InvalidArgument: of two for one path, one is streaming.
+        """
+        streaming: dict[str, bool] = {}
+        for options, _ in self._routes.values():
+            if streaming.setdefault(options.shape, options.streaming) != options.streaming:
+                raise InvalidArgument(
+                    f"expected all handlers of {options.path!r} of {self._cls.__name__} to be "
+                    "streaming, or none"
+                )
+        return tuple({id(one[0]): one for one in self._routes.values()}.values())
+
+
+def _check_once(owner: type, what: str, first: str, attribute: str) -> None:
+    """Refuse a second function of *owner*."""
     if vars(owner)[first] is not vars(owner)[attribute]:
-        what = f"messages {key!r}" if isinstance(key, str) else f"requests for {key[0]!r}"
         raise InvalidArgument(
             f"{owner.__name__} declares two handlers of {what}, {first} and {attribute}: only one "
             "can be called"

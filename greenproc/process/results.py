@@ -11,6 +11,7 @@ import gevent
 from greenproc.errors import Abandoned, Failure
 from greenproc.failures import FAILURES
 from greenproc.future import Future, Promise
+from greenproc.http.json_body import is_record
 from greenproc.http.response import OK, Response
 from greenproc.http.upgrade import UpgradeResponse
 from greenproc.sync.pipe import Pipe, Reader, Writer
@@ -24,8 +25,8 @@ Start: TypeAlias = Callable[..., Any]
 def as_response(result: Any, start: Start = gevent.spawn) -> Response | Future[Any] | Failure:
     """Return what a handler's *result* means as a response.
 
-    ``str`` and ``bytes`` are a 200 with that body, ``dict`` and ``list`` a 200 with that JSON. A
-    generator, or any other iterator, of ``str`` and ``bytes`` is a 200 whose pieces are sent as
+    ``str`` and ``bytes`` are a 200 with that body; ``dict``, ``list``, a `msgspec.Struct` and a
+    dataclass a 200 with that JSON. A generator, or any other iterator, of ``str`` and ``bytes`` is a 200 whose pieces are sent as
     they come; so is the reader of a pipe. A future is followed.
 
     Args:
@@ -51,9 +52,11 @@ def as_response(result: Any, start: Start = gevent.spawn) -> Response | Future[A
         return Response(reader=result)
     if isinstance(result, Iterator):
         return Response(reader=stream(result, start))
+    if is_record(result):
+        return OK(json=result)
     raise TypeError(
-        "expected a handler to return a Response, a Future of one, str, bytes, dict, list or an "
-        f"iterator, got {result!r}"
+        "expected a handler to return a Response, a Future of one, str, bytes, dict, list, a "
+        f"Struct, a dataclass or an iterator, got {result!r}"
     )
 
 

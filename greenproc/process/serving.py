@@ -12,11 +12,12 @@ from greenproc.future import Future
 from greenproc.http.request import Request
 from greenproc.http.response import Forbidden, Response, ServiceUnavailable
 from greenproc.process.cell import Cell
+from greenproc.process.choice import choose
 from greenproc.process.event import DispatchEvent, HttpEvent
 from greenproc.process.ports import Gatekeeper
 from greenproc.process.quota import weight_of_request
 from greenproc.process.results import as_response, dismiss
-from greenproc.process.routes import Route, call_route
+from greenproc.process.routes import Found, Route, call_route
 from greenproc.sync.pipe import Pipe
 
 if TYPE_CHECKING:
@@ -40,6 +41,15 @@ def serve_request(cell: Cell, route: Route, event: HttpEvent) -> None:
     if line is None:
         line = routes.line = Line(cell, manager, manager.gatekeeper)
     line.enter(Visit(route, event))
+
+
+def serve_match(cell: Cell, found: Found, event: HttpEvent) -> None:
+    """Serve a request by one of the routes of the endpoints *found*, as its method says."""
+    chosen = choose(found, event.request)
+    if isinstance(chosen, Response):
+        event.promise.set(chosen)
+    else:
+        serve_request(cell, chosen, event)
 
 
 def run_handler(cell: Cell, route: Route, event: HttpEvent, principal: Any = None) -> None:

@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import CoroutineType, FunctionType, MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from greenproc.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from greenproc.process.route_options import RouteOptions
 
 _ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _NEEDS_A_LOOK = _ASYNC | inspect.CO_GENERATOR
@@ -26,10 +29,11 @@ _BLOCK_INSTEAD = (
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What a handler is for, the names of its arguments, and whether it may be a generator."""
+    """What a handler is for, how it is called, and whether it may be a generator."""
 
     purpose: str
     arguments: tuple[str, ...]
+    keywords: tuple[str, ...] = ()
     may_yield: bool = False
 
 
@@ -54,25 +58,44 @@ def check_message_handler(
 
 
 def check_route_handler(
-    handler: object, path: str, realm: str | None, *, name: str = "", of_class: bool = False
+    handler: object, options: RouteOptions, *, name: str = "", of_class: bool = False
 ) -> None:
-    """Refuse *handler* if a call with the request, and in a realm the principal, would fail.
+    """Refuse *handler* if a call with what a route of these *options* gives it would fail.
 
     As `check_message_handler`, but a generator is fine: its pieces are the response.
 
     Raises:
-        InvalidArgument: it is no such function.
+        InvalidArgument: it is no such function, or a parameter of the path has another type than
+            that of the function says.
     """
-    arguments = ("request",) if realm is None else ("request", "principal")
-    if not _clearly_fits(handler, len(arguments) + of_class):
-        where = f"requests for {path!r}" + ("" if realm is None else f" in realm {realm!r}")
-        _check(handler, Role(where, arguments, may_yield=True), name, of_class)
+    arguments, parameters = options.arguments, options.parameters
+    if parameters or not _clearly_fits(handler, len(arguments) + of_class):
+        realm = "" if options.realm is None else f" in realm {options.realm!r}"
+        where = f"requests for {options.path!r}{realm}"
+        role = Role(where, arguments, tuple(parameters), may_yield=True)
+        _check(handler, role, name, of_class)
+        _check_types(handler, parameters, name or _name_of(handler))
+
+
+def _check_types(handler: object, parameters: Mapping[str, type[Any]], name: str) -> None:
+    """Refuse a number for what the path gives as a text, and the other way round."""
+    signature = find_signature(handler)
+    for parameter, type in parameters.items():
+        told = None if signature is None else signature.parameters.get(parameter)
+        given = "" if told is None else getattr(told.annotation, "__name__", told.annotation)
+        if given in ("int", "str") and given != type.__name__:
+            kind = "int:" if given == "int" else ""
+            raise InvalidArgument(
+                f"{name} expects {parameter} as {given}, and the path gives it as "
+                f"{type.__name__}: use <{kind}{parameter}>"
+            )
 
 
 def _check(handler: object, role: Role, name: str, of_class: bool) -> None:
     arguments = ("self", *role.arguments) if of_class else role.arguments
     name = name or _name_of(handler)
-    expected = f"{name} cannot handle {role.purpose}: expected {name}({', '.join(arguments)})"
+    shown = ", ".join((*arguments, *role.keywords))
+    expected = f"{name} cannot handle {role.purpose}: expected {name}({shown})"
     if not callable(handler):
         raise InvalidArgument(f"{expected}, got {handler!r}")
     check_no_coroutine(handler, name)
@@ -82,7 +105,7 @@ def _check(handler: object, role: Role, name: str, of_class: bool) -> None:
     if signature is None:
         return
     try:
-        signature.bind(*arguments)
+        signature.bind(*arguments, **dict.fromkeys(role.keywords))
     except TypeError as error:
         raise InvalidArgument(f"{expected}, got {name}{signature}: {error}") from None
 

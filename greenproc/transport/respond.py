@@ -47,8 +47,15 @@ def response_of(future: Future[Any], request: Request, *, expose_errors: bool) -
     Differs: discarded and abandoned futures give 503; there 500, and no answer at all.
     """
     response = future.value
-    if isinstance(response, Response):
-        return response
+    if not isinstance(response, Response):
+        response = _explain(future, request, expose_errors=expose_errors)
+    lines = request.response_lines
+    return response.with_lines(lines) if lines else response
+
+
+def _explain(future: Future[Any], request: Request, *, expose_errors: bool) -> Response:
+    """Return the response that a *future* without one stands for."""
+    response = future.value
     error = future.exception
     if error is None:
         error = TypeError(f"expected a Response, got {response!r}")

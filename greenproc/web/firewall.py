@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from greenproc.current import find_runtime
-from greenproc.errors import InvalidArgument, NoRuntime
+from greenproc.errors import InvalidArgument, InvalidURL, NoRuntime
 from greenproc.failures import FAILURES, FailureLog
-from greenproc.http.paths import normalised_path
+from greenproc.http.path_pattern import PathPattern, decode_segment
+from greenproc.http.paths import normalised_forms, normalised_path
 from greenproc.http.request import Request
 from greenproc.http.response import Forbidden, InternalServerError, Response
+from greenproc.pid import decode_id
 
 failure_log = FailureLog(logging.getLogger("greenproc.web"))
 
@@ -69,12 +71,14 @@ class DisabledEndpointsFirewallRule:
     What is below them is refused, too, since a route answers everything below its path.
 
     Args:
-        paths: what is disabled; each goes through *absolute_path*.
+        paths: what is disabled, which may have parameters as those of routes; each goes through
+            *absolute_path*.
         absolute_path: puts the delegate's id in front where it is meant, `Router.absolute_path`.
         and_below: False refuses the paths alone.
 
     Raises:
-        InvalidArgument: *paths* is a text, whose letters would be taken for paths.
+        InvalidArgument: *paths* is a text, whose letters would be taken for paths, or parameters
+            in one are malformed.
 
     Source: libprocess include/process/firewall.hpp.
     Differs: there a rule is for its path alone, and ``/p/x/y`` reaches the route that the rule
@@ -91,14 +95,38 @@ class DisabledEndpointsFirewallRule:
     ) -> None:
         if isinstance(paths, str):
             raise InvalidArgument(f"expected paths, got {paths!r}")
-        self._paths = frozenset(normalised_path(absolute_path(path)) for path in paths)
+        absolute = [absolute_path(path) for path in paths]
+        patterns = [PathPattern(normalised_path(path)) for path in absolute if "<" in path]
+        self._patterns = tuple(patterns)
+        self._paths = frozenset(form for path in absolute for form in normalised_forms(path))
+        self._and_below = and_below
         self._prefixes: tuple[str, ...] = ()
         if and_below:
             self._prefixes = tuple(f"{path.rstrip('/')}/" for path in self._paths)
 
     def apply(self, request: Request) -> Response | None:
         """Return 403 when the request's path is disabled."""
-        path = normalised_path(request.url.path)
-        if path in self._paths or path.startswith(self._prefixes):
-            return Forbidden(f"Endpoint '{path}' is disabled")
+        path = request.url.path
+        for form in normalised_forms(path):
+            if form in self._paths or form.startswith(self._prefixes):
+                return _refuse(form)
+        if self._patterns and self._fits_pattern(path):
+            return _refuse(normalised_path(path))
         return None
+
+    def _fits_pattern(self, path: str) -> bool:
+        """Whether *path* fits a pattern, by segments: a slash that is escaped ends none."""
+        try:
+            id, *rest = [one for one in path.split("/") if one] or [""]
+            segments = [decode_id(id), *map(decode_segment, rest)]
+        except InvalidURL:
+            return False  # no route with parameters takes it
+        size = len(segments)
+        return any(
+            pattern.covers(segments) and (self._and_below or pattern.fits(size))
+            for pattern in self._patterns
+        )
+
+
+def _refuse(path: str) -> Response:
+    return Forbidden(f"Endpoint '{path}' is disabled")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, Unpack, overload
+from typing import Any, Concatenate, TypeVar, Unpack, overload
 
 from greenproc.checks import how_to_install
 from greenproc.failures import FAILURES
@@ -13,15 +13,18 @@ from greenproc.http.response import Response, ServiceUnavailable
 from greenproc.http.upgrade import UpgradeResponse
 from greenproc.process.base import Process
 from greenproc.process.current import current_process
-from greenproc.process.handlers import RouteOptions, mark_route
+from greenproc.process.handlers import mark_route
+from greenproc.process.route_options import RouteOptions
 from greenproc.websockets.connection import WebSocket
 from greenproc.websockets.deflate import negotiate
 from greenproc.websockets.handshake import Handshake, answer_headers, read_handshake
 from greenproc.websockets.options import Options, WebSocketOptions
 from greenproc.websockets.registry import WebSocketRegistry
 
-OnSocket = TypeVar("OnSocket", bound="Callable[[Any, WebSocket], object]")
-OnPrincipal = TypeVar("OnPrincipal", bound="Callable[[Any, WebSocket, Any], object]")
+OnSocket = TypeVar("OnSocket", bound="Callable[Concatenate[Any, WebSocket, ...], object]")
+OnPrincipal = TypeVar(
+    "OnPrincipal", bound="Callable[Concatenate[Any, WebSocket, Any, ...], object]"
+)
 
 
 @overload
@@ -44,8 +47,8 @@ def websocket(
             def on_connect(self, ws: WebSocket) -> None:
                 ws.on_message(WebSocket.send)
 
-    The method is called with the `WebSocket` and, in a realm, the principal, before the client is
-    answered: it registers what is to be called with messages, may send, and keeps the connection
+    The method is called with the `WebSocket`, in a realm the principal, and the parameters of the
+    path, before the client is answered: it registers what is to be called with messages, may send, and keeps the connection
     where the process needs it. Its result decides:
 
     * None: the connection is accepted, and belongs to the process.
@@ -81,7 +84,8 @@ def websocket(
     """
     _require_engine()
     checked = WebSocketOptions.checked(options)
-    return mark_route(RouteOptions.checked(path, help, realm, upgrade=Opening(checked, realm)))
+    opening = Opening(checked, realm)
+    return mark_route(RouteOptions.checked(path, realm, help=help, upgrade=opening))
 
 
 def _require_engine() -> None:

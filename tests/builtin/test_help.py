@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from greenproc.http.request import Request
@@ -278,3 +279,59 @@ def test_a_part_of_the_index_can_be_asked_for(runtime: Runtime) -> None:
 
         peer.send(b"GET /help?limit=1001 HTTP/1.1\r\nHost: x\r\n\r\n")
         assert peer.read_answer().status == "HTTP/1.1 400 Bad Request"
+
+
+class Note(msgspec.Struct):
+    text: str
+
+
+class Rooms(Process):
+    """Has routes with methods, parameters and bodies."""
+
+    def __init__(self) -> None:
+        super().__init__("rooms")
+
+    @route("/<name>/<int:seat>", methods=["GET"], help=HELP(TLDR("Who sits there.")))
+    def on_seat(self, request: Request, name: str, seat: int) -> str:
+        return ""
+
+    @route("/<name>/<int:seat>", methods=["PUT", "POST"], json=Note, help=HELP(TLDR("Sit down.")))
+    def on_sit(self, request: Request, note: Note, name: str, seat: int) -> str:
+        return ""
+
+    @route("/<path:rest>", methods=["GET"])
+    def on_rest(self, request: Request, rest: str) -> str:
+        return ""
+
+
+SEAT = (
+    "### USAGE ###\n>        GET /rooms/<name>/<int:seat>\n\n"
+    "### TL;DR; ###\nWho sits there.\n\n"
+    "### USAGE ###\n>        PUT, POST /rooms/<name>/<int:seat>\n\n"
+    "### TL;DR; ###\nSit down.\n\n"
+    "### BODY ###\nJSON: `Note`.\n\n"
+)
+
+
+@pytest.mark.parametrize("path", ["<name>/<int:seat>", "%3Cname%3E/%3cint:seat%3e"])
+def test_help_tells_methods_parameters_and_bodies(runtime: Runtime, path: str) -> None:
+    runtime.spawn(Rooms())
+    assert text(ask(runtime, f"/help/rooms/{path}", CURL)) == SEAT
+    assert ask(runtime, "/help/rooms/%3Cname%3E", CURL).code == 400
+
+
+def test_parameters_are_links_that_lead_to_their_help(runtime: Runtime) -> None:
+    runtime.spawn(Rooms())
+    told = text(ask(runtime, "/help/rooms", CURL))
+    assert "> [/rooms/<name>/<int:seat>][rooms/<name>/<int:seat>]\n" in told
+    assert "[rooms/<name>/<int:seat>]: rooms/%3Cname%3E/%3Cint:seat%3E\n" in told
+    seen = text(ask(runtime, "/help/rooms", BROWSER))
+    assert (
+        'href="rooms/%3Cname%3E/%3Cint:seat%3E">/rooms/&lt;name&gt;/&lt;int:seat&gt;</a>' in seen
+    )
+    index = text(ask(runtime, "/help", BROWSER))
+    assert "/rooms/&lt;path:rest&gt;</a>" in index
+    assert "<name>" not in seen + index
+    assert "## No help page for `GET /rooms/<path:rest>`\n" in text(
+        ask(runtime, "/help/rooms/<path:rest>", CURL)
+    )

@@ -126,8 +126,18 @@ class Subject(Process):
 
 def get(runtime: Runtime, path: str) -> None:
     """Send a request; the response may never come."""
+    _send(runtime, f"GET {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode())
+
+
+def post(runtime: Runtime, path: str, body: bytes) -> None:
+    """Send a request with a body in JSON; the response may never come."""
+    lines = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    _send(runtime, f"POST {path} HTTP/1.1\r\nHost: here\r\n{lines}\r\n".encode() + body)
+
+
+def _send(runtime: Runtime, data: bytes) -> None:
     peer = Peer.connect(runtime.address)
-    peer.send(b"GET %b HTTP/1.1\r\nHost: here\r\n\r\n" % path.encode())
+    peer.send(data)
     gevent.spawn(peer.read_to_end).rawlink(lambda _: peer.close())
 
 

@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import Any
 
 import gevent
+import msgspec
 from gevent.pywsgi import WSGIServer
 
 from greenproc import web
@@ -26,6 +27,7 @@ from tests.users_code.support import (
     get,
     is_over,
     is_served,
+    post,
 )
 
 
@@ -139,6 +141,28 @@ def send_body(runtime: Runtime, call: Misbehaviour) -> Check:
     return is_over(sending)
 
 
+def take(runtime: Runtime, call: Misbehaviour) -> None:
+    def on_room(request: Request, body: int, name: str) -> str:
+        call()
+        return name
+
+    process = Subject()
+    process.route("/rooms/<name>", on_room, methods=["POST"], json=int, cors="*")
+    runtime.spawn(process)
+    post(runtime, "/subject/rooms/blue", b"5")
+
+
+def convert(runtime: Runtime, call: Misbehaviour) -> None:
+    class Body(msgspec.Struct):
+        def __post_init__(self) -> None:
+            call()
+
+    process = Subject()
+    process.route("/body", lambda request, body: "body", json=Body)
+    runtime.spawn(process)
+    post(runtime, "/subject/body", b"{}")
+
+
 # WSGI
 
 
@@ -223,6 +247,8 @@ WEB: dict[str, Trigger] = {
     ),
     "authorization callback": authorize,
     "firewall rule": refuse,
+    "route with parameters and a body": take,
+    "body of a type": convert,
     "stream": answered(pieces),
     "stream of a Response": answered(lambda call: Response(reader=pieces(call))),
     "close of a stream": answered(Closing),

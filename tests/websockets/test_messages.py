@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from greenproc import Process, Runtime, WebSocket, websocket
-from tests.websockets.client import ACCEPT, BINARY, PING, PONG, TEXT, Frame, close, frame
+from greenproc import Process, Runtime, WebSocket, route, websocket
+from greenproc.http import Request
+from tests.peer import Peer
+from tests.websockets.client import (
+    ACCEPT,
+    BINARY,
+    PING,
+    PONG,
+    TEXT,
+    Frame,
+    close,
+    frame,
+    handshake,
+)
 from tests.websockets.conftest import Connect, Echo
 
 
@@ -142,3 +154,22 @@ def test_other_values_are_no_messages(
         echo.sockets[0].send(value)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="that UTF-8 can encode"):
         echo.sockets[0].send("\ud800")
+
+
+def test_a_path_may_have_parameters(runtime: Runtime, connect: Connect) -> None:
+    class Rooms(Process):
+        @websocket("/rooms/<name>/<int:seat>")
+        def joined(self, ws: WebSocket, name: str, seat: int) -> None:
+            ws.on_message(lambda ws, text: ws.send(f"{name} {seat} {text}"))
+
+        @route("/rooms/<name>/<int:seat>/who")
+        def on_who(self, request: Request, name: str, seat: int) -> str:
+            return name
+
+    runtime.spawn(Rooms("hotel"))
+    client = connect("/hotel/rooms/a%2Fb/7")
+    client.say("hi")
+    assert client.hear() == "a/b 7 hi"
+    for path, code in (("%zz/7", 400), ("a/x", 501), ("a/7/who", 501)):
+        with Peer.connect(runtime.address) as peer:
+            assert peer.ask(handshake(f"/hotel/rooms/{path}")).code == code

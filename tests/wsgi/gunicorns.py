@@ -30,7 +30,7 @@ from gevent.event import Event
 import greenproc
 from greenproc import Process, route
 from greenproc.sync.pipe import Pipe
-from greenproc.http import Response
+from greenproc.http import OK, Response
 from greenproc.wsgi import Middleware
 
 draining = Event()
@@ -59,6 +59,13 @@ class Room(Process):
         self.writer = pipe.writer
         pipe.writer.write(b"first")
         return Response(200, reader=pipe.reader)
+
+    @route("/seats/<int:seat>/<name>", methods=["PUT"], json=dict[str, int], cors="*")
+    def on_seat(self, request, body, seat, name):
+        response = OK(json=[seat, name, body, request.cookies])
+        response.set_cookie("seat", str(seat))
+        response.set_cookie("name", "x")
+        return response
 
     def finalize(self):
         tell("finalized", os.getpid())

@@ -19,7 +19,7 @@ from gevent import socket, ssl, subprocess
 from greenproc.address import Address
 from tests.peer import LIMIT, Peer
 from tests.shell import Witness
-from tests.wsgi.conftest import get
+from tests.wsgi.conftest import get, post
 from tests.wsgi.gunicorns import PYTHONS, WORKER, Gunicorn, free_ports, is_free, version
 
 pytest.importorskip("gunicorn")
@@ -120,6 +120,23 @@ def test_gu_node_answers_in_each_worker(start: Start) -> None:
     assert gunicorn.where()[1] in nodes
     with gunicorn.connect() as peer:
         assert peer.get("/__processes__").code == 200
+    assert end(gunicorn) == 0
+
+
+def test_gu_routes_have_methods_parameters_cookies_bodies_and_origins(start: Start) -> None:
+    gunicorn = start()
+    lines = ("Content-Type: application/json", "Cookie: a=1", "Origin: http://a")
+    with gunicorn.connect() as peer:
+        path = "/room/seats/7/a%2Fb"
+        answer = peer.ask(post(b'{"x": 1}', *lines, target=path).replace(b"POST", b"PUT", 1))
+        assert answer.body == b'[7,"a/b",{"x":1},{"a":"1"}]'
+        cookies = [value for name, value in answer.headers if name == "Set-Cookie"]
+        assert [cookie.partition(";")[0] for cookie in cookies] == ["seat=7", "name=x"]
+        assert answer.header("Access-Control-Allow-Origin") == "*"
+        refused = peer.ask(post(b'{"x": "1"}', *lines, target=path).replace(b"POST", b"PUT", 1))
+        assert (refused.code, refused.body[-11:]) == (400, b"at `$[...]`")
+        assert peer.ask(post(b"", *lines, target=path)).header("Allow") == "OPTIONS, PUT"
+        assert peer.get("/room/seats/7/%zz").code == 400
     assert end(gunicorn) == 0
 
 
