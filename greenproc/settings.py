@@ -338,6 +338,9 @@ class Settings:
     """How many bytes of responses one connection may have unsent before reading pauses. Of
     requests whose responses are not known yet, as many are taken as would fit if each were as
     large as the largest before, 64 KiB at least."""
+    max_unsent_bytes: int = _setting(1024 * 1024 * 1024, _POSITIVE)
+    """How many bytes of responses all connections may hold for clients that do not take them, and
+    again how many bytes of messages may wait for other nodes, 64 KiB for each not counted."""
     max_connections: int | None = _setting(None, _POSITIVE)
     """How many accepted connections may stand. When it is reached a silent one is closed for a new
     one, then one that has not sent a whole head yet, then an idle one; if there is none, the new

@@ -20,6 +20,7 @@ from greenproc.transport.refusals import (
     MADE_ROOM,
     TOO_MANY,
     TOO_MANY_OF_ADDRESS,
+    TOO_MUCH_UNSENT,
 )
 
 logger = logging.getLogger("greenproc.runtime")
@@ -36,6 +37,7 @@ REASONS = (
 """Why messages are dropped: what is counted from the start, so that a zero can be seen."""
 
 REFUSALS = (
+    TOO_MUCH_UNSENT,
     TOO_MANY,
     TOO_MANY_OF_ADDRESS,
     MADE_ROOM,

@@ -124,6 +124,11 @@ class Answers:
         return isinstance(head, bytes) or head[0].ready()
 
     @property
+    def ready_bytes(self) -> int:
+        """How many bytes the responses that are known have."""
+        return sum(len(body_of(one)) for one in self.queue)
+
+    @property
     def futures(self) -> list[Future[Response]]:
         """Those that bring answers."""
         return [one[0] for one in self.queue if not isinstance(one, bytes)]
@@ -170,3 +175,11 @@ class Answers:
         self._largest = max(size, faded, SMALL_BYTES)
         fitting = max(self._max_bytes // self._largest, 1)
         self._room = min(fitting, self._max_requests)
+
+
+def body_of(owed: bytes | Pending) -> bytes:
+    """Return the bytes of a response, or its body; none while it is not known."""
+    if isinstance(owed, bytes):
+        return owed
+    response = owed[0].value
+    return response.body if isinstance(response, Response) else b""

@@ -12,6 +12,7 @@ from greenproc.message import Message
 from greenproc.settings import Settings
 from greenproc.transport.hooks import TransportHooks
 from greenproc.transport.postponed import Postponed
+from greenproc.transport.unsent import UnsentBytes
 
 if TYPE_CHECKING:
     from greenproc.transport.inbound import Inbound
@@ -30,6 +31,8 @@ class InboundContext:
     is_message: Callable[[RawRequest], bool | None]
     """Whether a request is a message, before its body is there."""
     heads: HeadCache
+    unsent: UnsentBytes
+    """What all of them may hold for clients that take nothing."""
     postponed: Postponed
     closed: Callable[[Inbound], None]
     """Called with a connection whose socket is closed."""

@@ -32,6 +32,7 @@ from greenproc.transport.patrol import Patrol
 from greenproc.transport.places import address_of, listening_socket, path_of, remove_path
 from greenproc.transport.postponed import Postponed
 from greenproc.transport.respond import write_some
+from greenproc.transport.unsent import UnsentBytes
 from greenproc.wire.framing import MessageDecoder, is_message
 
 REFUSAL = encode_response(ServiceUnavailable(headers={"Connection": "close"}))
@@ -137,6 +138,7 @@ class Listener:
             decode=decoder.decode if carries_messages else no_message,
             is_message=is_message if carries_messages else no_message,
             heads=HeadCache(limits),
+            unsent=UnsentBytes(settings.max_unsent_bytes),
             postponed=Postponed(),
             closed=self._forget,
         )

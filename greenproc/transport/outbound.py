@@ -23,6 +23,7 @@ from greenproc.transport.keep_alive import notice_loss
 from greenproc.transport.outgoing import Outgoing
 from greenproc.transport.respond import write_some
 from greenproc.transport.slots import Slots
+from greenproc.transport.unsent import UnsentBytes
 from greenproc.wire.framing import MessageEncoder
 
 READ_BYTES = 64 * 1024
@@ -57,6 +58,8 @@ class OutboundHooks:
     """A temporary connection has had nothing to do for a while. Also called in the hub."""
     slots: Slots
     """Which temporary connections hold while they stand."""
+    unsent: UnsentBytes
+    """What all of them may hold together."""
 
 
 class Outbound:
@@ -91,7 +94,7 @@ class Outbound:
         self.linked = linked
         self.leaving = False
         self.state = State.CONNECTING
-        self.outgoing = Outgoing(settings.max_outgoing_bytes)
+        self.outgoing = Outgoing(settings.max_outgoing_bytes, hooks.unsent)
         self._settings = settings
         self._hooks = hooks
         self._hub = get_hub()

@@ -10,6 +10,10 @@ from collections.abc import Iterable
 from itertools import chain
 
 from greenproc.message import Message
+from greenproc.transport.unsent import UnsentBytes
+
+FREE_BYTES = 64 * 1024
+"""What a queue may hold before it counts for the node, so that short ones cost nothing."""
 
 MAX_BATCH_BYTES = 256 * 1024  # one send; more did not make a loopback connection any faster
 
@@ -22,22 +26,29 @@ class Outgoing:
 
     Args:
         max_bytes: bound of the queue, and of the batches that are remembered.
+        unsent: bounds all queues of a node together.
     """
 
     __slots__ = (
         "_answered",
         "_data",
+        "_free_bytes",
+        "_mark",
         "_max_bytes",
         "_messages",
         "_sent",
         "_sent_bytes",
         "_unknown",
+        "_unsent",
         "queued_bytes",
         "taken",
     )
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, unsent: UnsentBytes | None = None) -> None:
         self._max_bytes = max_bytes
+        self._unsent = UnsentBytes(max_bytes) if unsent is None else unsent
+        # What the queue may hold before more has to be counted; what is beyond the free bytes is.
+        self._free_bytes = self._mark = min(FREE_BYTES, max_bytes)
         self._data: deque[bytes] = deque()
         self._messages: deque[Message] = deque()
         self.queued_bytes = 0
@@ -68,7 +79,7 @@ class Outgoing:
     def append(self, message: Message, data: bytes) -> bool:
         """Queue *message*, spelled as *data*; return False if there is no room for it."""
         queued_bytes = self.queued_bytes + len(data)
-        if queued_bytes > self._max_bytes:
+        if queued_bytes > self._mark and not self._raise_mark(queued_bytes):
             return False
         self.queued_bytes = queued_bytes
         self._data.append(data)
@@ -83,6 +94,8 @@ class Outgoing:
             self._data.clear()
             self._messages = deque()
             self.queued_bytes = 0
+            if self._mark != self._free_bytes:
+                self._lower_mark()
         else:
             batch, messages = self._take_part()
         self.taken += len(messages)
@@ -113,12 +126,14 @@ class Outgoing:
         to._data, self._data = self._data, deque()
         to._messages, self._messages = self._messages, deque()
         to.queued_bytes, self.queued_bytes = self.queued_bytes, 0
+        to._mark, self._mark = self._mark, self._free_bytes
 
     def drain_unsent(self) -> Iterable[Message]:
         """Empty the queue and return what was in it."""
         messages, self._messages = self._messages, deque()
         self._data.clear()
         self.queued_bytes = 0
+        self._lower_mark()
         return messages
 
     def drain_sent(self) -> Iterable[Message]:
@@ -127,6 +142,18 @@ class Outgoing:
         remaining = list(messages)[self._answered :]
         self.forget_sent()
         return remaining
+
+    def _raise_mark(self, least: int) -> bool:
+        """Let the queue hold twice as much, or *least* at least, if there is room for that."""
+        for mark in (max(least, min(2 * self._mark, self._max_bytes)), least):
+            if mark <= self._max_bytes and self._unsent.take(mark - self._mark):
+                self._mark = mark
+                return True
+        return False
+
+    def _lower_mark(self) -> None:
+        self._unsent.give_back(self._mark - self._free_bytes)
+        self._mark = self._free_bytes
 
     def _take_part(self) -> tuple[bytes, deque[Message]]:
         """Take as many messages as fill a batch, at least one."""
@@ -138,6 +165,8 @@ class Outgoing:
         taken = self._messages.popleft
         messages = deque([taken() for _ in data])
         self.queued_bytes -= size
+        if not self._data:
+            self._lower_mark()
         return b"".join(data), messages
 
     def _forget_oldest(self) -> int:

@@ -21,7 +21,7 @@ from greenproc.http.response import Response
 from greenproc.http.upgrade import UpgradedProtocol, UpgradeResponse
 from greenproc.transport.answers import Answers
 from greenproc.transport.context import InboundContext
-from greenproc.transport.refusals import ANSWERS_NOT_READ
+from greenproc.transport.refusals import ANSWERS_NOT_READ, TOO_MUCH_UNSENT
 from greenproc.transport.respond import failure_log, write_some
 from greenproc.transport.sending import BrokenOff, Sender
 
@@ -70,6 +70,7 @@ class Outlet:
         self._hooks = context.hooks
         self._postponing = context.postponed
         settings = context.settings
+        self._unsent = context.unsent
         self._sender = Sender(to, settings, self._progressed)
         self._waiter = _Flush(self._flush_soon)
         self._budget = iteration_budget()
@@ -154,11 +155,11 @@ class Outlet:
         goes_on = False
         try:
             if rest:
-                self._sender.write(rest)
+                self._send(rest)
             while self.answers.can_leave() and not self.is_mute:
                 yield_if_spent()
                 if data := self.answers.take():
-                    self._sender.write(data)
+                    self._send(data)
                 elif may_stream:
                     self._write_streamed()
                 else:
@@ -174,6 +175,25 @@ class Outlet:
             self._hooks.spawn(self._write, b"")
         else:
             self._after_write()
+
+    def _send(self, data: bytes | memoryview) -> None:
+        """Send *data*, which counts, with the responses behind it, while the client is waited for."""
+        sent = write_some(self._socket, data)
+        if sent == len(data):
+            self._progressed()
+            return
+        rest = memoryview(data)[sent:]
+        try:
+            self._unsent.hold(self, len(rest) + self.answers.ready_bytes)
+            if not self.is_mute:
+                self._sender.write(rest)
+        finally:
+            self._unsent.release(self)
+
+    def evict(self) -> None:
+        """See `Holder`."""
+        self._hooks.refused(self._owner.client, TOO_MUCH_UNSENT)
+        self._owner.close()
 
     def _write_streamed(self) -> None:
         taken = self.answers.take_streamed()

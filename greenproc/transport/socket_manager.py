@@ -18,6 +18,7 @@ from greenproc.transport.connection_limit import TEMPORARY_SHARE, share_of_descr
 from greenproc.transport.hooks import TransportHooks
 from greenproc.transport.outbound import Outbound, OutboundHooks
 from greenproc.transport.slots import Slots
+from greenproc.transport.unsent import UnsentBytes
 from greenproc.wire.framing import MessageEncoder
 
 KILL_SECONDS = 1.0  # how long greenlets may take to end once their sockets are closed
@@ -64,6 +65,7 @@ class SocketManager:
             dropped=self._drop,
             idle=self._give_up,
             slots=self._slots,
+            unsent=UnsentBytes(settings.max_unsent_bytes),
         )
 
     def __repr__(self) -> str:
