@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from pathlib import Path
 
 import gevent
@@ -41,6 +42,33 @@ def test_closing_stdin_is_seen_at_once_although_the_loop_sleeps() -> None:
 
     assert io.read(child.stdout).get(timeout=LIMIT) == b""
     child.status.get(timeout=LIMIT)
+
+
+@pytest.mark.parametrize("end", ["dies", "discard"])
+def test_a_write_to_a_child_that_does_not_read_ends_with_the_child_or_when_it_is_discarded(
+    end: str,
+) -> None:
+    before = open_descriptors().keys()
+    child = launch(["sleep", "1000"], stdin=PIPE, stdout=PIPE)
+    writing = io.write(child.stdin, bytes(1024 * 1024))
+    reading = io.read(child.stdout)
+    gevent.idle()
+    assert writing.is_pending and reading.is_pending
+
+    if end == "discard":
+        writing.discard()
+        writing.wait(timeout=LIMIT)
+        assert writing.is_discarded
+    os.kill(child.pid, signal.SIGKILL)
+
+    child.status.get(timeout=LIMIT)
+    assert reading.get(timeout=LIMIT) == b""
+    if end == "dies":
+        with pytest.raises(BrokenPipeError):
+            writing.get(timeout=LIMIT)
+    child.stdin.close()
+    child.stdout.close()
+    assert open_descriptors().keys() <= before
 
 
 def test_an_end_is_closed_once() -> None:
