@@ -352,7 +352,10 @@ class _Channel:
         with self.guard:
             is_open = self.writer is _End.OPEN and self.reader is _End.OPEN
             must_wait = is_open and self.unread >= self.high_water
-            if must_wait:
+            if must_wait and self.room:
+                # One for all: those who gave up waiting would leave theirs until there is room.
+                promise = self.room[0]
+            elif must_wait:
                 self.room.append(promise)
         if not must_wait:
             promise.set(None)

@@ -464,3 +464,18 @@ def test_a_stream_fails_with_an_error_or_a_text_only() -> None:
         pipe.writer.fail(5)  # type: ignore[arg-type]
 
     assert pipe.writer.write(b"still open")
+
+
+def test_writers_that_gave_up_waiting_for_room_leave_nothing() -> None:
+    pipe = Pipe(max_pipe_bytes=2)
+    pipe.writer.write(b"xx")
+    waiting = [gevent.spawn(pipe.writer.writable().get) for _ in range(100)]
+    gevent.idle()
+    gevent.killall(waiting[1:])
+    pipe.writer.writable().discard()
+
+    assert len(pipe._channel.room) == 1
+
+    pipe.reader.read()
+    waiting[0].get(timeout=LIMIT)
+    assert not pipe._channel.room
