@@ -64,6 +64,13 @@ def measure_rows(asked: argparse.Namespace) -> None:
         print(header(), flush=True)
     for name in asked.rows or BY_NAME:
         row = replace(BY_NAME[name], others=()) if asked.no_others else BY_NAME[name]
+        if reason := row.reason_to_skip():
+            print(
+                json.dumps({"row": name, "skipped": reason})
+                if asked.json
+                else f"{name:24}  {reason}"
+            )
+            continue
         result = measure(row, repeat=max(asked.repeat, 1), quick=asked.quick)
         if asked.json:
             print(json.dumps(result.to_json()), flush=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from statistics import median
 
 WARM_UP_SHARE = 10  # a tenth of the operations, before the first run that counts
@@ -89,6 +90,13 @@ class Row:
     once: bool = False
     """Whether a run takes so long, or varies so little, that one is enough."""
     others: tuple[Other, ...] = ()
+    needs: tuple[str, ...] = ()
+    """Packages without which there is nothing to measure."""
+
+    def reason_to_skip(self) -> str | None:
+        """Return which package is missing, in words; None if none is."""
+        missing = [name for name in self.needs if find_spec(name) is None]
+        return f"skipped: {missing[0]} is not installed" if missing else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,17 +14,17 @@ LIMIT_SECONDS = 20.0  # after which what has not arrived counts as lost
 START_SECONDS = 120.0  # for a million processes to become idle
 
 
-def start_runtime() -> Runtime:
+def start_runtime(*, delegate: str | None = None) -> Runtime:
     """Start a node on the loopback interface. Without a stop it ends with the OS process."""
-    runtime = Runtime(Settings(ip="127.0.0.1"))
+    runtime = Runtime(Settings(ip="127.0.0.1"), delegate=delegate)
     runtime.start()
     return runtime
 
 
 @contextmanager
-def running() -> Iterator[Runtime]:
+def running(*, delegate: str | None = None) -> Iterator[Runtime]:
     """Run a node on the loopback interface and make it the current one for the block."""
-    runtime = start_runtime()
+    runtime = start_runtime(delegate=delegate)
     try:
         with runtime.selected():
             yield runtime

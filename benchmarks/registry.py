@@ -24,6 +24,7 @@ from benchmarks.rows import (
     spawn,
     timers_cancel,
     timers_fire,
+    wsgi,
 )
 
 ROWS: tuple[Row, ...] = (
@@ -53,6 +54,8 @@ ROWS: tuple[Row, ...] = (
     http_client.ONE,
     http_client.GREENLETS,
     http_client.PIPELINED,
+    wsgi.NODE,
+    wsgi.WORKER_ROW,
 )
 
 BY_NAME = {row.name: row for row in ROWS}

@@ -39,6 +39,8 @@ QUICK_ROWS = [
     "http-client",
     "http-client-50",
     "http-client-pipelined",
+    "wsgi-node",
+    "wsgi-worker",
 ]
 
 
@@ -69,6 +71,8 @@ def results() -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("row", QUICK_ROWS)
 def test_a_row_has_a_rate_and_loses_nothing(row: str, results: dict[str, dict[str, Any]]) -> None:
     result = results[row]
+    if "skipped" in result:
+        pytest.skip(result["skipped"])
 
     assert result["subject"] > 0
     assert result["baseline"] is None or result["baseline"] > 0

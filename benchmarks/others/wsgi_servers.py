@@ -25,6 +25,15 @@ def application(_environ: dict[str, Any], start_response: Callable[..., Any]) ->
     return [b"hello"]
 
 
+def flask_app() -> Any:
+    """Make an app of Flask that answers as the rows do."""
+    from flask import Flask
+
+    app = Flask(__name__)
+    app.add_url_rule("/", view_func=lambda: ("hello", {"Content-Type": "text/plain"}))
+    return app
+
+
 def serve_pywsgi() -> None:
     """Run gevent's own server for the parent."""
     listener = socket.socket()
@@ -46,12 +55,16 @@ def pywsgi_route(count: int) -> Sample:
 
 
 @contextmanager
-def gunicorn() -> Iterator[str]:
-    """Run gunicorn with one worker of gevent for the block; gives its address."""
+def gunicorn(app: str = "application", worker: str = "gevent") -> Iterator[str]:
+    """Run gunicorn with one worker for the block; gives its address.
+
+    Args:
+        app: the name of an app of this module.
+    """
     from gunicorn import version_info
 
-    target = f"{__name__}:application"
-    options = ["-k", "gevent", "-w", "1", "-b", "127.0.0.1:0", "--keep-alive", "60"]
+    target = f"{__name__}:{app}"
+    options = ["-k", worker, "-w", "1", "-b", "127.0.0.1:0", "--keep-alive", "60"]
     if version_info >= (25,):
         options.append("--no-control-socket")
     command = [sys.executable, "-m", "gunicorn", *options, target]

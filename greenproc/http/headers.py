@@ -54,7 +54,7 @@ class Headers(MutableMapping[str, str]):
             return
         try:
             pairs = items.items() if isinstance(items, Mapping) else items
-            self.fields = tuple([_checked(name, value) for name, value in pairs])
+            self.fields = tuple([checked_field(name, value) for name, value in pairs])
         except InvalidArgument:
             raise
         except (TypeError, ValueError) as error:
@@ -63,18 +63,23 @@ class Headers(MutableMapping[str, str]):
         self.by_key = {name.lower(): value for name, value in self.fields}
 
     @classmethod
+    def from_checked(cls, fields: Iterable[tuple[str, str]]) -> Headers:
+        """Make headers from lines that `checked_field` has seen."""
+        headers = cls()
+        headers.fields = tuple(fields)
+        headers.by_key = {name.lower(): value for name, value in headers.fields}
+        return headers
+
+    @classmethod
     def from_wire(cls, fields: Iterable[tuple[bytes, bytes]]) -> Headers:
         """Make headers from fields that a parser has checked."""
-        headers = cls()
-        headers.fields = lines = tuple(
+        return cls.from_checked(
             [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]
         )
-        headers.by_key = {name.lower(): value for name, value in lines}
-        return headers
 
     def add(self, name: str, value: str) -> None:
         """Append a line, also when there is one of that name."""
-        self.fields = (*self.fields, _checked(name, value))
+        self.fields = (*self.fields, checked_field(name, value))
         self.by_key = {**self.by_key, name.lower(): value}
 
     def getall(self, name: str) -> list[str]:
@@ -111,7 +116,7 @@ class Headers(MutableMapping[str, str]):
         if key not in self.by_key:
             self.add(name, value)
             return
-        _checked(name, value)
+        checked_field(name, value)
         lines = []
         placed = False
         for line in self.fields:
@@ -166,7 +171,12 @@ def is_token(text: object) -> bool:
     return isinstance(text, str) and _TOKEN.fullmatch(text) is not None
 
 
-def _checked(name: str, value: str) -> tuple[str, str]:
+def checked_field(name: str, value: str) -> tuple[str, str]:
+    """Return the line of a header.
+
+    Raises:
+        InvalidArgument: it could not be told from other lines, see `Headers`.
+    """
     if not is_token(name):
         raise InvalidArgument(f"expected a header name, got {name!r}")
     if not isinstance(value, str):

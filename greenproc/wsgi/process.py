@@ -79,7 +79,17 @@ class WSGIProcess(Process):
         self._max_body_bytes = max_body_bytes
         self._proxies = TrustedProxies(trusted_proxies)
         self._mount = id.encode("utf-8", "surrogateescape")
-        self._errors = ErrorLog(id)
+        self._base: Environ = {
+            "wsgi.version": (1, 0),
+            "wsgi.errors": ErrorLog(id),
+            # Requests share a native thread, but others run whenever one waits: apps have to lock.
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+            "wsgi.file_wrapper": FileWrapper,
+            "wsgi.input_terminated": True,
+        }
+        """What is the same for all requests."""
         self._failed = 0
         self._calls = AppCalls(
             self._answer,
@@ -98,6 +108,7 @@ class WSGIProcess(Process):
 
     def initialize(self) -> None:
         """Show the metrics ``wsgi/<id>/...``."""
+        self._base["greenproc.runtime"] = self.runtime
         for metric in self._metrics:
             self.runtime.metrics.add(metric)
 
@@ -138,26 +149,12 @@ class WSGIProcess(Process):
         except BodyTooLarge as error:
             event.promise.set(Response(error.status, str(error), {"Connection": "close"}))
             return
-        environ = make_environ(request, target)
-        scheme = self._proxies.believe(environ, "http")
+        environ = self._base | make_environ(request, target)
+        environ["wsgi.input"] = body.file
+        environ["wsgi.url_scheme"] = scheme = self._proxies.believe(environ, "http")
         add_server(environ, request.connection.local, scheme)
-        self._add_wsgi(environ, scheme, body)
         environ["greenproc.request"] = request
         call = AppCall(request, body, event.promise)
         call.run(self.app, environ)
         if call.error is not None:
             self._failed += 1
-
-    def _add_wsgi(self, environ: Environ, scheme: str, body: RequestBody) -> None:
-        """Add the keys that begin with ``wsgi.``, and the way to the node."""
-        environ["wsgi.version"] = (1, 0)
-        environ["wsgi.url_scheme"] = scheme
-        environ["wsgi.input"] = body.file
-        environ["wsgi.errors"] = self._errors
-        # Requests share a native thread, but others run whenever one waits: apps have to lock.
-        environ["wsgi.multithread"] = True
-        environ["wsgi.multiprocess"] = False
-        environ["wsgi.run_once"] = False
-        environ["wsgi.file_wrapper"] = FileWrapper
-        environ["wsgi.input_terminated"] = True
-        environ["greenproc.runtime"] = self.runtime

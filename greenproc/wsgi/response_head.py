@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from greenproc.errors import InvalidArgument
-from greenproc.http.headers import Headers
+from greenproc.http.headers import Headers, checked_field
 from greenproc.http.writer import date_now
 from greenproc.wsgi.environ import SOFTWARE
 
@@ -52,26 +52,28 @@ class ResponseHead:
         self.length: int | None = None
         """The Content-Length, if the app gave one."""
         lines: list[tuple[str, str]] = []
+        named = set()
         for line in headers:
             if not isinstance(line, tuple) or len(line) != 2 or not isinstance(line[0], str):
                 raise InvalidArgument(f"expected a header as a pair of texts, got {line!r:.200}")
-            self._add(lines, *line)
-        named = {line[0].lower() for line in lines}
+            named.add(self._add(lines, *line))
         if "date" not in named:
             lines.append(("Date", date_now()))
         if "server" not in named:
             lines.append(("Server", SOFTWARE))
-        self.headers = Headers(lines)
+        self.headers = Headers.from_checked(lines)
 
-    def _add(self, lines: list[tuple[str, str]], name: str, value: Any) -> None:
+    def _add(self, lines: list[tuple[str, str]], name: str, value: Any) -> str:
+        """Add a line, unless it belongs to the connection, and return its name in small letters."""
         lowered = name.lower()
         if lowered in _HOP_BY_HOP:
             if lowered == "connection" and isinstance(value, str) and value.lower() == "close":
                 lines.append(("Connection", "close"))
-            return
+            return lowered
         if lowered == "content-length":
             self.length = self._checked_length(value)
-        lines.append((name, value))
+        lines.append(checked_field(name, value))
+        return lowered
 
     def _checked_length(self, value: Any) -> int:
         is_number = isinstance(value, str) and value.isascii() and value.isdigit()
