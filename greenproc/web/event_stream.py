@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any, Literal
 
 from greenproc.checks import whole_number
+from greenproc.clock.awake import check_here
 from greenproc.current import find_runtime
 from greenproc.errors import InvalidArgument
 from greenproc.http.event_text import EMPTY_COMMENT, EVENT_STREAM, encode_event
@@ -94,7 +95,8 @@ class EventStream:
     since, as far as they are kept; where they are not, it gets an event ``gap`` first.
 
     Streams end when the runtime drains or stops, and at the latest a heartbeat after the end of
-    the process that responded. All methods belong to the native thread of the runtime.
+    the process that responded. All methods belong to the native thread of the runtime, and refuse
+    another one with `StateError` once a client was there.
 
     Args:
         heartbeat: seconds of silence after which a comment is sent, by the runtime's clock. A
@@ -147,7 +149,7 @@ class EventStream:
         self._subscribers: dict[Subscriber, None] = {}
         self._is_closed = False
         self._is_draining = False
-        self._signals: Any = None
+        self._runtime: Any = None
         self._process: Any = None
         self._published = self._slow = self._dropped = 0
 
@@ -172,6 +174,7 @@ class EventStream:
         """
         if request.method not in ("GET", "HEAD"):
             return MethodNotAllowed(["GET", "HEAD"], request.method)
+        self._check_thread("respond")
         if self._is_closed:
             return NoContent(headers=headers)
         if len(self._subscribers) >= self.limits.subscribers:
@@ -235,6 +238,7 @@ class EventStream:
         Raises:
             InvalidArgument: *id* is empty, or see `greenproc.http.encode_event`.
         """
+        self._check_thread("publish")
         if id == "":
             raise InvalidArgument("expected an id of one character or more, got ''")
         if id is None:
@@ -256,11 +260,13 @@ class EventStream:
         Args:
             within: seconds over which they are told to spread their return.
         """
+        self._check_thread("end")
         for subscriber in self.subscribers:
             subscriber.close(retry=_spread(within))
 
     def close(self) -> None:
         """End the streams of all clients for good: one that comes back gets 204."""
+        self._check_thread("close")
         self._is_closed = True
         for subscriber in self.subscribers:
             subscriber.close()
@@ -283,11 +289,15 @@ class EventStream:
     def _hear_of_the_end(self) -> None:
         """Let the streams end when the runtime does; a stream holds no server up."""
         runtime = find_runtime()
-        if runtime is None or self._signals is runtime.signals:
+        if runtime is None or self._runtime is runtime:
             return
-        self._signals = runtime.signals
-        for signal in (self._signals.runtime_draining, self._signals.runtime_stopping):
+        self._runtime = runtime
+        for signal in (runtime.signals.runtime_draining, runtime.signals.runtime_stopping):
             signal.connect(self._drain, weak=True)
+
+    def _check_thread(self, method: str) -> None:
+        if self._subscribers and self._runtime is not None:
+            check_here(self._runtime.hub, f"EventStream.{method}")
 
     def _drain(self, _runtime: object) -> None:
         self._is_draining = True

@@ -95,6 +95,9 @@ class WebSocket:
         """Return a future that is ready when the client has taken all, or is gone.
 
         For who sends more than fits: to wait for it before the next message.
+
+        Raises:
+            StateError: this is another native thread.
         """
         return self._session.writable()
 
@@ -109,6 +112,7 @@ class WebSocket:
 
         Raises:
             InvalidArgument: that code may not be sent, or *reason* is no text.
+            StateError: this is another native thread.
         """
         if not isinstance(reason, str):
             raise InvalidArgument(f"expected a reason as str, got {reason!r:.200}")

@@ -128,7 +128,7 @@ class Session:
     def process_ended(self) -> None:
         """See `Connection`."""
         self._process = None
-        self.end(CloseCode.GOING_AWAY, "")
+        self._end(CloseCode.GOING_AWAY, "")
 
     # For the WebSocket
 
@@ -159,6 +159,7 @@ class Session:
 
     def writable(self) -> Future[None]:
         """See `WebSocket.writable`."""
+        self._manager.check_thread("WebSocket.writable")
         if self._outbox.is_empty or self._state is State.CLOSED:
             return Future(None)
         if self._emptied is None:
@@ -167,6 +168,10 @@ class Session:
 
     def end(self, code: int, reason: str) -> None:
         """Close the connection, behind what was sent before."""
+        self._manager.check_thread("WebSocket.close")
+        self._end(code, reason)
+
+    def _end(self, code: int, reason: str) -> None:
         if self._state < State.CLOSING:
             self._begin_close(code, reason)
 
@@ -206,7 +211,7 @@ class Session:
 
     def drain(self) -> None:
         """See `UpgradedProtocol`."""
-        self.end(CloseCode.GOING_AWAY, "")
+        self._end(CloseCode.GOING_AWAY, "")
 
     def wait_closed(self, seconds: float) -> None:
         """See `UpgradedProtocol`."""

@@ -15,7 +15,7 @@ from gevent import get_hub
 from gevent.monkey import get_original
 
 import greenproc
-from greenproc import Address, Process, Runtime, Settings
+from greenproc import Address, Process, Runtime, Settings, WebSocket
 from greenproc import metrics as metrics_package
 from greenproc import sync as sync_package
 from greenproc import web as web_package
@@ -23,10 +23,12 @@ from greenproc.clock import Clock
 from greenproc.current import default
 from greenproc.errors import BindError, NoRuntime, StateError, WaitTimeout
 from greenproc.future import Future, Promise
-from greenproc.http import OK
+from greenproc.http import OK, Request
+from greenproc.http.url import URL
 from greenproc.process import Process as BaseProcess
 from greenproc.runtime import RuntimeState
 from greenproc.testing import RuntimeMaker, await_ready
+from tests.websockets.client import Client
 
 LIMIT = 15.0  # real seconds
 
@@ -45,6 +47,7 @@ class Things:
     runtime: Runtime
     process: Adder
     clock: Any = None
+    pusher: Process | None = None
 
 
 def in_thread(function: Callable[[], Any], *, with_hub: bool = False) -> Any:
@@ -126,8 +129,10 @@ VALUES = [
     "Settings",
     "TerminateEvent",
     "Timer",
+    "WebSocket",
     "install",
     "route",
+    "websocket",
     "Future",
     "Promise",
     "Process",
@@ -209,6 +214,7 @@ RUNTIME: dict[str, tuple[Use, bool]] = {
     "transport": works(lambda it: it.runtime.transport),
     "unset_authenticator": works(lambda it: it.runtime.unset_authenticator("none")),
     "wait": refuses(lambda it: it.runtime.wait(it.process.pid, 0.01)),
+    "websockets": works(lambda it: it.runtime.websockets.statistics()),
     "workers": works(lambda it: it.runtime.workers()),
 }
 
@@ -228,6 +234,7 @@ HOOKS = [
     "serves_messages_plainly",
     "takes_raw_requests",
     "takes_requests",
+    "takes_websocket",
 ]
 """What the runtime calls, and nothing else."""
 
@@ -302,11 +309,14 @@ WEB: dict[str, tuple[Use, bool]] = {
     "DisabledEndpointsFirewallRule": works(
         lambda _: web_package.DisabledEndpointsFirewallRule(["/x"])
     ),
+    "EventStream": works(lambda _: web_package.EventStream().publish("x")),
     "Firewall": works(lambda _: web_package.Firewall()),
     "FirewallRule": works(lambda _: web_package.FirewallRule),
     "Pipe": works(lambda _: web_package.Pipe().reader.read(0.001).wait(LIMIT)),
     "Router": works(lambda _: web_package.Router),
     "Server": works(serve_once),
+    "StreamLimits": works(lambda _: web_package.StreamLimits()),
+    "Subscriber": works(lambda _: web_package.Subscriber),
     "connect": works(connect_and_ask),
     "delete": works(lambda it: web_package.delete(url(it)).get(timeout=LIMIT)),
     "get": works(get_page),
@@ -365,6 +375,86 @@ SYNC: dict[str, tuple[Use, bool]] = {
     "Once": works(lambda _: sync_package.Once().call(int)),
 }
 
+
+class Pusher(Process):
+    """Has a client of a stream of events, and one of a WebSocket."""
+
+    def __init__(self) -> None:
+        super().__init__("pusher")
+        self.events = web_package.EventStream()
+        self.sockets: list[WebSocket] = []
+
+    @greenproc.websocket("/ws")
+    def on_connect(self, ws: WebSocket) -> None:
+        self.sockets.append(ws)
+
+
+def pusher(it: Things) -> Pusher:
+    process = it.pusher
+    assert isinstance(process, Pusher)
+    return process
+
+
+def subscriber(it: Things) -> Any:
+    return pusher(it).events.subscribers[0]
+
+
+EVENT_STREAM: dict[str, tuple[Use, bool]] = {
+    "close": refuses(lambda it: pusher(it).events.close()),
+    "end": refuses(lambda it: pusher(it).events.end()),
+    "gone": works(lambda it: pusher(it).events.gone),
+    "heartbeat": works(lambda it: pusher(it).events.heartbeat),
+    "is_over": works(lambda it: pusher(it).events.is_over()),
+    "keeps_slow": works(lambda it: pusher(it).events.keeps_slow),
+    "limits": works(lambda it: pusher(it).events.limits),
+    "max_waiting_bytes": works(lambda it: pusher(it).events.max_waiting_bytes),
+    "publish": refuses(lambda it: pusher(it).events.publish("x")),
+    "respond": refuses(lambda it: pusher(it).events.respond(asked())),
+    "slow": works(lambda it: pusher(it).events.slow),
+    "statistics": works(lambda it: pusher(it).events.statistics()),
+    "subscribers": works(lambda it: pusher(it).events.subscribers),
+}
+
+SUBSCRIBER: dict[str, tuple[Use, bool]] = {
+    "close": works(lambda it: subscriber(it).close()),
+    "is_open": works(lambda it: subscriber(it).is_open),
+    "last_event_id": works(lambda it: subscriber(it).last_event_id),
+    "push": works(lambda it: subscriber(it).push(b":\n\n")),
+    "reader": works(lambda it: subscriber(it).reader),
+    "request": works(lambda it: subscriber(it).request),
+    "send": works(lambda it: subscriber(it).send("x")),
+    "start": works(lambda it: subscriber(it).start),
+    "waiting_bytes": works(lambda it: subscriber(it).waiting_bytes),
+}
+
+
+def socket_of(it: Things) -> WebSocket:
+    return pusher(it).sockets[0]
+
+
+WEB_SOCKET: dict[str, tuple[Use, bool]] = {
+    "close": refuses(lambda it: socket_of(it).close()),
+    "close_code": works(lambda it: socket_of(it).close_code),
+    "close_reason": works(lambda it: socket_of(it).close_reason),
+    "closed": works(lambda it: socket_of(it).closed.is_pending),
+    "has_closed": works(lambda it: socket_of(it).has_closed),
+    "id": works(lambda it: socket_of(it).id),
+    "is_open": works(lambda it: socket_of(it).is_open),
+    "message_came": works(lambda it: socket_of(it).message_came),
+    "on_close": works(lambda it: socket_of(it).on_close(repr)),
+    "on_message": works(lambda it: socket_of(it).on_message(lambda ws, message: None)),
+    "request": works(lambda it: socket_of(it).request),
+    "send": refuses(lambda it: socket_of(it).send("x")),
+    "statistics": works(lambda it: socket_of(it).statistics()),
+    "subprotocol": works(lambda it: socket_of(it).subprotocol),
+    "writable": refuses(lambda it: socket_of(it).writable()),
+}
+
+
+def asked() -> Request:
+    return Request("GET", URL.parse("/events"))
+
+
 TABLES = {
     "greenproc": FACADE,
     "Runtime": RUNTIME,
@@ -373,7 +463,12 @@ TABLES = {
     "web": WEB,
     "metrics": METRICS,
     "sync": SYNC,
+    "EventStream": EVENT_STREAM,
+    "Subscriber": SUBSCRIBER,
+    "WebSocket": WEB_SOCKET,
 }
+
+WITH_CLIENTS = ("EventStream", "Subscriber", "WebSocket")
 
 ALL = [
     pytest.param(use, is_allowed, id=f"{table}.{name}")
@@ -382,6 +477,22 @@ ALL = [
 ]
 
 
+@pytest.fixture
+def clients(things: Things, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Where the name is one of a stream's, or a WebSocket's, clients of both."""
+    if not request.node.callspec.id.startswith(WITH_CLIENTS):
+        yield
+        return
+    process = things.pusher = Pusher()
+    things.runtime.spawn(process)
+    process.events.respond(asked())
+    client = Client.at(things.runtime.address, "/pusher/ws")
+    yield
+    process.events.close()
+    client.close()
+
+
+@pytest.mark.usefixtures("clients")
 @pytest.mark.parametrize("with_hub", [False, True], ids=["bare", "hub"])
 @pytest.mark.parametrize(("use", "is_allowed"), ALL)
 def test_public_name_works_in_another_thread_or_refuses_by_name(
@@ -420,6 +531,10 @@ def test_tables_name_everything_that_is_public(runtime: Runtime) -> None:
     assert set(RUNTIME) == (public(Runtime) | attributes) - for_forks
     assert {*PROCESS, *HOOKS} == public(BaseProcess)
     assert set(CLOCK) == public(Clock) - for_forks
+    stream = public(web_package.EventStream) | set(vars(web_package.EventStream()))
+    assert set(EVENT_STREAM) == {name for name in stream if not name.startswith("_")}
+    assert set(SUBSCRIBER) == public(web_package.Subscriber)
+    assert set(WEB_SOCKET) == public(WebSocket)
 
 
 # Waits
