@@ -163,7 +163,7 @@ def test_several_cookies_stay_several_lines_on_the_wire() -> None:
     assert lines[2].startswith("c=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path=/x")
 
 
-NAMES = st.text("abcXYZ019!#$%&'*+-.^_`|~", min_size=1, max_size=10)
+NAMES = st.text("abcXYZ019!#$%&'*+-.^`|~", min_size=1, max_size=10)
 VALUES = st.text(
     st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters='",;\\'), max_size=20
 )
@@ -172,12 +172,9 @@ VALUES = st.text(
 @given(st.dictionaries(NAMES, VALUES, max_size=5))
 def test_what_is_set_comes_back(pairs: dict[str, str]) -> None:
     response = NoContent()
-    sent = []
     for name, value in pairs.items():
-        if name.lower().startswith("__"):
-            continue
         response.set_cookie(name, value)
-        sent.append(response.headers.getall("Set-Cookie")[-1].partition(";")[0])
+    sent = [line.partition(";")[0] for line in response.headers.getall("Set-Cookie")]
     assert cookies("; ".join(sent)) == pairs
 
 
