@@ -109,7 +109,13 @@ class Router:
         """Whether the handshake of a WebSocket at *path* is served, if only with a 404."""
         receiver, path = self._resolve(path)
         process = self._find(receiver)
-        return process is None or process.takes_websocket(path)
+        if process is None:
+            return True
+        try:
+            return process.takes_websocket(path)
+        except FAILURES:
+            log.exception("%s cannot say whether it takes a WebSocket at %s", process.pid, path)
+            return False
 
     def absolute_path(self, path: str) -> str:
         """Return *path* with the delegate's id in front if its first segment is no process."""

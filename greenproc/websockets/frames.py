@@ -126,6 +126,7 @@ class _Guard(Extension):
         self._pause = pause
         # Of the message that is under way: what it may still have, and what it had.
         self._left = self._wire_left = self._fragments = 0
+        self._is_within = False
         self._opcode = Opcode.CONTINUATION
         self._inflater: zlib._Decompress | None = None
         self.close_code: int | None = None
@@ -151,10 +152,11 @@ class _Guard(Extension):
         if opcode.iscontrol():
             return _PLAIN
         if opcode is Opcode.CONTINUATION:
-            if rsv.rsv1:
+            if rsv.rsv1 or not self._is_within:
                 return CloseReason.PROTOCOL_ERROR
             self._fragments += 1
         else:
+            self._is_within = True
             self._left = self._max_bytes
             self._wire_left = self._max_wire_bytes
             self._fragments = 0
@@ -181,7 +183,10 @@ class _Guard(Extension):
         self, proto: FrameDecoder | FrameProtocol, fin: bool
     ) -> bytes | CloseReason | None:
         """Take the end of a frame; return what is left to unpack at the end of a message."""
-        if self._opcode.iscontrol() or not fin or self._inflater is None:
+        if self._opcode.iscontrol() or not fin:
+            return None
+        self._is_within = False
+        if self._inflater is None:
             return None
         rest = self._inflate(_TAIL)
         self._inflater = None

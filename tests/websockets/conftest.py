@@ -10,9 +10,11 @@ import pytest
 from greenproc import Process, Runtime, WebSocket, websocket
 from tests.websockets.client import Client
 
+MUCH = 32 * 1024 * 1024
+
 
 class Echo(Process):
-    """Sends every message back."""
+    """Sends every message back; those to ``/big`` may be long."""
 
     def __init__(self, id: str = "echo") -> None:
         super().__init__(id)
@@ -24,6 +26,10 @@ class Echo(Process):
         self.sockets.append(ws)
         ws.on_message(self.on_message)
         ws.on_close(self.on_close)
+
+    @websocket("/big", max_message_bytes=MUCH, max_send_bytes=MUCH)
+    def on_big(self, ws: WebSocket) -> None:
+        self.on_connect(ws)
 
     def on_message(self, ws: WebSocket, message: str | bytes) -> None:
         ws.send(message)
