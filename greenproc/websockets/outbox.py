@@ -38,6 +38,7 @@ class Outbox:
         "_spawn",
         "error",
         "queued_bytes",
+        "sent_bytes",
     )
 
     def __init__(
@@ -52,6 +53,8 @@ class Outbox:
         self._is_due = self._is_writing = self._is_finished = False
         self.queued_bytes = 0
         """How much the client has not taken."""
+        self.sent_bytes = 0
+        """How much it has."""
         self.error: OSError | None = None
         """Why nothing leaves any more."""
 
@@ -115,6 +118,10 @@ class Outbox:
             self._is_due = True
             get_hub().loop.run_callback(self._flush)
 
+    def _count(self, sent: int) -> None:
+        self.queued_bytes -= sent
+        self.sent_bytes += sent
+
     def _take(self) -> bytes:
         """Remove what is to leave next."""
         frames = self._frames
@@ -141,7 +148,7 @@ class Outbox:
             except OSError as error:
                 self.close(error)
                 return
-            self.queued_bytes -= sent
+            self._count(sent)
             if sent < len(data):
                 self._is_writing = True
                 self._spawn(self._write, memoryview(data)[sent:])
@@ -153,7 +160,7 @@ class Outbox:
         try:
             while rest and self.error is None:
                 sent = self._socket.send(rest)
-                self.queued_bytes -= sent
+                self._count(sent)
                 rest = rest[sent:] or memoryview(self._take())
         except OSError as error:
             self.close(error)

@@ -17,6 +17,7 @@ from greenproc.future import Future, Promise
 from greenproc.http.upgrade import UpgradedConnection
 from greenproc.process.base import Process, cell_of, routes_of
 from greenproc.process.ports import Delivery
+from greenproc.transport.keep_alive import has_ended
 from greenproc.websockets.codes import CloseCode
 from greenproc.websockets.connection import WebSocket
 from greenproc.websockets.deflate import Deflate
@@ -82,6 +83,7 @@ class Session:
         self._state = State.CONNECTING
         self._is_told = False  # that the connection is over
         self._has_heard = self._is_pinged = self._is_held = False
+        self._sent_at_ping: int | None = None  # when it had to wait behind other bytes
         self._unserved = self._unserved_bytes = 0
         self._messages_in = self._messages_out = 0
         self._ends_process = False
@@ -376,15 +378,27 @@ class Session:
         """Probe the client; give one up that was probed and has not been heard of since."""
         if self._state is not State.OPEN:
             return
-        if self._is_pinged and not (self._has_heard or self._is_held):
+        if self._is_dead:
             self._registry.counts["dead"] += 1
             log.debug("%r does not answer", self._socket)
             self._give_up()
             return
+        outbox = self._outbox
         self._has_heard = False
         self._is_pinged = True
-        self._outbox.add(encode_ping())
+        self._sent_at_ping = outbox.sent_bytes if outbox.queued_bytes else None
+        outbox.add(encode_ping())
         self._beat_later()
+
+    @property
+    def _is_dead(self) -> bool:
+        """Whether the client was probed in vain."""
+        if self._is_held:  # it is not read, and may have answered
+            return self._connection is not None and has_ended(self._connection.socket)
+        if self._has_heard or not self._is_pinged:
+            return False
+        # A slow one that still takes what stands before the Ping lives.
+        return self._sent_at_ping in (None, self._outbox.sent_bytes)
 
     # In a turn of the process
 

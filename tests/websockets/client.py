@@ -6,6 +6,8 @@ import struct
 from dataclasses import dataclass
 from typing import Self
 
+from gevent import socket
+
 from greenproc.address import Address
 from tests.peer import Answer, Peer
 
@@ -74,6 +76,10 @@ class Client(Peer):
     """A connection on which frames travel once `open` has returned."""
 
     answer: Answer
+
+    def __init__(self, connected: socket.socket) -> None:
+        super().__init__(connected)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @classmethod
     def at(cls, address: Address, path: str, *lines: str, **changes: str | None) -> Self:
