@@ -113,8 +113,8 @@ class Router:
             return True
         try:
             return process.takes_websocket(path)
-        except FAILURES:
-            log.exception("%s cannot say whether it takes a WebSocket at %s", process.pid, path)
+        except FAILURES as error:
+            failure_log.add(f"{process.pid} cannot say whether it takes a WebSocket", error)
             return False
 
     def absolute_path(self, path: str) -> str:

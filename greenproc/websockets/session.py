@@ -12,7 +12,7 @@ from gevent.event import Event
 
 from greenproc.clock import Timer
 from greenproc.clock.turn import iteration_budget, yield_if_spent
-from greenproc.failures import FAILURES, note
+from greenproc.failures import FAILURES, FailureLog, note
 from greenproc.future import Future, Promise
 from greenproc.http.upgrade import UpgradedConnection
 from greenproc.process.base import Process, cell_of, routes_of
@@ -38,6 +38,7 @@ LINGER_SECONDS = 2.0
 LINGER_BYTES = 16 * 1024 * 1024  # and how much it may go on sending
 
 log = logging.getLogger("greenproc.websockets")
+failure_log = FailureLog(log)
 
 
 class State(IntEnum):
@@ -431,7 +432,7 @@ class Session:
         """Log what a callback raised; the process lives on."""
         self._registry.counts["failed"] += 1
         note(error, f"in process {self._cell.pid}, serving {self._socket!r}")
-        log.error("a WebSocket of process %s failed", self._cell.pid, exc_info=error)
+        failure_log.add(f"a WebSocket of process {self._cell.pid} failed", error)
         self._fail(CloseCode.INTERNAL_ERROR, "")
 
     def _conclude(self) -> None:

@@ -288,20 +288,29 @@ def test_ws_a_slow_client_that_goes_on_reading_is_not_dead(
     small_buffers(client)
     runtime.settle()
     (socket,) = bounded.sockets
-    while socket.statistics()["queued_bytes"] < 100 * KIB:
-        socket.send(b"x" * 32 * KIB)
-        gevent.idle()
+
+    def queued() -> int:
+        return socket.statistics()["queued_bytes"]
+
+    def fill() -> int:
+        while queued() < 100 * KIB:
+            socket.send(b"x" * 32 * KIB)
+            gevent.idle()
+        return queued()
+
     runtime.clock.pause()
     for _ in range(3):
-        before = socket.statistics()["queued_bytes"]
+        before = fill()
         runtime.clock.advance(5.1)
-        while socket.statistics()["queued_bytes"] >= before:
+        runtime.settle()
+        while queued() >= before:
             client.read(KIB)
             gevent.idle()
         assert socket.is_open
-    runtime.clock.advance(5.1)
-    runtime.clock.advance(5.1)
-    runtime.settle()
+    fill()
+    for _ in range(2):
+        runtime.clock.advance(5.1)
+        runtime.settle()
     assert bounded.ended == [1006]
 
 
