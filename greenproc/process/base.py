@@ -415,7 +415,8 @@ class Process:
     ) -> gevent.Greenlet[..., R]:
         """Start a greenlet in this process' context and return it.
 
-        It runs beside the process, not in its turn, and the process does not wait for it.
+        It runs beside the process, not in its turn, and the process does not wait for it. It may
+        outlive the process; what still runs when the runtime stops is killed.
         """
         self.__manager().check_thread("spawn_greenlet")
         greenlet: gevent.Greenlet[..., R] = self.__cell.start_greenlet(function, *args, **kwargs)

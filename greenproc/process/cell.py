@@ -105,10 +105,12 @@ class Cell:
         self.serving = 0  # which event of its turn; 0 between turns
 
     def start_greenlet(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Start a greenlet in the process' context and return it."""
+        """Start a greenlet in the process' context and return it; it ends with the runtime."""
         # Bound here: gevent has a parameter of its own, which *kwargs* may have the name of.
         greenlet = gevent.Greenlet(partial(function, *args, **kwargs))
         greenlet.gr_context = self.context.copy() if self.context is not None else None
+        assert self.manager is not None
+        self.manager.keep_greenlet(greenlet)
         greenlet.start()
         return greenlet
 

@@ -8,6 +8,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeVar
 
+import gevent
 from gevent.hub import get_hub
 from gevent.monkey import get_original
 
@@ -101,6 +102,8 @@ class ProcessManager:
         """How many events were served by processes that are over."""
         self.ending = 0
         """How many processes are being taken out of everything."""
+        self.greenlets: set[gevent.Greenlet[..., Any]] = set()
+        """What runs beside the processes, and is to end with the runtime."""
         self._foreign: Address | None = None
         self._transport: Transport  # from open() on; before it there is no process to send
         self.gatekeeper: Gatekeeper  # likewise
@@ -459,6 +462,11 @@ class ProcessManager:
         self.accepting = False
         self.scheduler.disown()
         silence(cell.greenlet for cell in self.cells.values())
+
+    def keep_greenlet(self, greenlet: gevent.Greenlet[..., Any]) -> None:
+        """Let *greenlet*, which starts now, end with the runtime at the latest."""
+        self.greenlets.add(greenlet)
+        greenlet.rawlink(self.greenlets.discard)
 
     def run_in_hub(self, function: Callable[..., Any], *args: Any) -> None:
         """Call *function*, which must not block, in the hub. Safe from every native thread.

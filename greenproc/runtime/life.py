@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import Context, Token, copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
@@ -59,7 +59,6 @@ class RuntimeLife:
         """The hub of the native thread that started it."""
         self._built: Parts | None = None
         self._context: Context | None = None
-        self._greenlets: set[gevent.Greenlet[..., Any]] = set()
         self._turn = RLock()  # receivers of the signals may call start and stop
         self._token: Token[Any] | None = None
 
@@ -135,8 +134,7 @@ class RuntimeLife:
         """Do what is left of the stop. Interrupted, it can be called again."""
         if self._built is not None:
             self._built.lifecycle.stop(seconds)
-        self._end_greenlets()
-        if self._built is not None:
+            self._end_greenlets(self._built.processes.greenlets)
             self._built.processes.close()
         self.state = RuntimeState.STOPPED
 
@@ -147,7 +145,7 @@ class RuntimeLife:
         self.state = RuntimeState.STOPPED
         if self._built is not None:
             self._built.disown()
-        silence(self._greenlets)
+            silence(self._built.processes.greenlets)
         if self.hub is not None and not has_ended(self.hub):
             self.hub = None
         if RUNTIME.get() is self:  # the child goes on in what was a block or a handler of it
@@ -201,14 +199,13 @@ class RuntimeLife:
         # Bound here: gevent has a parameter of its own, which *kwargs* may have the name of.
         greenlet = gevent.Greenlet(partial(function, *args, **kwargs))
         greenlet.gr_context = self._context.copy()
-        self._greenlets.add(greenlet)
-        greenlet.rawlink(self._greenlets.discard)
+        self._parts().processes.keep_greenlet(greenlet)
         greenlet.start()
         return greenlet
 
-    def _end_greenlets(self) -> None:
-        """Kill what `spawn_greenlet` started and still runs, but for who is calling."""
-        others = [greenlet for greenlet in self._greenlets if greenlet is not gevent.getcurrent()]
+    def _end_greenlets(self, greenlets: Iterable[gevent.Greenlet[..., Any]]) -> None:
+        """Kill what this runtime and its processes started and still runs, but for the caller."""
+        others = [greenlet for greenlet in greenlets if greenlet is not gevent.getcurrent()]
         gevent.killall(others, timeout=KILL_SECONDS)
 
     def _enter(self) -> None:

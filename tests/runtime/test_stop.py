@@ -176,6 +176,31 @@ def test_greenlets_of_the_runtime_end_with_it(make_runtime: RuntimeMaker) -> Non
     assert greenlet.dead
 
 
+def test_greenlets_of_processes_end_with_the_runtime(make_runtime: RuntimeMaker) -> None:
+    node = make_runtime()
+    process, ended = Process(), Process()
+    node.spawn(process)
+    node.spawn(ended)
+    greenlets = [each.spawn_greenlet(Event().wait) for each in (process, ended)]
+    node.terminate(ended)
+    node.wait(ended)
+    assert not any(greenlet.dead for greenlet in greenlets)  # they run beside the processes
+
+    node.stop()
+
+    assert all(greenlet.dead for greenlet in greenlets)
+
+
+def test_greenlet_that_ended_is_not_kept(make_runtime: RuntimeMaker) -> None:
+    node = make_runtime()
+    process = Process()
+    node.spawn(process)
+    before = len(node.processes.greenlets)
+    process.spawn_greenlet(int).join()
+    gevent.idle()
+    assert len(node.processes.greenlets) == before
+
+
 def test_stopped_runtime_is_garbage() -> None:
     with Runtime(LOOPBACK) as node:
         node.spawn(Process())
