@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from greenproc.builtin.form import Form, wanted_form
+from greenproc.builtin.health import LIVE_HELP, READY_HELP, Readiness
 from greenproc.builtin.help import is_builtin, route_options
 from greenproc.builtin.hub_lag import HubLag
 from greenproc.builtin.page import ASSETS, NODE_ID, asset, page
@@ -35,12 +36,15 @@ class Node(Process):
         realm: whose principals may look; None lets everybody.
     """
 
-    def __init__(self, vitals: Vitals, registry: Registry, realm: str | None) -> None:
+    def __init__(
+        self, vitals: Vitals, registry: Registry, readiness: Readiness, realm: str | None
+    ) -> None:
         super().__init__(NODE_ID)
         self._vitals = vitals
         self._registry = registry
         self._metrics: list[Metric] = []
         self._lag: HubLag | None = None
+        self._readiness = readiness
         self._started = 0.0
         self.route("/", self.on_page, help=PAGE_HELP, realm=realm)
         self.route("/state", self.on_state, help=STATE_HELP, realm=realm)
@@ -77,6 +81,16 @@ class Node(Process):
         if not re.fullmatch("[0-9]{1,4}", limit) or int(limit) > MAX_SHOWN:
             return BadRequest(f"expected a limit from 0 to {MAX_SHOWN}, got '{limit}'.\n")
         return OK(json=self.state(int(limit), query.get("filter", "")))
+
+    @route("/live", help=LIVE_HELP)
+    def on_live(self, request: Request) -> Response:
+        """Answer 200: the hub turns, or this would not be called."""
+        return OK("live\n", headers=[NOSNIFF])
+
+    @route("/ready", help=READY_HELP)
+    def on_ready(self, request: Request) -> Response:
+        """Answer 200 while the node takes work, else 503."""
+        return self._readiness.respond(request.url.query.get("process", ""))
 
     @route("/style.css", help="")
     def on_style(self, request: Request) -> Response:

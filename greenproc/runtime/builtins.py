@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from greenproc.builtin.health import Readiness
 from greenproc.builtin.help import Help
 from greenproc.builtin.logging import Logging
 from greenproc.builtin.memory_profiler import MemoryProfiler
@@ -37,5 +38,5 @@ def make_builtins(runtime: Any, vitals: Vitals) -> list[Process]:
         *([MemoryProfiler(readwrite)] if settings.memory_profiling else []),
         System(registry),
         ProcessesEndpoint(processes, readonly),
-        Node(vitals, registry, readonly),
+        Node(vitals, registry, Readiness(runtime.signals, processes), readonly),
     ]

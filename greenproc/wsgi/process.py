@@ -25,6 +25,16 @@ DRAIN_SHARE = 0.75
 """How much of ``Settings.stop_timeout`` requests may take to end, so that the rest still stops in
 order."""
 
+_SAME_FOR_ALL: Environ = {
+    "wsgi.version": (1, 0),
+    # Requests share a native thread, but others run whenever one waits: apps have to lock.
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": False,
+    "wsgi.run_once": False,
+    "wsgi.file_wrapper": FileWrapper,
+    "wsgi.input_terminated": True,
+}
+
 
 class WSGIProcess(Process):
     """Serves a WSGI app: Flask, Django, or any other callable of PEP 3333.
@@ -79,17 +89,7 @@ class WSGIProcess(Process):
         self._max_body_bytes = max_body_bytes
         self._proxies = TrustedProxies(trusted_proxies)
         self._mount = id.encode("utf-8", "surrogateescape")
-        self._base: Environ = {
-            "wsgi.version": (1, 0),
-            "wsgi.errors": ErrorLog(id),
-            # Requests share a native thread, but others run whenever one waits: apps have to lock.
-            "wsgi.multithread": True,
-            "wsgi.multiprocess": False,
-            "wsgi.run_once": False,
-            "wsgi.file_wrapper": FileWrapper,
-            "wsgi.input_terminated": True,
-        }
-        """What is the same for all requests."""
+        self._base: Environ = {**_SAME_FOR_ALL, "wsgi.errors": ErrorLog(id)}
         self._failed = 0
         self._calls = AppCalls(
             self._answer,
