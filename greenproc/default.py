@@ -269,11 +269,16 @@ def current_runtime() -> Runtime:
 
 
 def _find_living() -> Runtime | None:
-    """Return the current runtime, but no default one whose native thread has ended."""
+    """Return the current runtime, but no default one whose native thread has ended.
+
+    One that was stopped is returned: what is asked of it says so.
+    """
     runtime: Runtime | None = find_runtime()
-    if runtime is None or runtime.hub is None or not has_ended(runtime.hub):
+    if runtime is None or runtime is not default.runtime or runtime.hub is None:
         return runtime
-    return None if runtime is default.runtime else runtime
+    if runtime.state is RuntimeState.STOPPED or not has_ended(runtime.hub):
+        return runtime
+    return None
 
 
 def _runtime() -> Runtime:

@@ -23,7 +23,15 @@ from greenproc.current import default
 from greenproc.errors import BindError, Deadlock, NoRuntime, StateError, WaitTimeout
 from greenproc.runtime import BackgroundRuntime, RuntimeState
 from greenproc.testing import RuntimeMaker
-from tests.runtime.test_foreign_threads import LIMIT, REFUSED, TABLES, Things, Use, in_thread
+from tests.runtime.test_foreign_threads import (
+    LIMIT,
+    TABLES,
+    Things,
+    Use,
+    clients,
+    in_thread,
+    try_in_thread,
+)
 from tests.runtime.test_foreign_threads import Adder as TableAdder
 from tests.shell import Program, Result
 
@@ -89,19 +97,17 @@ ALL = [
 @pytest.mark.parametrize("with_hub", [False, True], ids=["bare", "hub"])
 @pytest.mark.parametrize(("use", "is_allowed"), ALL)
 def test_public_name_works_in_every_thread_or_refuses_by_name(
-    use: Use, is_allowed: bool, with_hub: bool, default_node: BackgroundRuntime
+    use: Use,
+    is_allowed: bool,
+    with_hub: bool,
+    default_node: BackgroundRuntime,
+    request: pytest.FixtureRequest,
 ) -> None:
     process = Adder()
     default_node.spawn(process)
     things = Things(default_node, process)
-    if is_allowed:
-        try:
-            in_thread(lambda: use(things), with_hub=with_hub)
-        except BindError:
-            pass  # the start of a second node there, which works up to the taken port
-    else:
-        with pytest.raises(StateError, match=REFUSED):
-            in_thread(lambda: use(things), with_hub=with_hub)
+    with clients(things, request.node.callspec.id):
+        try_in_thread(things, use, is_allowed=is_allowed, with_hub=with_hub)
 
 
 def test_call_does_in_the_thread_what_is_refused_elsewhere(node: BackgroundRuntime) -> None:
@@ -670,16 +676,18 @@ def test_process_inherits_the_context_of_the_caller(node: BackgroundRuntime) -> 
 
 
 def test_interrupted_call_is_ended_in_the_thread(node: BackgroundRuntime) -> None:
-    ended = threading.Event()
+    begun, ended = threading.Event(), threading.Event()
 
     def wait() -> None:
+        begun.set()
         try:
             gevent.event.Event().wait()
         finally:
             ended.set()
 
-    with gevent.Timeout(0.01, False):
-        node.call(wait)
+    caller = gevent.spawn(node.call, wait)
+    assert get_hub().threadpool.apply(begun.wait, (LIMIT,))
+    caller.kill()
 
     assert get_hub().threadpool.apply(ended.wait, (LIMIT,))
 

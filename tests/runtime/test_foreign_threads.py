@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -26,7 +27,7 @@ from greenproc.future import Future, Promise
 from greenproc.http import OK, Request
 from greenproc.http.url import URL
 from greenproc.process import Process as BaseProcess
-from greenproc.runtime import RuntimeState
+from greenproc.runtime import BackgroundRuntime, RuntimeState
 from greenproc.testing import RuntimeMaker, await_ready
 from tests.websockets.client import Client
 
@@ -477,39 +478,54 @@ ALL = [
 ]
 
 
-@pytest.fixture
-def clients(things: Things, request: pytest.FixtureRequest) -> Iterator[None]:
-    """Where the name is one of a stream's, or a WebSocket's, clients of both."""
-    if not request.node.callspec.id.startswith(WITH_CLIENTS):
+@contextmanager
+def clients(things: Things, name: str) -> Iterator[None]:
+    """Where *name* is one of a stream's, or a WebSocket's, have clients of both."""
+    if not name.startswith(WITH_CLIENTS):
         yield
         return
+    runtime = things.runtime
+    call = runtime.call if isinstance(runtime, BackgroundRuntime) else direct
     process = things.pusher = Pusher()
-    things.runtime.spawn(process)
-    process.events.respond(asked())
-    client = Client.at(things.runtime.address, "/pusher/ws")
-    yield
-    process.events.close()
-    client.close()
+    runtime.spawn(process)
+    call(process.events.respond, asked())
+    client = Client.at(runtime.address, "/pusher/ws")
+    try:
+        yield
+    finally:
+        call(process.events.close)
+        client.close()
 
 
-@pytest.mark.usefixtures("clients")
+def direct(function: Callable[..., Any], *args: Any) -> Any:
+    return function(*args)
+
+
 @pytest.mark.parametrize("with_hub", [False, True], ids=["bare", "hub"])
 @pytest.mark.parametrize(("use", "is_allowed"), ALL)
 def test_public_name_works_in_another_thread_or_refuses_by_name(
-    use: Use, is_allowed: bool, with_hub: bool, things: Things
+    use: Use,
+    is_allowed: bool,
+    with_hub: bool,
+    things: Things,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    default.runtime = things.runtime
-    try:
-        if is_allowed:
-            try:
-                in_thread(lambda: use(things), with_hub=with_hub)
-            except BindError:
-                pass  # the start of a second node there, which works up to the taken port
-        else:
-            with pytest.raises(StateError, match=REFUSED):
-                in_thread(lambda: use(things), with_hub=with_hub)
-    finally:
-        default.runtime = None
+    monkeypatch.setattr(default, "runtime", things.runtime)
+    with clients(things, request.node.callspec.id):
+        try_in_thread(things, use, is_allowed=is_allowed, with_hub=with_hub)
+
+
+def try_in_thread(things: Things, use: Use, *, is_allowed: bool, with_hub: bool) -> None:
+    """Use in another thread what either works there or is refused by name."""
+    if is_allowed:
+        try:
+            in_thread(lambda: use(things), with_hub=with_hub)
+        except BindError:
+            pass  # the start of a second node there, which works up to the taken port
+    else:
+        with pytest.raises(StateError, match=REFUSED):
+            in_thread(lambda: use(things), with_hub=with_hub)
 
 
 def exported(package: ModuleType) -> set[str]:
