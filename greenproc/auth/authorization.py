@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from greenproc.auth.principal import Principal
 from greenproc.errors import InvalidArgument
 from greenproc.future import Future
+from greenproc.http.path_pattern import without_names
 from greenproc.http.paths import normalised_path, single_slashes
 from greenproc.http.request import Request
 
@@ -35,7 +36,8 @@ class Authorization:
 
         A key is the id of a process and the path of one of its routes, such as
         ``/metrics/snapshot``; the callback then decides about all that this route answers,
-        ``/metrics/snapshot/x`` included. A callback runs in the process that is asked, after the
+        ``/metrics/snapshot/x`` included. Of the parameters of a path only the kinds count:
+        ``/chat/<room>`` is for ``/chat/<name>``, too. A callback runs in the process that is asked, after the
         authentication, also where there is none. Endpoints without one are open. What is not
         True, in the end, is answered with 403; an error with 500.
 
@@ -46,7 +48,8 @@ class Authorization:
         for path, callback in callbacks.items():
             if not callable(callback):
                 raise InvalidArgument(f"expected a callback for {path!r}, got {callback!r}")
-            for form in {single_slashes(path), normalised_path(path)}:
+            nameless = without_names(path)
+            for form in {single_slashes(nameless), normalised_path(nameless)}:
                 if table.setdefault(form, callback) is not callback:
                     raise InvalidArgument(f"expected one callback for {form!r}, got two")
         self._callbacks = table
@@ -64,6 +67,7 @@ class Authorization:
         return allowed.then(_checked) if isinstance(allowed, Future) else _checked(allowed)
 
     def _find(self, id: str, path: str) -> AuthorizationCallback | None:
+        path = without_names(path)
         # The id is what it is; a route is matched as it is spelled but may be decoded in the key.
         for form in (
             single_slashes(f"/{id}{path}"),

@@ -80,7 +80,7 @@ class PathPattern:
         self._has_tail = bool(tails)
         self.precedence = (*map(_rank, self.parts), _END)
         """Of the patterns that match a path the one for which this is least is meant."""
-        self.shape = "/".join(map(_shape, self.parts))
+        self.shape = without_names(path).strip("/")
         """Equal for two patterns that match the same paths."""
 
     def match(self, segments: list[str]) -> tuple[Any, ...] | None:
@@ -134,6 +134,13 @@ def find_pattern(path: str) -> PathPattern | None:
         InvalidArgument: as for `PathPattern`.
     """
     return PathPattern(path) if "<" in path or ">" in path else None
+
+
+def without_names(path: str) -> str:
+    """Return *path* with the kinds of its parameters alone: it names the same route then."""
+    if "<" not in path:
+        return path
+    return _PARAMETER.sub(lambda match: f"<{_RANKS.get(match[1] or 'str', match[1])}>", path)
 
 
 def decode_segment(text: str) -> str:
@@ -193,7 +200,3 @@ def _read_segment(text: str, path: str) -> str | Parameter:
 
 def _rank(part: str | Parameter) -> int:
     return _RANKS[part.kind] if isinstance(part, Parameter) else 0
-
-
-def _shape(part: str | Parameter) -> str:
-    return f"<{_RANKS[part.kind]}>" if isinstance(part, Parameter) else part

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenproc.errors import InvalidArgument, InvalidURL
-from greenproc.http.path_pattern import MAX_INT, PathPattern, decode_segment, find_pattern
+from greenproc.http.path_pattern import (
+    MAX_INT,
+    PathPattern,
+    decode_segment,
+    find_pattern,
+    without_names,
+)
 from greenproc.http.paths import normalised_forms
 
 
@@ -144,6 +150,13 @@ def test_patterns_that_differ_in_names_alone_have_one_shape() -> None:
     assert PathPattern("/a/<x>").shape == PathPattern("/a/<string:y>").shape
     assert PathPattern("/a/<x>").shape != PathPattern("/a/<int:x>").shape
     assert PathPattern("/a/<x>").shape != PathPattern("/b/<x>").shape
+
+
+def test_a_path_names_its_route_without_names() -> None:
+    assert without_names("/a/b") == "/a/b"
+    assert without_names("/a/<x>/<int:n>") == without_names("/a/<str:y>/<int:m>")
+    assert without_names("/a/<x>") != without_names("/a/<path:x>")
+    assert without_names("/a/<other:x>") == "/a/<other>"
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)

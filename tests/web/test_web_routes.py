@@ -30,6 +30,10 @@ class Member(msgspec.Struct):
     name: str
     age: int = 0
 
+    def __post_init__(self) -> None:
+        if self.age < 0:
+            raise ValueError("born later")
+
 
 class Join(msgspec.Struct):
     rooms: list[Member]
@@ -245,6 +249,28 @@ def test_a_path_without_its_method_goes_on_to_parameters(chat: Chat) -> None:
     )
 
 
+def test_a_subclass_takes_one_method_over(runtime: Runtime) -> None:
+    class Base(Chat):
+        @route("/all")
+        def on_all(self, request: Request) -> str:
+            return f"all {request.method}"
+
+    class Derived(Base):
+        @route("/all", methods=["POST", "HEAD"])
+        def on_some(self, request: Request) -> Response:
+            return OK(f"some {request.method}", headers={"X-Some": "1"})
+
+    derived = Derived()
+    derived.address = runtime.address
+    runtime.spawn(derived)
+    assert told(ask(derived, "GET /chat/all")) == (200, "all GET")
+    assert told(ask(derived, "POST /chat/all", body=b"")) == (200, "some POST")
+    assert ask(derived, "HEAD /chat/all").header("X-Some") == "1"
+    assert told(ask(derived, "OPTIONS /chat/all")) == (200, "all OPTIONS")
+    derived.route("/all", lambda request: "late")
+    assert told(ask(derived, "POST /chat/all", body=b"")) == (200, "late")
+
+
 # Parameters
 
 
@@ -301,6 +327,8 @@ def test_a_callback_decides_about_all_that_a_route_takes(runtime: Runtime, chat:
         return request.method == "GET"
 
     runtime.authorization.set_callbacks({"/chat/rooms/<name>": decide})
+    assert ask(chat, "PUT /chat/rooms/blue").code == 403  # whose route calls it <room>
+    asked.clear()
     assert told(ask(chat, "GET /chat/rooms/blue")) == (200, "GET blue")
     assert ask(chat, "GET /chat/rooms/%62lue").code == 200
     assert told(ask(chat, "GET /chat/rooms")) == (200, "below /chat/rooms")
@@ -385,6 +413,7 @@ def test_a_body_comes_as_its_type(chat: Chat) -> None:
             "expected JSON: Expected `str`, got `int` - at `$.rooms[0].name`",
         ),
         ('{"rooms": [{"age": 5}]}', "missing required field `name` - at `$.rooms[0]`"),
+        ('{"rooms": [{"name": "a", "age": -1}]}', "born later - at `$.rooms[0]`"),
         ("[]", "Expected `object`, got `array`"),
         ("{", "expected JSON: "),
         ("", "expected JSON: an empty body"),
