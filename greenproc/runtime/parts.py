@@ -37,6 +37,7 @@ from greenproc.websockets import WebSocketRegistry
 
 logger = logging.getLogger("greenproc.runtime")
 
+CLOSING_SECONDS = 2.0  # how long clients may take to answer the Close of a node that stops
 UNWIND_SECONDS = 0.5  # of real time for processes that are asked or forced to end at last
 
 
@@ -129,6 +130,8 @@ class Parts:
             default.stopped.remove(self.address)
 
     def _close_listener(self, seconds: float) -> None:
+        # Those that came through another server are not of the listener.
+        self.websockets.stop(min(seconds, CLOSING_SECONDS))
         self.listener.stop(seconds)
 
     def _open_sockets(self) -> None:

@@ -53,7 +53,7 @@ def read_handshake(request: Request, options: WebSocketOptions) -> Handshake | R
         return BadRequest("expected 'Connection: Upgrade' for a WebSocket")
     if VERSION not in _values(request, "Sec-WebSocket-Version"):
         return _upgrade_required(f"expected version {VERSION} of WebSocket")
-    if request.body or request.reader is not None or (request.head and request.head.length):
+    if _has_body(request):
         return BadRequest("expected no body in the handshake of a WebSocket")
     keys = _values(request, "Sec-WebSocket-Key")
     if len(keys) != 1 or not _is_key(keys[0]):
@@ -108,6 +108,13 @@ def _values(request: Request, name: str) -> list[str]:
 def _words(request: Request, name: str, *, lower: bool = True) -> list[str]:
     words = [word.strip(" \t") for word in ",".join(_values(request, name)).split(",")]
     return [word.lower() for word in words] if lower else words
+
+
+def _has_body(request: Request) -> bool:
+    """Whether the client says that there is a body, which would be read as frames."""
+    lengths = _values(request, "Content-Length")
+    is_empty = not request.body and request.reader is None and set(lengths) <= {"0"}
+    return not is_empty or "Transfer-Encoding" in request.headers
 
 
 def _is_key(key: str) -> bool:

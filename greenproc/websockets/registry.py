@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Protocol
 
 
@@ -10,6 +11,12 @@ class Endable(Protocol):
 
     def end(self, code: int, reason: str) -> None:
         """Close it."""
+
+    def close(self) -> None:
+        """End it now."""
+
+    def wait_closed(self, seconds: float) -> None:
+        """Wait until it is over, so long at most."""
 
 
 class WebSocketRegistry:
@@ -41,6 +48,18 @@ class WebSocketRegistry:
         """Close all connections, whose clients may come back elsewhere."""
         for session in list(self._sessions):
             session.end(code, reason)
+
+    def stop(self, seconds: float) -> None:
+        """Let the connections end that are closing, and cut off those that do not.
+
+        Args:
+            seconds: how long that may take.
+        """
+        deadline = monotonic() + seconds
+        for session in list(self._sessions):
+            session.wait_closed(max(deadline - monotonic(), 0.0))
+        for session in list(self._sessions):
+            session.close()
 
     def statistics(self) -> dict[str, int]:
         """Count connections that are open, and what there was since the start."""

@@ -23,6 +23,7 @@ from greenproc.http.response import (
     ServiceUnavailable,
 )
 from greenproc.http.status import Status
+from greenproc.http.upgrade import NO_WEBSOCKET, UpgradeResponse
 from greenproc.http.url import URL
 from greenproc.process.ports import Delivery
 from greenproc.runtime import RuntimeState
@@ -39,6 +40,7 @@ from greenproc.wsgi.from_environ import (
     read_body,
 )
 from greenproc.wsgi.to_wsgi import StartResponse, give
+from greenproc.wsgi.upgrade import find_socket, switch
 
 log = logging.getLogger("greenproc.wsgi")
 
@@ -103,6 +105,8 @@ class Middleware:
         id = process.pid.id
         try:
             head = make_head(environ, path)
+            if head.upgrades:
+                self._check_upgrade(runtime, environ, head)
             if not is_message(RawRequest(head, b"")):
                 return Exchange(runtime, environ, head).serve(id, start_response)
             if not self._allow_messages:
@@ -117,6 +121,21 @@ class Middleware:
     def greenproc(self) -> Any:
         """What spawns the processes that the app works with, if it has that."""
         return getattr(self.app, "greenproc", None)
+
+    def _check_upgrade(self, runtime: Any, environ: Environ, head: RequestHead) -> None:
+        """Refuse the handshake of a WebSocket that cannot be served here.
+
+        Raises:
+            RemoteProtocolError: nothing takes it, or the server does not run on gevent.
+        """
+        if not runtime.router.upgrades(head.path):
+            raise RemoteProtocolError(NO_WEBSOCKET, status=Status.NOT_IMPLEMENTED)
+        if not runtime.processes.is_in_own_thread or find_socket(environ) is None:
+            raise RemoteProtocolError(
+                "this server cannot serve a WebSocket, which takes one on gevent: connect to the "
+                f"node at {runtime.address}",
+                status=Status.NOT_IMPLEMENTED,
+            )
 
     def _is_below(self, path: str) -> bool:
         return path.startswith(f"{self._prefix}/")
@@ -159,6 +178,8 @@ class Exchange:
             self._pump = gevent.spawn(self._fill, body)
         future.wait()
         response = response_of(future, request, expose_errors=settings.expose_errors)
+        if isinstance(response, UpgradeResponse):
+            return switch(response, request, self._environ, start_response)
         signals = self._runtime.signals
         return give(
             response, request, self._environ, start_response, signals, lambda: self._end(body)

@@ -19,6 +19,7 @@ from greenproc.errors import BindError, Failure, InvalidSettings
 from greenproc.failures import FAILURES
 from greenproc.runtime import Runtime
 from greenproc.settings import Settings
+from greenproc.websockets import CloseCode
 
 ON_START = "GREENPROC_ON_START"
 """The variable that names a function, ``module:function``, to call with each worker's runtime."""
@@ -140,6 +141,7 @@ class GreenprocWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no ty
         if self._ending_since is None and self.runtime is not None:
             self._ending_since = monotonic()
             self.runtime.signals.runtime_draining.emit(self.runtime)
+            self.runtime.websockets.end_all(CloseCode.SERVICE_RESTART)
 
     def _stop_node(self) -> None:
         runtime, self.runtime = self.runtime, None

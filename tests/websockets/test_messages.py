@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from greenproc import Process, Runtime, WebSocket, route, websocket
@@ -142,6 +144,21 @@ def test_a_process_for_each_connection_ends_with_it_and_the_other_way_round(
     second.say("stop")
     assert second.hear() == "b stop"
     assert second.read_close() == 1001
+
+
+def test_a_path_has_parameters(runtime: Runtime, connect: Connect) -> None:
+    class Rooms(Process):
+        @websocket("/<name>/<int:seat>")
+        def joined(self, ws: WebSocket, name: str, seat: int) -> None:
+            ws.send(f"{name} {seat + 1}")
+
+        @websocket("/private/<name>", realm="r")
+        def private(self, ws: WebSocket, principal: Any, name: str) -> None:
+            ws.send(f"{name} {principal}")
+
+    runtime.spawn(Rooms("rooms"))
+    assert connect("/rooms/blue%20one/4").hear() == "blue one 5"
+    assert connect("/rooms/private/x").hear() == "x None"
 
 
 @pytest.mark.parametrize("value", [None, 5, ["x"], {}])
