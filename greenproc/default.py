@@ -274,11 +274,10 @@ def _find_living() -> Runtime | None:
     One that was stopped is returned: what is asked of it says so.
     """
     runtime: Runtime | None = find_runtime()
-    if runtime is None or runtime is not default.runtime or runtime.hub is None:
+    if runtime is None or runtime.hub is None or not has_ended(runtime.hub):
         return runtime
-    if runtime.state is RuntimeState.STOPPED or not has_ended(runtime.hub):
-        return runtime
-    return None
+    is_default = runtime is default.runtime
+    return None if is_default and runtime.state is not RuntimeState.STOPPED else runtime
 
 
 def _runtime() -> Runtime:
