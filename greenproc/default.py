@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 from greenproc.address import Address
 from greenproc.clock import Timer
-from greenproc.clock.awake import has_ended
+from greenproc.clock.awake import ENDED, has_ended
 from greenproc.clock.fork import call_after_fork
 from greenproc.current import default, find_runtime
 from greenproc.errors import Abandoned, NoRuntime, StateError
@@ -263,6 +263,8 @@ def current_runtime() -> Runtime:
     if runtime is None:
         if default.refusal is not None:
             raise NoRuntime(default.refusal)
+        if default.runtime is not None:
+            raise NoRuntime(ENDED)
         before = "the runtime was stopped, " if default.stopped else ""
         raise NoRuntime(f"{before}call greenproc.initialize() first, or work on a Runtime object")
     return runtime

@@ -10,6 +10,7 @@ import pytest
 
 import greenproc
 from greenproc import Process, Runtime, Settings
+from greenproc.clock.awake import ENDED
 from greenproc.current import default
 from greenproc.errors import InvalidSettings, NoRuntime
 from greenproc.testing.runtimes import RuntimeMaker
@@ -226,5 +227,6 @@ greenproc.finalize()
 
 def test_a_default_runtime_whose_thread_has_ended_is_none() -> None:
     with Program(sys.executable, "-c", ENDED_THREAD) as program:
-        told = "call greenproc.initialize() first, or work on a Runtime object"
-        assert program.finish() == (0, f"{told}\nTrue\n", "")
+        result = program.finish()
+    assert (result.code, result.err) == (0, "")
+    assert result.out == f"{ENDED}\nTrue\n"

@@ -5,11 +5,12 @@ Nothing here knows what is waited for.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub
-from gevent.monkey import get_original
+from gevent.monkey import get_original, is_module_patched
 from greenlet import greenlet
 
 from greenproc.errors import StateError
@@ -21,11 +22,19 @@ count_threads: Callable[[], int] = get_original("_thread", "_count")
 RUNTIMES = "greenproc_runtimes"
 """The attribute of a hub that counts the runtimes that run by it; absent when there are none."""
 
+THREAD = "greenproc_thread"
+"""The attribute of a hub with the object of its native thread, if that tells of the end."""
+
 INHERITED = (
     "the runtime belongs to the parent process, which has forked this one: make a new one, or call "
     "greenproc.initialize() or greenproc.start_in_thread() here"
 )
 """What is wrong with a runtime whose hub is None: see `greenproc.clock.fork`."""
+
+ENDED = (
+    "the native thread that started the runtime has ended, and the runtime with it: "
+    "make a new one, or call greenproc.initialize()"
+)
 
 
 def hold_awake(hub: Hub) -> Callable[[], None]:
@@ -51,10 +60,23 @@ def hold_for_threads(hub: Hub) -> Callable[[], None] | None:
 
 
 def note_runtime(hub: Hub, change: int) -> None:
-    """Count the runtimes that run by *hub*: one more or one less."""
+    """Count the runtimes that run by *hub*, of this thread: one more or one less."""
+    if change > 0 and THREAD not in vars(hub):
+        vars(hub)[THREAD] = _find_thread()
     running = vars(hub).pop(RUNTIMES, 0) + change
     if running:
         vars(hub)[RUNTIMES] = running
+
+
+def _find_thread() -> threading.Thread | None:
+    """Return the object of this native thread, if there is one that tells of its end."""
+    if is_module_patched("threading"):
+        return None  # the threads there are greenlets
+    ident = threading.get_ident()
+    # current_thread() would make an object, which never ends, for a thread that has none.
+    thread = next((one for one in threading.enumerate() if one.ident == ident), None)
+    # That of the main thread counts as ended when the program begins to exit.
+    return None if thread is threading.main_thread() else thread
 
 
 def has_ended(hub: Hub) -> bool:
@@ -62,6 +84,9 @@ def has_ended(hub: Hub) -> bool:
     loop: object | None = hub.loop
     if loop is None:
         return True
+    thread: threading.Thread | None = vars(hub).get(THREAD)
+    if thread is not None and not thread.is_alive():
+        return True  # greenlets hear of it a moment after join() has returned
     root: greenlet = hub
     while root.parent is not None:
         root = root.parent
@@ -97,10 +122,7 @@ def _check_end(hub: Hub | None) -> None:
     if hub is None:
         raise StateError(INHERITED)
     if has_ended(hub):
-        raise StateError(
-            "the native thread that started the runtime has ended, and the runtime with it: "
-            "make a new one, or call greenproc.initialize()"
-        )
+        raise StateError(ENDED)
 
 
 class TurnWatch:

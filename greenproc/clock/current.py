@@ -11,7 +11,7 @@ from gevent._hub_local import get_hub_if_exists
 from greenproc.clock.clock import Clock
 from greenproc.clock.distant import origin, reach
 from greenproc.clock.source import HubSource
-from greenproc.current import find_runtime
+from greenproc.current import default, find_runtime
 from greenproc.errors import NoRuntime
 
 HUB_ATTRIBUTE = "greenproc_clock"
@@ -21,8 +21,8 @@ def current_clock() -> Clock:
     """Return the clock of the runtime of this greenlet, else a clock of this thread's hub.
 
     In a native thread that is not the runtime's, it is a `DistantClock` of the runtime's clock.
-    Without a runtime each thread has a clock of its own, whose timers fire while something there
-    waits by the hub.
+    Without a runtime, and with a default one whose thread has ended, each thread has a clock of
+    its own, whose timers fire while something there waits by the hub.
 
     Raises:
         NoRuntime: there is none, nor a hub, and the thread runs an asyncio loop, which would keep
@@ -39,7 +39,9 @@ def find_clock() -> Clock:
     """
     runtime = find_runtime()
     if runtime is not None:
-        return origin(runtime.clock)
+        clock = origin(runtime.clock)
+        if runtime is not default.runtime or not clock.source.has_ended:
+            return clock
     if get_hub_if_exists() is None and _runs_asyncio():
         raise NoRuntime(
             "expected a runtime in another thread: there is no clock for a thread that runs an "
@@ -49,11 +51,11 @@ def find_clock() -> Clock:
     # the hub it has just that life, and all greenlets of a thread share it, also when one pauses
     # it; a context variable would give each greenlet its own.
     attributes = vars(get_hub())
-    clock = attributes.get(HUB_ATTRIBUTE)
-    if clock is None:
-        clock = attributes[HUB_ATTRIBUTE] = Clock(HubSource())
-        clock.start()  # else it would belong to the thread that makes its first timer
-    return cast(Clock, clock)
+    own = cast("Clock | None", attributes.get(HUB_ATTRIBUTE))
+    if own is None:
+        own = attributes[HUB_ATTRIBUTE] = Clock(HubSource())
+        own.start()  # else it would belong to the thread that makes its first timer
+    return own
 
 
 def _runs_asyncio() -> bool:

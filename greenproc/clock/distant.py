@@ -8,7 +8,7 @@ from typing import NoReturn, cast
 from gevent._hub_local import get_hub_if_exists
 
 from greenproc.checks import check_callable
-from greenproc.clock.awake import hold_awake
+from greenproc.clock.awake import ENDED, hold_awake
 from greenproc.clock.clock import Clock
 from greenproc.clock.microseconds import from_seconds
 from greenproc.clock.timers import Timer
@@ -45,6 +45,8 @@ class DistantClock:
     def timer(self, seconds: float, thunk: Callable[[], object]) -> Timer:
         """Call *thunk* after a while, in a greenlet of the clock. See `Clock.timer`."""
         check_callable(thunk)
+        if self._clock.source.has_ended:
+            raise StateError(ENDED)
         timer = Timer()
         timer.microseconds = from_seconds(self.now()) + from_seconds(seconds)
         timer.thunk = _Awaited(thunk)

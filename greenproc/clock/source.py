@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from gevent import get_hub
 from gevent._hub_local import get_hub_if_exists
 
+from greenproc.clock.awake import has_ended
 from greenproc.clock.microseconds import from_seconds, to_seconds
 
 MAX_WAIT = 86_400.0  # seconds; waking once a day is free, and no loop overflows on it
@@ -20,6 +21,10 @@ class Source(Protocol):
     @property
     def is_elsewhere(self) -> bool:
         """Whether it belongs to another thread, which may only use `now` and `call`."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it belongs to a thread that has ended, so that it never calls back."""
 
     def open(self) -> None:
         """Belong to this thread from now on."""
@@ -65,6 +70,11 @@ class HubSource:
     def is_elsewhere(self) -> bool:
         """Whether it belongs to the hub of another thread."""
         return self._hub is not None and self._hub is not get_hub_if_exists()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it belongs to the hub of a thread that has ended."""
+        return self.is_elsewhere and has_ended(self._hub)
 
     def open(self) -> None:
         """Belong to the hub of this thread."""
@@ -119,6 +129,7 @@ class ManualSource:
 
     is_elsewhere = False
     """It belongs to nobody, so to nobody else."""
+    has_ended = False
 
     def __init__(self, seconds: float = 1_000_000_000.0) -> None:
         self._start = from_seconds(seconds)

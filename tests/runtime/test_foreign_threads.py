@@ -21,6 +21,7 @@ from greenproc import metrics as metrics_package
 from greenproc import sync as sync_package
 from greenproc import web as web_package
 from greenproc.clock import Clock
+from greenproc.clock.awake import has_ended, note_runtime
 from greenproc.current import default
 from greenproc.errors import BindError, NoRuntime, StateError, WaitTimeout
 from greenproc.future import Future, Promise
@@ -711,6 +712,9 @@ def test_wait_for_a_hub_that_turns_does_not_blame_it(runtime: Runtime) -> None:
     gate.set()
 
 
+HAS_ENDED = "thread that started the runtime has ended, and the runtime with it"
+
+
 def start_in_a_thread_that_ends() -> Runtime:
     def start() -> Runtime:
         KEPT.append(get_hub())
@@ -729,11 +733,46 @@ def test_runtime_whose_thread_has_ended_says_so_and_stop_closes_it() -> None:
         lambda: node.call_from_thread(int),
         lambda: node.spawn(Process()),
     ):
-        with pytest.raises(StateError, match=r"thread .* has ended, and the runtime with it"):
+        with pytest.raises(StateError, match=HAS_ENDED):
             use()
 
     assert node.stop() == ()
     assert node.state is RuntimeState.STOPPED
+
+
+@pytest.mark.parametrize("is_default", [True, False])
+def test_time_passes_without_a_runtime_whose_thread_has_ended(
+    is_default: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A default one counts as none; one that was chosen says what has become of it."""
+    node = start_in_a_thread_that_ends()
+    try:
+        if is_default:
+            monkeypatch.setattr(default, "runtime", node)
+            assert greenproc.after(0.001).get(timeout=LIMIT) is None
+            with pytest.raises(NoRuntime, match=HAS_ENDED):
+                greenproc.current_runtime()
+        else:
+            with node.selected(), pytest.raises(StateError, match=HAS_ENDED):
+                greenproc.after(0.001)
+    finally:
+        node.stop()
+
+
+def test_end_of_a_thread_is_known_as_soon_as_it_was_joined() -> None:
+    """Greenlets hear of it only when the system has ended the thread, a moment later."""
+    hubs: list[Any] = []
+
+    def work() -> None:
+        hubs.append(get_hub())
+        note_runtime(hubs[-1], 1)
+        KEPT.append(hubs[-1])
+
+    for _ in range(30):
+        thread = Thread(target=work)
+        thread.start()
+        thread.join()
+        assert has_ended(hubs[-1])
 
 
 def test_initialize_replaces_a_default_runtime_whose_thread_has_ended() -> None:
