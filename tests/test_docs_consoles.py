@@ -22,7 +22,7 @@ from tests.shell import LIMIT, Program, environment
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
-    *(f"docs/tutorial/{name}.md" for name in ("first_process", "futures")),
+    *(f"docs/tutorial/{name}.md" for name in ("chat", "first_process", "futures")),
     *(
         f"docs/howto/{name}.md"
         for name in ("authentication", "command_line", "serving_http", "testing", "web_apps")
@@ -30,10 +30,10 @@ PAGES = [
 ]
 
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NODE = re.compile(r"greenproc (?:run|serve) .*")
+NODE = re.compile(r"(?:[A-Z_]+=\S+ )*greenproc (?:run|serve) .*")
 SECONDS = re.compile(r"in \d+\.\d+s")
 ADDRESS = re.compile(r"\b127\.0\.0\.1:\d+")
-SHOWN_ELSEWHERE = ("greenproc demo",)
+SHOWN_ELSEWHERE = ("greenproc demo", "greenproc demo --chat")
 """Commands whose output has tests of its own."""
 
 
@@ -56,7 +56,8 @@ class Terminal:
     """Runs commands, with the addresses that nodes have in place of those that are written."""
 
     def __init__(self, bin_folder: Path, nodes: ExitStack) -> None:
-        self._env = environment({"PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"})
+        path = f"{bin_folder}{os.pathsep}{os.environ['PATH']}"
+        self._env = environment({"PATH": path, "CHAT_DATABASE": str(bin_folder / "chat.sqlite")})
         self._nodes = nodes
         self._addresses: dict[str, str] = {}
 
@@ -72,9 +73,9 @@ class Terminal:
                 assert SECONDS.sub("in ...s", shown) == SECONDS.sub("in ...s", expected)
 
     def _start_node(self, step: Step, folder: Path) -> None:
-        command = re.sub(r" --port \d+", " --port 0", step.command)
+        command = re.sub(r" --port \d+", " --port 0", self._expected(step.command))
         program = self._nodes.enter_context(
-            Program("sh", "-c", f"exec {command}", cwd=folder, env=self._env)
+            Program("sh", "-c", f"exec env {command}", cwd=folder, env=self._env)
         )
         written = ADDRESS.search(step.output)
         assert written is not None

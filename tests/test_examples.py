@@ -110,12 +110,12 @@ abandoned: the future was abandoned
     assert result == (0, expected, "")
 
 
-def test_chat_shows_everybody_what_is_said_and_who_comes_and_goes() -> None:
-    with node("chat:Room", cwd=EXAMPLES) as room:
+def test_talk_shows_everybody_what_is_said_and_who_comes_and_goes() -> None:
+    with node("talk:Room", cwd=EXAMPLES) as room:
         address = room.line(r"^room@.*$")[0]
-        with example("chat", address, "Ada", stdin=subprocess.PIPE) as ada:
+        with example("talk", address, "Ada", stdin=subprocess.PIPE) as ada:
             ada.line(r"^\* Ada is here$")
-            with example("chat", address, "Bob", stdin=subprocess.PIPE) as bob:
+            with example("talk", address, "Bob", stdin=subprocess.PIPE) as bob:
                 ada.line(r"^\* Bob is here$")
                 bob.line(r"^\* Bob is here$")
                 ada.write("Hello, Bob")
@@ -222,7 +222,7 @@ def test_programs_runs_commands_and_kills_those_that_take_too_long() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [("chat",), ("chat", "nonsense", "Ada"), ("pingpong", "nonsense")]
+    "given", [("talk",), ("talk", "nonsense", "Ada"), ("pingpong", "nonsense")]
 )
 def test_an_example_with_wrong_arguments_tells_its_usage(given: tuple[str, ...]) -> None:
     with example(*given) as program:
@@ -232,7 +232,7 @@ def test_an_example_with_wrong_arguments_tells_its_usage(given: tuple[str, ...])
     assert err.startswith("usage: ") and "Traceback" not in err
 
 
-@pytest.mark.parametrize("given", [("chat", "{}", "Ada"), ("pingpong", "{}")])
+@pytest.mark.parametrize("given", [("talk", "{}", "Ada"), ("pingpong", "{}")])
 def test_an_example_tells_that_its_peer_is_not_there(given: tuple[str, ...]) -> None:
     gone = f"gone@{closed_address()}"
     with example(*(part.format(gone) for part in given), stdin=subprocess.PIPE) as program:

@@ -21,8 +21,6 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 Make = Callable[[type[Process], Path], Process]
 
 PROCESSES: dict[str, Make] = {
-    "chat:Member": lambda cls, _: cls(),
-    "chat:Room": lambda cls, _: cls(),
     "counter:Counter": lambda cls, _: cls(),
     "fetch:Pages": lambda cls, _: cls(),
     "files:Files": lambda cls, folder: cls(folder),  # type: ignore[arg-type]
@@ -31,6 +29,8 @@ PROCESSES: dict[str, Make] = {
     "pingpong:Pong": lambda cls, _: cls(),
     "private:Vault": lambda cls, _: cls(),
     "programs:Shell": lambda cls, _: cls(),
+    "talk:Member": lambda cls, _: cls(),
+    "talk:Room": lambda cls, _: cls(),
     "testing_actors:Alarm": lambda cls, _: cls(UPID()),  # type: ignore[arg-type]
 }
 

@@ -7,6 +7,7 @@ import os
 import sys
 from time import monotonic
 
+from greenproc.cli.chat import show_chat
 from greenproc.cli.guest_node import GuestNode
 from greenproc.cli.live_line import LiveLine
 from greenproc.cli.options import Commands, add_command, seconds
@@ -29,6 +30,9 @@ node throws 64 balls, messages called "ping", and throws each one again when it 
 
 The exit code is 0 when every ball came back, 1 when something went wrong, and 128 and the number
 of the signal when it was stopped. The second OS process never outlives the first.
+
+With --chat it is one node with a chat, whose address is printed and opened in a browser. It runs
+until SIGTERM, Ctrl-C or SIGHUP; the exit code is 0 then.
 """
 
 
@@ -42,11 +46,19 @@ def add_parser(commands: Commands) -> None:
         metavar="N",
         help=f"how long to play; {SECONDS:g} when not given",
     )
+    parser.add_argument(
+        "--chat", action="store_true", help="show a chat in the browser instead of ping-pong"
+    )
+    parser.add_argument(
+        "--no-browser", action="store_true", help="print the address of the chat only"
+    )
     parser.set_defaults(command=command)
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Play until the time is up, or until the user stops it."""
+    """Play until the time is up, or until the user stops it; or show the chat."""
+    if arguments.chat:
+        return show_chat(opens_browser=not arguments.no_browser)
     # At least one line for each game.
     out = LiveLine(sys.stdout, every=min(1.0, arguments.seconds / 2))
     with StopSignals() as stop, Runtime(Settings(ip="127.0.0.1")) as runtime:

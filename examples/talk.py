@@ -1,12 +1,12 @@
-"""A chat room, and the people in it.
+"""A room in the terminal, and the people in it; `chat` is one for browsers.
 
 The room is a node; it prints its address::
 
-    cd examples; greenproc run chat:Room
+    cd examples; greenproc run talk:Room
 
 Whoever joins is a node, too. Give it the address and a name, then type::
 
-    python examples/chat.py room@127.0.0.1:41234 Ada
+    python examples/talk.py room@127.0.0.1:41234 Ada
 
 Everybody sees each line, and who comes or goes, also who is killed. The last hundred lines are at
 ``http://127.0.0.1:41234/room/log``.

@@ -1,0 +1,92 @@
+"""The chat as its documentation runs it: as one node, under gunicorn, on two nodes, as a demo."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from gevent import subprocess
+
+from greenproc.address import Address
+from tests.examples.chat_node import EXAMPLES, Node
+from tests.examples.chat_visitor import Visitor
+from tests.peer import Peer
+from tests.shell import GREENPROC, Program, environment
+
+ROOT = EXAMPLES.parent
+
+
+def talk(first: Address, second: Address, word: str = "hello") -> None:
+    """Let two people talk."""
+    with Visitor(first, "Ada", "lobby") as ada, Visitor(second, "Bob", "lobby") as bob:
+        ada.say("lobby", f"{word}-Bob")
+        assert bob.texts(1)
+        bob.say("lobby", f"{word}-Ada")
+        assert ada.texts(1)
+
+
+def test_chat_runs_as_one_node(database: Path) -> None:
+    with Node(database) as node:
+        talk(node.address, node.address)
+        with Peer.connect(node.address) as peer:
+            assert peer.get("/").header("Location") == "/chat"
+        assert node.stop() == 0
+
+
+def test_chat_runs_on_two_nodes_and_survives_both(database: Path) -> None:
+    with Node(database) as first, Node(database, first) as second:
+        talk(first.address, second.address)
+        second.kill()
+        first.kill()
+        first.start()
+        second.start()
+        talk(second.address, first.address, "again")
+        with Visitor(second.address, "Carol") as carol:
+            messages = carol.join("lobby")["messages"]
+
+        assert [one["text"] for one in messages] == [
+            f"{word}-{name}" for word in ("hello", "again") for name in ("Bob", "Ada")
+        ]
+        assert (first.stop(), second.stop()) == (0, 0)
+
+
+def test_chat_runs_under_gunicorn(database: Path) -> None:
+    pytest.importorskip("gunicorn")
+    from tests.wsgi.gunicorns import Gunicorn
+
+    flags = ("--graceful-timeout", "600", "--chdir", str(EXAMPLES))
+    options = {"target": "chat:app", "env": {"CHAT_DATABASE": str(database)}}
+    with Gunicorn(sys.executable, database.parent, *flags, **options) as gunicorn:
+        gunicorn.booted()
+        talk(gunicorn.address, gunicorn.address)
+        with Visitor(gunicorn.address, "Ada", "lobby") as ada:
+            gunicorn.signal(signal.SIGTERM)
+            ada.source.read_to_end()
+        assert gunicorn.finish().code == 0
+
+
+def test_demo_shows_the_chat() -> None:
+    with Program(*GREENPROC, "demo", "--chat", "--no-browser") as program:
+        address = Address.parse(program.line("^  http://([^/]+)/chat$")[1])
+        talk(address, address)
+        program.signal(signal.SIGINT)
+        code, _, err = program.finish()
+
+    assert (code, err) == (0, "")
+
+
+@pytest.mark.slow  # builds the package
+def test_demo_of_the_installed_package_shows_the_chat(tmp_path: Path) -> None:
+    if find_spec("setuptools") is None:
+        pytest.skip("setuptools is not installed")
+    build = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, env=environment())
+    env = {"PYTHONPATH": str(tmp_path)}
+    with Program(*GREENPROC, "demo", "--chat", "--no-browser", cwd=tmp_path, env=env) as program:
+        address = Address.parse(program.line("^  http://([^/]+)/chat$")[1])
+        with Peer.connect(address) as peer:
+            assert peer.get("/chat/static/chat.js").code == 200
+        talk(address, address)
