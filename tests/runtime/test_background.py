@@ -492,8 +492,8 @@ FileNotFoundError
 expected the main thread, where gevent starts and collects children, or that of a runtime from \
 start_in_thread(), where a process is, and runtime.call(launch, ...)
 0 {'watched': 0}
-None children:  records: 0
 at the end (b'finalized\\n', 0)
+None children:  records: 0
 """
 
 

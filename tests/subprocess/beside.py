@@ -103,6 +103,7 @@ def main() -> None:
         tell(error)
     child = node.call(launch, ["true"], stdin=NULL)
     tell(child.status.get(timeout=LIMIT), node.call(node.reaper.statistics))
+    greenproc.finalize()  # not left to the exit, when Python 3.12 forks no more
     tell(get_hub_if_exists(), "children:", children(), "records:", len(records()))
 
 
