@@ -33,6 +33,7 @@ from greenproc import (
     run_async,
     select,
     spawn,
+    start_in_thread,
 )
 from greenproc.auth import Principal
 from greenproc.http import OK, Request, Response
@@ -168,6 +169,30 @@ def the_methods_of_a_runtime(runtime: Runtime, counter: PID[Counter]) -> None:
 
 
 # What it refuses
+
+
+def a_runtime_in_a_thread(counter: Counter) -> None:
+    with start_in_thread(port=0) as node:
+        reveal_type(node)  # R: BackgroundRuntime
+        reveal_type(node.runtime)  # R: BackgroundRuntime
+        pid = node.spawn(counter)
+        reveal_type(pid)  # R: PID[Counter]
+        reveal_type(node.dispatch(pid, Counter.add, 1, twice=True))  # R: Future[int]
+        reveal_type(node.call(counter.retarget, "a", "b", seconds=1))  # R: str
+        reveal_type(node.run_async(counter.later, 1.0))  # R: Future[int]
+        reveal_type(node.stop(1.0))  # R: tuple[UPID, ...]
+
+
+def a_call_in_a_thread_with_another_argument(counter: Counter) -> None:
+    start_in_thread().call(counter.add, "1")  # E: arg-type reportArgumentType
+
+
+def a_dispatch_in_a_thread_with_another_argument(counter: PID[Counter]) -> None:
+    start_in_thread().dispatch(counter, Counter.add, "1")  # E: call-overload reportCallIssue
+
+
+def a_start_in_a_thread_with_a_port_as_text() -> None:
+    start_in_thread(port="5050")  # E: arg-type reportArgumentType
 
 
 def an_argument_of_another_type(counter: PID[Counter]) -> None:
