@@ -62,7 +62,8 @@ class FrameReader:
     Args:
         max_message_bytes: the longest message that is taken; unpacked, if it comes packed.
         deflate: what was agreed on for packing.
-        pause: called between the steps of unpacking.
+        pause: called at each frame, at each piece of a longer one, and between the steps of
+            unpacking.
 
     Source: RFC 6455 sections 5 to 7.
     """
@@ -172,6 +173,8 @@ class _Guard(Extension):
         self, proto: FrameDecoder | FrameProtocol, data: bytes
     ) -> bytes | CloseReason:
         """Take bytes of a frame; return what they unpack to."""
+        # At each frame, as thousands of fragments may come before there is a message.
+        self._pause()
         if self._opcode.iscontrol():
             return self._known_close(data) if self._opcode is Opcode.CLOSE else data
         if self._inflater is not None:
