@@ -166,6 +166,8 @@ def endpoint_markdown(id: str, options: RouteOptions, *, is_delegate: bool) -> s
     # As it is written in a URL, where a plain id would lead elsewhere.
     id = encode_id(id) if _AMBIGUOUS.search(id) else id
     body = "" if options.json is None else f"\n### BODY ###\nJSON: `{options.json.name}`.\n"
+    if options.upgrade is not None:
+        body += f"\n### PROTOCOL ###\n{options.upgrade.name}.\n"
     if options.help is None:
         return f"## No help page for `{methods}/{id}{path}`\n{body}"
     without_id = USAGE(f"{methods}{path or '/'}") if is_delegate else ""

@@ -27,6 +27,14 @@ _TOLD: tuple[tuple[type[PullGauge], str, str, str, str], ...] = (
     (PullGauge, "connections_in_limit", "inbound", "max_connections", "How many may stand."),
     (PullGauge, "connections_out", "outbound", "connections", "Connections to other nodes."),
     (PulledCounter, "messages_out", "outbound", "sent", "Messages written to other nodes."),
+    (PullGauge, "websockets", "websockets", "connections", "WebSockets that are open."),
+    (PulledCounter, "websockets_opened", "websockets", "opened", "WebSockets since the start."),
+    (PulledCounter, "websockets_refused", "websockets", "refused", "Handshakes refused."),
+    (PulledCounter, "websocket_messages_in", "websockets", "messages_in", "From clients."),
+    (PulledCounter, "websocket_messages_out", "websockets", "messages_out", "To clients."),
+    (PulledCounter, "websockets_slow", "websockets", "slow", "Clients that read too slowly."),
+    (PulledCounter, "websockets_dead", "websockets", "dead", "Clients that answered no Ping."),
+    (PulledCounter, "websockets_failed", "websockets", "failed", "Errors of handlers."),
 )
 """What the statistics of a runtime tell: the kind, the name, the part and the key there, help."""
 
