@@ -24,6 +24,7 @@ from benchmarks.rows import (
     spawn,
     timers_cancel,
     timers_fire,
+    websocket,
     wsgi,
 )
 
@@ -54,6 +55,7 @@ ROWS: tuple[Row, ...] = (
     http_client.ONE,
     http_client.GREENLETS,
     http_client.PIPELINED,
+    websocket.ROW,
     wsgi.NODE,
     wsgi.WORKER_ROW,
 )

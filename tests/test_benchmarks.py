@@ -39,6 +39,7 @@ QUICK_ROWS = [
     "http-client",
     "http-client-50",
     "http-client-pipelined",
+    "websocket-echo",
     "wsgi-node",
     "wsgi-worker",
 ]

@@ -26,7 +26,7 @@ class SessionOfSocket(Protocol):
     def is_open(self) -> bool:
         """See `WebSocket.is_open`."""
 
-    def send(self, data: str | bytes) -> bool:
+    def send(self, data: str | bytes | bytearray | memoryview) -> bool:
         """See `WebSocket.send`."""
 
     def writable(self) -> Future[None]:
@@ -77,7 +77,7 @@ class WebSocket:
         self._message_callback: Callable[[WebSocket, Any], object] | None = None
         self._close_callback: Callable[[WebSocket], object] | None = None
 
-    def send(self, data: str | bytes) -> bool:
+    def send(self, data: str | bytes | bytearray | memoryview) -> bool:
         """Send a message, text for ``str`` and binary for ``bytes``. Never waits.
 
         What the client does not take waits here. When that exceeds ``max_send_bytes`` of the route

@@ -11,6 +11,9 @@ from greenproc.websockets.deflate import Deflate
 MIN_PACKED_BYTES = 128
 """Shorter messages are not packed: that saves little."""
 
+MAX_KEPT_BYTES = 64 * 1024
+"""The longest message that is remembered, for the next client."""
+
 MAX_REASON_BYTES = 123
 """How long the reason of a Close may be."""
 
@@ -44,6 +47,32 @@ def encode_message(data: Any, deflate: Deflate | None) -> bytes:
         payload = (packer.compress(payload) + packer.flush(zlib.Z_SYNC_FLUSH))[: -len(_TAIL)]
         head |= _PACKED
     return _frame(head, payload)
+
+
+class MessageEncoder:
+    """Encodes messages; one that goes to many clients in a row is encoded, and packed, once.
+
+    Packed messages do not depend on those before them, see `Deflate`.
+    """
+
+    __slots__ = ("_data", "_deflate", "_frame")
+
+    def __init__(self) -> None:
+        self._data: str | bytes | None = None
+        self._deflate: Deflate | None = None
+        self._frame = b""
+
+    def encode(self, data: Any, deflate: Deflate | None) -> bytes:
+        """See `encode_message`."""
+        if self._frame and data is self._data and deflate == self._deflate:
+            return self._frame
+        frame = encode_message(data, deflate)
+        # What can change is another message the next time, and much is not to be held.
+        is_kept = type(data) in (str, bytes) and len(frame) <= MAX_KEPT_BYTES
+        self._data = data if is_kept else None
+        self._deflate = deflate
+        self._frame = frame if is_kept else b""
+        return frame
 
 
 def encode_ping() -> bytes:

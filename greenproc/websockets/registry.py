@@ -5,6 +5,8 @@ from __future__ import annotations
 from time import monotonic
 from typing import Protocol
 
+from greenproc.websockets.encode import MessageEncoder
+
 
 class Endable(Protocol):
     """A connection that can be closed."""
@@ -22,9 +24,11 @@ class Endable(Protocol):
 class WebSocketRegistry:
     """Knows the connections of one runtime, and counts them and what they carry."""
 
-    __slots__ = ("_sessions", "counts")
+    __slots__ = ("_sessions", "counts", "encoder")
 
     def __init__(self) -> None:
+        self.encoder = MessageEncoder()
+        """What all of them encode messages with."""
         self._sessions: dict[Endable, None] = {}
         self.counts = dict.fromkeys(
             ("opened", "refused", "messages_in", "messages_out", "slow", "dead", "failed"), 0

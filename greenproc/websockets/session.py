@@ -21,7 +21,7 @@ from greenproc.transport.keep_alive import has_ended
 from greenproc.websockets.codes import CloseCode
 from greenproc.websockets.connection import WebSocket
 from greenproc.websockets.deflate import Deflate
-from greenproc.websockets.encode import encode_close, encode_message, encode_ping, encode_pong
+from greenproc.websockets.encode import encode_close, encode_ping, encode_pong
 from greenproc.websockets.events import SocketEvent
 from greenproc.websockets.frames import Ended, FrameReader, Happening, Pinged
 from greenproc.websockets.options import WebSocketOptions
@@ -145,10 +145,10 @@ class Session:
         """See `WebSocket.is_open`."""
         return self._state is State.OPEN
 
-    def send(self, data: str | bytes) -> bool:
+    def send(self, data: str | bytes | bytearray | memoryview) -> bool:
         """See `WebSocket.send`."""
         self._manager.check_thread("WebSocket.send")
-        frame = encode_message(data, self._deflate)
+        frame = self._registry.encoder.encode(data, self._deflate)
         if self._state >= State.CLOSING:
             return False
         if not self._outbox.add(frame):

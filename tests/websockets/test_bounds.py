@@ -30,7 +30,7 @@ from tests.websockets.client import (
     frame,
 )
 from tests.websockets.conftest import Connect, Echo
-from tests.websockets.test_autobahn import RSV1, packed
+from tests.websockets.test_autobahn import RSV1, packed, unpacked
 
 KIB, MIB = 1024, 1024 * 1024
 TOO_BIG = struct.pack("!H", 1009)
@@ -153,6 +153,42 @@ def test_ws_a_large_packed_message_lets_others_work(echo: Echo, connect: Connect
     assert one is not None and one.rsv == RSV1
     unpacker = zlib.decompressobj(-15)
     assert unpacker.decompress(one.payload + b"\0\0\xff\xff") == payload
+
+
+def test_ws_a_message_to_many_is_packed_once(
+    echo: Echo, connect: Connect, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packers: list[int] = []
+    compressobj = zlib.compressobj
+
+    def counting(*args: int, wbits: int) -> object:
+        packers.append(wbits)
+        return compressobj(*args, wbits=wbits)
+
+    monkeypatch.setattr("greenproc.websockets.encode.zlib.compressobj", counting)
+    clients = [connect("/echo/ws", DEFLATE) for _ in range(5)]
+    clients.append(connect("/echo/ws", f"{DEFLATE}; server_max_window_bits=9"))
+    plain = connect()
+    runtime.settle()
+    text = "x" * 1000
+    for ws in echo.sockets:
+        ws.send(text)
+    for client, bits in zip(clients, [15] * 5 + [9], strict=True):
+        assert unpacked(client.read_frame(), bits) == text.encode()
+    assert plain.hear() == text
+    assert packers == [-15, -9]
+
+
+def test_ws_a_message_that_changes_is_sent_as_it_is(
+    echo: Echo, connect: Connect, runtime: Runtime
+) -> None:
+    client = connect()
+    runtime.settle()
+    data = bytearray(b"one")
+    echo.sockets[0].send(data)
+    data[:] = b"two"
+    echo.sockets[0].send(data)
+    assert (client.hear(), client.hear()) == (b"one", b"two")
 
 
 def test_ws_packed_data_that_is_none(echo: Echo, connect: Connect) -> None:

@@ -59,4 +59,4 @@ def test_the_help_of_a_route_says_that_it_is_a_websocket(runtime: Runtime) -> No
         "### USAGE ###\n>        /told/ws\n\nSpeaks.\n\n### PROTOCOL ###\nWebSocket.\n\n"
     )
     assert "WebSocket." in told("/bare").body.decode()
-    assert told("/hidden").code == 404
+    assert told("/hidden").code == 400
