@@ -11,7 +11,7 @@ import signal
 import sys
 import termios
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
@@ -30,6 +30,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "howto" / "without_gevent.md"
 BLOCK = re.compile(r"^```python\n# (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FRAGMENTS = dict(BLOCK.findall(PAGE.read_text("utf-8")))
 ADDRESS = r"\b127\.0\.0\.1:\d+"
+
+QUIET = {"LIBPROCESS_BLOCKED_AFTER": "0secs"}
+"""Keeps a machine that is busy with tests from being told of."""
 
 PLAIN = (sys.executable, "-W", "ignore::DeprecationWarning")
 """Python 3.12 warns of every fork beside native threads."""
@@ -71,7 +74,7 @@ class Terminal:
     def __init__(self, *command: str, cwd: Path) -> None:
         self._here, there = pty.openpty()
         self._seen = ""
-        env = environment({"TERM": "dumb", "IPYTHONDIR": str(cwd / "ipython")})
+        env = environment({**QUIET, "TERM": "dumb", "IPYTHONDIR": str(cwd / "ipython")})
         self.process = subprocess.Popen(
             command,
             cwd=cwd,
@@ -261,6 +264,12 @@ def test_th_jupyter(folder: Path) -> None:
     assert (result.code, result.out.splitlines()) == (0, lines), result.err
 
 
+def kill(pid: int) -> None:
+    """End what the watcher has started, which its own end does not."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
 RELOADING = """
 import os
 import sys
@@ -303,11 +312,12 @@ def test_th_flask_reloader(folder: Path) -> None:
     """A node in the process that serves, not in the one that watches; a new one after a change."""
     (folder / "site_of_the_test.py").write_text(RELOADING)
     server, node = closed_address(), closed_address()
-    env = {"LIBPROCESS_PORT": str(node.port)}
+    env = {**QUIET, "LIBPROCESS_PORT": str(node.port)}
     command = (*PLAIN, "site_of_the_test.py", str(server.port))
-    with Program(*command, cwd=folder, env=env) as program:
+    with Program(*command, cwd=folder, env=env) as program, ExitStack() as orphans:
         watcher = program.line(r"import (\d+) None None")[1]
         first = program.line(r"import (\d+) true None")[1]
+        orphans.callback(kill, int(first))
         assert first != watcher
         assert ask(server, "/add/2") == "2"
         asking = [gevent.spawn(ask, server, "/add/1") for _ in range(10)]
@@ -319,10 +329,10 @@ def test_th_flask_reloader(folder: Path) -> None:
             file.write("\n")
         assert program.line(r"finalized (\d+)")[1] == first
         second = program.line(r"import (\d+) true None")[1]
+        orphans.callback(kill, int(second))
         assert second not in (first, watcher)
         assert (ask(server, "/add/5"), ask(server, "/where")) == ("5", f"{second} {node}")
         program.signal(signal.SIGTERM)
-        program.finish()
 
 
 SERVED = """
@@ -374,7 +384,7 @@ def gunicorn(
     (folder / "gunicorn.conf.py").write_text(config)
     address = closed_address()
     command = [*PLAIN, "-m", "gunicorn", "-b", str(address), "--log-level", "warning", *flags]
-    env = {"AT_IMPORT": "1" if at_import else "", "GUNICORN_CMD_ARGS": ""}
+    env = {**QUIET, "AT_IMPORT": "1" if at_import else "", "GUNICORN_CMD_ARGS": ""}
     with Program(*command, "served:app", cwd=folder, env=env) as program:
         yield program, address
 
@@ -445,7 +455,9 @@ def test_th_gunicorn_gevent(folder: Path) -> None:
 
 def test_th_pytest(folder: Path) -> None:
     """Tests with threads, beside greenproc's own plugin."""
-    with Program(*PLAIN, "-m", "pytest", "-q", "test_counting.py", cwd=folder) as program:
+    with Program(
+        *PLAIN, "-m", "pytest", "-q", "test_counting.py", cwd=folder, env=QUIET
+    ) as program:
         result = program.finish()
 
     assert result.code == 0, result
