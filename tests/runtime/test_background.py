@@ -489,7 +489,7 @@ True
 9
 15 True
 15
-5 1280
+1280
 FileNotFoundError
 expected the main thread, where gevent starts and collects children, or that of a runtime from \
 start_in_thread(), where a process is, and runtime.call(launch, ...)
@@ -576,10 +576,9 @@ def test_after_the_end_nothing_is_started_by_itself(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(default, "implicit_start", True)
     node = greenproc.start_in_thread()
     node.stop()
-    with pytest.raises(StateError, match=r"was stopped.*start_in_thread\(\) again"):
-        node.spawn(Process())
-    with pytest.raises(NoRuntime, match=r"was stopped.*start_in_thread\(\) again"):
-        greenproc.spawn(Process())
+    for spawn in (node.spawn, greenproc.spawn):
+        with pytest.raises(StateError, match=r"was stopped.*start_in_thread\(\) again"):
+            spawn(Process())
     greenproc.finalize()
     try:
         with pytest.raises(NoRuntime, match=r"was stopped.*start_in_thread\(\) again"):
