@@ -22,14 +22,16 @@ from tests.users_code.futures import FUTURES
 from tests.users_code.programs import PROGRAMS
 from tests.users_code.support import HOWS, LIMIT, NEVER, How, Misbehaviour, Other, Trigger
 from tests.users_code.web import WEB
+from tests.users_code.websockets import WEBSOCKETS
 
 STOP_TIMEOUT = 0.2  # for what never returns
 
-TABLE: dict[str, Trigger] = {**ACTORS, **RECEIVERS, **FUTURES, **WEB, **PROGRAMS}
+TABLE: dict[str, Trigger] = {**ACTORS, **RECEIVERS, **FUTURES, **WEB, **WEBSOCKETS, **PROGRAMS}
 
 MUST_NOT_WAIT = {
     "streams_body": "it holds up the connection that it is for",
     **dict.fromkeys(RECEIVERS, "it runs where that happens"),
+    "takes_websocket of a websocket": "it holds up the connection that it is for",
     "firewall rule": "it runs where the connection is read",
     "close of a stream": "its response is over, and nothing ends it any more",
     "function of offload": "nothing ends a native thread",

@@ -36,8 +36,9 @@ def as_response(result: Any, start: Start = gevent.spawn) -> Response | Future[A
         TypeError: it means nothing.
     """
     if isinstance(result, Response):
-        has_source = not isinstance(result, UpgradeResponse) and result.reader is not None
-        if has_source and not isinstance(result.reader, Reader):
+        if result.reader is None or isinstance(result, UpgradeResponse):
+            return result
+        if not isinstance(result.reader, Reader):
             result.reader = stream(result.reader, start)
         return result
     if isinstance(result, Failure):
