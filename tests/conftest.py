@@ -13,6 +13,7 @@ import pytest
 from greenproc.failures import FailureLog
 from greenproc.testing import find_leaks, plugin, take_snapshot
 from tests.generated import Thoroughness
+from tests.polls import Polls, no_time
 from tests.turns import OPTION, parse_limits, states_checked, turns_limited
 
 pytest_plugins = ["pytester"]
@@ -103,6 +104,13 @@ def limit_turns() -> Iterator[Callable[..., None]]:
     """Give runtimes that are made from now on other limits: ``limit_turns(events=1)``."""
     with ExitStack() as stack:
         yield lambda **limits: stack.enter_context(turns_limited(**limits))
+
+
+@pytest.fixture
+def polls() -> Iterator[Polls]:
+    """Count polls of descriptors, in a test where each piece of work takes a whole iteration."""
+    with no_time() as counted:
+        yield counted
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import gevent
 
+from greenproc.clock.turn import iteration_budget
 from greenproc.errors import Abandoned, Failure
 from greenproc.failures import FAILURES
 from greenproc.future import Future, Promise
@@ -102,11 +103,15 @@ def stream(pieces: Iterator[str | bytes], start: Start) -> Reader:
 
 
 def _pump(pieces: Iterator[str | bytes], writer: Writer) -> None:
+    budget = iteration_budget()
     try:
         for piece in pieces:
             if not writer.write(piece.encode() if isinstance(piece, str) else piece):
                 break
             writer.writable().wait()
+            # There is room for very many small pieces.
+            if budget.is_spent():
+                budget.wait()
     except FAILURES as error:
         writer.fail(error)
     else:

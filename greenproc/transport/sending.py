@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from gevent import socket
 
-from greenproc.clock.turn import yield_if_spent
+from greenproc.clock.turn import iteration_budget, yield_if_spent
 from greenproc.failures import FAILURES
 from greenproc.future import Future
 from greenproc.http.request import Request
@@ -177,6 +177,7 @@ class Sender:
     def _send_pieces(
         self, head: bytes, reader: Reader, reading: Future[bytes], *, is_chunked: bool
     ) -> None:
+        budget = iteration_budget()
         gathered = [head]
         size = len(head)
         while True:
@@ -184,7 +185,8 @@ class Sender:
                 self.write(b"".join(gathered))
                 gathered.clear()
                 size = 0
-                yield_if_spent()
+            if budget.is_spent():
+                budget.wait()
             try:
                 self.is_starved = True
                 piece = reading.get()

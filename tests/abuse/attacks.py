@@ -109,6 +109,16 @@ def many_at_once(target: Target) -> None:
         target.drain(connected)
 
 
+def small_pieces(target: Target) -> None:
+    """Ask for streams whose handler yields a byte at a time, over some connections."""
+    data = b"GET /target/pieces HTTP/1.1\r\nHost: enemy\r\nConnection: close\r\n\r\n"
+    connections = [target.connect() for _ in range(3)]
+    for connected in connections:
+        connected.sendall(data)
+    for connected in connections:
+        assert target.drain(connected).endswith(b"0\r\n\r\n")
+
+
 TABLE: tuple[Abuse, ...] = (
     Abuse(name="pipelined requests", attack=pipelined_requests),
     Abuse(name="requests of many connections", attack=many_at_once),
@@ -121,4 +131,5 @@ TABLE: tuple[Abuse, ...] = (
     Abuse(name="a gzip bomb, streamed", attack=streamed_bomb),
     Abuse(name="one-byte chunks", attack=chunks),
     Abuse(name="one-byte chunks, streamed", attack=streamed_chunks),
+    Abuse(name="streams in small pieces", attack=small_pieces),
 )

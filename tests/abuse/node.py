@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import resource
 import sys
+from collections.abc import Iterator
 
 from gevent.event import Event
 from gevent.os import make_nonblocking, nb_read
@@ -36,6 +37,11 @@ class Target(Process):
     def on_large(self, request: Request) -> Response:
         """Answer with as many bytes as the query asks for."""
         return OK(bytes(int(request.url.query.get("size", "1"))))
+
+    @route("/pieces")
+    def on_pieces(self, request: Request) -> Iterator[str]:
+        """Answer in very many pieces of one byte, without ever waiting."""
+        return ("x" for _ in range(100_000))
 
     @install("note")
     def on_note(self, sender: UPID, body: bytes) -> None:

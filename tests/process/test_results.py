@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import gevent
@@ -14,6 +15,7 @@ from greenproc.http.response import OK, Response
 from greenproc.process.results import as_response
 from greenproc.sync.pipe import Pipe
 from greenproc.testing import await_failed, await_ready
+from tests.polls import Polls
 
 LIMIT = 15.0
 
@@ -175,3 +177,17 @@ def test_a_future_that_brings_nothing_is_followed_too() -> None:
     abandoned = as_response(source.future)
     source.abandon()
     assert abandoned.is_abandoned
+
+
+def test_small_pieces_of_a_stream_give_others_their_turn(polls: Polls) -> None:
+    seen: list[int] = []
+
+    def pieces() -> Iterator[str]:
+        for _ in range(100):
+            seen.append(polls.count)
+            yield "x"
+
+    response = as_response(pieces())
+    assert response.reader.read_all().get(timeout=LIMIT) == b"x" * 100
+    # All of them would have had room in the pipe at once.
+    assert len(set(seen)) > 90

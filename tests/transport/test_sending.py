@@ -17,6 +17,7 @@ from greenproc.http.response import OK, Response
 from greenproc.sync.pipe import Pipe
 from greenproc.testing import expect_failure
 from greenproc.transport import sending
+from tests.polls import Polls
 from tests.transport.conftest import LIMIT, Node, Peer, undated
 
 Listen = Callable[..., Address]
@@ -658,3 +659,14 @@ def test_a_message_is_never_streamed(
 
     assert node.delivered.get(timeout=LIMIT).body == b"hello"
     assert node.requests.empty()
+
+
+def test_small_pieces_are_gathered_in_steps(
+    polls: Polls, node: Node, listen: Listen, connect: Connect
+) -> None:
+    answering(node, piped(*[b"x"] * 100))
+    peer = connect(listen())
+    before = polls.count
+    peer.send(b"GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+    assert peer.receive_to_end().endswith(b"1\r\nx\r\n" * 100 + b"0\r\n\r\n")
+    assert polls.count - before > 90

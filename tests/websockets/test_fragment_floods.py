@@ -40,6 +40,6 @@ def test_empty_fragments_are_no_way_around_it() -> None:
     first = client.send_data("x", fin=False)
     empty = bytes((Opcode.CONTINUATION, 0x80, 0, 0, 0, 0))
 
-    assert not list(reader.receive(first + empty * MANY))
+    assert not list(reader.receive(bytes(first) + empty * MANY))
 
     assert len(pauses) >= MANY
