@@ -37,6 +37,7 @@ class Peer:
         self.socket = connected
         self.socket.settimeout(LIMIT)
         self._read = b""
+        self.reads_first = False  # whether sending is refused until something has come
 
     @classmethod
     def connect(cls, address: Address) -> Self:
@@ -47,6 +48,7 @@ class Peer:
         return Address(*self.socket.getsockname()[:2])
 
     def send(self, data: bytes) -> None:
+        assert not self.reads_first, "the request is to be read before it is answered"
         self.socket.sendall(data)
 
     def read(self, size: int) -> bytes:
@@ -107,6 +109,7 @@ class Peer:
     def _receive(self) -> bool:
         data = self.socket.recv(65536)
         self._read += data
+        self.reads_first = False
         return bool(data)
 
     def __enter__(self) -> Self:

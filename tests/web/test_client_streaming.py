@@ -137,8 +137,8 @@ def test_other_greenlets_have_their_turns_during_a_transfer(
     with connected(server) as (connection, peer):
         counting = gevent.spawn(count_turns)
         future = connection.send(ways[direction](), streamed_response=True)  # type: ignore[arg-type]
+        peer.read_until(HEAD_END)
         if direction == "up":
-            peer.read_until(HEAD_END)
             for _ in range(size // len(PIECE)):
                 peer.read(CHUNK_BYTES)
             peer.send(EMPTY)

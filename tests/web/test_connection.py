@@ -245,6 +245,7 @@ def test_an_early_response_does_not_stop_the_request(server: Acceptor) -> None:
         pipe.writer.close()
         assert peer.read(14) == b"4\r\nmore\r\n0\r\n\r\n"
         behind = connection.send(a_get())
+        peer.read_until(HEAD_END)
         peer.send(EMPTY)
 
         assert await_ready(behind).status == 200

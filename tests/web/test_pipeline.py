@@ -232,6 +232,7 @@ def test_a_reset_fails_all_requests(server: Acceptor) -> None:
 @pytest.mark.parametrize("sent", [EACH, b"H", b"garbage"])
 def test_a_response_before_any_request_disconnects(server: Acceptor, sent: bytes) -> None:
     with connected(server) as (connection, peer):
+        peer.reads_first = False
         peer.send(sent)
         await_ready(connection.disconnected)
 
