@@ -13,6 +13,7 @@ from greenproc.current import find_runtime
 from greenproc.errors import InvalidArgument, RemoteProtocolError
 from greenproc.future import Future, Promise
 from greenproc.http.head import RequestHead
+from greenproc.http.hosts import AllowedHosts
 from greenproc.http.parser import RawRequest, to_request
 from greenproc.http.request import Request
 from greenproc.http.response import (
@@ -66,6 +67,10 @@ class Middleware:
         allow_messages: whether messages that libprocess peers post are delivered. They are for
             the app otherwise. Peers get answers at the port of the node.
 
+    `Settings.allowed_hosts` of the runtime holds for what goes to processes: other hosts get 421,
+    any IP address excepted, since the addresses of the server are not known here. For which hosts
+    the app answers is the app's own decision.
+
     Raises:
         InvalidArgument: *app* cannot be called, or *prefix* does not begin with a slash.
 
@@ -104,6 +109,7 @@ class Middleware:
             return self.app(environ, start_response)
         id = process.pid.id
         try:
+            _check_host(environ, runtime.settings.allowed_hosts)
             head = make_head(environ, path)
             if head.upgrades:
                 self._check_upgrade(runtime, environ, head)
@@ -216,6 +222,22 @@ class Exchange:
         if body is not None and self._pump is not None:
             body.skip()
             self._pump.join()
+
+
+def _check_host(environ: Environ, names: tuple[str, ...]) -> None:
+    """Check that a request is for one of the hosts *names*; none at all stands for any.
+
+    Raises:
+        RemoteProtocolError: it is for another one (421).
+    """
+    if names and "*" not in names:
+        # A target in absolute form names a host, too, where the server tells it.
+        target = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
+        host = environ.get("HTTP_HOST")
+        AllowedHosts(names, any_ip=True).check(
+            target.encode("latin-1", "replace"),
+            None if host is None else host.encode("latin-1", "replace"),
+        )
 
 
 def _deliver(runtime: Any, environ: Environ, head: RequestHead) -> Response:

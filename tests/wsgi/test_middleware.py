@@ -497,6 +497,46 @@ def test_the_firewall_of_the_node_counts(start: Start) -> None:
     assert front.get("/nowhere").body == b"the app"
 
 
+@pytest.mark.parametrize(
+    ("target", "host", "code"),
+    [
+        ("/room/echo", "evil.org", 421),
+        ("/help", "evil.org:80", 421),
+        ("/room/echo", "Shop.example.org:8000", 200),
+        ("/room/echo", "127.0.0.1", 200),
+        ("/room/echo", "10.0.0.7:8000", 200),
+        ("/cart", "evil.org", 200),  # the app decides for itself
+    ],
+)
+def test_processes_answer_for_the_hosts_that_are_allowed(
+    start: Start, target: str, host: str, code: int
+) -> None:
+    front = start(settings=Settings(allowed_hosts=("shop.example.org",)))
+    request = f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"
+
+    assert front.connect().ask(request.encode()).code == code
+
+
+def test_the_host_in_an_absolute_target_counts(start: Start) -> None:
+    middleware = start(settings=Settings(allowed_hosts=("shop.example.org",))).server.application
+    # As gunicorn tells it; gevent.pywsgi takes all of it for the path.
+    environ = {"PATH_INFO": "/help", "HTTP_HOST": "shop.example.org"}
+    codes = [
+        call(middleware, {**environ, "RAW_URI": f"http://{host}/help"})[0][0]
+        for host in ("shop.example.org", "evil.org")
+    ]
+
+    assert codes == ["200 OK", "421 Misdirected Request"]
+
+
+def test_messages_for_another_host_are_refused(start: Start) -> None:
+    front = start(settings=Settings(allowed_hosts=("shop.example.org",)), allow_messages=True)
+    answer = front.connect().ask(message(front).replace(b"Host: ", b"Host: evil.org #"))
+
+    assert answer.code == 421
+    assert not front.room.messages
+
+
 def test_a_server_in_another_native_thread_is_answered(runtime: Runtime) -> None:
     room = Room()
     runtime.spawn(room)
