@@ -48,7 +48,8 @@ Each request runs in a greenlet. So what waits in the app has to be gevent's: --
 the standard library so, before the app is imported.
 
 The node runs until SIGTERM, Ctrl-C or SIGHUP, which stop it in order: requests that are running
-get three quarters of --stop-timeout to end. The exit code is 0 then, and 1 when something had to
+get three quarters of --stop-timeout to end; the signal runtime_draining tells those that wait that
+they should. The exit code is 0 then, and 1 when something had to
 be killed.
 
 What the flags do not say is read from the environment, variables LIBPROCESS_*, such as
@@ -93,6 +94,7 @@ def command(arguments: argparse.Namespace) -> int:
             if stop.received is not None:
                 logger.info("stopping after %s", signal.Signals(stop.received).name)
         finally:
+            runtime.signals.runtime_draining.emit(runtime)
             killed = runtime.stop()
     if killed:
         names = ", ".join(map(str, killed))

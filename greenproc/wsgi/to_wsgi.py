@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from gevent import get_hub
+
 from greenproc.errors import Closed
 from greenproc.http.request import Request
 from greenproc.http.response import Response, ResponseKind
@@ -74,9 +76,12 @@ class PipeIterator:
         return self._signals.runtime_draining, self._signals.runtime_stopping
 
     def _cut(self, _runtime: object) -> None:
-        """End the stream in order: a server that drains would wait for it."""
+        """End the stream in order: a server that drains would wait for it.
+
+        That is done after all receivers of the signal, as one of them may write a last piece.
+        """
         self._is_cut = True
-        self._reader.close()
+        get_hub().loop.run_callback(self._reader.close)
 
 
 def give(

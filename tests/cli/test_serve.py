@@ -49,7 +49,7 @@ def app(environ, start_response):
 
 
 def prepare(runtime):
-    runtime.signals.runtime_stopping.connect(lambda *given: stopping.set())
+    runtime.signals.runtime_draining.connect(lambda *given: stopping.set())
     runtime.spawn(Counter())
 
 

@@ -13,8 +13,11 @@ from gevent.pywsgi import WSGIServer
 from greenproc import Process, Runtime, route
 from greenproc.address import Address
 from greenproc.http import Request, Response
+from greenproc.runtime import Signals
+from greenproc.sync.pipe import Pipe
 from greenproc.web import EventStream, Subscriber
 from greenproc.wsgi import Middleware
+from greenproc.wsgi.to_wsgi import PipeIterator
 from tests.event_source import EventSource
 from tests.peer import LIMIT, Peer
 from tests.wsgi.apps import answering
@@ -154,3 +157,23 @@ def test_sse_under_gunicorn(tmp_path: Path) -> None:
             source.read_to_end()
             source.peer.close()
         assert gunicorn.finish().code == 0
+
+
+def test_a_last_piece_is_sent_whichever_receiver_hears_first_that_the_node_drains() -> None:
+    signals, pipe = Signals(), Pipe()
+    stream = PipeIterator(pipe.reader, pipe.reader.read(), signals, lambda: None)
+    signals.runtime_draining.emit(None)
+    pipe.writer.write(b"last")
+    pipe.writer.close()
+
+    assert list(stream) == [b"last"]
+    stream.close()
+
+
+def test_a_stream_that_says_nothing_ends_when_the_node_drains() -> None:
+    signals, pipe = Signals(), Pipe()
+    stream = PipeIterator(pipe.reader, pipe.reader.read(), signals, lambda: None)
+    signals.runtime_draining.emit(None)
+
+    assert list(stream) == []
+    stream.close()
