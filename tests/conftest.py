@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -18,7 +19,7 @@ from tests.turns import OPTION, parse_limits, states_checked, turns_limited
 
 pytest_plugins = ["pytester"]
 
-MANY_BLOCKS = 20_000
+MANY_BLOCKS = 5_000
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -26,6 +27,11 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     if not pluginmanager.is_registered(plugin):
         pluginmanager.register(plugin, "greenproc")
     parser.addoption("--slow", action="store_true", help="run the tests marked as slow, too")
+    parser.addoption(
+        "--repeated",
+        action="store_true",
+        help="leave out what a run with another Python has shown (marker once)",
+    )
     parser.addoption(
         "--turn-limits",
         dest=OPTION,
@@ -35,15 +41,31 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    Thoroughness.takes_all = config.getoption("--slow")
+    repeated = config.getoption("--repeated")
+    Thoroughness.takes_all = config.getoption("--slow") and not repeated
+    keep_bytecode(config)
+
+
+def keep_bytecode(config: pytest.Config) -> None:
+    """Let programs that tests start find compiled modules also where none are to be written.
+
+    Some hundreds are started, and half the time of each would be spent on compiling the package.
+    """
+    cache = getattr(config, "cache", None)  # not there when its plugin is switched off
+    if sys.dont_write_bytecode and cache is not None:
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ.setdefault("PYTHONPYCACHEPREFIX", str(cache.mkdir("bytecode")))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--slow"):
-        return
+    skipped = {
+        "slow": (not config.getoption("--slow"), "slow: run with --slow"),
+        "once": (config.getoption("--repeated"), "the same on each Python: not with --repeated"),
+    }
     for item in items:
-        if item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+        for marker, (is_skipped, reason) in skipped.items():
+            if is_skipped and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def pytest_collection_finish() -> None:

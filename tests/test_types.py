@@ -148,6 +148,7 @@ def test_there_are_enough_snippets_of_both_kinds() -> None:
     assert len(expected.errors) >= 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", snippets())
 def test_mypy_finds_what_is_marked_and_nothing_else(name: str, mypy_findings: Findings) -> None:
     expected = expected_findings("mypy", LINES)
@@ -155,6 +156,7 @@ def test_mypy_finds_what_is_marked_and_nothing_else(name: str, mypy_findings: Fi
     assert not differences(mypy_findings, expected, snippets()[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", snippets())
 def test_pyright_finds_what_is_marked_and_nothing_else(
     name: str, pyright_findings: Findings
