@@ -303,3 +303,7 @@ def _resolve(host: str, text: str) -> str:
         return canonical_ip(str(found[0][4][0]))
     except (OSError, ValueError) as error:
         raise InvalidPID(f"expected a host name with an IPv4 address, got {text!r}") from error
+
+
+NO_SENDER = UPID()
+"""The sender of what comes from outside of any process."""

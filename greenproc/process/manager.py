@@ -21,7 +21,7 @@ from greenproc.errors import InvalidArgument, StateError
 from greenproc.future import Future
 from greenproc.future.waiting import keep_awake
 from greenproc.message import Message
-from greenproc.pid import PID, UPID
+from greenproc.pid import NO_SENDER, PID, UPID
 from greenproc.process.base import Process, as_upid, cell_of
 from greenproc.process.cell import BLOCKED, TERMINATING, Cell, name_cells
 from greenproc.process.current import PROCESS, current_process
@@ -208,7 +208,7 @@ class ProcessManager:
         cell = self.find_cell(pid)
         if cell is not None:
             process = current_process()
-            sender = process.pid if process is not None else UPID()
+            sender = process.pid if process is not None else NO_SENDER
             self._terminate(cell, TerminateEvent(sender, inject=inject))
 
     def _terminate(self, cell: Cell, event: TerminateEvent) -> None:

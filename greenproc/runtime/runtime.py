@@ -20,7 +20,7 @@ from greenproc.errors import InvalidArgument, StateError
 from greenproc.future import Failure, Future
 from greenproc.message import Message
 from greenproc.metrics import Registry
-from greenproc.pid import PID, UPID, PlainUPID
+from greenproc.pid import NO_SENDER, PID, UPID, PlainUPID
 from greenproc.process.base import Process, as_body, as_upid
 from greenproc.process.current import current_process
 from greenproc.process.debug import MethodWatch
@@ -209,7 +209,7 @@ class Runtime(RuntimeLife):
 
         Source: libprocess include/process/process.hpp, process::post.
         """
-        source = UPID() if sender is None else sender
+        source = NO_SENDER if sender is None else sender
         if not isinstance(name, str):
             raise InvalidArgument(f"expected the name of a message as a text, got {name!r}")
         pid = as_upid(to)
