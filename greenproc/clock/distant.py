@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from typing import NoReturn, cast
+from contextvars import copy_context
+from typing import Any, NoReturn, cast
+from weakref import ref
 
+from gevent import Timeout, spawn_raw
 from gevent._hub_local import get_hub_if_exists
+from gevent.monkey import get_original
 
 from greenproc.checks import check_callable
-from greenproc.clock.awake import ENDED, hold_awake
+from greenproc.clock.awake import ENDED
 from greenproc.clock.clock import Clock
 from greenproc.clock.microseconds import from_seconds
 from greenproc.clock.timers import Timer
 from greenproc.errors import StateError
+
+log = logging.getLogger("greenproc.clock")
+
+allocate_lock = get_original("_thread", "allocate_lock")
+
+MAX_WAIT = 86_400.0
+"""Seconds after which a longer timer is looked at, too."""
+
+STALL_SECONDS = 1.0
+"""How long a hub may make no turn before a timer of another thread that is due is called there."""
 
 
 class DistantClock:
@@ -20,7 +35,7 @@ class DistantClock:
 
     Timers are queued, called and cancelled in the thread of the clock. So one that is cancelled
     in another thread may just be called, and what it answers is only likely. A hub of the thread
-    that made a timer waits for it.
+    that made a timer waits for it, and calls it when that of the clock is blocked.
     """
 
     __slots__ = ("_clock",)
@@ -49,7 +64,7 @@ class DistantClock:
             raise StateError(ENDED)
         timer = Timer()
         timer.microseconds = from_seconds(self.now()) + from_seconds(seconds)
-        timer.thunk = _Awaited(thunk)
+        timer.thunk = _Awaited(self._clock, seconds, thunk)
         timer.maker = None
         timer.clock = self
         timer.is_queued = False
@@ -92,22 +107,75 @@ def _cancel(clock: Clock, timer: Timer) -> None:
 
 
 class _Awaited:
-    """A function that the hub of the thread that made this waits for, until it is garbage.
+    """A function that a hub of the thread that made this waits for, until it is garbage.
 
-    That hub does not see the timers of others.
+    That hub does not see the timers of others. When the time is over and the hub of the clock makes
+    no turn for a while, the function is called here: what it ends would wait as long as the block.
     """
 
-    __slots__ = ("_hub", "_release", "_thunk")
+    __slots__ = (
+        "__weakref__",
+        "_clock",
+        "_context",
+        "_hub",
+        "_is_due",
+        "_left",
+        "_once",
+        "_thunk",
+        "_timer",
+    )
 
-    def __init__(self, thunk: Callable[[], object]) -> None:
+    def __init__(self, clock: Clock, seconds: float, thunk: Callable[[], object]) -> None:
         self._thunk = thunk
+        self._clock = clock
+        self._once = allocate_lock()
         self._hub = get_hub_if_exists()
-        self._release = None if self._hub is None else hold_awake(self._hub)
+        self._timer: Any = None
+        self._is_due = False  # and the hub of the clock was asked for a turn
+        if self._hub is not None:
+            self._context = copy_context()
+            self._wait(max(seconds, 0.0))
 
     def __call__(self) -> object:
-        return self._thunk()
+        """Call the function, the first time."""
+        return self._thunk() if self._once.acquire(False) else None
+
+    def _wait(self, seconds: float) -> None:
+        assert self._hub is not None
+        self._left = seconds
+        self._timer = self._hub.loop.timer(min(seconds, MAX_WAIT))
+        self._timer.start(_look, ref(self), update=True)
+
+    def look(self) -> None:
+        """Call the function if it was due and the hub of the clock has not turned since."""
+        self._timer.close()
+        if self._left > MAX_WAIT:
+            self._wait(self._left - MAX_WAIT)
+            return
+        if self._is_due:
+            spawn_raw(self._context.run, self._call_here)
+            return
+        self._is_due = True
+        self._clock.source.call(self._turn)
+        self._wait(STALL_SECONDS)
+
+    def _turn(self) -> None:
+        """Be called in the hub of the clock, which turns: the time is not over there."""
+        self._is_due = False
+
+    def _call_here(self) -> None:
+        try:
+            self()
+        except (Exception, Timeout):
+            log.exception("the function of a timer failed: %r", self._thunk)
 
     def __del__(self) -> None:
         hub = self._hub
-        if self._release is not None and hub is not None and hub.loop is not None:
-            hub.loop.run_callback_threadsafe(self._release)
+        if self._timer is not None and hub is not None and hub.loop is not None:
+            hub.loop.run_callback_threadsafe(self._timer.close)
+
+
+def _look(reference: ref[_Awaited]) -> None:
+    awaited = reference()
+    if awaited is not None:
+        awaited.look()

@@ -16,7 +16,8 @@ def after(seconds: float) -> Future[None]:
 
     A discard request before that discards it and cancels the timer. It completes even if nobody
     but its callbacks is left. In a native thread without a hub the clock is that of the runtime,
-    in whose thread callbacks run then.
+    in whose thread callbacks run then: while that is blocked, only a limit of the wait itself, as in
+    ``get(timeout=...)``, ends it.
 
     Raises:
         InvalidArgument: *seconds* is no number.

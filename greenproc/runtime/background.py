@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable
 from functools import partial, wraps
+from inspect import signature
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 from weakref import WeakSet
 
@@ -16,6 +17,7 @@ from gevent.monkey import is_module_patched
 from greenproc.clock.microseconds import span
 from greenproc.current import select_runtime
 from greenproc.errors import StateError, WaitTimeout
+from greenproc.future.waiting import bounded
 from greenproc.pid import UPID
 from greenproc.process.manager import ProcessManager
 from greenproc.runtime.hub_thread import ENDED, HubThread
@@ -46,10 +48,18 @@ _carried_here: WeakSet[BackgroundRuntime] = WeakSet()
 def _elsewhere(name: str) -> Callable[..., Any]:
     """Return the method *name* of `Runtime`, called in the thread of the runtime from any thread."""
     method: Callable[..., Any] = getattr(Runtime, name)
+    has_limit = "timeout" in signature(method).parameters
 
     @wraps(method)
     def call(self: BackgroundRuntime, *args: Any, **kwargs: Any) -> Any:
-        return self.call(method, self, *args, **kwargs)
+        thread = self._thread
+        if not has_limit or thread is None or thread.is_here:
+            return self.call(method, self, *args, **kwargs)
+        bound = signature(method).bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        timeout = bound.arguments["timeout"]
+        within = None if timeout is None else bounded(timeout)
+        return thread.call(partial(method, self, *args, **kwargs), within=within)
 
     return call
 

@@ -15,9 +15,9 @@ from gevent import GreenletExit
 from gevent.event import Event
 from gevent.hub import Hub
 
-from greenproc.clock.awake import INHERITED, hold_awake
+from greenproc.clock.awake import INHERITED, TurnWatch, hold_awake
 from greenproc.clock.fork import watch_fork
-from greenproc.errors import StateError
+from greenproc.errors import StateError, WaitTimeout
 from greenproc.future import Future, Promise
 from greenproc.future.core import allocate_lock
 from greenproc.future.waiting import keep_awake
@@ -25,6 +25,7 @@ from greenproc.future.waiting import keep_awake
 R = TypeVar("R")
 
 ENDED = "the runtime was stopped, and its thread with it: call greenproc.start_in_thread() again"
+STALL_SECONDS = 1.0  # in which a hub that is not blocked makes a turn
 KILL_SECONDS = 1.0  # how long the calls that run at the end may take to end
 
 
@@ -84,20 +85,36 @@ class HubThread:
         keep_awake(future, hub)
         return future
 
-    def call(self, function: Callable[[], R]) -> R:
+    def call(self, function: Callable[[], R], *, within: float | None = None) -> R:
         """Call *function* in a greenlet of the thread, in this context, and return its result.
 
         A caller that is interrupted kills the greenlet.
 
+        Args:
+            within: seconds in which *function* itself means to end; None if it has no limit.
+
         Raises:
             StateError: the thread has ended or ends meanwhile, or it belongs to the parent process.
+            WaitTimeout: that time is over, and something blocks the hub.
         """
         future = self.begin(function)
         try:
+            if within is not None:
+                self._wait(future, within)
             return future.get()[0]
         finally:
             if future.is_pending:
                 self._kill(future)
+
+    def _wait(self, future: Future[Any], seconds: float) -> None:
+        """Wait for *future* as long as the hub turns, and for *seconds* if it does not."""
+        seconds = max(seconds, STALL_SECONDS)
+        while (hub := self._hub) is not None:
+            watch = TurnWatch(hub)
+            if future.await_(seconds) or future.is_abandoned:
+                return
+            if blame := watch.explain():
+                raise WaitTimeout(f"expected an end within {seconds:g} s{blame}")
 
     def end(self) -> None:
         """Let the thread end, after what is called now. From any thread."""

@@ -14,12 +14,14 @@ from typing import Self
 from gevent.monkey import get_original
 
 from greenproc.checks import whole_number
+from greenproc.clock.awake import TurnWatch
 from greenproc.clock.current import current_clock
 from greenproc.errors import Closed, Failure, InvalidArgument, WaitTimeout
 from greenproc.future.each import call_all
 from greenproc.future.future import Future
 from greenproc.future.loop import Break, Continue, Flow, loop
 from greenproc.future.promise import Promise
+from greenproc.future.waiting import explain_wait, watch_hub
 from greenproc.sync.alarm import Alarm
 
 MAX_PIPE_BYTES = 64 * 1024 * 1024
@@ -89,7 +91,7 @@ class Reader:
 
         Args:
             timeout: seconds of the current clock, which a test can pause. Then the read fails
-                with `WaitTimeout` and takes nothing.
+                with `WaitTimeout` and takes nothing. See `after` for threads without a hub.
 
         Raises:
             InvalidArgument: *timeout* is no number. Nothing was taken.
@@ -98,7 +100,7 @@ class Reader:
         claim: Promise[bytes] = Promise()
         future = claim.future
         if not self._channel.take_or_join(claim) and timeout is not None:
-            expire = partial(self._channel.expire, claim, timeout)
+            expire = partial(self._channel.expire, claim, timeout, watch_hub())
             try:
                 alarm = Alarm(current_clock(), timeout, expire)
             except BaseException:
@@ -284,14 +286,16 @@ class _Channel:
         if successor is not None:
             successor.set(piece)
 
-    def expire(self, claim: Promise[bytes], timeout: float, has_rung: bool) -> None:
+    def expire(
+        self, claim: Promise[bytes], timeout: float, watch: TurnWatch | None, has_rung: bool
+    ) -> None:
         """Fail *claim* if it still waits; *has_rung* says whether the time is up or its clock stopped."""
         with self.guard:
             if claim not in self.claims:
                 return
             self.claims.remove(claim)
         if has_rung:
-            claim.fail(WaitTimeout(f"nothing was written for {timeout} s"))
+            claim.fail(WaitTimeout(f"nothing was written for {timeout} s{explain_wait(watch)}"))
         else:
             claim.abandon()
 

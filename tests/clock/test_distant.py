@@ -11,9 +11,10 @@ import gevent
 import pytest
 from gevent import get_hub
 from gevent.event import Event
+from gevent.monkey import get_original
 from gevent.threadpool import ThreadPool
 
-from greenproc.clock import Clock, DistantClock, HubSource, Timer, current_clock
+from greenproc.clock import Clock, DistantClock, HubSource, Timer, current_clock, distant
 from greenproc.current import RUNTIME
 from greenproc.errors import InvalidArgument, StateError
 
@@ -196,3 +197,31 @@ def test_timers_of_another_thread_enter_the_queue_in_the_thread_of_the_clock() -
     assert clock.statistics()["timers"] == 0
     clock.stop()
     pool.kill()
+
+
+def test_a_long_timer_is_not_called_before_its_time_where_the_clock_makes_no_turn(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub of the other thread looks at it now and then."""
+    monkeypatch.setattr(distant, "MAX_WAIT", 0.001)
+    monkeypatch.setattr(distant, "STALL_SECONDS", 0.0)
+    called: list[str] = []
+    looks: list[float] = []
+
+    def wait() -> None:
+        RUNTIME.set(SimpleNamespace(clock=clock))
+        get_hub()
+        timer = current_clock().timer(0.005, lambda: called.append("late"))
+        short = distant.MAX_WAIT
+        while not called:
+            looks.append(timer.thunk._left)  # type: ignore[union-attr]
+            gevent.sleep(short)
+        get_hub().destroy()
+
+    thread = get_original("threading", "Thread")(target=wait)
+    thread.start()
+    thread.join()  # for real: the hub of the clock makes no turn
+    gevent.idle()
+
+    assert called == ["late"]
+    assert any(0.0 < left < 0.0045 for left in looks)
