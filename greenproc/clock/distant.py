@@ -73,7 +73,10 @@ class DistantClock:
 
     def cancel(self, timer: Timer) -> bool:
         """Keep *timer* from firing; tell whether that seems possible still."""
-        is_pending = timer.is_pending
+        thunk = timer.thunk
+        is_pending = thunk is not None
+        if isinstance(thunk, _Awaited):
+            thunk.close()
         self._clock.source.call(_cancel, self._clock, timer)
         return is_pending
 
@@ -169,10 +172,17 @@ class _Awaited:
         except (Exception, Timeout):
             log.exception("the function of a timer failed: %r", self._thunk)
 
-    def __del__(self) -> None:
-        hub = self._hub
-        if self._timer is not None and hub is not None and hub.loop is not None:
-            hub.loop.run_callback_threadsafe(self._timer.close)
+    def close(self) -> None:
+        """Let the hub wait no longer; from every thread. The function may still be called."""
+        hub, timer = self._hub, self._timer
+        if timer is None or hub is None or hub.loop is None:
+            return
+        if hub is get_hub_if_exists():
+            timer.close()
+        else:
+            hub.loop.run_callback_threadsafe(timer.close)
+
+    __del__ = close
 
 
 def _look(reference: ref[_Awaited]) -> None:

@@ -92,7 +92,8 @@ def _compare(before: Snapshot, now: Snapshot) -> list[str]:
 
 def _find_watched() -> tuple[tuple[greenlet, ...], tuple[Any, ...]]:
     """Return the running greenlets of this thread and the active timers of its loop."""
-    timer = get_hub().loop.timer(0)
+    loop = get_hub().loop
+    timer = loop.timer(0)
     timer_type: type[Any] = type(timer)
     timer.close()
     here = getcurrent()
@@ -104,7 +105,7 @@ def _find_watched() -> tuple[tuple[greenlet, ...], tuple[Any, ...]]:
     watched: list[Any] = [one for one in gc.get_objects() if type(one) in kinds]
     for found in watched:
         if type(found) is timer_type:
-            if found.active:
+            if found.active and found.loop is loop:
                 timers.append(found)
         elif (
             found  # started and not yet over

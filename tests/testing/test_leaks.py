@@ -91,3 +91,21 @@ def test_child_process_is_told_until_it_is_reaped() -> None:
     child.kill()
     child.wait()
     assert find_leaks(before) == []
+
+
+def test_a_timer_of_the_hub_of_another_thread_is_not_seen() -> None:
+    before = take_snapshot()
+    kept: list[object] = []
+
+    def work() -> None:
+        hub = gevent.get_hub()
+        timer = hub.loop.timer(1000.0)
+        timer.start(int)
+        kept.extend((hub, timer))
+
+    thread = get_original("threading", "Thread")(target=work)
+    thread.start()
+    thread.join()
+
+    assert not [leak for leak in find_leaks(before, grace=0.0) if "timer" in leak]
+    kept[1].close()  # type: ignore[attr-defined]
