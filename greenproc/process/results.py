@@ -48,14 +48,12 @@ def as_response(result: Any, start: Start = gevent.spawn) -> Response | Future[A
         return _follow(result, start)
     if isinstance(result, (str, bytes)):
         return OK(result)
-    if isinstance(result, (dict, list)):
+    if isinstance(result, (dict, list)) or is_record(result):
         return OK(json=result)
     if isinstance(result, Reader):
         return Response(reader=result)
     if isinstance(result, Iterator):
         return Response(reader=stream(result, start))
-    if is_record(result):
-        return OK(json=result)
     raise TypeError(
         "expected a handler to return a Response, a Future of one, str, bytes, dict, list, a "
         f"Struct, a dataclass or an iterator, got {result!r}"
