@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import signal
 import symtable
 import sys
 from importlib import import_module
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.shell import Program
+from greenproc.address import Address
+from tests.peer import Peer
+from tests.shell import GREENPROC, Program
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -65,9 +68,20 @@ def test_fragments_import_what_they_use_of_greenproc(page: Path) -> None:
         assert needed <= imported, f"{sorted(needed - imported)} are not imported in:\n{fragment}"
 
 
+def test_the_app_of_readme_counts_its_visitors(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(fragments(README)[0], encoding="utf-8")
+
+    with Program(*GREENPROC, "serve", "shop:app", "--port", "0", cwd=tmp_path) as running:
+        port = running.line(r"^http://127\.0\.0\.1:([0-9]+)/$")[1]
+        with Peer.connect(Address("127.0.0.1", int(port))) as peer:
+            assert [peer.get("/").body for _ in range(2)] == [b"visitor 1\n", b"visitor 2\n"]
+        running.signal(signal.SIGTERM)
+        assert running.finish().code == 0
+
+
 def test_the_program_of_readme_runs(tmp_path: Path) -> None:
     program = tmp_path / "guestbook.py"
-    program.write_text(fragments(README)[0], encoding="utf-8")
+    program.write_text(fragments(README)[1], encoding="utf-8")
 
     with Program(sys.executable, str(program)) as running:
         assert running.finish() == (0, "1\n", "")
