@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,8 @@ PATIENCE = 5.0  # seconds for which a member may be away unnoticed
 
 BURST = 10
 PER_SECOND = 2.0
+TYPING_SECONDS = 2.0  # between two times that a person is shown to write
+MAX_BUCKETS = 2 * MAX_PEOPLE
 
 
 class Bucket:
@@ -41,11 +44,11 @@ class Bucket:
 class Person:
     """Somebody in a room, with one browser or more."""
 
-    def __init__(self, name: str, now: float) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
         self.members: dict[UPID, bool] = {}
         """Where this person is, and whether the messages up to now are there already."""
-        self.bucket = Bucket(now)
+        self.typed_at = 0.0
 
 
 class Room(Process):
@@ -62,6 +65,8 @@ class Room(Process):
         self._store = store
         self._changed = changed
         self._members: dict[UPID, str] = {}
+        # Apart from the people: whoever leaves and comes again has no new one.
+        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
         self._unwritten = 0
 
     # Who is there
@@ -79,11 +84,13 @@ class Room(Process):
         if person and sender not in person.members and len(person.members) >= MAX_MEMBERS:
             self._tell(sender, do="refused", reason="You are here too many times already.")
             return
-        self._forget(sender)
+        before = self._forget(sender)
+        if before and before != entry.who:
+            self.part(before)
         self._members[sender] = entry.who
         self.link(sender)
         if person is None:
-            person = self.people[entry.who] = Person(name, self._now())
+            person = self.people[entry.who] = Person(name)
             self._changed(self.name, len(self.people))
             self._come(entry.who, person)
         elif person.name != name:
@@ -125,7 +132,7 @@ class Room(Process):
         text = clean_text(line.text)
         if not text:
             self._tell(sender, do="refused", token=line.token, reason="There is nothing in it.")
-        elif not person.bucket.take(self._now()) or self._unwritten >= MAX_UNWRITTEN:
+        elif self._unwritten >= MAX_UNWRITTEN or not self._may_say(self._members[sender]):
             self._tell(sender, do="later", token=line.token)
         else:
             self._unwritten += 1
@@ -152,8 +159,9 @@ class Room(Process):
 
     @install("typing")
     def on_typing(self, sender: UPID, body: bytes) -> None:
-        person = self._person(sender)
-        if person is not None:
+        person, now = self._person(sender), self._now()
+        if person is not None and now - person.typed_at >= TYPING_SECONDS:
+            person.typed_at = now
             self._tell_all(do="typing", who=self._members[sender], name=person.name)
 
     @install("older")
@@ -204,6 +212,15 @@ class Room(Process):
             fresh=not since,
             more=len(messages) == (MISSED if since else SHOWN),
         )
+
+    def _may_say(self, who: str) -> bool:
+        """Tell whether a person may say something more just now."""
+        now = self._now()
+        bucket = self._buckets.pop(who, None) or Bucket(now)
+        self._buckets[who] = bucket  # at the end: the first one is the longest unused
+        if len(self._buckets) > MAX_BUCKETS:
+            self._buckets.popitem(last=False)
+        return bucket.take(now)
 
     def _come(self, who: str, person: Person) -> None:
         self._tell_all(do="came", who=who, name=person.name)

@@ -24,9 +24,11 @@ class Endable(Protocol):
 class WebSocketRegistry:
     """Knows the connections of one runtime, and counts them and what they carry."""
 
-    __slots__ = ("_sessions", "counts", "encoder")
+    __slots__ = ("_sessions", "counts", "encoder", "ending")
 
     def __init__(self) -> None:
+        self.ending: tuple[int, str] | None = None
+        """With what connections are closed that open now, since all are to end."""
         self.encoder = MessageEncoder()
         """What all of them encode messages with."""
         self._sessions: dict[Endable, None] = {}
@@ -49,7 +51,8 @@ class WebSocketRegistry:
         self._sessions.pop(session, None)
 
     def end_all(self, code: int, reason: str = "") -> None:
-        """Close all connections, whose clients may come back elsewhere."""
+        """Close all connections, whose clients may come back elsewhere, and any that opens later."""
+        self.ending = (code, reason)
         for session in list(self._sessions):
             session.end(code, reason)
 

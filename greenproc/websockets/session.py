@@ -201,6 +201,8 @@ class Session:
                 self._has_heard = True
                 self._beat_later()
             self._outbox.attach(connection.socket)
+            if self._registry.ending is not None:  # it would hold up who waits for the others
+                self._end(*self._registry.ending)
             self._read(connection)
             self._linger(connection)
         finally:

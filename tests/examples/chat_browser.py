@@ -26,6 +26,12 @@ WIDE = """
   return [...document.querySelectorAll("main, main *")]
     .filter((one) => one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.tagName)
 """
+BROKEN = """
+  window.WebSocket = class {
+    constructor() { setTimeout(() => this.onclose?.()); }
+    close() {}
+  };
+"""
 FOCUSED = """
   const one = document.activeElement;
   return one.getAttribute("aria-label") ?? one.id
@@ -91,6 +97,11 @@ class Browser:
 
     def nameless(self) -> Any:
         return self.run(NAMELESS)
+
+    def without_websockets(self) -> None:
+        """Be behind a proxy that lets no WebSocket through, from the next page on."""
+        what = {"source": BROKEN}
+        self.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", what)
 
     def on_a_phone(self) -> Any:
         """Become a phone, and return what does not fit."""

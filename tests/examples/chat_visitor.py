@@ -44,15 +44,20 @@ class Visitor:
         self.do("say", room=room, text=text, token=token or text)
         self.expect("accepted", token=token or text)
 
+    def next(self) -> dict[str, Any]:
+        """Wait for the next event that was not looked at yet."""
+        while not self.source.events:
+            if not self.source.chunk():
+                raise EOFError("the stream ended")
+        event: dict[str, Any] = json.loads(self.source.events.pop(0).data)
+        return event
+
     def expect(self, do: str, **fields: Any) -> dict[str, Any]:
         """Wait for an event of that kind with those fields, among what was not looked at yet."""
-        missed = []
+        missed: list[dict[str, Any]] = []
         with gevent.Timeout(LIMIT, AssertionError(f"no {do} {fields} in {missed}")):
             while True:
-                while not self.source.events:
-                    if not self.source.chunk():
-                        raise EOFError(f"the stream ended: {missed}")
-                event: dict[str, Any] = json.loads(self.source.events.pop(0).data)
+                event = self.next()
                 if event["do"] == do and fields.items() <= event.items():
                     return event
                 missed.append(event)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.examples.chat_node import CHROMIUM, Node, RemoteBrowser, shutil
+from chat.store import connect
+from tests.examples.chat_node import CHROMIUM, EXAMPLES, Node, RemoteBrowser, shutil
 
 pytestmark = [
     pytest.mark.slow,  # browsers take seconds to start
+    pytest.mark.timeout(180),  # and on a busy machine many
     pytest.mark.skipif(
         shutil.which("chromedriver") is None or CHROMIUM is None,
         reason="Chromium and chromedriver are not installed",
@@ -32,9 +37,19 @@ def browsers() -> Iterator[tuple[RemoteBrowser, RemoteBrowser]]:
         yield first, second
 
 
-def enter(browser: RemoteBrowser, node: Node, name: str, way: str) -> str:
+def enter(browser: RemoteBrowser, node: Any, name: str, way: str) -> str:
     focus: str = browser.do("enter", f"http://{node.address}/chat?by={way}", name)
     return focus
+
+
+def write_history(database: Path, count: int) -> None:
+    connection = connect(database)
+    try:
+        for number in range(1, count + 1):
+            row = ("lobby", number, "0" * 16, "Grace", f"line {number}", 1.0, str(number))
+            connection.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    finally:
+        connection.close()
 
 
 def accepted(database: Path) -> list[str]:
@@ -91,18 +106,71 @@ def test_two_people_on_two_nodes_lose_nothing_when_these_are_killed(
     assert kept.index("ada, meanwhile") < kept.index("ada, again")
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_is_lost_while_gunicorn_reloads(
+    database: Path, browsers: tuple[RemoteBrowser, RemoteBrowser], way: str
+) -> None:
+    pytest.importorskip("gunicorn")
+    from tests.wsgi.gunicorns import Gunicorn
+
+    options = {"target": "chat:app", "env": {"CHAT_DATABASE": str(database)}}
+    flags = ("--chdir", str(EXAMPLES))
+    with Gunicorn(sys.executable, database.parent, *flags, **options) as gunicorn:
+        gunicorn.booted()
+        for browser, name in zip(browsers, ("Ada", "Bob"), strict=True):
+            enter(browser, gunicorn, name, way)
+        for number in range(3):
+            for browser, name in zip(browsers, ("ada", "bob"), strict=True):
+                browser.do("say", f"{name} {number}")
+            gunicorn.signal(signal.SIGHUP)
+            gunicorn.booted(number + 2)
+            gunicorn.expect("hook worker_exit", number + 1)
+        for browser in browsers:
+            for name in ("ada", "bob"):
+                browser.do("see", f"{name} 2")
+        seen = [browser.do("texts") for browser in browsers]
+
+    kept = accepted(database)
+    assert seen == [kept, kept]
+    assert sorted(kept) == [f"{name} {number}" for name in ("ada", "bob") for number in range(3)]
+
+
+def test_older_messages_are_shown_above_without_a_jump(
+    database: Path, browsers: tuple[RemoteBrowser, RemoteBrowser]
+) -> None:
+    write_history(database, 120)
+    ada, _ = browsers
+    with Node(database) as node:
+        enter(ada, node, "Ada", "")
+        ada.do("see", "line 120")
+        at_end = "scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 5"
+        assert ada.do("wait_for", at_end)
+        ada.do("run", "scroller.scrollTop = 0")
+        top = "document.querySelector('[data-number=\"71\"]').getBoundingClientRect().top"
+        before = ada.do("run", f"return {top}")
+        for first in (21, 1):
+            ada.do("run", "older.click()")
+            ada.do("see", f"line {first}")
+            if first == 21:
+                assert abs(ada.do("run", f"return {top}") - before) < 60  # a date is above it now
+        assert ada.do("texts") == [f"line {number}" for number in range(1, 121)]
+        assert ada.do("run", "return older.hidden")
+
+
 def test_the_page_finds_its_way_where_websockets_do_not_work(
     database: Path, browsers: tuple[RemoteBrowser, RemoteBrowser]
 ) -> None:
-    """A proxy that knows no WebSockets is played by a page that has none."""
     ada, bob = browsers
+    posts = "performance.getEntriesByType('resource').some((one) => one.name.endsWith('/send'))"
     with Node(database) as node:
-        enter(ada, node, "Ada", "websocket")
-        bob.do("wait_for", "delete window.WebSocket || true")
-        enter(bob, node, "Bob", "")
+        bob.do("without_websockets")
+        for browser, name in ((ada, "Ada"), (bob, "Bob")):
+            enter(browser, node, name, "")
         bob.do("say", "hello")
 
         assert ada.do("see", "hello")
+        assert bob.do("run", f"return {posts}")
+        assert not ada.do("run", f"return {posts}")
 
 
 def test_the_chat_needs_no_mouse_and_names_everything(

@@ -12,7 +12,7 @@ from chat import hall as hall_module
 from chat import open_chat
 from chat import room as room_module
 from chat.hall import IDLE_SECONDS
-from chat.room import BURST, MISSED, PATIENCE
+from chat.room import BURST, MISSED, PATIENCE, TYPING_SECONDS
 from chat.store import Store
 from greenproc import UPID, Future, Runtime, terminate, wait
 from greenproc.errors import Failure
@@ -264,6 +264,39 @@ def test_who_writes_too_fast_has_to_wait(node: Runtime, visit: Visit) -> None:
 
     messages = other.join("lobby")["messages"]
     assert [message["text"] for message in messages] == [*map(str, range(BURST)), "more"]
+
+
+def test_who_leaves_and_comes_again_writes_no_faster(node: Runtime, visit: Visit) -> None:
+    node.clock.pause()
+    ada = visit(node, "Ada", "lobby")
+    for number in range(BURST):
+        ada.say("lobby", str(number))
+    ada.do("leave", room="lobby")
+    ada.join("lobby")
+    ada.do("say", room="lobby", text="more", token="t")
+
+    assert ada.expect("later", token="t")
+
+
+def test_typing_is_shown_now_and_then_only(node: Runtime, visit: Visit) -> None:
+    node.clock.pause()
+    ada, bob = visit(node, "Ada", "lobby"), visit(node, "Bob", "lobby")
+    for number in range(2):
+        for _ in range(5):
+            bob.do("typing", room="lobby")
+        bob.say("lobby", str(number))
+        ada.expect("typing")
+        assert ada.next()["do"] == "message"
+        let_pass(node, TYPING_SECONDS)
+
+
+def test_who_becomes_another_person_leaves_nobody_behind(node: Runtime, visit: Visit) -> None:
+    ada, bob = visit(node, "Ada", "lobby"), visit(node, "Bob", "lobby")
+    bob.do("hello", key="another", name="Carol")
+    people = bob.join("lobby")["people"]
+
+    assert ada.expect("left", name="Bob")
+    assert sorted(one["name"] for one in people) == ["Ada", "Carol"]
 
 
 def test_a_flood_of_commands_is_dropped(node: Runtime, visit: Visit) -> None:

@@ -216,6 +216,16 @@ def test_ws_reload(echo: Echo, connect: Connect, runtime: Runtime) -> None:
     assert echo.ended == [(1012, "")]
 
 
+def test_ws_reload_closes_what_opens_late(echo: Echo, connect: Connect, runtime: Runtime) -> None:
+    """A worker that drains still takes what waits to be accepted."""
+    runtime.websockets.end_all(CloseCode.SERVICE_RESTART)
+    client = connect()
+
+    assert client.read_close() == 1012
+    client.send(close(1012))
+    assert client.read_frame() is None
+
+
 Fail = Callable[[], None]
 
 

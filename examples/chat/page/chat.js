@@ -21,7 +21,13 @@ const read = (storage, key, other) => {
     return other;
   }
 };
-const write = (storage, key, value) => storage.setItem(`chat.${key}`, JSON.stringify(value));
+const write = (storage, key, value) => {
+  try {
+    storage.setItem(`chat.${key}`, JSON.stringify(value));
+  } catch {
+    // It is full, or forbidden: the page works without.
+  }
+};
 
 function newToken() {
   const bytes = crypto.getRandomValues(new Uint8Array(18));
@@ -100,6 +106,7 @@ class Room {
 
   join() {
     connection.send({ do: "join", room: this.name, since: this.last });
+    if (!this.isLive) this.wait(ANSWER, () => isConnected && this.join());
   }
 }
 
@@ -141,6 +148,7 @@ const TAKES = {
   },
 
   joined(event, room) {
+    if (!room.isLive) clearTimeout(room.timer);
     room.isLive = true;
     room.reason = "";
     room.people = new Map(event.people.map((one) => [one.who, one.name]));
@@ -195,7 +203,7 @@ const TAKES = {
       if (found && room === current && !$("text").value) writeText(found.text);
     } else {
       room.reason = event.reason;
-      room.wait(10_000, () => isConnected && room.join());
+      room.wait(15_000, () => isConnected && room.join());
     }
     say(event.reason);
     if (room === current) showRoom(false);

@@ -4,6 +4,7 @@
 const BASE = new URL("../", import.meta.url);
 const SHORTEST = 300; // milliseconds until it is tried again, doubled each time
 const LONGEST = 6000;
+const OPENING = 5000; // milliseconds after which a WebSocket that does not open is given up
 
 export class Connection {
   // take(event) gets what comes; changed(isOpen) is called when the connection opens or is lost.
@@ -41,7 +42,6 @@ export class Connection {
         if (way !== this.way) return;
         this.tries = 0;
         this.isOpen = true;
-        this.only ??= way instanceof Events ? "events" : undefined;
         this.changed(true);
       },
       took: (text) => way === this.way && this.take(JSON.parse(text)),
@@ -80,7 +80,11 @@ class Socket {
     const url = new URL("ws", BASE);
     url.protocol = url.protocol.replace("http", "ws");
     this.socket = new WebSocket(url);
-    this.socket.onopen = () => this.on.opened();
+    this.timer = setTimeout(() => this.on.ended(), OPENING);
+    this.socket.onopen = () => {
+      clearTimeout(this.timer);
+      this.on.opened();
+    };
     this.socket.onmessage = (event) => this.on.took(event.data);
     this.socket.onclose = () => this.on.ended();
   }
@@ -90,6 +94,7 @@ class Socket {
   }
 
   close() {
+    clearTimeout(this.timer);
     this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
     this.socket.close();
   }
