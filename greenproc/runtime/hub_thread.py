@@ -17,6 +17,7 @@ from gevent.hub import Hub
 
 from greenproc.clock.awake import INHERITED, TurnWatch, hold_awake
 from greenproc.clock.fork import watch_fork
+from greenproc.clock.kill import kill_within
 from greenproc.errors import StateError, WaitTimeout
 from greenproc.future import Future, Promise
 from greenproc.future.core import allocate_lock
@@ -183,7 +184,7 @@ class HubThread:
     def _end_calls(self) -> None:
         """Kill what is running still, and fail what does not end by that or has not begun."""
         running = [greenlet for greenlet in self._calls.values() if greenlet is not None]
-        gevent.killall(running, timeout=KILL_SECONDS)
+        kill_within(KILL_SECONDS, running)
         for outcome in list(self._calls):
             outcome.fail(StateError(self._refusal))
         self._calls.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from contextvars import Context, Token, copy_context
 from functools import partial
@@ -14,6 +15,7 @@ from gevent.lock import RLock
 
 from greenproc.clock.awake import INHERITED, has_ended, note_runtime
 from greenproc.clock.fork import silence, watch_fork
+from greenproc.clock.kill import kill_within
 from greenproc.clock.microseconds import span
 from greenproc.current import RUNTIME, deselect_runtime, select_runtime
 from greenproc.errors import StateError
@@ -31,6 +33,8 @@ Q = ParamSpec("Q")
 R = TypeVar("R")
 
 KILL_SECONDS = 1.0  # how long the greenlets of a runtime that stops may take to end
+
+log = logging.getLogger("greenproc.runtime")
 
 
 class RuntimeLife:
@@ -206,7 +210,9 @@ class RuntimeLife:
     def _end_greenlets(self, greenlets: Iterable[gevent.Greenlet[..., Any]]) -> None:
         """Kill what this runtime and its processes started and still runs, but for the caller."""
         others = [greenlet for greenlet in greenlets if greenlet is not gevent.getcurrent()]
-        gevent.killall(others, timeout=KILL_SECONDS)
+        stuck = kill_within(KILL_SECONDS, others)
+        if stuck:
+            log.warning("%d greenlets of the runtime did not end when they were killed", stuck)
 
     def _enter(self) -> None:
         RUNTIME.set(self)

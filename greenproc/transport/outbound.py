@@ -221,6 +221,8 @@ class Outbound:
             if self._open_socket.getsockname() == self._open_socket.getpeername():
                 raise ConnectionRefusedError("nobody listens there")
         except OSError as error:
+            # Of thousands of links to addresses of one network, all can fail at the same time.
+            yield_if_spent()
             raise Broken(f"cannot connect to {self.address}: {error}") from error
         self.state = State.OPEN
         self.was_open = True

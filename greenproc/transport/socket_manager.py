@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from gevent import Greenlet, joinall, killall, socket
+from gevent import Greenlet, joinall, socket
 from gevent.event import Event
 
 from greenproc.address import Address
 from greenproc.clock.fork import silence
+from greenproc.clock.kill import kill_within
 from greenproc.errors import Broken
 from greenproc.message import Message
 from greenproc.process.ports import RemoteConnection
@@ -168,7 +169,7 @@ class SocketManager:
             connection.end(stopped)
         joinall(list(self._greenlets), timeout=KILL_SECONDS)
         stuck = list(self._greenlets)
-        killall(stuck, timeout=KILL_SECONDS)
+        kill_within(KILL_SECONDS, stuck)
         return len(stuck)
 
     def disown(self) -> None:

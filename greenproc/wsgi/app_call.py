@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import gevent
 
+from greenproc.clock.turn import yield_if_spent
 from greenproc.errors import Failure, InvalidArgument, StateError
 from greenproc.failures import FailureLog
 from greenproc.future import Promise
@@ -124,6 +125,8 @@ class AppCall:
                 log.warning("%s: more bytes than its Content-Length", self._name)
                 return
             self._take(piece)
+            if not piece:
+                yield_if_spent()  # as nothing else waits here
             if self._is_over and not self._takes_body:
                 return
         self._finish()

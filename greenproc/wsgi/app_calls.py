@@ -9,6 +9,7 @@ from typing import Any
 
 import gevent
 
+from greenproc.clock.kill import kill_within
 from greenproc.http.response import ServiceUnavailable
 from greenproc.process.event import HttpEvent
 
@@ -98,7 +99,7 @@ class AppCalls:
             gevent.joinall(list(self._running), timeout=seconds)
         finally:
             stuck = list(self._running)
-            gevent.killall([*stuck, *self._idle], timeout=KILL_SECONDS)
+            kill_within(KILL_SECONDS, [*stuck, *self._idle])
         return len(stuck)
 
     def _wait(self, event: HttpEvent) -> None:

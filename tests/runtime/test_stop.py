@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import weakref
+from contextlib import suppress
 from typing import Any
 
 import gevent
@@ -15,7 +16,7 @@ from greenproc.errors import StateError
 from greenproc.future import Promise
 from greenproc.pid import UPID
 from greenproc.process import Process, install
-from greenproc.runtime import Runtime, RuntimeState
+from greenproc.runtime import Runtime, RuntimeState, life
 from greenproc.settings import Settings
 from greenproc.testing import RuntimeMaker, await_ready, future_message
 from tests.peer import Acceptor, Peer
@@ -189,6 +190,30 @@ def test_greenlets_of_processes_end_with_the_runtime(make_runtime: RuntimeMaker)
     node.stop()
 
     assert all(greenlet.dead for greenlet in greenlets)
+
+
+def test_greenlet_that_will_not_be_killed_is_left_and_told(
+    make_runtime: RuntimeMaker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(life, "KILL_SECONDS", 0.01)
+    node = make_runtime()
+    may_end = Event()
+
+    def cling() -> None:
+        while not may_end.is_set():
+            with suppress(gevent.GreenletExit):
+                may_end.wait()
+
+    greenlet = node.spawn_greenlet(cling)
+    gevent.sleep(0)
+
+    node.stop()
+
+    assert node.state is RuntimeState.STOPPED
+    assert not greenlet.dead
+    assert "1 greenlets of the runtime did not end when they were killed" in caplog.text
+    may_end.set()
+    greenlet.join()
 
 
 def test_greenlet_that_ended_is_not_kept(make_runtime: RuntimeMaker) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import logging
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -14,8 +15,9 @@ from greenproc.errors import BindError, StateError
 from greenproc.future import Future
 from greenproc.http.response import OK
 from greenproc.settings import Settings
-from greenproc.transport.listener import Listener
-from greenproc.transport.places import address_of
+from greenproc.transport.listener import MAX_ACCEPTED, Acceptor, Listener
+from greenproc.transport.places import address_of, listening_socket
+from tests.polls import Polls
 from tests.transport.conftest import LIMIT, Node, Peer, RawServer
 
 Listen = Callable[..., Address]
@@ -244,3 +246,26 @@ def test_a_client_that_is_gone_before_it_is_accepted_does_no_harm(
 )
 def test_the_name_of_a_socket_becomes_an_address(name: Any, address: Address) -> None:
     assert address_of(name) == address
+
+
+def test_few_connections_are_accepted_between_two_polls(polls: Polls, connect: Connect) -> None:
+    accepted: list[int] = []
+
+    def accept(connected: Any, _name: object) -> None:
+        accepted.append(polls.count)
+        connected.close()
+
+    listening = listening_socket(Address("127.0.0.1", 0))
+    address = address_of(listening.getsockname())
+    assert address is not None
+    for _ in range(3 * MAX_ACCEPTED):
+        connect(address)
+    acceptor = Acceptor(listening, accept, lambda: False)
+    acceptor.start()
+    with gevent.Timeout(LIMIT):
+        while len(accepted) < 3 * MAX_ACCEPTED:
+            gevent.idle()
+    acceptor.stop()
+    listening.close()
+
+    assert max(Counter(accepted).values()) == MAX_ACCEPTED

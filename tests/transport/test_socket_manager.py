@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from dataclasses import replace
 
 import gevent
 import pytest
@@ -18,6 +19,7 @@ from greenproc.settings import Settings
 from greenproc.transport import outbound
 from greenproc.transport.listener import Listener
 from greenproc.transport.socket_manager import SocketManager
+from tests.polls import Polls
 from tests.transport.conftest import LIMIT, LOCAL, Node, Peer, RawServer, message
 
 Manager = Callable[..., SocketManager]
@@ -720,3 +722,20 @@ def test_a_connection_tells_its_state(manager: Manager, server: RawServer) -> No
     assert repr(connection) == f"<Outbound {server.address} LINKED CONNECTING, 0 queued>"
     assert repr(sockets) == f"<SocketManager {LOCAL}, 1 open, 1 linked>"
     server.accept()
+
+
+def test_links_that_fail_at_once_give_others_their_turn(
+    polls: Polls, node: Node, manager: Manager
+) -> None:
+    seen: list[int] = []
+    node.hooks = replace(node.hooks, lost=lambda _address, _error: seen.append(polls.count))
+    sockets = manager()
+    port = unused_address().port
+    for number in range(50):
+        sockets.link(Address(f"127.0.0.{number + 1}", port), REUSE)
+
+    with gevent.Timeout(LIMIT):
+        while len(seen) < 50:
+            gevent.idle()
+
+    assert len(set(seen)) > 40

@@ -11,6 +11,7 @@ from gevent.event import Event
 from greenproc import Settings
 from greenproc.testing import expect_failure
 from tests.peer import LIMIT, Peer
+from tests.polls import Polls
 from tests.wsgi.apps import TEXT, Pieces, answering, returning
 from tests.wsgi.conftest import Serve, get, post
 
@@ -562,3 +563,16 @@ def test_a_node_that_stops_sends_what_was_answered(serve: Serve) -> None:
 
     assert (answer.body == body, answer.header("Connection")) == (True, "close")
     stopping.join(LIMIT)
+
+
+def test_empty_pieces_give_others_their_turn(serve: Serve, polls: Polls) -> None:
+    seen: list[int] = []
+
+    def pieces() -> Any:
+        for _ in range(100):
+            seen.append(polls.count)
+            yield b""
+
+    serve(returning(pieces)).get()
+
+    assert len(set(seen)) > 90
