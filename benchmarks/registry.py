@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks.harness import Row
 from benchmarks.rows import (
+    chat,
     dispatch,
     future_chain,
     future_collect,
@@ -58,6 +59,7 @@ ROWS: tuple[Row, ...] = (
     websocket.ROW,
     wsgi.NODE,
     wsgi.WORKER_ROW,
+    chat.ROW,
 )
 
 BY_NAME = {row.name: row for row in ROWS}

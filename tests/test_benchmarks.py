@@ -42,6 +42,7 @@ QUICK_ROWS = [
     "websocket-echo",
     "wsgi-node",
     "wsgi-worker",
+    "chat",
 ]
 
 
