@@ -80,6 +80,7 @@ class BackgroundRuntime(Runtime):
     """
 
     _thread: HubThread | None = None
+    _os_process = 0  # of the thread
 
     @property
     def runtime(self) -> Self:
@@ -101,6 +102,7 @@ class BackgroundRuntime(Runtime):
                 raise StateError("expected the main thread of this monkey-patched program")
             super().start()
         else:
+            self._os_process = os.getpid()
             thread = self._thread = HubThread(THREAD_NAME)
             thread.start()
             try:
@@ -179,6 +181,13 @@ class BackgroundRuntime(Runtime):
         if self._thread is not None and self._thread.is_over and self.hub is not None:
             raise StateError(ENDED)
         return super().processes
+
+    def disown(self) -> None:
+        """Let go of everything without a word. See `RuntimeLife.disown`."""
+        super().disown()
+        if self._thread is not None and os.getpid() != self._os_process:
+            self._thread.disown()
+            self.hub = None  # whether its thread seems to have ended or not, in this child
 
     def __enter__(self) -> Self:
         if self.state is RuntimeState.NEW:

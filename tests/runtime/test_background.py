@@ -359,7 +359,7 @@ def ask():
     while not over:
         assert greenproc.dispatch(adder, Adder.add, 1).get() == 2
 
-threads = [threading.Thread(target=ask) for _ in range(2)]
+threads = [threading.Thread(target=ask)]
 for thread in threads: thread.start()
 
 def child():
@@ -398,7 +398,7 @@ print(greenproc.dispatch(adder, Adder.add, 5).get(), node.state.value)
 """
 
 
-@pytest.mark.parametrize("forks", [3, pytest.param(25, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("forks", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_th_fork(forks: int) -> None:
     result = run(FORK.replace("FORKS", str(forks)))
 
