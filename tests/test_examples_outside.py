@@ -20,10 +20,14 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 Make = Callable[[type[Process], Path], Process]
 
+pytest.importorskip("flask")
+
 PROCESSES: dict[str, Make] = {
     "counter:Counter": lambda cls, _: cls(),
+    "celery_free_jobs:Jobs": lambda cls, _: cls(),
     "fetch:Pages": lambda cls, _: cls(),
     "files:Files": lambda cls, folder: cls(folder),  # type: ignore[arg-type]
+    "flask_counter:Counter": lambda cls, _: cls(),
     "hits:Hits": lambda cls, _: cls(),
     "pingpong:Ping": lambda cls, _: cls(spawn_process(Process()), 5),  # type: ignore[call-arg, arg-type]
     "pingpong:Pong": lambda cls, _: cls(),

@@ -288,21 +288,21 @@ def test_it(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "options", [("--greenproc-stacks-after=0.05",), ()], ids=["option", "ini"]
+    "options", [("--greenproc-stacks-after=0.4",), ()], ids=["option", "ini"]
 )
 def test_hanging_test_prints_all_stacks(run, pytester, capfd, options) -> None:
-    pytester.makeini("[pytest]\ngreenproc_stacks_after = 0.05")
+    pytester.makeini("[pytest]\ngreenproc_stacks_after = 0.4")
     result = run(
         """
-def test_it(runtime):
-    gevent.sleep(0.3)
+def test_it(make_runtime):  # which a busy machine has at once
+    gevent.sleep(0.8)
 """,
         *options,
     )
     result.assert_outcomes(passed=1)
     told = capfd.readouterr().err
-    assert "::test_it takes more than 0.05 s; all stacks:" in told
-    assert "gevent.sleep(0.3)" in told
+    assert "::test_it takes more than 0.4 s; all stacks:" in told
+    assert "gevent.sleep(0.8)" in told
 
 
 def test_quick_test_prints_no_stacks(run, capfd) -> None:

@@ -113,6 +113,8 @@ app = Middleware(app)
 plain = app.app
 """
 
+SCRIPT = "from gunicorn.app.wsgiapp import run; run()"
+
 HOOKS = """
 import os
 
@@ -145,7 +147,9 @@ class Gunicorn(Program):
         target = options.pop("target", "gunicorn_site:app")
         bind = options.pop("bind", "127.0.0.1:0")
         worker = options.pop("worker", WORKER)
-        command = [python, "-m", "gunicorn", "-k", worker, "-b", bind]
+        # With USR2 "python -m gunicorn" starts a file whose folder then hides the module http.
+        (folder / "run_gunicorn.py").write_text(SCRIPT)
+        command = [python, "run_gunicorn.py", "-k", worker, "-b", bind]
         # It would lie in the home folder; gunicorn 23 has none.
         if _has_control_socket(python):
             command.append("--no-control-socket")
