@@ -21,6 +21,7 @@ from gevent.hub import Hub
 from gevent.threadpool import ThreadPool
 
 from greenproc.checks import check_callable, whole_number
+from greenproc.clock.awake import note_pool
 from greenproc.clock.fork import call_after_fork
 from greenproc.errors import Closed, StateError
 from greenproc.future.delivery import call_in
@@ -139,6 +140,7 @@ class Threads:
         self._max_threads = whole_number("max_threads", max_threads, least=1)
         self._max_queued = whole_number("max_queued", max_queued, least=1)
         self._hub = get_hub()
+        note_pool(self._hub, self)
         self._tasks: deque[_Task] = deque()
         # This and the pool are touched in the thread of the hub only.
         self._running: set[Promise[Any]] = set()
@@ -206,6 +208,11 @@ class Threads:
         state = "closed, " if self._is_closed else ""
         threads = f"{len(self._running)} of {self._max_threads} busy"
         return f"<Threads {state}{threads}, {len(self._tasks)} queued>"
+
+    @property
+    def size(self) -> int:
+        """How many native threads there are, busy or idle."""
+        return 0 if self._pool is None else self._pool.size
 
     def _start(self, promise: Promise[Any], call: Callable[[], Any]) -> None:
         """Let the pool make *call*. It has room, so this does not wait for it."""

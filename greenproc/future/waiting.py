@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any, Final
 
 from gevent._hub_local import get_hub_if_exists
-from gevent.exceptions import InvalidSwitchError
+from gevent.exceptions import InvalidSwitchError, LoopExit
 from gevent.hub import Hub, Waiter
 from greenlet import getcurrent
 
-from greenproc.clock.awake import RUNTIMES, TurnWatch, hold_awake, hold_for_threads
+from greenproc.clock.awake import RUNTIMES, TurnWatch, count_threads, hold_awake, hold_for_threads
 from greenproc.clock.microseconds import from_seconds, to_seconds
 from greenproc.current import find_runtime
 from greenproc.errors import WaitTimeout
@@ -163,6 +163,11 @@ def _remove_waiter(core: Core[Any], waiter: Waiter[Any]) -> None:
 
 
 def _wait_in_thread(core: Core[Any], timeout: float | None) -> None:
+    if timeout is None and not count_threads():
+        raise LoopExit(
+            "nothing can complete the future: this program has no other thread, and no hub with "
+            "something to wait for"
+        )
     gate = allocate_lock()
     gate.acquire()
 

@@ -257,11 +257,15 @@ class Process:
         A remote process that ends while its node lives is not noticed, as in libprocess: a remote
         link watches the connection.
 
+        Raises:
+            StateError: the runtime was stopped; or this is another native thread.
+
         Source: libprocess src/process.cpp, ProcessBase::link.
         """
         to = as_upid(to)
         manager = self.__manager()
         manager.check_thread("link")
+        manager.refuse_over("link")
         manager.linking.link(self.__cell, to, remote)
         return to
 

@@ -131,6 +131,15 @@ class ProcessManager:
         self._is_over = True
         self._foreign = None  # so that each message is looked at
 
+    def refuse_over(self, what: str) -> None:
+        """Refuse to do *what* once the runtime has stopped.
+
+        Raises:
+            StateError: it has.
+        """
+        if self._is_over:
+            raise StateError(f"{what}() was called on a runtime that was stopped: make a new one")
+
     # The life of processes
 
     def bind(self, cell: Cell) -> None:

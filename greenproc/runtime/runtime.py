@@ -169,6 +169,9 @@ class Runtime(RuntimeLife):
     def terminate(self, pid: UPID | Process, *, inject: bool = True) -> None:
         """Ask a local process to terminate; nothing happens if it is not running or remote.
 
+        Nor does in a runtime that was stopped, with which all processes have ended: what ends things
+        may come late.
+
         Args:
             inject: drop what is queued. When False, what is queued already is served first.
 
@@ -440,13 +443,16 @@ class Runtime(RuntimeLife):
     def _refuse_ended(self, pid: UPID, what: str) -> None:
         """Refuse to do *what* in a runtime that was stopped, or for a process of one."""
         self._parts()
-        if self.state is RuntimeState.STOPPED and self.processes.is_in_own_thread:
-            raise StateError(f"{what}() was called on a runtime that was stopped: make a new one")
+        self._refuse_stopped(what)
         if pid.address in default.stopped:
             raise StateError(
                 f"the runtime of process {pid} was stopped: spawn the process again, and {what}() "
                 "to the pid that spawn() returns"
             )
+
+    def _refuse_stopped(self, what: str) -> None:
+        if self.state is RuntimeState.STOPPED and self.processes.is_in_own_thread:
+            raise StateError(f"{what}() was called on a runtime that was stopped: make a new one")
 
     def settle(self, timeout: float = 15.0) -> None:
         """Wait until no process has anything to do and no timer is due.
@@ -456,11 +462,12 @@ class Runtime(RuntimeLife):
 
         Raises:
             NotSettled: somebody is still busy; the message names who.
-            StateError: called from a process.
+            StateError: called from a process, or on a runtime that was stopped.
 
         Source: libprocess include/process/clock.hpp, Clock::settle.
         """
         self.check_thread("settle")
+        self._refuse_stopped("settle")
         settle(self.processes, timeout)
 
     def absolute_path(self, path: str) -> str:

@@ -97,3 +97,19 @@ def test_the_functions_say_it_after_finalize() -> None:
             greenproc.post(pid, "hello")
     finally:
         greenproc.finalize()
+
+
+def test_link_and_settle_say_that_it_was_stopped(stopped: tuple[Runtime, Process]) -> None:
+    runtime, process = stopped
+    with pytest.raises(StateError, match=r"settle\(\) was called on a runtime that was stopped"):
+        runtime.settle()
+    with pytest.raises(StateError, match=r"link\(\) was called on a runtime that was stopped"):
+        process.link(AWAY)
+
+
+def test_terminate_may_come_late(stopped: tuple[Runtime, Process]) -> None:
+    """All processes have ended: what it asks for is the case."""
+    runtime, process = stopped
+    runtime.terminate(process)
+    process.terminate()
+    assert runtime.wait(process, 1.0)
