@@ -287,9 +287,7 @@ def test_it(monkeypatch):
     result.assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize(
-    "options", [("--greenproc-stacks-after=0.4",), ()], ids=["option", "ini"]
-)
+@pytest.mark.parametrize("options", [("--greenproc-stacks-after=0.4",), ()], ids=["option", "ini"])
 def test_hanging_test_prints_all_stacks(run, pytester, capfd, options) -> None:
     pytester.makeini("[pytest]\ngreenproc_stacks_after = 0.4")
     result = run(
