@@ -62,6 +62,9 @@ class StopSignals:
         if self.received is not None:
             return  # the other signal came before its handler was replaced
         self.received = number
+        # The interpreter may have noted another one already, and would print a traceback if it
+        # found that without a handler. This has it call the handlers of all of them, which return.
+        signal.raise_signal(number)
         for other in self._previous:
             signal.signal(other, kill_action() if other in FATAL else ignore)
         if self._limit is not None and sys.stderr is not None:

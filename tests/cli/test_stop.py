@@ -6,13 +6,14 @@ import os
 import re
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 from gevent import subprocess
 
 from greenproc.cli.main import main
-from tests.shell import GREENPROC, Program, node, run
+from tests.shell import GREENPROC, Program, environment, node, run
 
 AS_INIT = ("unshare", "--pid", "--fork", "--kill-child")
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
@@ -249,3 +250,33 @@ def test_a_time_to_stop_that_is_none_is_refused(
         main(["run", "actors:Plain", f"--stop-timeout={text}"])
 
     assert f"expected seconds, more than zero, got '{text}'" in capsys.readouterr().err
+
+
+AT_ONCE = """
+import os, signal
+from greenproc.cli.stop import SIGNALS, StopSignals
+
+with StopSignals() as stop:
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    for number in {numbers}:
+        os.kill(os.getpid(), number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    stop.event.wait()
+    print("stopped by", int(stop.received), "at last")
+"""
+
+
+@pytest.mark.parametrize("second", [INT, HUP])
+@pytest.mark.parametrize("first", [INT, TERM])
+def test_signals_that_come_together_count_as_one(
+    first: signal.Signals, second: signal.Signals
+) -> None:
+    # With SendSIGHUP= systemd sends a SIGHUP right behind its SIGTERM.
+    code = AT_ONCE.format(numbers=[int(first), int(second)])
+
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, check=False
+    )
+
+    assert (ended.returncode, ended.stderr.decode()) == (0, "")
+    assert ended.stdout.decode().startswith(f"stopped by {min(first, second):d} ")
