@@ -87,7 +87,7 @@ def _disown_all() -> None:
     for call in (*_functions, *(thing.disown for thing in things)):
         try:
             call()
-        except Exception:
+        except BaseException:  # Python would drop it, and the rest would be left as it is
             log.exception("in a forked child, %r failed", call)
 
 

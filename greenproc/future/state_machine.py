@@ -56,7 +56,9 @@ class StateMachine(Generic[S]):
     ) -> R | None:
         """Move from *before* to *after*, tell who waits for that, then call *function*.
 
-        What *function* returns is returned, be it a value or a future; None without one.
+        What *function* returns is returned, be it a value or a future; None without one. It is
+        called also when a `gevent.Timeout` or a kill comes out of the callbacks of `when`, which
+        is raised after that.
 
         Args:
             message: the text of the error, for callers who know better what was asked for.
@@ -72,8 +74,19 @@ class StateMachine(Generic[S]):
                 message or f"expected the state {before!r}, but it is {self._state!r}"
             )
         self._state = _state(after)
-        call_all(partial(promise.set, None) for promise in self._waiting.pop(after, ()))
-        return function() if function is not None else None
+        waiting = self._waiting.pop(after, ())
+        if function is None:
+            call_all(partial(promise.set, None) for promise in waiting)
+            return None
+        results: list[R] = []
+        work = function  # it is called whatever the callbacks do: the state has moved
+        call_all(
+            (
+                *(partial(promise.set, None) for promise in waiting),
+                lambda: results.append(work()),
+            )
+        )
+        return results[0]
 
     def when(self, state: S) -> Future[None]:
         """Return a future of *state*: ready if it is in it, else the next time it gets there.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from enum import Enum
@@ -9,6 +10,8 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 from weakref import ref
+
+from gevent import GreenletExit, Timeout
 
 from greenproc.errors import Broken, Closed, InvalidArgument
 from greenproc.future import Break, Continue, Future, loop
@@ -20,6 +23,8 @@ from greenproc.sync.queue import Queue
 MASK = inotify.MODIFY | inotify.DELETE_SELF | inotify.MOVE_SELF | inotify.MASK_CREATE
 BUFFER = 32 * (16 + 256)  # bytes: 32 records with the longest name, as in libprocess
 MAX_EVENTS = 16 * 1024  # events nobody has fetched; as many as the kernel itself queues
+
+log = logging.getLogger("greenproc.io")
 
 
 class EventType(Enum):
@@ -148,7 +153,22 @@ class _State:
             is_move = mask & inotify.MOVE_SELF
             kind = EventType.RENAME if is_move else EventType.REMOVE
             self.remove(path)
-        self.events.put(Event(kind, path))
+        self.tell(Event(kind, path))
+
+    def tell(self, event: Event) -> None:
+        """Queue *event*, unless nothing fetches it any more.
+
+        What waits for events may have callbacks, which run in here. This greenlet is the watcher's
+        own: a timeout or a kill out of them is theirs, and the watching goes on.
+        """
+        try:
+            self.events.put(event)
+        except Closed:
+            log.debug("%r comes after the end", event)
+        except Timeout:
+            log.exception("a callback of an event of a watched file failed")
+        except GreenletExit:
+            log.debug("a callback of an event of a watched file was killed")
 
     def close(self) -> None:
         if self.number is not None:
@@ -177,4 +197,4 @@ def _follow(state: _State) -> Future[None]:
 def _tell(reference: ref[_State], error: BaseException) -> None:
     state = reference()
     if state is not None:
-        state.events.put(Event(EventType.FAILURE, str(error)))
+        state.tell(Event(EventType.FAILURE, str(error)))

@@ -73,7 +73,7 @@ class Lifecycle:
                     stage.stop(left)
             except gevent.Timeout as timeout:
                 if timeout is not limit:
-                    raise
+                    raise  # that of a caller, as far as can be told: the next call goes on
                 logger.error("stopping %s took more than %.1f s; going on", stage.name, left)
             except Exception:
                 logger.exception("stopping %s failed; going on", stage.name)

@@ -7,9 +7,11 @@ from functools import partial
 from typing import Any
 from weakref import ref
 
+from gevent import Timeout
+
 from greenproc.checks import check_callable
-from greenproc.failures import FAILURES
 from greenproc.future.core import register_request, request_weakly
+from greenproc.future.delivery import is_outermost
 from greenproc.future.each import call_all
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
@@ -53,8 +55,12 @@ def _work(
         return
     try:
         value = call()
-    except FAILURES as error:
+    except Exception as error:
         call_all((give_back, partial(promise.fail, error)))
+    except Timeout as error:
+        call_all((give_back, partial(promise.fail, error)))
+        if not is_outermost():
+            raise  # it may be one that is set where this is called, or where the lock is unlocked
     except BaseException:
         call_all((give_back, promise.abandon))
         raise

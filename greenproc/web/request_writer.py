@@ -14,7 +14,7 @@ from greenproc.errors import Abandoned
 from greenproc.failures import FAILURES
 from greenproc.http.writer import LAST_CHUNK, encode_chunk
 from greenproc.transport.respond import write_some
-from greenproc.web.dial import spawn
+from greenproc.web.dial import bound_spawn
 from greenproc.web.exchange import Exchange, as_piece
 from greenproc.web.stopwatch import Stopwatch
 
@@ -55,6 +55,7 @@ class RequestWriter:
         "_running",
         "_scheduled",
         "_socket",
+        "_spawn",
         "_watch",
     )
 
@@ -63,6 +64,7 @@ class RequestWriter:
         self._hooks = hooks
         self._watch = watch
         self._loop = get_hub().loop
+        self._spawn = bound_spawn()  # the hub, where it is called, is of no runtime
         self._queue: deque[Exchange] = deque()
         self._current: Exchange | None = None  # its body is streamed
         self._greenlet: Greenlet[..., Any] | None = None
@@ -113,7 +115,7 @@ class RequestWriter:
             self._refuse(error)
             return
         if sent < len(batch) or self._current is not None or self._queue:
-            self._greenlet = spawn(self._write, memoryview(batch)[sent:])
+            self._greenlet = self._spawn(self._write, memoryview(batch)[sent:])
         else:
             self._hooks.sent()
 

@@ -11,6 +11,7 @@ import gevent
 from greenproc.checks import check_callable
 from greenproc.current import find_runtime
 from greenproc.errors import InvalidArgument, RemoteProtocolError
+from greenproc.failures import FAILURES
 from greenproc.future import Future, Promise
 from greenproc.http.head import RequestHead
 from greenproc.http.hosts import AllowedHosts
@@ -181,7 +182,9 @@ class Exchange:
             request.reader = body.reader
         future = self._ask(id, request)
         if body is not None:
-            self._pump = gevent.spawn(self._fill, body)
+            runtime = self._runtime
+            spawn = runtime.spawn_greenlet if runtime.is_here else gevent.spawn
+            self._pump = spawn(self._fill, body)
         future.wait()
         response = response_of(future, request, expose_errors=settings.expose_errors)
         if isinstance(response, UpgradeResponse):
@@ -214,6 +217,12 @@ class Exchange:
         except RemoteProtocolError as error:
             log.debug("a body for %s broke off: %s", self._head.path, error)
             body.fail(str(error))
+        except FAILURES as error:
+            log.exception("the body for %s cannot be read", self._head.path)
+            body.fail(f"the body cannot be read: {error!r}")
+        except BaseException:  # killed
+            body.fail("the greenlet that reads the body was killed")
+            raise
         else:
             body.close()
 

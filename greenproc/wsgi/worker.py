@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from time import monotonic
 from typing import Any, ClassVar
@@ -149,13 +150,15 @@ class GreenprocWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no ty
             return
         spent = 0.0 if self._ending_since is None else monotonic() - self._ending_since
         left = max(self.cfg.graceful_timeout - spent, MIN_STOP_SECONDS)
-        try:
-            killed = runtime.stop(min(left, runtime.settings.stop_timeout))
-            if killed:
-                self.log.warning("killed at the end: %s", ", ".join(map(str, killed)))
-            finalize()
-        except FAILURES:
-            self.log.exception("the greenproc node did not stop in order")
+        # When a timeout or a receiver interrupts the first, the second does what is left.
+        for step in (partial(runtime.stop, min(left, runtime.settings.stop_timeout)), finalize):
+            try:
+                killed = step()
+            except FAILURES:
+                self.log.exception("the greenproc node did not stop in order")
+            else:
+                if killed:
+                    self.log.warning("killed at the end: %s", ", ".join(map(str, killed)))
 
     def _is_free(self, slot: int) -> bool:
         return slot not in self._slots

@@ -91,7 +91,7 @@ def test_all_who_wait_are_told_though_one_of_them_ends_the_greenlet() -> None:
         machine.transition("one", "two", lambda: called.append("function"))
 
     assert (first.is_ready, second.is_ready, machine.state) == (True, True, "two")
-    assert called == []
+    assert called == ["function"]
 
 
 def test_what_is_no_function_changes_nothing() -> None:

@@ -5,34 +5,51 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
+from typing import Any
 
 import gevent
 from gevent.event import Event
 
 from greenproc import defer
+from greenproc.future import Future
 from greenproc.metrics import PullGauge
 from greenproc.pid import UPID
 from greenproc.process import Process
 from greenproc.runtime import Runtime
 from tests.peer import Peer
 from tests.users_code.support import (
+    HUB,
     LIMIT,
+    Asked,
     Check,
     Misbehaviour,
+    Row,
     Subject,
     Trigger,
+    assert_follows,
+    assert_set,
     get,
-    is_over,
+    has_ended,
     is_served,
-    is_set,
 )
 
+PROCESS = "greenproc.process"
 
-def spawned(name: str, trigger: Callable[[Runtime, UPID], object]) -> Trigger:
-    """Return what spawns a `Subject` with the code in place of *name*, and reaches it."""
 
-    def run(runtime: Runtime, call: Misbehaviour) -> None:
-        trigger(runtime, runtime.spawn(Subject(**{name: call})))
+def ends(name: str, reach: Callable[[Runtime, UPID], object]) -> Trigger:
+    """Return what puts the code in place of the method *name* and reaches it; the process ends."""
+
+    def run(runtime: Runtime, call: Misbehaviour) -> Check:
+        pid = runtime.spawn(Subject(**{name: call}))
+        reach(runtime, pid)
+
+        def check() -> None:
+            if call.waits:
+                assert runtime.processes.find_process(pid) is not None
+            else:
+                assert has_ended(runtime, pid)
+
+        return check
 
     return run
 
@@ -45,26 +62,74 @@ def link_and_end(runtime: Runtime, subject: UPID) -> None:
     runtime.terminate(ending)
 
 
-def post_body(runtime: Runtime, subject: UPID) -> None:
+def dispatch(runtime: Runtime, call: Misbehaviour) -> Check:
+    subject = runtime.spawn(Subject(dispatch=call))
+    future = runtime.dispatch(subject, Subject.method)
+
+    def check() -> None:
+        assert_follows(future, call)
+        if call.is_killed:
+            assert has_ended(runtime, subject)
+        elif call.fails:
+            assert runtime.dispatch(subject, lambda: "alive").get(timeout=LIMIT) == "alive"
+
+    return check
+
+
+def serve(runtime: Runtime, call: Misbehaviour) -> Check:
+    runtime.spawn(Subject(route=call))
+    asked = get(runtime, "/subject/x")
+
+    def check() -> None:
+        asked.assert_code(call)
+        if not call.waits:
+            assert is_served(runtime, "/subject/ok", 404 if call.is_killed else 200)
+
+    return check
+
+
+def post_body(runtime: Runtime, call: Misbehaviour) -> Check:
+    runtime.spawn(Subject(streams_body=call))
     peer = Peer.connect(runtime.address)
-    peer.send(b"POST /subject/x HTTP/1.1\r\nHost: here\r\nContent-Length: 5\r\n\r\nab")
-    gevent.spawn(peer.read_to_end).rawlink(lambda _: peer.close())
-    gevent.idle()
+    asked = Asked(peer, b"POST /subject/x HTTP/1.1\r\nHost: here\r\nContent-Length: 5\r\n\r\nab")
+    assert call.reached.wait(LIMIT)
     with suppress(OSError):  # the connection may have ended by then
         peer.send(b"cde")
 
+    def check() -> None:
+        asked.assert_code(call, failed=200, killed=None)
+        assert is_served(runtime, "/subject/ok")
+
+    return check
+
 
 def serve_as_delegate(runtime: Runtime, call: Misbehaviour) -> Check:
-    runtime.spawn(Subject("delegate", consume_http=call))
+    delegate = runtime.spawn(Subject("delegate", consume_http=call))
     runtime.spawn(Subject())
-    get(runtime, "/of/no/process")
-    return is_served(runtime, "/subject/x")
+    asked = get(runtime, "/of/no/process")
+
+    def check() -> None:
+        asked.assert_code(call)
+        assert call.waits or has_ended(runtime, delegate)
+        assert is_served(runtime, "/subject/x")
+
+    return check
 
 
-def filter_events(runtime: Runtime, call: Misbehaviour) -> None:
-    target = runtime.spawn(Subject())
+def filter_events(runtime: Runtime, call: Misbehaviour) -> Check:
+    process = Subject()
+    target = runtime.spawn(process)
     runtime.filter(lambda pid, event: call() if pid == target else False)
     runtime.post(target, "m")
+
+    def check() -> None:
+        if call.is_killed:
+            assert has_ended(runtime, target)
+        elif call.fails:
+            runtime.filter(None)
+            assert runtime.dispatch(target, lambda: process.messages).get(timeout=LIMIT) == 1
+
+    return check
 
 
 def fire_timer(runtime: Runtime, call: Misbehaviour) -> Check:
@@ -75,23 +140,35 @@ def fire_timer(runtime: Runtime, call: Misbehaviour) -> Check:
     def check() -> None:
         runtime.clock.timer(0.0, others[1].set)
         for other in others:
-            assert other.wait(LIMIT)
+            assert_set(other)
 
     return check
 
 
-def fire_delay(runtime: Runtime, call: Misbehaviour) -> None:
-    runtime.delay(0.0, runtime.spawn(Subject(dispatch=call)), Subject.method)
+def fire_delay(runtime: Runtime, call: Misbehaviour) -> Check:
+    subject = runtime.spawn(Subject(dispatch=call))
+    runtime.delay(0.0, subject, Subject.method)
+    return lambda: call.waits or assert_true(has_ended(runtime, subject))
 
 
-def run_async(runtime: Runtime, call: Misbehaviour) -> Check:
-    return is_over(runtime.run_async(call))
+def assert_true(value: bool) -> None:
+    assert value
 
 
-def call_deferred(runtime: Runtime, call: Misbehaviour) -> Check:
+def follows(start: Callable[[Runtime, Misbehaviour], Future[Any]]) -> Trigger:
+    """Return what checks that the future that *start* returns ends as the code does."""
+
+    def run(runtime: Runtime, call: Misbehaviour) -> Check:
+        future = start(runtime, call)
+        return lambda: assert_follows(future, call)
+
+    return run
+
+
+def call_deferred(runtime: Runtime, call: Misbehaviour) -> Future[Any]:
     target = runtime.spawn(Subject())
     with runtime.selected():
-        return is_over(defer(target, call)())
+        return defer(target, call)()
 
 
 def call_from_thread(runtime: Runtime, call: Misbehaviour) -> Check:
@@ -100,84 +177,43 @@ def call_from_thread(runtime: Runtime, call: Misbehaviour) -> Check:
     thread.start()
     gevent.get_hub().threadpool.apply(thread.join)
     runtime.call_from_thread(second.set)
-    return is_set(second)
+    return lambda: assert_set(second)
 
 
 def pull_gauge(runtime: Runtime, call: Misbehaviour) -> Check:
     runtime.metrics.add(PullGauge("users/gauge", lambda: call() or 1.0))
-    get(runtime, "/metrics/snapshot?timeout=10ms")
-    return is_served(runtime, "/metrics/snapshot")
+    runtime.metrics.add(PullGauge("users/other", lambda: 2.0))
+    asked = get(runtime, "/metrics/snapshot?timeout=10ms")
+
+    def check() -> None:
+        assert asked.code == 200
+        with Peer.connect(runtime.address) as peer:
+            body = peer.get("/metrics/snapshot?timeout=10ms").body
+        assert b"users/other" in body
+        assert b"users/gauge" not in body
+
+    return check
 
 
-ACTORS: dict[str, Trigger] = {
-    "initialize": spawned("initialize", lambda runtime, pid: None),
-    "finalize": spawned("finalize", lambda runtime, pid: runtime.terminate(pid)),
-    "message handler": spawned("message", lambda runtime, pid: runtime.post(pid, "m")),
-    "failed": spawned("failed", lambda runtime, pid: runtime.post(pid, "m")),
-    "dispatched method": spawned(
-        "dispatch", lambda runtime, pid: runtime.dispatch(pid, Subject.method)
+ACTORS = {
+    "initialize": Row(ends("initialize", lambda runtime, pid: None), PROCESS),
+    "finalize": Row(ends("finalize", lambda runtime, pid: runtime.terminate(pid)), PROCESS),
+    "message handler": Row(ends("message", lambda runtime, pid: runtime.post(pid, "m")), PROCESS),
+    "failed": Row(ends("failed", lambda runtime, pid: runtime.post(pid, "m")), PROCESS),
+    "exited": Row(ends("exited", link_and_end), PROCESS),
+    "dispatched method": Row(dispatch),
+    "route": Row(serve, "greenproc.transport"),
+    "streams_body": Row(
+        post_body,
+        "greenproc.web",
+        must_not_wait="it is called where the connection that it is for is read",
     ),
-    "exited": spawned("exited", link_and_end),
-    "route": spawned("route", lambda runtime, pid: get(runtime, "/subject/x")),
-    "streams_body": spawned("streams_body", post_body),
-    "delegate": serve_as_delegate,
-    "event filter": filter_events,
-    "timer": fire_timer,
-    "delayed method": fire_delay,
-    "function of run_async": run_async,
-    "deferred function": call_deferred,
-    "function of call_from_thread": call_from_thread,
-    "gauge": pull_gauge,
+    "delegate": Row(serve_as_delegate, PROCESS),
+    "event filter": Row(filter_events, PROCESS),
+    "timer": Row(fire_timer, "greenproc.clock"),
+    "delayed method": Row(fire_delay, PROCESS),
+    "function of run_async": Row(follows(lambda runtime, call: runtime.run_async(call))),
+    "deferred function": Row(follows(call_deferred)),
+    "function of call_from_thread": Row(call_from_thread, HUB),
+    "gauge": Row(pull_gauge),
 }
-
-
-# Receivers of signals: each is called where that happened.
-
-
-def spawn_one(runtime: Runtime) -> object:
-    return runtime.spawn_greenlet(runtime.spawn, Process())
-
-
-def end_one(runtime: Runtime) -> None:
-    runtime.terminate(runtime.spawn(Process("ending")))
-
-
-def drop_one(runtime: Runtime) -> object:
-    nowhere = UPID("nowhere", runtime.address)
-    return runtime.spawn_greenlet(runtime.post, nowhere, "m")
-
-
-def lose_one(runtime: Runtime) -> None:
-    link_and_end(runtime, runtime.spawn(Subject()))
-
-
-SIGNALS: dict[str, Callable[[Runtime], object]] = {
-    "process_spawned": spawn_one,
-    "process_terminated": end_one,
-    "process_failed": lambda runtime: runtime.post(runtime.spawn(Failing()), "m"),
-    "message_dropped": drop_one,
-    "link_made": lambda runtime: runtime.spawn_greenlet(lose_one, runtime),
-    "link_lost": lose_one,
-    "runtime_stopping": lambda runtime: None,
-    "runtime_stopped": lambda runtime: None,
-}
-
-
-class Failing(Process):
-    def consume_message(self, event: object) -> None:
-        raise ValueError("for a signal")
-
-
-def received(name: str) -> Trigger:
-    def run(runtime: Runtime, call: Misbehaviour) -> Check | None:
-        second = Event()
-        signal = getattr(runtime.signals, name)
-        signal.connect(lambda *_, **__: call())
-        signal.connect(lambda *_, **__: second.set())
-        SIGNALS[name](runtime)
-        return None
-
-    return run
-
-
-RECEIVERS = {f"receiver of {name}": received(name) for name in SIGNALS}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from gevent.event import Event
@@ -22,42 +24,84 @@ from greenproc.sync import (
     Sequence,
 )
 from tests.users_code.support import (
+    HUB,
     LIMIT,
     Check,
     Misbehaviour,
+    Row,
     Subject,
     Trigger,
-    gives,
-    is_over,
-    is_set,
+    assert_ended,
+    assert_follows,
+    assert_set,
+    has_ended,
 )
 
+ONE_BY_ONE = "the callbacks of one future are called one after the other"
+NO_RUNTIME = "it was begun outside of any runtime, in a greenlet that no runtime knows"
 
-def of_dispatch(follow: Callable[[Future[Any], Misbehaviour], Any]) -> Trigger:
-    """Return what lets *follow* add the code to the future of a dispatch."""
 
-    def run(runtime: Runtime, call: Misbehaviour) -> Check | None:
-        target = runtime.spawn(Subject())
-        followed = follow(runtime.dispatch(target, Subject.method), call)
-        return is_over(followed)
+def callback_of_dispatch(runtime: Runtime, call: Misbehaviour) -> Check:
+    """It runs in the turn of the process, which a kill ends."""
+    target = runtime.spawn(Subject())
+    future = runtime.dispatch(target, Subject.method)
+    future.on_any(call)
+
+    def check() -> None:
+        assert future.get(timeout=LIMIT) == "method"
+        if call.is_killed:
+            assert has_ended(runtime, target)
+        elif call.fails:
+            assert runtime.dispatch(target, lambda: "alive").get(timeout=LIMIT) == "alive"
+
+    return check
+
+
+def then_of_dispatch(runtime: Runtime, call: Misbehaviour) -> Check:
+    future = runtime.dispatch(runtime.spawn(Subject()), Subject.method).then(call)
+    return lambda: assert_follows(future, call)
+
+
+def called(
+    register: Callable[[Future[Any], Misbehaviour], object],
+    complete: Callable[[Promise[Any]], object],
+) -> Trigger:
+    """Return what completes a future in a greenlet: the other callbacks are called all the same."""
+
+    def run(runtime: Runtime, call: Misbehaviour) -> Check:
+        promise: Promise[Any] = Promise()
+        register(promise.future, call)
+        second = Event()
+        promise.future.add_done_callback(lambda _: second.set())
+        promise.future.on_discard(second.set)
+        promise.future.on_abandoned(second.set)
+        completing = runtime.spawn_greenlet(complete, promise)
+
+        def check() -> None:
+            assert_set(second)
+            assert_ended(completing, call)
+
+        return check
 
     return run
 
 
-def completed(
-    follow: Callable[[Future[Any], Misbehaviour], Future[Any] | None],
+def followed(
+    follow: Callable[[Future[Any], Misbehaviour], Future[Any]],
     complete: Callable[[Promise[Any]], object],
 ) -> Trigger:
-    """Return what completes, in a greenlet, a future to which *follow* added the code."""
+    """Return what completes a future in a greenlet: the one that *follow* makes ends as the code."""
 
     def run(runtime: Runtime, call: Misbehaviour) -> Check:
         promise: Promise[Any] = Promise()
         following = follow(promise.future, call)
-        second = Event()
-        promise.future.add_done_callback(lambda _: second.set())
-        promise.future.on_discard(second.set)
-        runtime.spawn_greenlet(complete, promise)
-        return is_set(second) if following is None else is_over(following)
+        completing = runtime.spawn_greenlet(complete, promise)
+
+        def check() -> None:
+            assert_follows(following, call)
+            assert_ended(completing, call)
+
+        return check
 
     return run
 
@@ -66,16 +110,31 @@ def fail(promise: Promise[Any]) -> object:
     return promise.fail("boom")
 
 
-def plain(name: str) -> Callable[[Future[Any], Misbehaviour], None]:
-    return lambda future, call: getattr(future, name)(lambda *_: call()) and None
+def complete(promise: Promise[Any]) -> object:
+    return promise.set(1)
+
+
+def linked(runtime: Runtime, call: Misbehaviour) -> Check:
+    """Links are called in the hub, as those of gevent."""
+    promise: Promise[Any] = Promise()
+    promise.future.rawlink(call)
+    second = Event()
+    promise.future.rawlink(lambda _: second.set())
+    completing = runtime.spawn_greenlet(complete, promise)
+
+    def check() -> None:
+        assert_set(second)
+        assert completing.get(timeout=LIMIT) is True
+
+    return check
 
 
 def on_expiry(runtime: Runtime, call: Misbehaviour) -> Check:
     promise: Promise[Any] = Promise()
-    following = promise.future.after(0.0, call)
+    following = promise.future.after(0.0, lambda _: call())
 
     def check() -> None:
-        assert following.await_(LIMIT) or following.is_abandoned
+        assert_follows(following, call)
         promise.abandon()
 
     return check
@@ -83,42 +142,75 @@ def on_expiry(runtime: Runtime, call: Misbehaviour) -> Check:
 
 def after_a_while(runtime: Runtime, call: Misbehaviour) -> Check:
     second = Event()
-    after(0.0).on_ready(lambda _: call())
+    after(0.0).on_ready(call)
     after(0.0).on_ready(lambda _: second.set())
-    return is_set(second)
+
+    def check() -> None:
+        after(0.0).on_ready(ignore)  # the next tick of the clock takes what is left of this one
+        assert_set(second)
+
+    return check
+
+
+def ignore(_: object) -> None:
+    """Be a callback that does nothing."""
 
 
 def iterate(runtime: Runtime, call: Misbehaviour) -> Check:
-    return is_over(loop(call, lambda _: Break()))
+    looping = loop(call, lambda _: Break())
+    return lambda: assert_follows(looping, call)
 
 
 def inline_body(runtime: Runtime, call: Misbehaviour) -> Check:
     promise: Promise[int] = Promise()
     looping = loop(lambda: promise.future, lambda _: call() or Break(), inline=True)
-    runtime.spawn_greenlet(promise.set, 1)
-    return is_over(looping)
+    completing = runtime.spawn_greenlet(promise.set, 1)
+
+    def check() -> None:
+        assert_follows(looping, call)
+        assert_ended(completing, call)
+
+    return check
 
 
 def transition(runtime: Runtime, call: Misbehaviour) -> Check:
+    """The state has moved, so the function of the transition is called as well."""
     machine = StateMachine("stopped")
-    machine.when("running").on_ready(lambda _: call())
-    second = machine.when("running")
-    runtime.spawn_greenlet(machine.transition, "stopped", "running")
-    return gives(lambda: second, None)
+    machine.when("running").on_ready(call)
+    second, done = machine.when("running"), Event()
+    moving = runtime.spawn_greenlet(machine.transition, "stopped", "running", done.set)
+
+    def check() -> None:
+        assert machine.state == "running"
+        if not call.waits:
+            assert second.get(timeout=LIMIT) is None
+            assert_set(done)
+        assert_ended(moving, call)
+
+    return check
 
 
 def function_of_transition(runtime: Runtime, call: Misbehaviour) -> Check:
     machine = StateMachine("stopped")
-    runtime.spawn_greenlet(machine.transition, "stopped", "running", call)
+    moving = runtime.spawn_greenlet(machine.transition, "stopped", "running", call)
 
     def check() -> None:
+        assert_ended(moving, call, by_errors=True)
         machine.transition("running", "stopped")
 
     return check
 
 
 def in_a_thread(runtime: Runtime, call: Misbehaviour) -> Check:
-    return is_over(offload(call))
+    """There is no greenlet that a kill could end, so that fails the future as all others do."""
+    future = offload(call)
+
+    def check() -> None:
+        assert future.await_(LIMIT)
+        assert future.exception is call.raised[0]
+        assert offload(int).get(timeout=LIMIT) == 0
+
+    return check
 
 
 # Descriptors
@@ -127,14 +219,10 @@ def in_a_thread(runtime: Runtime, call: Misbehaviour) -> Check:
 def poll(runtime: Runtime, call: Misbehaviour) -> Check:
     reader, writer = os.pipe()
     os.write(writer, b"x")
-    io.poll(reader, io.READ).on_any(lambda _: call())
+    io.poll(reader, io.READ).on_any(call)
     second = io.poll(reader, io.READ)
-
-    def check() -> None:
-        assert second.await_(LIMIT)
-
     second.add_done_callback(lambda _: close(reader, writer))
-    return check
+    return lambda: second.get(timeout=LIMIT)
 
 
 def redirect(runtime: Runtime, call: Misbehaviour) -> Check:
@@ -142,7 +230,28 @@ def redirect(runtime: Runtime, call: Misbehaviour) -> Check:
     os.write(writer, b"x")
     copying = io.redirect(reader, hooks=[call])
     close(reader, writer)
-    return is_over(copying)
+    return lambda: assert_follows(copying, call)
+
+
+def watch(runtime: Runtime, call: Misbehaviour) -> Check:
+    """What waits for one event of a watcher keeps the next one from nothing."""
+    number, path = tempfile.mkstemp()
+    watcher = io.Watcher()
+    watcher.add(path)
+    watcher.events.get().on_ready(call)
+    os.write(number, b"x")
+
+    def check() -> None:
+        os.write(number, b"y")
+        if call.waits:  # in the greenlet that reads the events of this watcher
+            assert watcher.events.size() == 0
+        else:
+            assert watcher.events.get().get(timeout=LIMIT).path == path
+        watcher.close()
+        close(number)
+        Path(path).unlink()
+
+    return check
 
 
 def close(*numbers: int) -> None:
@@ -153,120 +262,176 @@ def close(*numbers: int) -> None:
 # Locks and queues
 
 
-def held_by(make: Callable[[], Any], *names: str) -> Trigger:
-    """Return what runs the code by the method *names[0]* of a lock, which must be free then."""
+def held_by(make: Callable[[], Any], *names: str, inline: bool = True) -> Trigger:
+    """Return what runs the code by the method *names[0]* of a lock, which is free then.
+
+    A kill of code that is called at once comes out of the method, which returns no future.
+    """
 
     def run(runtime: Runtime, call: Misbehaviour) -> Check:
         lock = make()
         first, *others = names
-        runtime.spawn_greenlet(getattr(lock, first), call)
+        running = runtime.spawn_greenlet(lambda: [getattr(lock, first)(call)])
 
         def check() -> None:
-            for name in (first, *others):
-                assert getattr(lock, name)(int).get(timeout=LIMIT) == 0
+            if inline and call.how is not ValueError:
+                assert_ended(running, call)
+            else:
+                assert_follows(running.get(timeout=LIMIT)[0], call)
+            if not call.waits:
+                for name in (first, *others):
+                    assert getattr(lock, name)(int).get(timeout=LIMIT) == 0
 
         return check
 
     return run
 
 
-def held_in_turn(runtime: Runtime, call: Misbehaviour) -> Check:
-    """Let the code run in the greenlet that unlocks."""
-    mutex = Mutex()
-    assert mutex.lock().is_ready
-    mutex.run(call)
-    runtime.spawn_greenlet(mutex.unlock)
-    return gives(lambda: mutex.run(int), 0)
+def held_in_turn(make: Callable[[], Any], run_name: str, lock_name: str, unlock: str) -> Trigger:
+    """Return what lets the code run in the greenlet that unlocks."""
+
+    def run(runtime: Runtime, call: Misbehaviour) -> Check:
+        lock = make()
+        assert getattr(lock, lock_name)().is_ready
+        future = getattr(lock, run_name)(call)
+        unlocking = runtime.spawn_greenlet(getattr(lock, unlock))
+
+        def check() -> None:
+            assert_follows(future, call)
+            assert_ended(unlocking, call)
+            if not call.waits:
+                assert getattr(lock, run_name)(int).get(timeout=LIMIT) == 0
+
+        return check
+
+    return run
 
 
 def limited(runtime: Runtime, call: Misbehaviour) -> Check:
     limiter = RateLimiter(1, 0.001)
     assert limiter.acquire().get(timeout=LIMIT) is None
-    limiter.acquire().on_ready(lambda _: call())
-    return gives(limiter.acquire, None)
+    limiter.acquire().on_ready(call)
+    return lambda: limiter.acquire().get(timeout=LIMIT)
 
 
 def queued(runtime: Runtime, call: Misbehaviour) -> Check:
     queue: Queue[int] = Queue()
-    queue.get().on_ready(lambda _: call())
-    runtime.spawn_greenlet(queue.put, 1)
+    queue.get().on_ready(call)
+    putting = runtime.spawn_greenlet(queue.put, 1)
 
-    def put_and_get() -> Future[int]:
+    def check() -> None:
+        assert_ended(putting, call)
         queue.put(2)
-        return queue.get()
+        assert queue.get().get(timeout=LIMIT) == 2
 
-    return gives(put_and_get, 2)
+    return check
 
 
 def latched(runtime: Runtime, call: Misbehaviour) -> Check:
     latch = Latch()
-    latch.triggered().on_ready(lambda _: call())
+    latch.triggered().on_ready(call)
     second = latch.triggered()
-    runtime.spawn_greenlet(latch.trigger)
-    return gives(lambda: second, None)
+    triggering = runtime.spawn_greenlet(latch.trigger)
+
+    def check() -> None:
+        assert_ended(triggering, call)
+        assert latch.is_triggered
+        if not call.waits:
+            assert second.get(timeout=LIMIT) is None
+
+    return check
 
 
 def once(runtime: Runtime, call: Misbehaviour) -> Check:
     work = Once()
-    runtime.spawn_greenlet(work.call, call)
-    return gives(work.finished, None)
+    first = runtime.spawn_greenlet(work.call, call)
+
+    def check() -> None:
+        assert_ended(first, call, by_errors=True)
+        if not call.waits:
+            assert work.finished().get(timeout=LIMIT) is None
+            work.call(call)  # which was called once
+
+    return check
 
 
 def piped(runtime: Runtime, call: Misbehaviour) -> Check:
     pipe = Pipe()
-    pipe.reader.read().on_ready(lambda _: call())
-    runtime.spawn_greenlet(pipe.writer.write, b"first")
+    pipe.reader.read().on_ready(call)
+    writing = runtime.spawn_greenlet(pipe.writer.write, b"first")
 
-    def write_and_read() -> Future[bytes]:
+    def check() -> None:
+        assert_ended(writing, call)
         pipe.writer.write(b"second")
-        return pipe.reader.read()
+        assert pipe.reader.read().get(timeout=LIMIT) == b"second"
 
-    return gives(write_and_read, b"second")
+    return check
 
 
 def told_of_close(runtime: Runtime, call: Misbehaviour) -> Check:
     pipe = Pipe()
-    pipe.writer.reader_closed.on_ready(lambda _: call())
-    runtime.spawn_greenlet(pipe.reader.close)
+    pipe.writer.reader_closed.on_ready(call)
+    closing = runtime.spawn_greenlet(pipe.reader.close)
 
     def check() -> None:
+        assert_ended(closing, call)
         assert not pipe.writer.write(b"more")
 
     return check
 
 
-FUTURES: dict[str, Trigger] = {
-    "callback of a dispatch": of_dispatch(lambda future, call: future.on_any(lambda _: call())),
-    "function of then": of_dispatch(lambda future, call: future.then(call)),
-    "callback in a greenlet": completed(plain("on_ready"), lambda promise: promise.set(1)),
-    "on_failed": completed(plain("on_failed"), fail),
-    "on_discarded": completed(plain("on_discarded"), Promise.discard),
-    "on_discard": completed(plain("on_discard"), lambda promise: promise.future.discard()),
-    "on_abandoned": completed(plain("on_abandoned"), Promise.abandon),
-    "link": completed(lambda future, call: future.rawlink(call), lambda promise: promise.set(1)),
-    "then in a greenlet": completed(
-        lambda future, call: future.then(call), lambda promise: promise.set(1)
+def callback(name: str, complete: Callable[[Promise[Any]], object]) -> Row:
+    return Row(
+        called(lambda future, call: getattr(future, name)(call), complete),
+        HUB,
+        holds_up=ONE_BY_ONE,
+    )
+
+
+def function(
+    follow: Callable[[Future[Any], Misbehaviour], Future[Any]],
+    complete: Callable[[Promise[Any]], object],
+) -> Row:
+    """Return the row of what makes a future: that has an exception, and a timeout goes on."""
+    return Row(followed(follow, complete), timeout_logger=HUB)
+
+
+FUTURES = {
+    "callback of a dispatch": Row(callback_of_dispatch, HUB, "greenproc.process"),
+    "function of then": Row(then_of_dispatch, timeout_logger="greenproc.process"),
+    "on_ready": callback("on_ready", complete),
+    "on_failed": callback("on_failed", fail),
+    "on_discarded": callback("on_discarded", Promise.discard),
+    "on_discard": callback("on_discard", lambda promise: promise.future.discard()),
+    "on_abandoned": callback("on_abandoned", Promise.abandon),
+    "on_any": callback("on_any", complete),
+    "link": Row(linked, HUB, must_not_wait="links are called in the hub, as those of gevent"),
+    "then": function(lambda future, call: future.then(call), complete),
+    "recover": function(lambda future, call: future.recover(call), fail),
+    "repair": function(lambda future, call: future.repair(call), fail),
+    "function of after": Row(on_expiry, timeout_logger="greenproc.clock", outlives=NO_RUNTIME),
+    "callback of after": Row(after_a_while, HUB, "greenproc.clock", outlives=NO_RUNTIME),
+    "step of a loop": Row(iterate, outlives=NO_RUNTIME),
+    "body of an inline loop": Row(inline_body, timeout_logger=HUB),
+    "callback of a state": Row(transition, HUB),
+    "function of a transition": Row(function_of_transition, HUB),
+    "function of offload": Row(in_a_thread, must_not_wait="nothing ends a native thread"),
+    "callback of poll": Row(poll, HUB, outlives=NO_RUNTIME),
+    "hook of redirect": Row(redirect, outlives=NO_RUNTIME),
+    "callback of a watcher": Row(watch, HUB, "greenproc.io", outlives=NO_RUNTIME),
+    "Sequence": Row(held_by(Sequence, "add", inline=False), outlives=NO_RUNTIME),
+    "Mutex.run": Row(held_by(Mutex, "run"), timeout_logger=HUB),
+    "run_reading": Row(held_by(ReadWriteLock, "run_reading", "run_writing"), timeout_logger=HUB),
+    "run_writing": Row(held_by(ReadWriteLock, "run_writing", "run_reading"), timeout_logger=HUB),
+    "Mutex.run in turn": Row(held_in_turn(Mutex, "run", "lock", "unlock"), timeout_logger=HUB),
+    "run_writing in turn": Row(
+        held_in_turn(ReadWriteLock, "run_writing", "write_lock", "write_unlock"),
+        timeout_logger=HUB,
     ),
-    "recover": completed(lambda future, call: future.recover(call), fail),
-    "repair": completed(lambda future, call: future.repair(call), fail),
-    "function of after": on_expiry,
-    "callback of after": after_a_while,
-    "step of a loop": iterate,
-    "body of an inline loop": inline_body,
-    "callback of a state": transition,
-    "function of a transition": function_of_transition,
-    "function of offload": in_a_thread,
-    "callback of poll": poll,
-    "hook of redirect": redirect,
-    "Sequence": held_by(Sequence, "add"),
-    "Mutex.run": held_by(Mutex, "run"),
-    "Mutex.run in turn": held_in_turn,
-    "run_reading": held_by(ReadWriteLock, "run_reading", "run_writing"),
-    "run_writing": held_by(ReadWriteLock, "run_writing", "run_reading"),
-    "callback of a permit": limited,
-    "callback of a queue": queued,
-    "callback of a latch": latched,
-    "Once": once,
-    "callback of a read": piped,
-    "callback of reader_closed": told_of_close,
+    "callback of a permit": Row(limited, HUB, "greenproc.clock", outlives=NO_RUNTIME),
+    "callback of a queue": Row(queued, HUB),
+    "callback of a latch": Row(latched, HUB),
+    "Once": Row(once, HUB),
+    "callback of a read": Row(piped, HUB),
+    "callback of reader_closed": Row(told_of_close, HUB),
 }

@@ -9,23 +9,32 @@ from typing import Any
 
 import gevent
 import msgspec
+import pytest
 from gevent.pywsgi import WSGIServer
 
-from greenproc import web
+from greenproc import Process, current_runtime, route, web
+from greenproc.address import Address
 from greenproc.auth import AuthenticationResult, CombinedAuthenticator, Principal
+from greenproc.errors import Abandoned, Broken
+from greenproc.future import Future, Promise
 from greenproc.http import Request, Response
 from greenproc.runtime import Runtime
 from greenproc.sync import Pipe
+from greenproc.web import EventStream, StreamLimits
 from greenproc.wsgi import Middleware, WSGIProcess
 from tests.peer import Peer
 from tests.users_code.support import (
+    HUB,
     LIMIT,
+    Asked,
     Check,
     Misbehaviour,
+    Row,
     Subject,
     Trigger,
+    assert_follows,
     get,
-    is_over,
+    has_ended,
     is_served,
     post,
 )
@@ -44,40 +53,92 @@ class Badge:
         return AuthenticationResult(principal=Principal("someone"))
 
 
+def answered(
+    prepare: Callable[[Runtime, Misbehaviour], Asked],
+    *,
+    failed: int | None = 500,
+    killed: int | None = 500,
+    killed_afterwards: int = 404,
+) -> Trigger:
+    """Return what checks the response to the request that *prepare* sends, and to one more."""
+
+    def run(runtime: Runtime, call: Misbehaviour) -> Check:
+        asked = prepare(runtime, call)
+
+        def check() -> None:
+            asked.assert_code(call, failed=failed, killed=killed)
+            if not call.waits:
+                code = killed_afterwards if call.is_killed else 200
+                assert is_served(runtime, "/subject/ok", code)
+
+        return check
+
+    return run
+
+
 def authenticate(
     runtime: Runtime, call: Misbehaviour, wrap: Callable[[Badge], Any] = lambda badge: badge
-) -> None:
+) -> Asked:
     runtime.set_authenticator("realm", wrap(Badge(call)))
     runtime.spawn(Subject())
-    get(runtime, "/subject/private")
+    return get(runtime, "/subject/private")
 
 
-def authorize(runtime: Runtime, call: Misbehaviour) -> None:
+def authenticate_later(runtime: Runtime, call: Misbehaviour) -> Check:
+    """A future of an authenticator fails, is abandoned, or is never completed."""
+    promise: Promise[Any] = Promise()
+
+    class Later:
+        scheme = "Later"
+
+        def authenticate(self, request: Request) -> Future[AuthenticationResult]:
+            running = runtime.spawn_greenlet(end, promise)
+            assert running
+            return promise.future
+
+    def end(promise: Promise[Any]) -> None:
+        try:
+            call()
+        except (ValueError, gevent.Timeout) as error:
+            promise.fail(error)
+        finally:
+            promise.discard()
+
+    runtime.set_authenticator("realm", Later())
+    runtime.spawn(Subject())
+    asked = get(runtime, "/subject/private")
+
+    def check() -> None:
+        asked.assert_code(call, killed=503)
+        assert is_served(runtime, "/subject/ok")
+
+    return check
+
+
+def authorize(runtime: Runtime, call: Misbehaviour) -> Asked:
     runtime.authorization.set_callbacks({"/subject/x": lambda request, principal: call() or True})
     runtime.spawn(Subject())
-    get(runtime, "/subject/x")
+    return get(runtime, "/subject/x")
 
 
-def refuse(runtime: Runtime, call: Misbehaviour) -> Check:
+def refuse(runtime: Runtime, call: Misbehaviour) -> Asked:
     class Rule:
         def apply(self, request: Request) -> Response | None:
             return call() if request.url.path == "/subject/x" else None
 
     runtime.firewall.install([Rule()])
     runtime.spawn(Subject())
-    get(runtime, "/subject/x")
-    return is_served(runtime, "/metrics/snapshot")
+    return get(runtime, "/subject/x")
 
 
-def answered(make: Callable[[Misbehaviour], Any]) -> Trigger:
+def returned(make: Callable[[Misbehaviour], Any]) -> Callable[[Runtime, Misbehaviour], Asked]:
     """Return what requests a route whose handler returns what *make* makes."""
 
-    def run(runtime: Runtime, call: Misbehaviour) -> Check:
+    def run(runtime: Runtime, call: Misbehaviour) -> Asked:
         process = Subject()
         process.route("/stream", lambda request: make(call))
         runtime.spawn(process)
-        get(runtime, "/subject/stream")
-        return is_served(runtime, "/subject/x")
+        return get(runtime, "/subject/stream")
 
     return run
 
@@ -105,14 +166,13 @@ def piped(call: Misbehaviour) -> Response:
     pipe = Pipe()
 
     def write() -> None:
-        pipe.writer.write(b"first")
         try:
+            pipe.writer.write(b"first")
             call()
-        except ValueError as error:
-            pipe.writer.fail(error)
-            raise
+        finally:
+            pipe.writer.fail("the writer has failed")
 
-    gevent.spawn(write)
+    current_runtime().spawn_greenlet(write)
     return Response(reader=pipe.reader)
 
 
@@ -122,11 +182,11 @@ def handle(runtime: Runtime, call: Misbehaviour, *, streaming: bool) -> Check:
             lambda request: call() if request.url.path == "/x" else "y", streaming=streaming
         )
     runtime.signals.runtime_stopping.connect(lambda *_: server.stop(0.1))
-    peer = Peer.connect(server.address)  # type: ignore[arg-type]
-    peer.send(b"GET /x HTTP/1.1\r\nHost: here\r\n\r\n")
-    gevent.spawn(peer.read_to_end).rawlink(lambda _: peer.close())
+    assert isinstance(server.address, Address)
+    asked = Asked(Peer.connect(server.address), b"GET /x HTTP/1.1\r\nHost: here\r\n\r\n")
 
     def check() -> None:
+        asked.assert_code(call, killed=503)
         with Peer.connect(server.address) as other:  # type: ignore[arg-type]
             assert other.get("/y").body == b"y"
 
@@ -134,14 +194,23 @@ def handle(runtime: Runtime, call: Misbehaviour, *, streaming: bool) -> Check:
 
 
 def send_body(runtime: Runtime, call: Misbehaviour) -> Check:
+    """A kill is reported by the connection that it ends."""
     runtime.spawn(Subject())
     with runtime.selected():
-        url = f"http://{runtime.address}/subject/x"
-        sending = web.post(url, body=pieces(call))
-    return is_over(sending)
+        sending = web.post(f"http://{runtime.address}/subject/x", body=pieces(call))
+    sending.on_failed(lambda error: None)
+
+    def check() -> None:
+        if call.is_killed:
+            with pytest.raises((Broken, Abandoned)):
+                sending.get(timeout=LIMIT)
+        else:
+            assert_follows(sending, call)
+
+    return check
 
 
-def take(runtime: Runtime, call: Misbehaviour) -> None:
+def take(runtime: Runtime, call: Misbehaviour) -> Asked:
     def on_room(request: Request, body: int, name: str) -> str:
         call()
         return name
@@ -149,10 +218,12 @@ def take(runtime: Runtime, call: Misbehaviour) -> None:
     process = Subject()
     process.route("/rooms/<name>", on_room, methods=["POST"], json=int, cors="*")
     runtime.spawn(process)
-    post(runtime, "/subject/rooms/blue", b"5")
+    return post(runtime, "/subject/rooms/blue", b"5")
 
 
-def convert(runtime: Runtime, call: Misbehaviour) -> None:
+def convert(runtime: Runtime, call: Misbehaviour) -> Check:
+    """A value that the type refuses, as ValueErrors say, is the fault of the client."""
+
     class Body(msgspec.Struct):
         def __post_init__(self) -> None:
             call()
@@ -160,13 +231,67 @@ def convert(runtime: Runtime, call: Misbehaviour) -> None:
     process = Subject()
     process.route("/body", lambda request, body: "body", json=Body)
     runtime.spawn(process)
-    post(runtime, "/subject/body", b"{}")
+    asked = post(runtime, "/subject/body", b"{}")
+
+    def check() -> None:
+        asked.assert_code(call, failed=500 if call.is_timeout else 400)
+        assert call.waits or is_served(runtime, "/subject/ok", 404 if call.is_killed else 200)
+
+    return check
+
+
+# Events
+
+
+def stream_events(name: str) -> Trigger:
+    """Return what opens a stream whose callback *name* is the code; the stream goes on."""
+
+    def run(runtime: Runtime, call: Misbehaviour) -> Check:
+        callbacks: dict[str, Any] = {name: call}
+        on_open = callbacks.pop("on_open", None)
+        events = EventStream(when_slow="drop", limits=StreamLimits(waiting_bytes=1), **callbacks)
+        process = Subject()
+        process.route("/events", lambda request: events.respond(request, on_open=on_open))
+        pid = runtime.spawn(process)
+        peer = Peer.connect(runtime.address)
+        peer.send(b"GET /subject/events HTTP/1.1\r\nHost: here\r\n\r\n")
+        code = b"500" if on_open and call.is_killed else b"200"
+        opened = gevent.spawn(peer.read_until, b"\r\n\r\n")
+        if not (on_open and call.waits):
+            assert code in opened.get(timeout=LIMIT)
+        if on_open is None:
+            runtime.dispatch(pid, lambda: [events.publish("x" * 9) for _ in range(3)])
+        if name == "on_gone":
+            runtime.dispatch(pid, events.close)
+
+        def check() -> None:
+            if call.is_killed:
+                assert has_ended(runtime, pid)
+            elif call.fails:
+                runtime.dispatch(pid, lambda: events.publish("last")).on_failed(ignore)
+                assert name == "on_gone" or b"last" in peer.read_until(b"last")
+                assert is_served(runtime, "/subject/ok")
+            opened.kill()
+            peer.close()
+
+        return check
+
+    return run
+
+
+def ignore(*_: object) -> None:
+    """Be a callback that does nothing."""
 
 
 # WSGI
 
 
-def app_of(serve: Callable[[Misbehaviour], Callable[..., Any]]) -> Trigger:
+def app_of(
+    serve: Callable[[Misbehaviour], Callable[..., Any]],
+    *,
+    failed: int | None = 500,
+    killed: int | None = 503,
+) -> Trigger:
     """Return what requests the app that *serve* makes."""
 
     def run(runtime: Runtime, call: Misbehaviour) -> Check:
@@ -179,8 +304,13 @@ def app_of(serve: Callable[[Misbehaviour], Callable[..., Any]]) -> Trigger:
             return [b"y"]
 
         runtime.spawn(WSGIProcess("delegate", serve_one))
-        get(runtime, "/x")
-        return is_served(runtime, "/y")
+        asked = get(runtime, "/x")
+
+        def check() -> None:
+            asked.assert_code(call, failed=failed, killed=killed)
+            assert is_served(runtime, "/y")
+
+        return check
 
     return run
 
@@ -225,41 +355,114 @@ def returning(make: Callable[[Any], Iterable[bytes]]) -> Any:
 
 def behind_middleware(runtime: Runtime, call: Misbehaviour) -> Check:
     runtime.spawn(Subject(route=call))
-    app = returning(lambda environ: [b"app"])
-    server = WSGIServer(("127.0.0.1", 0), Middleware(app, runtime), log=None, error_log=None)
-    server.start()
-    runtime.signals.runtime_stopped.connect(lambda *_, **__: server.stop(0.1))
-    peer = Peer(gevent.socket.create_connection(server.address, LIMIT))
-    peer.send(b"GET /subject/x HTTP/1.0\r\nHost: here\r\n\r\n")
-    gevent.spawn(peer.read_to_end).rawlink(lambda _: peer.close())
+    server = start_server(runtime, Middleware(returning(lambda environ: [b"app"]), runtime))
+    asked = ask(server, b"GET /subject/x HTTP/1.0\r\nHost: here\r\n\r\n")
 
     def check() -> None:
+        asked.assert_code(call)
         with Peer(gevent.socket.create_connection(server.address, LIMIT)) as other:
             assert other.get("/y").body == b"app"
 
     return check
 
 
-WEB: dict[str, Trigger] = {
-    "authenticator": authenticate,
-    "authenticator among others": partial(
-        authenticate, wrap=lambda badge: CombinedAuthenticator("realm", [badge])
+def wsgi_input(runtime: Runtime, call: Misbehaviour) -> Check:
+    """The handler that reads the body is told of the failure."""
+
+    class Input:
+        def read(self, size: int = -1) -> Any:
+            return call()
+
+    class Reading(Process):
+        @route("/body", streaming=True)
+        def on_body(self, request: Request) -> Future[str]:
+            return request.reader.read_all().then(lambda data: "whole")
+
+    runtime.spawn(Reading("reading"))
+    middleware = Middleware(returning(lambda environ: [b"app"]), runtime)
+
+    def app(environ: Any, start_response: Any) -> Any:
+        if environ["PATH_INFO"] == "/reading/body":
+            environ["wsgi.input"] = Input()
+        return middleware(environ, start_response)
+
+    server = start_server(runtime, app)
+    head = b"POST /reading/body HTTP/1.0\r\nHost: here\r\nContent-Length: 5\r\n\r\n"
+    asked = ask(server, head)
+
+    def check() -> None:
+        asked.assert_code(call, failed=400, killed=400)
+        with Peer(gevent.socket.create_connection(server.address, LIMIT)) as other:
+            assert other.get("/y").body == b"app"
+
+    return check
+
+
+def start_server(runtime: Runtime, app: Any) -> WSGIServer:
+    server = WSGIServer(("127.0.0.1", 0), app, log=None, error_log=None)
+    server.start()
+    runtime.signals.runtime_stopped.connect(lambda *_, **__: server.stop(0.1))
+    return server
+
+
+def ask(server: WSGIServer, data: bytes) -> Asked:
+    return Asked(Peer(gevent.socket.create_connection(server.address, LIMIT)), data)
+
+
+TRANSPORT = "greenproc.transport"
+WSGI = "greenproc.wsgi"
+
+WEB = {
+    "authenticator": Row(answered(authenticate), TRANSPORT),
+    "authenticator among others": Row(
+        answered(
+            partial(authenticate, wrap=lambda badge: CombinedAuthenticator("realm", [badge]))
+        ),
+        "greenproc.auth",
     ),
-    "authorization callback": authorize,
-    "firewall rule": refuse,
-    "route with parameters and a body": take,
-    "body of a type": convert,
-    "stream": answered(pieces),
-    "stream of a Response": answered(lambda call: Response(reader=pieces(call))),
-    "close of a stream": answered(Closing),
-    "writer of a pipe": answered(piped),
-    "handler of a server": partial(handle, streaming=False),
-    "streaming handler of a server": partial(handle, streaming=True),
-    "body of a client": send_body,
-    "WSGI app": app_of(failing_app),
-    "WSGI iterable": app_of(failing_iterable),
-    "WSGI close": app_of(failing_close),
-    "WSGI file": app_of(failing_file),
-    "WSGI close of a file": app_of(failing_file_close),
-    "route behind Middleware": behind_middleware,
+    "future of an authenticator": Row(
+        authenticate_later,
+        TRANSPORT,
+        holds_up="requests to one process keep their order, until Settings.authentication_timeout",
+    ),
+    "authorization callback": Row(answered(authorize), TRANSPORT),
+    "firewall rule": Row(
+        answered(refuse, killed=None, killed_afterwards=200),
+        "greenproc.web",
+        must_not_wait="it runs where the connection is read",
+    ),
+    "route with parameters and a body": Row(answered(take), TRANSPORT),
+    "body of a type": Row(convert, timeout_logger=TRANSPORT),
+    "stream": Row(
+        answered(returned(pieces), failed=None, killed=None, killed_afterwards=200), TRANSPORT
+    ),
+    "stream of a Response": Row(
+        answered(
+            returned(lambda call: Response(reader=pieces(call))),
+            failed=None,
+            killed=None,
+            killed_afterwards=200,
+        ),
+        TRANSPORT,
+    ),
+    "close of a stream": Row(
+        answered(returned(Closing), failed=200, killed=200, killed_afterwards=200),
+        "greenproc.process",
+    ),
+    "writer of a pipe": Row(
+        answered(returned(piped), failed=None, killed=None, killed_afterwards=200), HUB
+    ),
+    "handler of a server": Row(partial(handle, streaming=False), TRANSPORT),
+    "streaming handler of a server": Row(partial(handle, streaming=True), TRANSPORT),
+    "body of a client": Row(send_body),
+    "on_open of events": Row(stream_events("on_open"), "greenproc.web"),
+    "on_slow of events": Row(stream_events("on_slow"), "greenproc.web"),
+    "on_gone of events": Row(stream_events("on_gone"), "greenproc.web"),
+    "WSGI app": Row(app_of(failing_app), WSGI),
+    "WSGI iterable": Row(app_of(failing_iterable, failed=None, killed=None), WSGI),
+    "WSGI close": Row(app_of(failing_close, failed=200, killed=200), WSGI),
+    "WSGI file": Row(app_of(failing_file), WSGI),
+    "WSGI close of a file": Row(app_of(failing_file_close, failed=200, killed=200), WSGI),
+    "route behind Middleware": Row(behind_middleware, TRANSPORT),
+    "wsgi.input": Row(wsgi_input, WSGI),
 }

@@ -2,63 +2,114 @@
 
 from __future__ import annotations
 
-from functools import partial
+from typing import Any
 
-import gevent
-
+from greenproc.pid import UPID
 from greenproc.process import Process
 from greenproc.runtime import Runtime
 from greenproc.websockets import WebSocket, websocket
 from tests.peer import Peer
-from tests.users_code.support import Check, Misbehaviour, Trigger
-from tests.websockets.client import TEXT, Client, close, frame, handshake
+from tests.users_code.support import (
+    Asked,
+    Check,
+    Misbehaviour,
+    Row,
+    Trigger,
+    has_ended,
+    is_served,
+)
+from tests.users_code.web import TRANSPORT, ignore
+from tests.websockets.client import CLOSE, TEXT, Client, close, frame, handshake
 
-CODE = "takes_websocket", "handler", "message", "close"
+SOCKETS = "greenproc.websockets"
 
 
-class Sockets(Process):
-    """Has one method replaced by the code that misbehaves."""
+class Chat(Process):
+    """Has one of the callbacks of its WebSockets replaced by the code that misbehaves."""
 
-    def __init__(self, id: str, **methods: Misbehaviour) -> None:
-        super().__init__(id)
-        self._methods = methods
-
-    def __call(self, name: str) -> None:
-        if name in self._methods:
-            self._methods[name]()
+    def __init__(self, name: str, call: Misbehaviour) -> None:
+        super().__init__("chat")
+        self.calls: dict[str, Any] = {name: call}
 
     def takes_websocket(self, path: str) -> bool:
-        self.__call("takes_websocket")
+        self.calls.get("takes_websocket", ignore)(path)
         return super().takes_websocket(path)
 
     @websocket("/ws")
     def on_connect(self, ws: WebSocket) -> None:
-        ws.on_message(self.on_message)
-        ws.on_close(lambda _: self.__call("close"))
-        self.__call("handler")
+        self.calls.get("connect", ignore)(ws)
+        ws.on_message(self.calls.get("message", WebSocket.send))
+        ws.on_close(self.calls.get("close", ignore))
 
-    def on_message(self, ws: WebSocket, message: str) -> None:
-        self.__call("message")
-        ws.send(message)
+    @websocket("/other")
+    def on_other(self, ws: WebSocket) -> None:
+        ws.on_message(WebSocket.send)
 
 
-def connect(runtime: Runtime, call: Misbehaviour, *, name: str) -> Check:
-    runtime.spawn(Sockets("neighbour"))
-    runtime.spawn(Sockets("sockets", **{name: call}))
-    peer = Peer.connect(runtime.address)
-    peer.send(handshake("/sockets/ws") + frame(TEXT, b"hello") + close(1000))
-    gevent.spawn(peer.read_to_end).rawlink(lambda _: peer.close())
+def connect(runtime: Runtime, call: Misbehaviour) -> Check:
+    chat = runtime.spawn(Chat("connect", call))
+    asked = Asked(Peer.connect(runtime.address), handshake("/chat/ws"))
 
     def check() -> None:
-        with Client.at(runtime.address, "/neighbour/ws") as client:
-            client.say("hello")
-            assert client.hear() == "hello"
-            client.send(close(1000))
-            assert client.read_close() == 1000
+        asked.assert_code(call)
+        assert_chat(runtime, chat, call)
 
     return check
 
 
-WEBSOCKETS: dict[str, Trigger] = {
-    f"{name} of a websocket": partial(connect, name=name) for name in CODE
+def talk(name: str, frames: bytes, *, killed: int = 1001) -> Trigger:
+    """Return what sends *frames*; the client then gets a Close that says that this failed."""
+
+    def run(runtime: Runtime, call: Misbehaviour) -> Check:
+        chat = runtime.spawn(Chat(name, call))
+        client = Client.at(runtime.address, "/chat/ws")
+        client.send(frames)
+
+        def check() -> None:
+            if not call.waits:
+                told = client.read_frame()
+                assert told is not None, "the connection ended without a Close"
+                expected = killed if call.is_killed else 1011
+                got = told.opcode, int.from_bytes(told.payload[:2], "big")
+                assert got == (CLOSE, expected), f"expected a Close with {expected}, got {got}"
+            client.close()
+            assert_chat(runtime, chat, call)
+
+        return check
+
+    return run
+
+
+def assert_chat(runtime: Runtime, chat: UPID, call: Misbehaviour) -> None:
+    """Assert that a kill has ended the process, and a failure one connection alone."""
+    if call.is_killed:
+        assert has_ended(runtime, chat)
+    elif call.fails:
+        with Client.at(runtime.address, "/chat/other") as other:
+            other.send(frame(TEXT, b"hello"))
+            told = other.read_frame()
+            assert told is not None and told.payload == b"hello"
+
+
+def take(runtime: Runtime, call: Misbehaviour) -> Check:
+    """The handshake of a process that cannot say whether it takes it is refused."""
+    runtime.spawn(Chat("takes_websocket", call))
+    asked = Asked(Peer.connect(runtime.address), handshake("/chat/ws"))
+
+    def check() -> None:
+        asked.assert_code(call, failed=501, killed=None)
+        assert is_served(runtime, "/metrics/snapshot?timeout=10ms")
+
+    return check
+
+
+WEBSOCKETS = {
+    "takes_websocket": Row(
+        take,
+        "greenproc.web",
+        must_not_wait="it is called where the connection that it is for is read",
+    ),
+    "handler of a WebSocket": Row(connect, TRANSPORT),
+    "callback of a message": Row(talk("message", frame(TEXT, b"x")), SOCKETS),
+    "callback of a Close": Row(talk("close", close(1000), killed=1000), SOCKETS),
 }

@@ -75,7 +75,7 @@ def test_requests_of_one_turn_leave_in_one_send_without_a_greenlet(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = count_sends(bench, monkeypatch)
-    monkeypatch.setattr(request_writer, "spawn", lambda *_: pytest.fail("spawned"))
+    monkeypatch.setattr(bench.writer, "_spawn", lambda *_: pytest.fail("spawned"))
     exchanges = [bench.put(method) for method in ("GET", "HEAD", "DELETE")]
     assert len(bench.writer) == 3
 
