@@ -34,6 +34,16 @@ _TOLD: tuple[tuple[type[PullGauge], str, str, str, str], ...] = (
     (PulledCounter, "websocket_messages_out", "websockets", "messages_out", "To clients."),
     (PulledCounter, "websockets_slow", "websockets", "slow", "Clients that read too slowly."),
     (PulledCounter, "websockets_dead", "websockets", "dead", "Clients that answered no Ping."),
+    (PullGauge, "event_streams", "event_streams", "clients", "Clients of event streams."),
+    (PulledCounter, "event_streams_opened", "event_streams", "opened", "Since the start."),
+    (
+        PulledCounter,
+        "event_streams_slow",
+        "event_streams",
+        "slow",
+        "Clients that read too slowly.",
+    ),
+    (PulledCounter, "events_dropped", "event_streams", "dropped", "Events that slow ones lost."),
     (PulledCounter, "websockets_failed", "websockets", "failed", "Errors of handlers."),
 )
 """What the statistics of a runtime tell: the kind, the name, the part and the key there, help."""

@@ -145,6 +145,7 @@ class Runtime(RuntimeLife):
             "inbound": parts.listener.statistics(),
             "outbound": parts.sockets.statistics() if parts.sockets is not None else {},
             "websockets": parts.websockets.statistics(),
+            "event_streams": dict(parts.router.event_streams),
         }
 
     # Processes

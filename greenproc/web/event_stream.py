@@ -151,7 +151,10 @@ class EventStream:
         self._is_draining = False
         self._runtime: Any = None
         self._process: Any = None
+        self._counts: dict[str, int] | None = None
         self._published = self._slow = self._dropped = 0
+        # As soon as there is a runtime: also what begins while that drains has to end.
+        self._hear_of_the_end()
 
     # Clients
 
@@ -196,9 +199,13 @@ class EventStream:
     ) -> Subscriber:
         last_id = _last_event_id(request)
         subscriber = Subscriber(self, request, last_id)
-        self._subscribers[subscriber] = None
-        self._process = current_process()
         self._hear_of_the_end()
+        if self._runtime is not None:
+            self._counts = self._runtime.router.event_streams
+        self._subscribers[subscriber] = None
+        self._count("clients")
+        self._count("opened")
+        self._process = current_process()
         subscriber.start(*self._missed(last_id))
         call(on_open, subscriber)
         if self._is_draining:
@@ -295,6 +302,11 @@ class EventStream:
         for signal in (runtime.signals.runtime_draining, runtime.signals.runtime_stopping):
             signal.connect(self._drain, weak=True)
 
+    def _count(self, what: str, by: int = 1) -> None:
+        """Count for the node, too, if the stream has one."""
+        if self._counts is not None:
+            self._counts[what] += by
+
     def _check_thread(self, method: str) -> None:
         if self._subscribers and self._runtime is not None:
             check_here(self._runtime.hub, f"EventStream.{method}")
@@ -318,12 +330,15 @@ class EventStream:
         """*dropped* events will not reach *subscriber*."""
         self._slow += 1
         self._dropped += dropped
+        self._count("slow")
+        self._count("dropped", dropped)
         call(self._on_slow, subscriber, dropped)
 
     def gone(self, subscriber: Subscriber) -> None:
         """The stream of *subscriber* is over."""
         if subscriber in self._subscribers:
             del self._subscribers[subscriber]
+            self._count("clients", -1)
             call(self._on_gone, subscriber)
 
 

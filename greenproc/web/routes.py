@@ -43,6 +43,9 @@ class Router:
         self._root = root
         self.requests = 0
         """How many requests came."""
+        self.event_streams = dict.fromkeys(("clients", "opened", "slow", "dropped"), 0)
+        """Clients of all event streams: those there are, those that came, how often one was too
+        slow, and how many events did not reach those."""
 
     def serve(self, request: Request) -> Future[Response]:
         """Return the future of the response to *request*."""

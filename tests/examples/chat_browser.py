@@ -32,6 +32,33 @@ BROKEN = """
     close() {}
   };
 """
+# Source: WCAG 2.2, "contrast ratio" and "relative luminance".
+FAINT = """
+  const canvas = Object.assign(document.createElement("canvas"), {width: 1, height: 1});
+  const context = canvas.getContext("2d", {willReadFrequently: true});
+  const pixel = (colour) => {
+    context.clearRect(0, 0, 1, 1);
+    context.fillStyle = colour;
+    context.fillRect(0, 0, 1, 1);
+    return [...context.getImageData(0, 0, 1, 1).data];
+  };
+  const linear = (part) => (part /= 255) <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const behind = (one) => {
+    for (; one; one = one.parentElement) {
+      const found = pixel(getComputedStyle(one).backgroundColor);
+      if (found[3] > 200) return found;
+    }
+    return [255, 255, 255];
+  };
+  const isText = (node) => node.nodeType === 3 && node.textContent.trim();
+  return [...document.querySelectorAll("body *")].filter((one) => {
+    const style = getComputedStyle(one);
+    if (![...one.childNodes].some(isText) || !one.getBoundingClientRect().width) return false;
+    const [low, high] = [light(pixel(style.color)), light(behind(one))].sort((a, b) => a - b);
+    return style.visibility !== "hidden" && (high + 0.05) / (low + 0.05) < 4.5;
+  }).map((one) => `${one.className} ${one.textContent}`)
+"""
 FOCUSED = """
   const one = document.activeElement;
   return one.getAttribute("aria-label") ?? one.id
@@ -102,6 +129,12 @@ class Browser:
         """Be behind a proxy that lets no WebSocket through, from the next page on."""
         what = {"source": BROKEN}
         self.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", what)
+
+    def faint(self, scheme: str) -> Any:
+        """Return texts that stand out too little in the light or dark scheme."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        return self.run(FAINT)
 
     def on_a_phone(self) -> Any:
         """Become a phone, and return what does not fit."""

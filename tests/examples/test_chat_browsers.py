@@ -202,6 +202,7 @@ def test_the_chat_needs_no_mouse_and_names_everything(
         assert "taken" not in ada.do("run", "return document.title")
 
         assert ada.do("nameless") == []
+        assert [ada.do("faint", scheme) for scheme in ("light", "dark")] == [[], []]
         assert ada.do("on_a_phone") == []
         ada.do("run", "document.getElementById('show-rooms').focus()")
         ada.do("keys", "ENTER")

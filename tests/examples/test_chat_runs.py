@@ -36,6 +36,7 @@ def test_chat_runs_as_one_node(database: Path) -> None:
         assert node.stop() == 0
 
 
+@pytest.mark.slow  # starts four nodes
 def test_chat_runs_on_two_nodes_and_survives_both(database: Path) -> None:
     with Node(database) as first, Node(database, first) as second:
         talk(first.address, second.address)

@@ -283,7 +283,8 @@ def test_statistics_count_what_there_is(runtime: Runtime) -> None:
     assert told["state"] == "running"
     assert told["processes"]["processes"] == built_in + 1
     assert told["clock"]["timers"] == 1
-    assert set(told) == {"state", "processes", "clock", "inbound", "outbound"}
+    parts = {"state", "processes", "clock", "inbound", "outbound", "websockets", "event_streams"}
+    assert set(told) == parts
 
 
 def test_workers_are_those_of_the_settings() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -449,6 +450,22 @@ def test_sse_slow_client_on_a_socket(runtime: Runtime, sources: list[EventSource
     assert len(news.events.subscribers) == 1
 
 
+def test_sse_a_node_counts_the_clients_of_all_streams(runtime: Runtime) -> None:
+    streams = [EventStream(limits=StreamLimits(waiting_bytes=1)) for _ in range(2)]
+    clients = [Client(stream) for stream in streams]
+    for stream in streams:
+        stream.publish("x")  # the first client has not read yet
+    clients[0].reader.close()
+    Client(streams[0])
+    with Peer.connect(runtime.address) as peer:
+        told = json.loads(peer.get("/metrics/snapshot").body)
+
+    expected = {"event_streams": 1, "event_streams_opened": 3, "event_streams_slow": 2}
+    assert {name: told[f"greenproc/{name}"] for name in expected} == expected
+    assert told["greenproc/events_dropped"] == 2
+    assert runtime.statistics()["event_streams"]["opened"] == 3
+
+
 # The end
 
 
@@ -521,7 +538,14 @@ def test_sse_streams_end_when_the_runtime_drains(
     runtime.signals.runtime_draining.emit(runtime)
     sources[0].read_to_end()
 
-    # One that begins only now holds nothing up either.
+    # One that begins only now holds nothing up either, also one of a stream without clients.
+    with runtime.selected():
+        unused = EventStream()
+    runtime.signals.runtime_draining.emit(runtime)
+    late = Client(unused)
+    read(late.reader)
+    assert read(late.reader).startswith("retry: ")
+    assert read(late.reader) == ""
     sources.append(EventSource(runtime.address, "/news/events"))
     assert sources[1].read_to_end() == []
 

@@ -358,7 +358,7 @@ function showOlder(count) {
 function showPeople() {
   const { people } = current;
   const sorted = [...people].sort(
-    ([a, one], [b, other]) => (b === me.who) - (a === me.who) || one.localeCompare(other),
+    ([a, one], [b, other]) => (b === me.who) - (a === me.who) || one.localeCompare(other, undefined, { numeric: true }),
   );
   const count = (name) => sorted.filter(([, other]) => other === name).length;
   $("people-list").replaceChildren(...sorted.map(([who, name]) => {
@@ -619,6 +619,7 @@ function ask(reason) {
   $("welcome-title").textContent = me.name && !reason ? "Your name" : "Welcome";
   $("welcome-about").textContent = reason || "What may others call you?";
   $("welcome-cancel").hidden = !me.who;
+  $("enter").textContent = me.who ? "Save" : "Enter";
   $("name").value = me.name ?? "";
   if (!$("welcome").open) $("welcome").showModal();
   $("name").select();
