@@ -101,13 +101,25 @@ class Process:
     """
 
     def __init__(self, id: str | None = None) -> None:
-        """Name the process *id*; without one it is called after its class, ``Counter(1)``."""
-        if id is not None and not isinstance(id, str):
-            raise InvalidArgument(f"expected the id of a process as str, got {id!r}")
+        """Name the process *id*; without one it is called after its class, ``Counter(1)``.
+
+        Raises:
+            InvalidArgument: *id* is no text, or empty.
+        """
+        if id is not None and (not isinstance(id, str) or not id):
+            raise InvalidArgument(
+                f"expected the id of a process as str of one character or more, got {id!r}"
+            )
         self.__cell = Cell(self, id)
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        for name in ("pid", "runtime", "mailbox"):
+            if name in vars(cls) and not isinstance(vars(cls)[name], property):
+                raise InvalidArgument(
+                    f"{cls.__name__}.{name} takes the place of what a Process has by that name: "
+                    "choose another name"
+                )
         methods = new_methods(cls, Process)
         check_methods(cls, Process, methods)
         _name_methods(methods)

@@ -51,8 +51,12 @@ def check_message_handler(
         of_class: whether it is called with its process first, as a function of a class is.
 
     Raises:
-        InvalidArgument: it is no such function.
+        InvalidArgument: it is no such function, or *message* is no name.
     """
+    if not isinstance(message, str) or not message:
+        raise InvalidArgument(
+            f"expected the name of a message as a text of one character or more, got {message!r}"
+        )
     if not _clearly_fits(handler, 3 if of_class else 2):
         _check(handler, Role(f"messages {message!r}", ("sender", "body")), name, of_class)
 

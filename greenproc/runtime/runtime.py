@@ -208,13 +208,13 @@ class Runtime(RuntimeLife):
         """Send a message from outside of any process; *sender* is the empty UPID when None.
 
         Raises:
-            InvalidArgument: an argument has another type.
+            InvalidArgument: an argument has another type, or *name* is empty.
             StateError: this runtime, or that of *to*, was stopped.
 
         Source: libprocess include/process/process.hpp, process::post.
         """
         source = NO_SENDER if sender is None else sender
-        if not isinstance(name, str):
+        if not isinstance(name, str) or not name:
             raise InvalidArgument(f"expected the name of a message as a text, got {name!r}")
         pid = as_upid(to)
         self._refuse_ended(pid, "post")

@@ -47,6 +47,27 @@ MISTAKES: dict[str, tuple[Callable[..., Any], type[Exception], str]] = {
         InvalidArgument,
         r"expected Settings, as in Settings\(port=5050\), got 5050",
     ),
+    "no id": (lambda: Process(""), InvalidArgument, "id of a process as str of one character"),
+    "no name to install": (
+        lambda: Process().install("", lambda sender, body: None),
+        InvalidArgument,
+        "name of a message as a text of one character or more, got ''",
+    ),
+    "number to install": (
+        lambda: Process().install(5, lambda sender, body: None),  # type: ignore[arg-type]
+        InvalidArgument,
+        "name of a message as a text of one character or more, got 5",
+    ),
+    "value as pid": (
+        lambda: type("Bad", (Process,), {"pid": 5}),
+        InvalidArgument,
+        "Bad.pid takes the place of what a Process has by that name: choose another name",
+    ),
+    "method as runtime": (
+        lambda: type("Bad", (Process,), {"runtime": lambda self: 5}),
+        InvalidArgument,
+        "Bad.runtime takes the place of",
+    ),
     "body as headers": (
         lambda: post(Address("127.0.0.1", 1), {"a": 1}).get(),  # type: ignore[dict-item]
         InvalidArgument,
@@ -72,5 +93,7 @@ def test_names_and_filters_are_checked_at_once(runtime: Runtime) -> None:
     pid = runtime.spawn(Process())
     with pytest.raises(InvalidArgument, match="expected the name of a message as a text, got b"):
         runtime.post(pid, b"hello")  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match="expected the name of a message as a text, got ''"):
+        runtime.post(pid, "")
     with pytest.raises(InvalidArgument, match="expected a function to call, got True"):
         runtime.filter(True)  # type: ignore[arg-type]
