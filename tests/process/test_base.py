@@ -48,7 +48,10 @@ def test_unspawned_process_may_send(runtime: Runtime) -> None:
 
 
 def test_id_must_be_text() -> None:
-    with pytest.raises(InvalidArgument, match="expected the id of a process as str of one character or more, got 1"):
+    with pytest.raises(
+        InvalidArgument,
+        match="expected the id of a process as str of one character or more, got 1",
+    ):
         Process(1)  # type: ignore[arg-type]
 
 
