@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 
 from chat.member import Member
-from chat.words import MAX_COMMAND_BYTES, Batch, decode, encode
+from chat.words import MAX_BATCH_BYTES, Batch, decode, encode
 from greenproc import UPID, Process, dispatch, route, terminate
 from greenproc.http import OK, BadRequest, MethodNotAllowed, NoContent, NotFound, Request, Response
 from greenproc.web import EventStream, StreamLimits, Subscriber
@@ -84,7 +84,7 @@ class Front(Process):
         if request.method != "POST":
             return MethodNotAllowed(["POST"], request.method)
         batch = None
-        if len(request.body) <= MAX_COMMAND_BYTES:
+        if len(request.body) <= MAX_BATCH_BYTES:
             batch = decode(request.body, Batch)
         if batch is None:
             return BadRequest()

@@ -16,6 +16,8 @@ MAX_TEXT = 2000
 MAX_NAME = 40
 MAX_COMMAND_BYTES = 16 * 1024  # a text of the longest kind, each letter of it escaped in JSON
 ROOM = r"^[a-z0-9](-?[a-z0-9]){0,31}$"
+MAX_COMMANDS = 5  # that are posted together, as the page does
+MAX_BATCH_BYTES = MAX_COMMANDS * MAX_COMMAND_BYTES
 
 Room = Annotated[str, Meta(pattern=ROOM)]
 Name = Annotated[str, Meta(max_length=MAX_NAME * 4)]
@@ -79,7 +81,7 @@ class Batch(Struct):
     """What a browser posts that has no WebSocket."""
 
     session: Token
-    commands: Annotated[list[COMMANDS], Meta(max_length=50)]
+    commands: Annotated[list[COMMANDS], Meta(max_length=MAX_COMMANDS)]
 
 
 class Entry(Struct):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import sqlite3
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import gevent
 import pytest
 from gevent import subprocess
+from gevent.event import Event
 
 from greenproc.address import Address
 from tests.examples.chat_node import EXAMPLES, Node
 from tests.examples.chat_visitor import Visitor
-from tests.peer import Peer
+from tests.peer import LIMIT, Peer
 from tests.shell import GREENPROC, Program, environment
 
 ROOT = EXAMPLES.parent
@@ -52,6 +56,39 @@ def test_chat_runs_on_two_nodes_and_survives_both(database: Path) -> None:
             f"{word}-{name}" for word in ("hello", "again") for name in ("Bob", "Ada")
         ]
         assert (first.stop(), second.stop()) == (0, 0)
+
+
+@pytest.mark.slow  # starts a node for each kill
+def test_what_was_accepted_is_kept_whenever_the_node_is_killed(database: Path) -> None:
+    accepted: list[str] = []
+    enough = Event()
+
+    def talk_on(visitor: Visitor, name: str) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            for number in range(10):
+                visitor.say("lobby", f"{name}-{number}")
+                accepted.append(f"{name}-{number}")
+                if len(accepted) >= limit:
+                    enough.set()
+
+    for limit in (5, 45, 90):
+        enough.clear()
+        with Node(database) as node:
+            names = [f"v{limit}x{number}" for number in range(8)]
+            visitors = [Visitor(node.address, name, "lobby") for name in names]
+            talking = [gevent.spawn(talk_on, *pair) for pair in zip(visitors, names, strict=True)]
+            assert enough.wait(LIMIT)
+            node.kill()
+            gevent.joinall(talking, timeout=LIMIT, raise_error=True)
+            for visitor in visitors:
+                visitor.close()
+
+    connection = sqlite3.connect(database)
+    kept = [text for (text,) in connection.execute("SELECT text FROM messages ORDER BY number")]
+    connection.close()
+    assert set(accepted) <= set(kept)
+    assert len(set(kept)) == len(kept)
+    assert len(accepted) >= 90
 
 
 def test_chat_runs_under_gunicorn(database: Path) -> None:
