@@ -69,7 +69,7 @@ class Parts:
             settings=settings,
             limits=self.turn_limits(settings),
         )
-        self.websockets = WebSocketRegistry()
+        self.websockets = WebSocketRegistry(settings.max_unsent_bytes)
         self.router = Router(self.processes, firewall, delegate, root=NODE_ID)
         self._hooks = self._make_hooks(spawn)
         self.listener = Listener(settings, self._hooks)

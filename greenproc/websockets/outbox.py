@@ -9,6 +9,7 @@ from typing import Any
 from gevent import get_hub
 
 from greenproc.transport.respond import write_some
+from greenproc.transport.unsent import UnsentBytes
 
 SEND_BYTES = 256 * 1024
 """How much is joined into one send."""
@@ -22,12 +23,15 @@ class Outbox:
 
     Args:
         max_bytes: how much may wait; a single message of any size may.
+        unsent: bounds what waits for all clients of the node together.
         spawn: starts that greenlet.
         changed: called when everything has left, or nothing can any more. Must not wait.
+        evicted: called when the client has to go for the sake of others. Must not wait.
     """
 
     __slots__ = (
         "_changed",
+        "_evicted",
         "_frames",
         "_is_due",
         "_is_finished",
@@ -36,15 +40,23 @@ class Outbox:
         "_pong",
         "_socket",
         "_spawn",
+        "_unsent",
         "error",
         "queued_bytes",
         "sent_bytes",
     )
 
     def __init__(
-        self, max_bytes: int, spawn: Callable[..., Any], changed: Callable[[], object]
+        self,
+        max_bytes: int,
+        unsent: UnsentBytes,
+        spawn: Callable[..., Any],
+        changed: Callable[[], object],
+        evicted: Callable[[], object],
     ) -> None:
         self._max_bytes = max_bytes
+        self._unsent = unsent
+        self._evicted = evicted
         self._spawn = spawn
         self._changed = changed
         self._socket: Any = None
@@ -111,10 +123,16 @@ class Outbox:
         self._frames.clear()
         self._changed()
 
+    def evict(self) -> None:
+        """See `Holder`."""
+        self._evicted()
+
     def _queue(self, frame: bytes) -> None:
         self.queued_bytes += len(frame)
         self._frames.append(frame)
-        if not (self._is_due or self._is_writing):
+        if self._is_writing:
+            self._hold()
+        elif not self._is_due:
             self._is_due = True
             get_hub().loop.run_callback(self._flush)
 
@@ -151,6 +169,7 @@ class Outbox:
             self._count(sent)
             if sent < len(data):
                 self._is_writing = True
+                self._hold()
                 self._spawn(self._write, memoryview(data)[sent:])
                 return
         self._changed()
@@ -161,9 +180,16 @@ class Outbox:
             while rest and self.error is None:
                 sent = self._socket.send(rest)
                 self._count(sent)
+                self._hold()
                 rest = rest[sent:] or memoryview(self._take())
         except OSError as error:
             self.close(error)
         finally:
             self._is_writing = False
+            self._unsent.release(self)
             self._changed()
+
+    def _hold(self) -> None:
+        """Count what waits while the client is waited for."""
+        self._unsent.release(self)
+        self._unsent.hold(self, self.queued_bytes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import Protocol
 
+from greenproc.transport.unsent import UnsentBytes
 from greenproc.websockets.encode import MessageEncoder
 
 
@@ -22,11 +23,17 @@ class Endable(Protocol):
 
 
 class WebSocketRegistry:
-    """Knows the connections of one runtime, and counts them and what they carry."""
+    """Knows the connections of one runtime, and counts them and what they carry.
 
-    __slots__ = ("_sessions", "counts", "encoder", "ending")
+    Args:
+        max_unsent_bytes: how much may wait for all clients together.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_sessions", "counts", "encoder", "ending", "unsent")
+
+    def __init__(self, max_unsent_bytes: int) -> None:
+        self.unsent = UnsentBytes(max_unsent_bytes)
+        """Bounds what waits for clients that do not read."""
         self.ending: tuple[int, str] | None = None
         """With what connections are closed that open now, since all are to end."""
         self.encoder = MessageEncoder()

@@ -90,7 +90,9 @@ class Session:
         self._ends_process = False
         self._process: Process | None = None
         self._adopt(process)
-        self._outbox = Outbox(options.max_send_bytes, self._spawn, self._progressed)
+        self._outbox = Outbox(
+            options.max_send_bytes, registry.unsent, self._spawn, self._progressed, self._too_slow
+        )
 
     def bind(self, to: WebSocket) -> None:
         """Serve *to*."""
@@ -152,13 +154,16 @@ class Session:
         if self._state >= State.CLOSING:
             return False
         if not self._outbox.add(frame):
-            self._registry.counts["slow"] += 1
-            log.debug("%r takes too little of what it is sent", self._socket)
-            self._fail(CloseCode.POLICY, "too slow", drops=True)
+            self._too_slow()
             return False
         self._messages_out += 1
         self._registry.counts["messages_out"] += 1
         return True
+
+    def _too_slow(self) -> None:
+        self._registry.counts["slow"] += 1
+        log.debug("%r takes too little of what it is sent", self._socket)
+        self._fail(CloseCode.POLICY, "too slow", drops=True)
 
     def writable(self) -> Future[None]:
         """See `WebSocket.writable`."""
@@ -259,7 +264,7 @@ class Session:
         self._unserved_bytes += len(message)
         event = SocketEvent(self._serve, self._served, message)
         if self._manager.enqueue(self._cell, event) is Delivery.FULL:
-            self._served()
+            self._served(len(message))
             self._fail(CloseCode.TRY_AGAIN_LATER, "too busy")
 
     def _wait_for_room(self) -> None:

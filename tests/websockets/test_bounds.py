@@ -12,9 +12,10 @@ import pytest
 from gevent import socket
 from gevent.event import Event
 
-from greenproc import Process, Runtime, WebSocket, websocket
+from greenproc import Process, Runtime, Settings, WebSocket, websocket
 from greenproc.errors import StateError
 from greenproc.future import Future
+from greenproc.testing import RuntimeMaker
 from greenproc.websockets.session import MAX_UNSERVED_BYTES, MAX_UNSERVED_MESSAGES
 from tests.peer import LIMIT
 from tests.websockets.client import (
@@ -521,3 +522,50 @@ def test_ws_another_thread_may_not_send(
             socket.send("x")
 
     gevent.get_hub().threadpool.apply(send)
+
+
+def test_ws_a_full_mailbox_closes_with_1013(make_runtime: RuntimeMaker) -> None:
+    """Dropping a message in silence would be worse."""
+    runtime = make_runtime(Settings(ip="127.0.0.1", max_mailbox_events=3))
+    process = Bounded()
+    runtime.spawn(process)
+    with Client.at(runtime.address, "/bounded/silent") as client:
+        runtime.settle()
+        process.gate.clear()
+        client.send(frame(TEXT, b"first"))
+        while not process.sockets[0].statistics()["messages_in"]:
+            gevent.idle()
+        gevent.idle()
+        for _ in range(3):
+            runtime.post(process.pid, "other")
+        client.send(frame(TEXT, b"second"))
+        assert client.read_close() == 1013
+        process.gate.set()
+    assert process.sockets[0].close_code == 1013
+
+
+def test_ws_all_slow_clients_together_are_bounded(make_runtime: RuntimeMaker) -> None:
+    """The one that holds the most has to go."""
+    runtime = make_runtime(Settings(ip="127.0.0.1", max_unsent_bytes=300 * KIB))
+    process = Bounded()
+    runtime.spawn(process)
+    with (
+        Client.at(runtime.address, "/bounded/silent") as one,
+        Client.at(runtime.address, "/bounded/silent") as two,
+    ):
+        runtime.settle()
+        first, second = process.sockets
+        for client, ws, least in ((one, first, 100 * KIB), (two, second, 150 * KIB)):
+            small_buffers(client)
+            while ws.statistics()["queued_bytes"] < least:
+                ws.send(b"x" * 32 * KIB)
+                gevent.idle()
+        assert first.is_open
+        assert second.is_open
+        while second.is_open:
+            second.send(b"x" * 32 * KIB)
+        assert second.close_code == 1008
+        assert first.is_open
+        runtime.settle()
+        assert process.ended == [1008]
+    assert runtime.websockets.unsent.total <= 300 * KIB
