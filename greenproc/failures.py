@@ -44,7 +44,7 @@ def note(error: BaseException, text: str) -> None:
         notes = getattr(error, "__notes__", ())
         if text not in notes and len(notes) < MAX_NOTES:
             BaseException.add_note(error, text)
-    except Exception:  # a note is worth less than what it is added to
+    except FAILURES:  # a note is worth less than what it is added to
         return
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+import gevent
 import pytest
 
 from greenproc import failures
-from greenproc.failures import LOG_SECONDS, MAX_KINDS, FailureLog
+from greenproc.failures import LOG_SECONDS, MAX_KINDS, FailureLog, note
 
 LOG = logging.getLogger("greenproc.test_failures")
 
@@ -87,3 +88,12 @@ def test_no_failure_is_kept_and_no_more_than_a_number_of_kinds(now: list[float])
         log.add("a request failed", type(f"Error{number}", (Exception,), {})())
 
     assert len(log._seen) == MAX_KINDS
+
+
+def test_note_raises_nothing_whatever_the_error_does() -> None:
+    class Unreadable(Exception):
+        @property
+        def __notes__(self) -> list[str]:
+            raise gevent.Timeout(1.0)
+
+    note(Unreadable(), "text")

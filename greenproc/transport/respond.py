@@ -11,7 +11,7 @@ from gevent import Timeout, socket
 
 from greenproc.address import Address
 from greenproc.errors import Abandoned, Discarded, Failure, InvalidBody, RemoteProtocolError
-from greenproc.failures import FailureLog
+from greenproc.failures import FAILURES, FailureLog
 from greenproc.future import Future
 from greenproc.http.head import HEAD_END
 from greenproc.http.request import Request
@@ -108,7 +108,7 @@ def encode(response: Response, request: Request) -> bytes:
         if isinstance(response, VerbatimResponse):
             return encode_verbatim(response, request, is_last=closes(response, request))
         return encode_response(response, request)
-    except Exception as error:
+    except FAILURES as error:
         failure_log.add(f"a response cannot be sent: {response!r}", error)
         return encode_response(InternalServerError(), request)
 

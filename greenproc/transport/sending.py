@@ -220,7 +220,7 @@ class Sender:
                 size=size if has_body else None,
                 is_chunked=is_chunked and has_body,
             )
-        except Exception as error:
+        except FAILURES as error:
             failure_log.add(f"a response cannot be sent: {response!r}", error)
             return None
 
