@@ -12,8 +12,10 @@ import gevent
 from gevent import socket, subprocess
 
 from greenproc.address import Address
-from tests.peer import LIMIT, Peer
+from tests.peer import Peer
 from tests.shell import Program, Result
+
+BOOT_LIMIT = 45.0  # seconds; a master and its workers that import an app take 20 on a busy machine
 
 WORKER = "greenproc.wsgi.GreenprocWorker"
 
@@ -161,7 +163,7 @@ class Gunicorn(Program):
 
     def expect(self, pattern: str, count: int = 1) -> list[str]:
         """Wait until *count* lines have *pattern* in them, now or before, and return these."""
-        with gevent.Timeout(LIMIT, AssertionError(f"no {count} lines {pattern!r}")):
+        with gevent.Timeout(BOOT_LIMIT, AssertionError(f"no {count} lines {pattern!r}")):
             while len(found := self.find(pattern)) < count:
                 line = self._lines.get()
                 if line is None:
