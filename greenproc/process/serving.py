@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from greenproc.failures import FAILURES, note
-from greenproc.future import Future
+from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import Forbidden, Response, ServiceUnavailable
 from greenproc.process.cell import Cell
@@ -69,7 +69,10 @@ def answer(cell: Cell, event: HttpEvent, function: Callable[..., Any], *args: An
         response = as_response(function(*args), cell.start_greenlet)
     except FAILURES as error:
         note(error, f"in process {cell.pid}, serving {event.kind} {event.request.url}")
-        complete(event.promise.fail, error)
+        # The traceback holds this frame: with what leads to the error it would be a cycle.
+        promise, event.promise = event.promise, _ANSWERED
+        complete(promise.fail, error)
+        del promise
     except BaseException:
         event.drop()
         raise
@@ -77,6 +80,10 @@ def answer(cell: Cell, event: HttpEvent, function: Callable[..., Any], *args: An
         if complete(event.promise.set, response) is False:
             dismiss(response)
 
+
+_ANSWERED: Final[Promise[Any]] = Promise()
+"""The promise of an event whose own one has failed."""
+_ANSWERED.set(None)
 
 CALLBACK_FAILED = "a callback of the future of a handler's result failed"
 

@@ -12,8 +12,13 @@ from weakref import ref
 import pytest
 
 from greenproc.errors import Abandoned
+from greenproc.future import Promise
+from greenproc.http.request import Request
+from greenproc.http.response import Response
+from greenproc.http.url import URL
 from greenproc.pid import UPID
 from greenproc.process import Process, install, route
+from greenproc.process.event import HttpEvent
 from greenproc.runtime import Runtime
 from greenproc.testing.errors import ERROR_LOG
 
@@ -36,6 +41,10 @@ class Whole(Process):
     @route("/x")
     def on_x(self, request: Any) -> str:
         return ""
+
+    @route("/fail")
+    def on_fail(self, request: Any) -> str:
+        raise ValueError("in a route")
 
     def call(self) -> int:
         return 1
@@ -121,3 +130,18 @@ def test_failed_dispatch_is_freed(runtime: Runtime) -> None:
     with uncollected():
         for _ in range(TIMES):
             fail_once(runtime, pid)
+
+
+def serve_once(runtime: Runtime, pid: UPID) -> None:
+    promise: Promise[Response] = Promise()
+    event = HttpEvent(Request("GET", URL.parse(f"/{pid.id}/fail")), promise)
+    runtime.processes.deliver_http(pid.id, event)
+    runtime.settle()
+    assert isinstance(promise.future.exception, ValueError)
+
+
+def test_failed_request_is_freed(runtime: Runtime) -> None:
+    pid = runtime.spawn(Whole())
+    with uncollected():
+        for _ in range(TIMES):
+            serve_once(runtime, pid)
