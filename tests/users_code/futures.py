@@ -12,6 +12,7 @@ from gevent.event import Event
 
 from greenproc import io
 from greenproc.future import Break, Future, Promise, StateMachine, after, loop, offload
+from greenproc.process import Process
 from greenproc.runtime import Runtime
 from greenproc.sync import (
     Latch,
@@ -53,6 +54,44 @@ def callback_of_dispatch(runtime: Runtime, call: Misbehaviour) -> Check:
             assert has_ended(runtime, target)
         elif call.fails:
             assert runtime.dispatch(target, lambda: "alive").get(timeout=LIMIT) == "alive"
+
+    return check
+
+
+def callback_of_failed_dispatch(runtime: Runtime, call: Misbehaviour) -> Check:
+    """What the callback raises is no failure of the process, whose method failed before."""
+
+    def method() -> None:
+        raise ValueError("for failed()")
+
+    target = runtime.spawn(Subject())
+    runtime.dispatch(target, method).on_failed(call)
+
+    def check() -> None:
+        if call.is_killed:
+            assert has_ended(runtime, target)
+        elif call.fails:
+            assert runtime.dispatch(target, lambda: "alive").get(timeout=LIMIT) == "alive"
+
+    return check
+
+
+def callback_of_dropped_dispatch(runtime: Runtime, call: Misbehaviour) -> Check:
+    """It runs where a process that terminates drops what is queued, and the process is told nothing."""
+    failed: list[object] = []
+
+    class Ending(Process):
+        def failed(self, event: object, error: BaseException) -> None:
+            failed.append(error)
+
+    process = Ending()
+    target = runtime.spawn(process)
+    runtime.dispatch(target, process.terminate)
+    runtime.dispatch(target, int).on_abandoned(call)
+
+    def check() -> None:
+        assert call.waits or has_ended(runtime, target)
+        assert failed == []
 
     return check
 
@@ -398,6 +437,8 @@ def function(
 
 FUTURES = {
     "callback of a dispatch": Row(callback_of_dispatch, HUB, "greenproc.process"),
+    "callback of a failed dispatch": Row(callback_of_failed_dispatch, HUB, "greenproc.process"),
+    "callback of a dropped dispatch": Row(callback_of_dropped_dispatch, HUB, "greenproc.process"),
     "function of then": Row(then_of_dispatch, timeout_logger="greenproc.process"),
     "on_ready": callback("on_ready", complete),
     "on_failed": callback("on_failed", fail),
