@@ -247,7 +247,7 @@ def test_th_spawn_dispatch_ask() -> None:
 
 
 CTRL_C = """
-import os, signal, sys, threading
+import os, signal, sys, threading, time
 import greenproc
 from greenproc import Process
 
@@ -260,9 +260,15 @@ waits = {
 }
 promises = []
 for name, wait in waits.items():
-    thread = threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT))
+    ready = threading.Event()
+    def interrupt(ready=ready):
+        ready.wait()
+        time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+    thread = threading.Thread(target=interrupt)
     thread.start()
     try:
+        ready.set()  # an interrupt that comes before the wait is caught here, too
         if name == "get":
             promises.append(greenproc.Promise())
             promises[-1].future.get()
@@ -591,15 +597,20 @@ def test_after_the_end_nothing_is_started_by_itself(monkeypatch: pytest.MonkeyPa
         default.refusal = None
 
 
+def own_threads() -> set[threading.Thread]:
+    """Return the threads that threading started, and not those that it has merely met."""
+    return {one for one in threading.enumerate() if type(one) is threading.Thread}
+
+
 def test_as_a_context_manager_it_is_current_and_stops_at_the_end() -> None:
-    before = threading.active_count()
+    before = own_threads()
     with greenproc.start_in_thread() as node:
         assert node.runtime is node
         assert greenproc.current_runtime() is node
         assert repr(node).startswith("<BackgroundRuntime 127.0.0.1:")
 
     assert node.state is RuntimeState.STOPPED
-    assert threading.active_count() == before
+    assert own_threads() == before
     greenproc.finalize()
     default.refusal = None
 
