@@ -21,6 +21,7 @@ from greenproc import (
     Future,
     Process,
     Runtime,
+    WebSocket,
     after,
     await_all,
     collect,
@@ -34,6 +35,7 @@ from greenproc import (
     select,
     spawn,
     start_in_thread,
+    websocket,
 )
 from greenproc.auth import Principal
 from greenproc.http import OK, Request, Response
@@ -410,6 +412,37 @@ class HandlesRequests(Process):
     @route("/secret", realm="users")
     def on_secret(self, request: Request, principal: Principal | None) -> Future[Response]:
         return Future(OK())
+
+
+class TakesWebSockets(Process):
+    @websocket("/rooms/<name>", origins=["https://example.org"], max_message_bytes=5)
+    def on_room(self, ws: WebSocket, name: str) -> None:
+        reveal_type(ws.send("text"))  # R: bool
+        reveal_type(ws.closed.get())  # R: int
+        ws.on_message(self.on_text)
+        ws.on_message(WebSocket.send)
+        ws.on_message(self.on_total)  # E: arg-type reportArgumentType
+        ws.on_close(self.on_close)
+        ws.send(5)  # E: arg-type reportArgumentType
+
+    @websocket("/secret", realm="users")
+    def on_secret(self, ws: WebSocket, principal: Principal | None) -> Response | None: ...
+
+    def on_text(self, ws: WebSocket, text: str) -> None: ...
+
+    def on_close(self, ws: WebSocket) -> None: ...
+
+    def on_total(self) -> None: ...
+
+
+class WebSocketWithoutSocket(Process):
+    @websocket("/ws")  # E: type-var reportArgumentType
+    def on_connect(self) -> None: ...
+
+
+class WebSocketWithoutItsPrincipal(Process):
+    @websocket("/ws", realm="users")  # E: type-var reportArgumentType
+    def on_connect(self, ws: WebSocket) -> None: ...
 
 
 class RouteWithoutRequest(Process):
