@@ -19,6 +19,7 @@ from gevent.event import AsyncResult
 from greenproc.clock.microseconds import MICROSECONDS, from_seconds, point, span, to_seconds
 from greenproc.clock.source import Source
 from greenproc.clock.timers import Timer, TimerQueue
+from greenproc.clock.turn import yield_if_spent
 from greenproc.errors import Closed, InvalidArgument, StateError
 
 log = logging.getLogger("greenproc.clock")
@@ -27,6 +28,7 @@ log = logging.getLogger("greenproc.clock")
 SOON = -(2.0**63)  # the timers are going to be looked at anyway
 NEVER = 2.0**63  # nothing is armed
 
+CALLS = 16  # of timers, between two looks at how long they have taken
 
 _CALLER = object()  # stands for the owner that is calling; None is the world outside of any
 
@@ -393,20 +395,29 @@ class Clock:
         self._ticks += 1
         try:
             self._expire()
+            self._call_some()
             while self._expired:
-                timer = self._expired.popleft()
-                thunk = timer.thunk
-                if thunk is None:
-                    continue
-                timer.thunk = None
-                try:
-                    thunk()
-                except (Exception, Timeout):
-                    log.exception("the function of a timer failed: %r", thunk)
+                yield_if_spent()
+                self._call_some()
         finally:
             self._ticks -= 1
             if self._expired:  # this greenlet was killed
                 self._spawn(self._tick)
+
+    def _call_some(self) -> None:
+        """Call some of the timers that are due; whether there is time for more is asked then."""
+        for _ in range(CALLS):
+            if not self._expired:
+                return
+            timer = self._expired.popleft()
+            thunk = timer.thunk
+            if thunk is None:
+                continue
+            timer.thunk = None
+            try:
+                thunk()
+            except (Exception, Timeout):
+                log.exception("the function of a timer failed: %r", thunk)
 
     def _expire(self) -> None:
         timers = self._queue.pop_due(self._time(None))

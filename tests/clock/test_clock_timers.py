@@ -7,9 +7,12 @@ import logging
 import math
 import weakref
 from contextvars import ContextVar
+from functools import partial
+from itertools import count
 
 import gevent
 import pytest
+from gevent import socket
 from gevent.event import Event
 
 from greenproc.clock.clock import Clock
@@ -39,6 +42,26 @@ class TestRunning:
         assert world.fired == ["fired"]
         assert not timer.is_pending
         assert not timer.cancel()
+
+    def test_many_that_are_due_leave_others_their_turn(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        moments = count()
+        monkeypatch.setattr("greenproc.clock.turn.perf_counter", lambda: float(next(moments)))
+        fired: list[int] = []
+        clock = Clock(HubSource())
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            reader = gevent.spawn(lambda: (theirs.recv(1), len(fired))[1])
+            gevent.idle()
+            clock.timer(0.0, lambda: ours.send(b"x"))
+            for number in range(1000):
+                clock.timer(0.0, partial(fired.append, number))
+
+            assert reader.get(timeout=LIMIT) < 1000
+        clock.sleep(0.0)
+        assert fired == list(range(1000))
+        clock.stop()
 
     @pytest.mark.parametrize("seconds", [0.0, -1.0, -math.inf, -1e300])
     def test_no_wait_fires_soon_but_not_at_once(self, world: World, seconds: float) -> None:
