@@ -24,6 +24,7 @@ from greenproc.cli.run import (
 from greenproc.cli.stop import StopSignals
 from greenproc.errors import Failure, InvalidArgument
 from greenproc.failures import FAILURES
+from greenproc.process.base import Process
 from greenproc.runtime.runtime import Runtime
 from greenproc.wsgi import WSGIProcess
 
@@ -142,6 +143,11 @@ def load_app(target: str) -> Any:
         )
         there = f"; there are {', '.join(callables[:10])}" if callables else ""
         raise InvalidArgument(f"{attribute} does not exist in {module_name}{there}") from None
+    if isinstance(found, type) and issubclass(found, Process):
+        raise InvalidArgument(
+            f"{name} of {module_name} is a Process, no WSGI app: use greenproc run "
+            f"{module_name}:{attribute}"
+        )
     if attribute != name:
         try:
             found = found()

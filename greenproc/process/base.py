@@ -525,8 +525,18 @@ def as_upid(target: Any) -> UPID:
         return target
     if isinstance(target, Process):
         return target.pid
-    advice = f": use UPID.parse({target!r})" if isinstance(target, str) else ""
-    raise InvalidArgument(f"expected a UPID or a Process, got {target!r}{advice}")
+    raise InvalidArgument(f"expected a UPID or a Process, got {target!r}{_advise(target)}")
+
+
+def _advise(target: object) -> str:
+    if not isinstance(target, str):
+        return ""
+    if "@" in target:
+        return f": use UPID.parse({target!r})"
+    return (
+        f": an id alone is no address, use what spawn() returned, or UPID({target!r}, "
+        "greenproc.address())"
+    )
 
 
 def as_body(body: Any) -> bytes:

@@ -132,7 +132,8 @@ class RouteOptions:
     def arguments(self) -> tuple[str, ...]:
         """What the handler is called with by position."""
         principal = () if self.realm is None else ("principal",)
-        return ("request", *principal, *(() if self.json is None else ("body",)))
+        first = "request" if self.upgrade is None else "ws"
+        return (first, *principal, *(() if self.json is None else ("body",)))
 
 
 def checked_path(path: str) -> str:

@@ -7,6 +7,7 @@ mistake is found there and not at the first message.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 _ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _NEEDS_A_LOOK = _ASYNC | inspect.CO_GENERATOR
 
+_BRACES = re.compile(r"\{(\w+)\}")
+"""Parameters as other frameworks write them in a path."""
+
 _BLOCK_INSTEAD = (
     "nothing here runs coroutines: make it a plain def, which may block, as only its own process "
     "waits; greenproc.future.from_asyncio() waits for what an asyncio loop does"
@@ -34,6 +38,7 @@ class Role:
     purpose: str
     arguments: tuple[str, ...]
     keywords: tuple[str, ...] = ()
+    advice: str = ""
     may_yield: bool = False
 
 
@@ -75,8 +80,12 @@ def check_route_handler(
     arguments, parameters = options.arguments, options.parameters
     if parameters or not _clearly_fits(handler, len(arguments) + of_class):
         realm = "" if options.realm is None else f" in realm {options.realm!r}"
-        where = f"requests for {options.path!r}{realm}"
-        role = Role(where, arguments, tuple(parameters), may_yield=True)
+        plain = options.upgrade is None
+        what = "requests for" if plain else "clients of"
+        advice = "".join(
+            f"; write <{name}> for {{{name}}}" for name in _BRACES.findall(options.path)
+        )
+        role = Role(f"{what} {options.path!r}{realm}", arguments, tuple(parameters), advice, plain)
         _check(handler, role, name, of_class)
         _check_types(handler, parameters, name or _name_of(handler))
 
@@ -111,7 +120,7 @@ def _check(handler: object, role: Role, name: str, of_class: bool) -> None:
     try:
         signature.bind(*arguments, **dict.fromkeys(role.keywords))
     except TypeError as error:
-        raise InvalidArgument(f"{expected}, got {name}{signature}: {error}") from None
+        raise InvalidArgument(f"{expected}, got {name}{signature}: {error}{role.advice}") from None
 
 
 def check_no_coroutine(function: object, name: str) -> None:

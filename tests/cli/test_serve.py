@@ -69,6 +69,7 @@ def failing(environ, start_response):
 
 
 failing.greenproc = lambda runtime: 1 / 0
+Bystander = Counter
 number = 7
 """
 
@@ -129,6 +130,11 @@ def test_a_request_that_does_not_end_is_cut_off_in_time(folder: Path) -> None:
         ("site_under_test:number", "number of site_under_test is no WSGI app, got 7", 2),
         ("site_under_test:broken()", "which makes the app, failed: ValueError: no luck", 1),
         ("site_under_test:failing", "the function greenproc of the app failed", 1),
+        (
+            "site_under_test:Bystander",
+            "is a Process, no WSGI app: use greenproc run site_under_test:Bystander",
+            2,
+        ),
         ("site_under_test", "expected MODULE:APP", 2),
         ("./site_under_test.py:app", "expected MODULE:APP", 2),
         ("site_under_test:a b", "expected MODULE:APP", 2),

@@ -142,6 +142,18 @@ def test_target_that_is_no_process_is_refused(runtime: Runtime) -> None:
         runtime.post("a@1.2.3.4:5", "m")  # type: ignore[arg-type]
 
 
+def test_id_alone_in_place_of_a_target_is_refused_with_the_address_to_add(
+    runtime: Runtime,
+) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        runtime.post("visitors", "m")  # type: ignore[arg-type]
+
+    assert str(refused.value) == (
+        "expected a UPID or a Process, got 'visitors': an id alone is no address, use what spawn() "
+        "returned, or UPID('visitors', greenproc.address())"
+    )
+
+
 def test_message_to_the_empty_address_vanishes(runtime: Runtime) -> None:
     dropped = drops(runtime)
     runtime.post(UPID(), "m")

@@ -14,6 +14,7 @@ from greenproc.http.response import OK, Response
 from greenproc.pid import UPID
 from greenproc.process import Process, install, route
 from greenproc.runtime import Runtime
+from greenproc.websockets import WebSocket, websocket
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -178,6 +179,35 @@ def test_a_class_whose_route_lacks_an_argument_is_not_made() -> None:
             @route("/total")  # type: ignore[type-var]
             def on_total(self) -> Response:
                 return OK()
+
+
+def test_a_parameter_in_braces_is_refused_with_how_it_is_written() -> None:
+    with pytest.raises(InvalidArgument, match=r"missing .* 'name'; write <name> for {name}$"):
+
+        class Rooms(Process):
+            @route("/rooms/{name}")
+            def on_room(self, request: Request, name: str) -> str:
+                return name
+
+
+def test_a_class_whose_websocket_lacks_its_argument_is_not_made() -> None:
+    with pytest.raises(InvalidArgument) as refused:
+
+        class Room(Process):
+            @websocket("/ws")  # type: ignore[type-var]
+            def joined(self) -> None: ...
+
+    assert "cannot handle clients of '/ws': expected" in str(refused.value)
+    assert ".joined(self, ws), got " in str(refused.value)
+
+
+def test_a_websocket_cannot_be_a_generator() -> None:
+    with pytest.raises(InvalidArgument, match="a generator function, whose body never runs"):
+
+        class Room(Process):
+            @websocket("/ws")
+            def joined(self, ws: WebSocket) -> Iterator[str]:
+                yield "hello"
 
 
 def test_a_class_whose_route_has_no_place_for_the_principal_is_not_made() -> None:
