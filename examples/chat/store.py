@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gevent.monkey import get_original
+
 from greenproc import Failure, Future, Promise
 from greenproc.future import Threads
 
@@ -15,6 +17,9 @@ MAX_WAITING = 10_000
 BATCH = 500  # calls that share one transaction, and so one wait for the disk
 KEPT = 5000  # messages of a room
 BUSY_SECONDS = 5.0
+RETRY_SECONDS = 0.05
+
+_sleep = get_original("time", "sleep")  # of the native thread, also in a program that is patched
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS messages (
@@ -177,7 +182,23 @@ def connect(path: str | Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
-    connection.execute("PRAGMA journal_mode = WAL")
+    switch_to_wal(connection)
     connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk when it returns
     connection.executescript(SCHEMA)
     return connection
+
+
+def switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Let the file have a log, which is faster; wait for others who have it open.
+
+    Raises:
+        sqlite3.OperationalError: they keep it for too long.
+    """
+    for tries_left in reversed(range(round(BUSY_SECONDS / RETRY_SECONDS))):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:  # SQLite does not wait here, whatever its timeout says
+            if not tries_left:
+                raise
+            _sleep(RETRY_SECONDS)

@@ -9,9 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
-from gevent import subprocess
-
 from greenproc.address import Address
+from tests.browser_program import BrowserProgram
 from tests.shell import GREENPROC, Program
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -49,12 +48,12 @@ class Node:
         self.program.__exit__(*error)
 
 
-class RemoteBrowser(Program):
+class RemoteBrowser(BrowserProgram):
     """A browser in an OS process of its own: selenium knows nothing of gevent."""
 
     def __init__(self) -> None:
         script = str(Path(__file__).with_name("chat_browser.py"))
-        super().__init__(sys.executable, script, str(CHROMIUM), stdin=subprocess.PIPE)
+        super().__init__(sys.executable, script, str(CHROMIUM))
 
     def begin(self, method: str, *arguments: object) -> None:
         """Let the browser do something."""

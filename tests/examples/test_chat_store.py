@@ -9,7 +9,7 @@ import pytest
 
 from chat import store as module
 from chat.store import Store
-from greenproc import Future, Runtime
+from greenproc import Future, Promise, Runtime
 from greenproc.errors import Failure
 from greenproc.testing import await_failed, await_ready
 from tests.peer import LIMIT
@@ -108,3 +108,23 @@ def test_two_workers_may_have_the_file_at_once(runtime: Runtime, tmp_path: Path)
     assert sorted(numbers) == list(range(1, 21))
     for store in stores:
         store.close()
+
+
+def test_a_file_that_another_program_makes_just_now_is_waited_for(
+    runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "chat.sqlite"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("CREATE TABLE another (number INTEGER)")
+    other.execute("BEGIN IMMEDIATE")
+    has_tried: Promise[None] = Promise()
+    wait = module._sleep
+    monkeypatch.setattr(module, "_sleep", lambda seconds: (has_tried.set(None), wait(seconds)))
+    store = Store(path)
+    written = add(store, "patient")
+    await_ready(has_tried.future)
+    other.execute("COMMIT")
+    other.close()
+
+    assert await_ready(written)[1]
+    store.close()

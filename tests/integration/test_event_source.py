@@ -8,14 +8,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from gevent import subprocess
 
 from greenproc import Process, route
 from greenproc.http import OK, Request, Response
 from greenproc.settings import Settings
 from greenproc.testing import RuntimeMaker
 from greenproc.web import EventStream
-from tests.shell import Program
+from tests.browser_program import BrowserProgram
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 
@@ -53,9 +52,9 @@ class News(Process):
         return self.events.respond(request)
 
 
-def visit(url: str) -> Program:
+def visit(url: str) -> BrowserProgram:
     script = str(Path(__file__).with_name("event_source_page.py"))
-    return Program(sys.executable, script, url, str(CHROMIUM), stdin=subprocess.PIPE)
+    return BrowserProgram(sys.executable, script, url, str(CHROMIUM))
 
 
 @pytest.mark.slow  # a browser takes seconds to start
@@ -86,7 +85,6 @@ def test_sse_browser(make_runtime: RuntimeMaker) -> None:
         again.events.close()
         browser.line("^error 0$")  # it asks once more, and is told 204
         browser.line("^error 2$")
-        browser.write("enough")
         result = browser.finish()
 
     assert result.code == 0, result.err
