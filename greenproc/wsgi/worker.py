@@ -18,6 +18,7 @@ from greenproc.current import default
 from greenproc.default import current_runtime, finalize, initialize
 from greenproc.errors import BindError, Failure, InvalidSettings
 from greenproc.failures import FAILURES
+from greenproc.process.interrupts import raise_in_main
 from greenproc.runtime import Runtime
 from greenproc.settings import Settings
 from greenproc.websockets import CloseCode
@@ -106,6 +107,19 @@ class GreenprocWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no ty
         """Begin to end; gunicorn 23 may ask for that again and again."""
         super().handle_exit(sig, frame)
         gevent.spawn(self._drain)
+
+    def handle_abort(self, sig: int, frame: Any) -> None:
+        """End the request that blocks the hub; an idle worker ends by its main greenlet.
+
+        A hub in which an exception is raised is dead, and no process could end in order by it.
+        """
+        try:
+            super().handle_abort(sig, frame)
+        except SystemExit as error:
+            hub = gevent.get_hub()
+            if gevent.getcurrent() is not hub:
+                raise
+            raise_in_main(hub, error)
 
     def _start_node(self) -> Runtime:
         settings = Settings.from_environ(os.environ)

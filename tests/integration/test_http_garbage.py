@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenproc import Runtime
+from greenproc.http.head import HEAD_END
 from greenproc.testing import RuntimeMaker
 from tests.generated import inputs
 from tests.integration.http_cases import chunked, get, message, post
@@ -68,14 +69,16 @@ def cut(draw: st.DrawFn, source: st.SearchStrategy[bytes]) -> list[bytes]:
 
 
 class Answers:
-    """Reads what a node answers as llhttp does."""
+    """Reads what a node answers to *sent* as llhttp does."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, sent: bytes) -> None:
         self.found: list[tuple[int, bytes]] = []
         self._begun = 0
         self._body = b""
         self._parser = httptools.HttpResponseParser(self)
         self._parser.feed_data(data)
+        if b"HEAD " in sent and data.endswith(HEAD_END) and self._begun > len(self.found):
+            self.on_message_complete()  # llhttp waits for the body that a refused HEAD has not
         assert self._begun == len(self.found), "the last answer is cut short"
 
     def on_message_begin(self) -> None:
@@ -119,7 +122,7 @@ def test_garbage_is_answered_by_the_rules_and_harms_nobody(
                 peer.socket.shutdown(socket.SHUT_WR)
                 data = peer.read_to_end()
             assert make_runtime.errors.describe() == []
-            assert all(map(is_by_the_rules, Answers(data).found))
+            assert all(map(is_by_the_rules, Answers(data, b"".join(pieces)).found))
             # Who was connected before is still served, by the process that was there before.
             assert witness.ask(GOOD).body == b"GET /probe 0"
 
