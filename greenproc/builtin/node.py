@@ -89,7 +89,10 @@ class Node(Process):
 
     @route("/ready", help=READY_HELP)
     def on_ready(self, request: Request) -> Response:
-        """Answer 200 while the node takes work, else 503."""
+        """Answer 200 while the node takes work, else 503; 400 to a probe that is misspelled."""
+        unknown = sorted(request.url.query.keys() - {"process"})
+        if unknown:
+            return BadRequest(f"expected no parameter but process, got {unknown[0]!r:.200}\n")
         return self._readiness.respond(request.url.query.get("process", ""))
 
     @route("/style.css", help="")

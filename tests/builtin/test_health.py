@@ -61,3 +61,9 @@ def test_nobody_has_to_say_who_he_is(make_runtime: RuntimeMaker) -> None:
     assert ask(runtime, "/__node__/state").code == 401
     assert ask(runtime, "/__node__/live").code == 200
     assert ask(runtime, "/__node__/ready").code == 200
+
+
+def test_a_misspelled_probe_is_refused(runtime: Runtime) -> None:
+    answer = ask(runtime, "/__node__/ready?proc=slow")
+
+    assert (answer.code, answer.body) == (400, b"expected no parameter but process, got 'proc'\n")
