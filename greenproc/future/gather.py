@@ -233,8 +233,8 @@ class _Gathering(Party):
         settle(self.promise.future, state, outcome)
         self.leave()
 
-    def abandon(self) -> None:
-        self.promise.abandon()
+    def abandon(self, reason: str | None) -> None:
+        self.promise.abandon(reason)
         self.leave()
 
     def leave(self) -> None:
@@ -253,7 +253,7 @@ class _Collecting(_Gathering):
         elif source.state is DISCARDED:
             self.fail("future discarded", source.exception)
         else:
-            self.abandon()
+            self.abandon(source.outcome)
 
     def fail(self, text: str, cause: BaseException | None) -> None:
         error = Failure(f"Collect failed: {text}")
@@ -269,7 +269,7 @@ class _Awaiting(_Gathering):
 
     def take(self, index: int, source: Future[Any]) -> None:
         if source.state is PENDING:
-            self.abandon()
+            self.abandon(source.outcome)
         else:
             self.put(index, source)
 
@@ -287,7 +287,7 @@ class _Selecting(_Gathering):
             self.put(index, None)
 
     def finish(self) -> None:
-        self.abandon()
+        self.abandon("none of the futures that select() was given became ready")
 
 
 def _discard(reference: ref[_Gathering], inputs: Iterable[ref[Future[Any]]]) -> None:

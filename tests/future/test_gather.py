@@ -9,7 +9,7 @@ from typing import Any
 import gevent
 import pytest
 
-from greenproc.errors import InvalidArgument, WaitTimeout
+from greenproc.errors import Abandoned, InvalidArgument, WaitTimeout
 from greenproc.future import Future, Promise, await_all, collect, discard, select
 from greenproc.future.entries import SWEEP_FROM
 from tests.future.support import Time
@@ -79,6 +79,17 @@ def test_collect_is_abandoned_with_an_input() -> None:
     first.abandon()
 
     assert result.is_abandoned
+
+
+@pytest.mark.parametrize("gather", [collect, await_all])
+def test_the_reason_of_an_input_is_that_of_the_result(gather: Any) -> None:
+    first, second = promises(2)
+    result = gather([first.future, second.future])
+
+    first.abandon("the process shop@127.0.0.1:1 has ended")
+
+    with pytest.raises(Abandoned, match="the process shop@127.0.0.1:1 has ended"):
+        result.get()
 
 
 def test_the_inputs_are_discarded_before_the_result() -> None:
@@ -226,6 +237,8 @@ def test_select_is_abandoned_when_none_is_left(act: str) -> None:
 
 def test_select_of_nothing_is_abandoned() -> None:
     assert select([]).is_abandoned
+    with pytest.raises(Abandoned, match="none of the futures"):
+        select([]).get()
 
 
 def test_discarding_a_select_leaves_the_inputs_alone() -> None:
