@@ -88,7 +88,7 @@ def test_the_reason_of_an_input_is_that_of_the_result(gather: Any) -> None:
 
     first.abandon("the process shop@127.0.0.1:1 has ended")
 
-    with pytest.raises(Abandoned, match="the process shop@127.0.0.1:1 has ended"):
+    with pytest.raises(Abandoned, match=r"the process shop@127\.0\.0\.1:1 has ended"):
         result.get()
 
 
