@@ -105,7 +105,7 @@ class UPID:
         """
         try:
             id, host, port = _split(text)
-            return UPID(id, Address(host, port))
+            return ClaimedUPID(id, Address(host, port))
         except (InvalidPID, InvalidAddress):
             return UPID()
 
@@ -163,6 +163,18 @@ class PID(UPID, Generic[T_co]):
 
         @property
         def _names_class(self) -> Yes: ...  # type: ignore[override]
+
+
+class ClaimedUPID(UPID):
+    """A UPID that only came over the wire: any sender can claim to be anywhere.
+
+    It equals the plain UPID, and remembers where it is from however far a program hands it on.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"UPID({str(self)!r})"
 
 
 if TYPE_CHECKING:

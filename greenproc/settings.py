@@ -349,8 +349,9 @@ class Settings:
     max_connections_per_address: int | None = _setting(None, _POSITIVE)
     """How many of them may come from one IP address; None means no limit but the one above."""
     max_temporary_connections: int | None = _setting(None, _POSITIVE)
-    """How many connections without a link may be open or being opened to other nodes; the messages
-    for further ones wait for `connect_timeout`. None means an eighth of the descriptors."""
+    """How many connections without a link may be open or being opened to other nodes, with those
+    being opened for links to senders of messages; further ones, and their messages, wait for
+    `connect_timeout`. None means an eighth of the descriptors."""
     max_parked_greenlets: int = _setting(1000, _NATURAL)
     """How many greenlets of idle processes are kept for their next event."""
     connect_timeout: float = _setting(10.0, _SECONDS)

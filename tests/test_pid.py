@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from greenproc.address import ADDRESS_EMPTY, Address
 from greenproc.current import RUNTIME
 from greenproc.errors import InvalidPID, InvalidURL
-from greenproc.pid import PID, UPID, decode_id, encode_id
+from greenproc.pid import PID, UPID, ClaimedUPID, decode_id, encode_id
 from greenproc.process import Process
 from greenproc.runtime import Runtime
 
@@ -479,3 +479,12 @@ def test_classes_without_end_do_not_change_the_address_without_end(
     type("Late", (Process,), {"method_of_the_last_class": lambda self: None})
 
     assert "method_of_the_last_class" not in vars(UPID)
+
+
+def test_a_upid_from_the_wire_remembers_that_it_is_only_claimed() -> None:
+    claimed = UPID.lenient("echo@10.0.0.1:5050")
+
+    assert isinstance(claimed, ClaimedUPID)
+    assert isinstance(pickle.loads(pickle.dumps(claimed)), ClaimedUPID)
+    assert not isinstance(UPID.parse("echo@10.0.0.1:5050"), ClaimedUPID)
+    assert repr(claimed) == "UPID('echo@10.0.0.1:5050')"

@@ -9,7 +9,7 @@ from typing import Any
 from greenproc.address import Address
 from greenproc.clock import Clock
 from greenproc.errors import Broken
-from greenproc.pid import UPID
+from greenproc.pid import UPID, ClaimedUPID
 from greenproc.process.cell import TERMINATING, Cell
 from greenproc.process.event import ExitedEvent
 from greenproc.process.links import LinkTable
@@ -58,7 +58,7 @@ class Linking:
         # Recorded first: a connection that fails at once must find the link.
         is_new = self._record(cell, to, remote=True)
         try:
-            self._transport.link(to.address, mode)
+            self._transport.link(to.address, mode, is_claimed=isinstance(to, ClaimedUPID))
         except Broken as error:
             logger.debug("no connection for the link to %s: %s", to, error)
             if is_new:

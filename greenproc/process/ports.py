@@ -46,11 +46,14 @@ class Transport(Protocol):
     def send(self, message: Message) -> None:
         """Queue *message* for its address. Never waits for the peer and never raises."""
 
-    def link(self, address: Address, mode: RemoteConnection) -> None:
+    def link(self, address: Address, mode: RemoteConnection, *, is_claimed: bool = False) -> None:
         """Keep a connection to *address* and report its loss.
 
+        If it *is_claimed*, only the sender of a message has given the address, and opening the
+        connection may have to wait until there are fewer of that kind.
+
         Raises:
-            Broken: no socket could be made; existing connections are untouched.
+            Broken: no socket could be made, or too many wait; existing connections are untouched.
         """
 
 

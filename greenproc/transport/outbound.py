@@ -57,7 +57,8 @@ class OutboundHooks:
     idle: Callable[[Outbound], None]
     """A temporary connection has had nothing to do for a while. Also called in the hub."""
     slots: Slots
-    """Which temporary connections hold while they stand."""
+    """Which temporary connections hold while they stand, and links to claimed addresses until
+    they do."""
     unsent: UnsentBytes
     """What all of them may hold together."""
 
@@ -68,6 +69,14 @@ class Outbound:
     It is either *linked*, which means that its loss is told and that what the peer answers is
     ignored, or temporary, which means that answers are counted and that it is given up when it
     was idle for `Settings.temporary_idle`.
+
+    Args:
+        address: whose peer to connect to.
+        encoder: spells the messages.
+        settings: give the limits.
+        hooks: the owner.
+        linked: whether the connection is linked from the beginning.
+        needs_slot: whether it may be opened only with a slot.
 
     Raises:
         OSError: no socket could be made.
@@ -81,8 +90,9 @@ class Outbound:
         hooks: OutboundHooks,
         *,
         linked: bool,
+        needs_slot: bool,
     ) -> None:
-        has_slot = linked or hooks.slots.take(self)
+        has_slot = not needs_slot or hooks.slots.take(self)
         try:
             # What waits for a slot gets its socket with it.
             self._socket = new_socket(address) if has_slot else None
@@ -92,6 +102,7 @@ class Outbound:
         self.address = address
         self.encoder = encoder
         self.linked = linked
+        self._needs_slot = needs_slot
         self.leaving = False
         self.state = State.CONNECTING
         self.outgoing = Outgoing(settings.max_outgoing_bytes, hooks.unsent)
@@ -140,12 +151,16 @@ class Outbound:
         elif self._wakeable:
             self._wake()
 
-    def adopt(self) -> None:
-        """Make a temporary connection a linked one."""
+    def adopt(self, *, is_claimed: bool) -> None:
+        """Make a temporary connection a linked one.
+
+        It needs no slot from then on, unless it is not open and its address *is_claimed*.
+        """
+        if not is_claimed or self.state is State.OPEN:
+            self._free_slot()
         if self.linked:
             return
         self.linked = True
-        self._hooks.slots.release(self)
         if self._socket is not None:
             notice_loss(self._socket, self._settings.link_timeout)
         self._stop_timer()
@@ -227,6 +242,8 @@ class Outbound:
         self.state = State.OPEN
         self.was_open = True
         self._last_used = monotonic()
+        if self.linked:
+            self._free_slot()
         if not self.linked or self.leaving:
             self._watch()
         self._hooks.spawn(self._read)
@@ -235,9 +252,14 @@ class Outbound:
     def _wait_for_slot(self, seconds: float) -> None:
         """Wait until the connection may have a socket, and make it."""
         has_slot = self._hooks.slots.wait(self, seconds)
-        if self.state is State.CLOSED or not (has_slot or self.linked):
+        if self.state is State.CLOSED or (self._needs_slot and not has_slot):
             raise ConnectionAbortedError("too many connections without a link are open")
         self._socket = new_socket(self.address)
+
+    def _free_slot(self) -> None:
+        if self._needs_slot:
+            self._needs_slot = False
+            self._hooks.slots.release(self)
 
     def _write(self) -> None:
         """Write batches; when there is nothing to write, park, or say that this was all."""

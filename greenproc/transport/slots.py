@@ -1,4 +1,4 @@
-"""`Slots`: how many connections without a link may be open at once."""
+"""`Slots`: how many connections to claimed addresses may be open or being opened at once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class Slots:
 
     The address of a connection without a link is often one that only the sender of a message has
     claimed. Without a bound, messages from a thousand invented senders would use up every
-    descriptor of the node for connections to nowhere.
+    descriptor of the node for connections to nowhere. A link to such an address has a slot too,
+    until it stands.
     """
 
     def __init__(self, limit: int) -> None:

@@ -91,33 +91,42 @@ class SocketManager:
                     self._drop(message, "too many connections without a link are being opened")
                     return
                 try:
-                    connection = self._open(address, linked=False)
+                    connection = self._open(address, linked=False, needs_slot=True)
                 except Broken as error:
                     self._drop(message, str(error))
                     return
             self._recent_address, self._recent = address, connection
         connection.send(message)
 
-    def link(self, address: Address, mode: RemoteConnection) -> None:
+    def link(self, address: Address, mode: RemoteConnection, *, is_claimed: bool = False) -> None:
         """Keep a connection to *address*, and report its loss through the hook *lost*.
 
         With RECONNECT the connection is a new one: it takes over what is queued, and the old
         one finishes the batch it is writing. Nobody is told of that.
 
         Raises:
-            Broken: no socket could be made; existing connections are untouched.
+            Broken: no socket could be made, or the address *is_claimed* and too many of those
+                wait to be connected to; existing connections are untouched.
 
         Source: libprocess SocketManager::link and swap_implementing_socket, src/process.cpp.
+        Differs: links to addresses that only a sender claimed wait in line; libprocess opens any
+        number of connections to nowhere.
         """
         if not self._running:
             raise Broken(f"cannot connect to {address}: the node is stopping")
         current = self._connections.get(address)
         if current is None:
-            self._open(address, linked=True)
+            if is_claimed and self._slots.is_crowded:
+                raise Broken(f"cannot connect to {address}: too many connections are being opened")
+            self._open(address, linked=True, needs_slot=is_claimed)
         elif mode is RemoteConnection.REUSE:
-            current.adopt()
+            current.adopt(is_claimed=is_claimed)
         else:
-            fresh = self._open(address, linked=True, encoder=current.encoder)
+            # A connection that stands vouches for its address.
+            needs_slot = is_claimed and not current.was_open
+            fresh = self._open(
+                address, linked=True, needs_slot=needs_slot, encoder=current.encoder
+            )
             self._leaving.add(current)
             current.outgoing.move_unsent(fresh.outgoing)
             current.leave()
@@ -180,14 +189,24 @@ class SocketManager:
         silence(self._greenlets)
 
     def _open(
-        self, address: Address, *, linked: bool, encoder: MessageEncoder | None = None
+        self,
+        address: Address,
+        *,
+        linked: bool,
+        needs_slot: bool,
+        encoder: MessageEncoder | None = None,
     ) -> Outbound:
         """Begin to connect, and make that the connection to *address*."""
         if encoder is None:
             encoder = MessageEncoder(self._local)
         try:
             connection = Outbound(
-                address, encoder, self._settings, self._outbound_hooks, linked=linked
+                address,
+                encoder,
+                self._settings,
+                self._outbound_hooks,
+                linked=linked,
+                needs_slot=needs_slot,
             )
         except OSError as error:
             raise Broken(f"cannot connect to {address}: {error}") from error

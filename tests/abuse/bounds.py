@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from time import monotonic
 
 from tests.abuse.attacks import SENDER, post
@@ -207,6 +207,23 @@ def spoofed_senders(target: Target) -> None:
         assert [target.ask(HELLO) for _ in range(20)] == [200] * 20
 
 
+def spoofed_links(target: Target) -> None:
+    """Have links made to very many addresses that never answer."""
+    with socket.create_server(("0.0.0.0", 0), backlog=0) as server, ExitStack() as full:
+        port = server.getsockname()[1]
+        for _ in range(4):  # more than the system queues, so that what comes then is dropped
+            one = full.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+        connected = target.connect()
+        for number in range(2000):
+            ip = b"127.1.%d.%d" % divmod(number, 250)
+            sender = b"Libprocess-From: spoofed@%b:%d\r\n" % (ip, port)
+            connected.sendall(post(b"/linker/watch", b"", sender))
+        assert set(Answers(connected).statuses(2000)) == {202}
+        assert [target.ask(HELLO) for _ in range(20)] == [200] * 20
+
+
 SMALL = {"max_mailbox_bytes": 16 * MIB, "max_queued_bytes": 32 * MIB}
 IN_A_HURRY = {"head_timeout": 0.3, "body_timeout": 0.3, "answer_timeout": 1.0}
 FEW = {"max_connections": 50}  # and up to 100 accepted at once, before the old ones are closed
@@ -255,6 +272,12 @@ BOUNDS: tuple[Abuse, ...] = (
         name="spoofed senders",
         attack=spoofed_senders,
         settings={"max_temporary_connections": 10, "connect_timeout": 1.0},
+        max_files=200,
+    ),
+    Abuse(
+        name="spoofed links",
+        attack=spoofed_links,
+        settings={"max_temporary_connections": 10},
         max_files=200,
     ),
 )

@@ -60,6 +60,18 @@ class Echo(Process):
         self.send(sender, "answer")
 
 
+class Linker(Process):
+    """Links whatever sends it a message, wherever that says that it is."""
+
+    def __init__(self) -> None:
+        super().__init__("linker")
+
+    @install("watch")
+    def on_watch(self, sender: UPID, body: bytes) -> None:
+        """Link the sender."""
+        self.link(sender)
+
+
 class Busy(Process):
     """A process whose first event lasts for ever, so that its mailbox fills."""
 
@@ -103,7 +115,7 @@ def main() -> None:
         number = getattr(resource, limit)
         resource.setrlimit(number, (value, value))
     with Runtime(Settings(ip="127.0.0.1", stop_timeout=1.0, **asked["settings"])) as runtime:
-        for process in (Target(), Echo(), Busy(), Honest()):
+        for process in (Target(), Echo(), Linker(), Busy(), Honest()):
             runtime.spawn(process)
         print(runtime.address, flush=True)  # noqa: T201 -- the harness reads it
         make_nonblocking(sys.stdin.fileno())

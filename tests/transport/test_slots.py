@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
 import gevent
@@ -9,6 +10,7 @@ import pytest
 from gevent import socket
 
 from greenproc.address import Address
+from greenproc.errors import Broken
 from greenproc.process.ports import RemoteConnection
 from greenproc.transport.slots import Slots
 from greenproc.transport.socket_manager import SocketManager
@@ -226,6 +228,121 @@ def test_spoofed_senders_use_no_more_descriptors_than_there_are_slots(
 
     assert open_at_once <= 10
     assert sockets.stop(0.01) == 0
+
+
+def link_claimed(sockets: SocketManager, address: Address) -> None:
+    sockets.link(address, RemoteConnection.REUSE, is_claimed=True)
+
+
+@pytest.fixture
+def black_hole(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Let no connection to 192.0.2.1 be answered, and return the ports that were tried."""
+    tried: list[int] = []
+    silent, other = socket.socketpair()
+    connect = socket.socket.connect
+
+    def connect_or_wait(self: socket.socket, address: tuple[str, int]) -> None:
+        if address[0] != "192.0.2.1":
+            connect(self, address)
+            return
+        tried.append(address[1])
+        os.dup2(silent.fileno(), self.fileno())  # an unconnected socket would be readable
+        self._wait(self._read_event)  # type: ignore[attr-defined]  # until it is closed
+
+    monkeypatch.setattr(socket.socket, "connect", connect_or_wait)
+    yield tried
+    silent.close()
+    other.close()
+
+
+def test_links_to_claimed_addresses_wait_for_a_slot(
+    node: Node, manager: Manager, black_hole: list[int]
+) -> None:
+    sockets = manager(max_temporary_connections=3)
+
+    refused = 0
+    for port in range(1, 501):
+        try:
+            link_claimed(sockets, Address("192.0.2.1", port))
+        except Broken:
+            refused += 1
+    gevent.idle()
+
+    assert black_hole == [1, 2, 3]
+    assert sockets.statistics()["waiting"] == 24
+    assert refused == 500 - 3 - 24
+
+
+def test_a_claimed_link_that_gets_no_slot_is_lost(
+    node: Node, manager: Manager, black_hole: list[int]
+) -> None:
+    sockets = manager(max_temporary_connections=1, connect_timeout=0.05)
+    addresses = [Address("192.0.2.1", port) for port in (1, 2)]
+
+    for address in addresses:
+        link_claimed(sockets, address)
+
+    assert {node.lost.get(timeout=LIMIT)[0] for _ in addresses} == set(addresses)
+
+
+def test_links_that_the_program_asked_for_do_not_wait_behind_claimed_ones(
+    node: Node, manager: Manager, servers: list[RawServer], black_hole: list[int]
+) -> None:
+    sockets = manager(max_temporary_connections=1)
+    for port in (1, 2):
+        link_claimed(sockets, Address("192.0.2.1", port))
+    link_claimed(sockets, servers[0].address)
+    gevent.idle()
+
+    sockets.link(servers[1].address, RemoteConnection.REUSE)
+    sockets.link(servers[0].address, RemoteConnection.REUSE)
+
+    assert servers[1].accept()
+    assert servers[0].accept()
+    assert black_hole == [1]
+
+
+def test_a_claimed_link_that_stands_has_no_slot(
+    node: Node, manager: Manager, servers: list[RawServer], black_hole: list[int]
+) -> None:
+    sockets = manager(max_temporary_connections=1)
+    link_claimed(sockets, servers[0].address)
+    sockets.send(message("m", to=servers[1].address))
+    assert servers[0].accept()
+    assert b" /rcv/m " in read_head(servers[1].accept())
+
+    link_claimed(sockets, servers[1].address)
+    link_claimed(sockets, servers[2].address)
+
+    assert servers[2].accept()
+    assert sockets.statistics()["linked"] == 3
+
+
+def test_a_connection_that_becomes_a_claimed_link_keeps_its_slot_until_it_stands(
+    node: Node, manager: Manager, black_hole: list[int]
+) -> None:
+    sockets = manager(max_temporary_connections=1)
+    for port in (1, 2):
+        sockets.send(message("m", to=Address("192.0.2.1", port)))
+        link_claimed(sockets, Address("192.0.2.1", port))
+    gevent.idle()
+
+    assert black_hole == [1]
+    assert sockets.stop(0.01) == 0
+
+
+def test_a_node_that_stops_ends_links_that_wait_and_that_connect(
+    node: Node, manager: Manager, black_hole: list[int]
+) -> None:
+    sockets = manager(max_temporary_connections=50)
+    for port in range(1, 401):
+        link_claimed(sockets, Address("192.0.2.1", port))
+    gevent.idle()
+
+    assert sockets.stop(0.01) == 0
+
+    assert all(greenlet.dead for greenlet in node.greenlets)
+    assert node.lost.empty()
 
 
 def test_a_slot_says_how_things_are() -> None:
