@@ -28,11 +28,6 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         pluginmanager.register(plugin, "greenproc")
     parser.addoption("--slow", action="store_true", help="run the tests marked as slow, too")
     parser.addoption(
-        "--repeated",
-        action="store_true",
-        help="leave out what a run with another Python has shown (marker once)",
-    )
-    parser.addoption(
         "--turn-limits",
         dest=OPTION,
         metavar="NAME=NUMBER,...",
@@ -41,8 +36,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    repeated = config.getoption("--repeated")
-    Thoroughness.takes_all = config.getoption("--slow") and not repeated
+    Thoroughness.takes_all = config.getoption("--slow")
     keep_bytecode(config)
 
 
@@ -58,14 +52,11 @@ def keep_bytecode(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    skipped = {
-        "slow": (not config.getoption("--slow"), "slow: run with --slow"),
-        "once": (config.getoption("--repeated"), "the same on each Python: not with --repeated"),
-    }
+    if config.getoption("--slow"):
+        return
     for item in items:
-        for marker, (is_skipped, reason) in skipped.items():
-            if is_skipped and item.get_closest_marker(marker):
-                item.add_marker(pytest.mark.skip(reason=reason))
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
 
 
 def pytest_collection_finish() -> None:

@@ -1,7 +1,4 @@
-"""How many inputs the tests with generated ones take: a tenth of them, unless the run is a slow one.
-
-They are the same ones each time, so a run that is repeated with another Python takes a tenth, too.
-"""
+"""How many inputs the tests with generated ones take: a tenth of them, unless the run is a slow one."""
 
 from __future__ import annotations
 

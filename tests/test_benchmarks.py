@@ -70,7 +70,6 @@ def results() -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.once
 @pytest.mark.parametrize("row", QUICK_ROWS)
 def test_a_row_has_a_rate_and_loses_nothing(row: str, results: dict[str, dict[str, Any]]) -> None:
     result = results[row]

@@ -128,7 +128,6 @@ def test_states_agree_while_handlers_wait(runtime: Runtime) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.once
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("limits", ["events=1,turns=1", "parked=0"])
 def test_suites_pass_within_other_limits(limits: str) -> None:

@@ -24,7 +24,7 @@ pytest.importorskip("gunicorn")
 pytest.importorskip("flask")
 pytest.importorskip("django")
 
-pytestmark = [pytest.mark.slow, pytest.mark.once, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 Start = Callable[..., Gunicorn]
 
