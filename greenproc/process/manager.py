@@ -372,7 +372,10 @@ class ProcessManager:
         if cell.process is not None and not cell.process.takes_requests:
             return FULL
         size = weight_of_request(event.request)
-        if self.quota.reason_to_refuse(cell, size) is not None:
+        queued_bytes = cell.queued_bytes + size
+        if queued_bytes + ITEM_BYTES <= cell.byte_mark:  # as `reason_to_refuse`, without its call
+            cell.queued_bytes = queued_bytes
+        elif self.quota.reason_to_refuse(cell, size) is not None:
             return FULL
         delivery = self.enqueue(cell, event)
         if delivery is FULL:

@@ -77,8 +77,13 @@ def answer(cell: Cell, event: HttpEvent, function: Callable[..., Any], *args: An
         event.drop()
         raise
     else:
-        if complete(event.promise.set, response) is False:
-            dismiss(response)
+        try:  # as `complete` does, without its call: each response comes this way
+            is_wanted = event.promise.set(response)
+        except FAILURES:
+            logger.exception(CALLBACK_FAILED)
+        else:
+            if not is_wanted:
+                dismiss(response)
 
 
 _ANSWERED: Final[Promise[Any]] = Promise()
