@@ -88,7 +88,7 @@ PROGRAMS = {
 
         print(from_asyncio(add(), loop).get())
         loop.call_soon_threadsafe(loop.stop)
-        running.wait()  # patched, its end is an error of the hub in that thread
+        running.wait()
         loop.close()
     """,
     "greenlets and AsyncResults": """
@@ -102,6 +102,8 @@ PROGRAMS = {
 @pytest.mark.parametrize("patch", ["", PATCHED], ids=["unpatched", "patched"])
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS.keys())
 def test_a_program_prints_42(program: str, patch: str) -> None:
+    if patch and "offload(loop.run_forever)" in program:
+        pytest.skip("gevent: a patched asyncio loop in a native thread corrupts memory by itself")
     source = patch + BEGIN + textwrap.dedent(program)
     with Program(sys.executable, "-W", "error", "-c", source) as running:
         assert running.finish() == (0, "42\n", "")
