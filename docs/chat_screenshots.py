@@ -43,7 +43,7 @@ TALK = (
 
 
 class Guest:
-    """Somebody who is in some rooms, by a stream of events and POST."""
+    """A visitor of some rooms, by a stream of events and POST."""
 
     def __init__(self, url: str, name: str, *rooms: str) -> None:
         self._url = url

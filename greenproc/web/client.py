@@ -43,7 +43,7 @@ def request(
 
         response = request("GET", "http://127.0.0.1:5050/counter/total", timeout=5.0).get()
 
-    Waiting for the future holds up nobody but the greenlet that waits. A discard request closes
+    A wait for the future holds up its own greenlet only. A discard request closes
     the connection, and so does closing, or losing, the reader of a streamed response.
 
     Args:
