@@ -25,11 +25,8 @@ class Authorization:
 
     def __init__(self) -> None:
         self._callbacks: dict[str, AuthorizationCallback] = {}
-
-    @property
-    def is_set(self) -> bool:
+        self.is_set = False
         """Whether there is any callback."""
-        return bool(self._callbacks)
 
     def set_callbacks(self, callbacks: Mapping[str, AuthorizationCallback]) -> None:
         """Replace all callbacks by *callbacks*.
@@ -53,10 +50,12 @@ class Authorization:
                 if table.setdefault(form, callback) is not callback:
                     raise InvalidArgument(f"expected one callback for {form!r}, got two")
         self._callbacks = table
+        self.is_set = bool(table)
 
     def unset_callbacks(self) -> None:
         """Remove all callbacks, which opens every endpoint."""
         self._callbacks = {}
+        self.is_set = False
 
     def authorize(self, request: Request, principal: Any, id: str, path: str) -> Any:
         """Return what the callback of the route *path* of the process *id* says; True without one."""

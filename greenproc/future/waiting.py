@@ -90,7 +90,7 @@ def wait(core: Core[Any], timeout: float | None) -> None:
             close = timer.close
             timer.start(waiter.switch, _TIMED_OUT)
         else:
-            close = None if RUNTIMES in vars(hub) else hold_for_threads(hub)
+            close = None if RUNTIMES in hub.__dict__ else hold_for_threads(hub)
         result = waiter.get()
     finally:
         if end_wait is not None:

@@ -84,7 +84,7 @@ class Life:
                 if is_plain and item.__class__ is Message and self.filter is None:
                     handle_message(process, item)
                 elif self.filter is None or not self.is_filtered(cell, item):
-                    process.serve(as_event(item))
+                    process.serve(item if isinstance(item, Event) else as_event(item))
             except BaseException as error:
                 self._fail(cell, process, None if item is None else as_event(item), error)
             if item.__class__ is TerminateEvent:

@@ -410,7 +410,8 @@ class ProcessManager:
             self.refuse_others_method(as_upid(target), method, args)
         promise: DispatchPromise[Any] = DispatchPromise()
         future = promise.future
-        self._dispatch(as_upid(target), DispatchEvent(method, args, kwargs, promise))
+        pid = target if isinstance(target, UPID) else as_upid(target)  # mostly without its call
+        self._dispatch(pid, DispatchEvent(method, args, kwargs, promise))
         return future
 
     def refuse_others_method(
@@ -434,7 +435,8 @@ class ProcessManager:
             if promise is not None:
                 keep_awake(promise.future, self.hub)
             return
-        cell = self.find_cell(pid)
+        # As `find_cell`, mostly without its call.
+        cell = self.cells.get(pid.id) if pid.address is self.address else self.find_cell(pid)
         if cell is None:
             event.drop(self.ended.explain(pid, self.address, accepting=self.accepting))
             return

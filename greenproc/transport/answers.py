@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from greenproc.future import Future
+from greenproc.future.state import PENDING
 from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.settings import Settings
@@ -124,6 +125,12 @@ class Answers:
         return isinstance(head, bytes) or head[0].ready()
 
     @property
+    def first_pending(self) -> Future[Response] | None:
+        """The future that the first answer comes from; None if it is bytes, or there is none."""
+        head = self.queue[0] if self.queue and not self.is_closing else b""
+        return None if isinstance(head, bytes) else head[0]
+
+    @property
     def ready_bytes(self) -> int:
         """How many bytes the responses that are known have."""
         return sum(len(body_of(one)) for one in self.queue)
@@ -146,7 +153,7 @@ class Answers:
             self.queue.popleft()
             return head
         future, request = head
-        if not future.ready():
+        if future.state is PENDING and not future.abandoned:  # as `ready`, without its call
             return None
         response = response_of(future, request, expose_errors=self._expose_errors)
         if not response.is_whole:

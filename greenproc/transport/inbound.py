@@ -238,7 +238,8 @@ class Inbound:
         self._served += 1
         if self._answers.is_full:
             self._wait_for_room()
-        if self._outlet.is_mute and raw.sink is None:
+        outlet = self._outlet
+        if outlet.is_mute and raw.sink is None:
             return  # the client is gone: what it sent ahead would be worked on for nothing
         if raw.head.upgrades and not self._hooks.upgrades(raw.head.path):
             error = RemoteProtocolError(NO_WEBSOCKET, status=Status.NOT_IMPLEMENTED)
@@ -260,8 +261,8 @@ class Inbound:
         body = None if raw.sink is None else self._attach_body(raw, request)
         future = self._hooks.serve(request)
         self._answers.append_pending(future, request)
-        if not future.ready():
-            self._outlet.expect(future)
+        if not outlet.is_expecting and not future.ready():
+            outlet.expect(future)
         if body is not None:
             body.begin()
         if self._budget.is_spent():

@@ -73,6 +73,8 @@ class Outlet:
         self._unsent = context.unsent
         self._sender = Sender(to, settings, self._progressed)
         self._waiter = _Flush(self._flush_soon)
+        self.is_expecting = False
+        """Whether the first of the answers that are not ready is waited for."""
         self._budget = iteration_budget()
         self._is_due = False  # a flush for which there was no time
         self._changed: Event | None = None
@@ -109,15 +111,23 @@ class Outlet:
             self._write(b"", may_stream=False)
 
     def expect(self, future: Future[Response]) -> None:
-        """Let the hub send what can leave when *future* is over.
+        """Let the hub send what can leave when *future* is over, which is the first that is not.
 
-        As a greenlet that waits is told: a callback would cost more than making the future.
+        Those behind it cannot leave before, so they are waited for in turn. As a greenlet that
+        waits is told: a callback would cost more than making the future.
         """
+        self.is_expecting = True
         if not attach(future, self._waiter):
             future.rawlink(self._waiter.switch)
 
+    def _expect_next(self) -> None:
+        """Expect the first answer, after all that was ready has left."""
+        if not self.is_expecting and (future := self.answers.first_pending) is not None:
+            self.expect(future)
+
     def _flush_soon(self) -> None:
         """Send what can leave, but many answers when there is time for that."""
+        self.is_expecting = False
         if self.answers.pending <= FEW_ANSWERS:
             self._flush_now()
         elif not self._is_due:
@@ -144,6 +154,8 @@ class Outlet:
             self._hooks.spawn(self._write, memoryview(data)[sent:])
         elif data:
             self._after_write()
+        else:
+            self._expect_next()
 
     def _write(self, rest: bytes | memoryview, *, may_stream: bool = True) -> None:
         """Send *rest* and all that can leave, as the only one who writes.
@@ -221,6 +233,7 @@ class Outlet:
 
     def _after_write(self) -> None:
         """Tell who waits; end the connection if that was its last answer."""
+        self._expect_next()
         if self._changed is not None:
             self.notify()
         answers = self.answers

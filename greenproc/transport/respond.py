@@ -83,7 +83,7 @@ def closes(response: Response, request: Request) -> bool:
     """
     if not request.keep_alive or isinstance(response, UpgradeResponse):
         return True
-    connection = response.headers.get("Connection")
+    connection = response.headers.by_key.get("connection")
     if connection is not None and connection.lower() == "close":
         return True
     if isinstance(response, VerbatimResponse):
