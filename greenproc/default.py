@@ -12,8 +12,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
-from gevent._hub_local import get_hub_if_exists
-
 from greenproc.address import Address
 from greenproc.clock import Timer
 from greenproc.clock.awake import ENDED, has_ended
@@ -278,9 +276,7 @@ def _find_living() -> Runtime | None:
     One that was stopped is returned: what is asked of it says so.
     """
     runtime: Runtime | None = find_runtime()
-    if runtime is None or runtime.hub is None:
-        return runtime
-    if runtime.hub is get_hub_if_exists() or not has_ended(runtime.hub):
+    if runtime is None or runtime.hub is None or not has_ended(runtime.hub):
         return runtime
     is_default = runtime is default.runtime
     return None if is_default and runtime.state is not RuntimeState.STOPPED else runtime

@@ -108,6 +108,8 @@ def _find_thread() -> threading.Thread | None:
 
 def has_ended(hub: Hub) -> bool:
     """Tell whether *hub* never runs again: it was destroyed, or its native thread has ended."""
+    if hub is get_hub_if_exists():
+        return False  # that of this thread, as mostly
     loop: object | None = hub.loop
     if loop is None:
         return True
