@@ -20,6 +20,7 @@ from greenproc.cli.options import Commands, add_command, seconds
 from greenproc.cli.stop import StopSignals
 from greenproc.errors import BindError, Failure, InvalidArgument
 from greenproc.failures import FAILURES
+from greenproc.logs import JSONFormatter, ProcessFilter
 from greenproc.pid import UPID
 from greenproc.process.base import Process
 from greenproc.runtime.runtime import Runtime
@@ -32,6 +33,8 @@ LAST_SECONDS = 1.5
 """What killing may take beyond that, before the OS process ends whatever blocks it."""
 
 logger = logging.getLogger("greenproc.cli")
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: [%(upid)s] %(message)s"
 
 EPILOG = """\
 examples:
@@ -89,13 +92,19 @@ def add_node_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="log what the node does, on standard error"
     )
+    parser.add_argument(
+        "--log-format",
+        choices=("text", "json"),
+        default="text",
+        help="how the log is written: lines of text, or one JSON object a line",
+    )
 
 
 def command(arguments: argparse.Namespace) -> int:
     """Run the node until it is asked to stop, or its process ends."""
     settings = read_settings(arguments)
     process_class = load(arguments.target)
-    set_up_log(is_verbose=arguments.verbose)
+    set_up_log(arguments)
     runtime = Runtime(settings)
     with StopSignals(settings.stop_timeout + LAST_SECONDS) as stop:
         start(runtime)
@@ -104,12 +113,16 @@ def command(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def set_up_log(*, is_verbose: bool) -> None:
-    """Log on standard error: warnings, or everything."""
-    logging.basicConfig(
-        level=logging.DEBUG if is_verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+def set_up_log(arguments: argparse.Namespace) -> None:
+    """Log on standard error: warnings, or everything, and which process it comes from."""
+    handler = logging.StreamHandler()
+    handler.addFilter(ProcessFilter())
+    if arguments.log_format == "json":
+        handler.setFormatter(JSONFormatter())
+    else:
+        handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    level = logging.DEBUG if arguments.verbose else logging.WARNING
+    logging.basicConfig(level=level, handlers=[handler])
 
 
 def read_settings(arguments: argparse.Namespace) -> Settings:

@@ -83,7 +83,7 @@ def command(arguments: argparse.Namespace) -> int:
     if arguments.monkey_patch:
         monkey.patch_all()
     app = load_app(arguments.target)
-    set_up_log(is_verbose=arguments.verbose)
+    set_up_log(arguments)
     runtime = Runtime(settings, delegate=APP_ID)
     with StopSignals(settings.stop_timeout + LAST_SECONDS) as stop:
         start(runtime)

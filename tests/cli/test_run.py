@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 from pathlib import Path
@@ -148,6 +149,23 @@ def test_verbose_logs_on_standard_error(folder: Path) -> None:
     assert result.out == ""
 
 
+def test_the_log_says_which_process_it_comes_from(folder: Path) -> None:
+    with node("actors:Broken", cwd=folder) as program:
+        result = program.finish()
+
+    assert re.search(r" ERROR greenproc\.process: \[broken@127\.0\.0\.1:\d+\] ", result.err)
+
+
+def test_the_log_can_be_an_object_a_line(folder: Path) -> None:
+    with node("actors:Broken", "--log-format", "json", cwd=folder) as program:
+        result = program.finish()
+
+    lines = [json.loads(line) for line in result.err.splitlines() if line.startswith("{")]
+    failure = next(line for line in lines if line["level"] == "ERROR")
+    assert failure["upid"].startswith("broken@127.0.0.1:")
+    assert failure["exception"].startswith("Traceback ")
+
+
 def test_verbose_tells_what_it_listens_on(folder: Path) -> None:
     advertised = ("--advertise-ip", "192.0.2.7", "--advertise-port", "77")
     with node("actors:Plain", "-v", *advertised, cwd=folder) as program:
@@ -155,9 +173,11 @@ def test_verbose_tells_what_it_listens_on(folder: Path) -> None:
         program.signal(signal.SIGTERM)
         result = program.finish()
 
-    told = r" INFO greenproc\.\w+: listening on 127\.0\.0\.1:\d+, reached at 192\.0\.2\.7:77\n"
+    told = (
+        r" INFO greenproc\.\w+: \[-\] listening on 127\.0\.0\.1:\d+, reached at 192\.0\.2\.7:77\n"
+    )
     assert re.search(told, result.err)
-    assert " INFO greenproc.cli: stopping after SIGTERM\n" in result.err
+    assert " INFO greenproc.cli: [-] stopping after SIGTERM\n" in result.err
 
 
 def test_flags_win_over_the_environment_which_wins_over_nothing(folder: Path) -> None:
