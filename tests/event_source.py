@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from greenproc.address import Address
 from tests.peer import Peer
@@ -51,8 +51,8 @@ class Interpreter:
 class EventSource:
     """A client on a connection of its own, which reads only when it is told to."""
 
-    def __init__(self, address: Address, path: str, *lines: str, **kept: Any) -> None:
-        self.peer = Peer.connect(address)
+    def __init__(self, server: Address | Peer, path: str, *lines: str, **kept: Any) -> None:
+        self.peer = Peer.connect(server) if isinstance(server, Address) else server
         self.interpreter = Interpreter(**kept)
         last_id = self.interpreter.last_id
         more = [*lines, *([f"Last-Event-ID: {last_id}"] if last_id else [])]
@@ -82,6 +82,12 @@ class EventSource:
         while self.chunk():
             pass
         return self.events
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.peer.close()
 
     @property
     def data(self) -> list[str]:

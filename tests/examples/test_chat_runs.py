@@ -19,6 +19,7 @@ from tests.examples.chat_node import EXAMPLES, Node
 from tests.examples.chat_visitor import Visitor
 from tests.peer import LIMIT, Peer
 from tests.shell import GREENPROC, Program, environment
+from tests.wsgi.gunicorns import Gunicorn, each_gunicorn
 
 ROOT = EXAMPLES.parent
 
@@ -91,13 +92,12 @@ def test_what_was_accepted_is_kept_whenever_the_node_is_killed(database: Path) -
     assert len(accepted) >= 90
 
 
-def test_chat_runs_under_gunicorn(database: Path) -> None:
+@each_gunicorn
+def test_chat_runs_under_gunicorn(database: Path, python: str) -> None:
     pytest.importorskip("gunicorn")
-    from tests.wsgi.gunicorns import Gunicorn
-
     flags = ("--graceful-timeout", "600", "--chdir", str(EXAMPLES))
     options = {"target": "chat:app", "env": {"CHAT_DATABASE": str(database)}}
-    with Gunicorn(sys.executable, database.parent, *flags, **options) as gunicorn:
+    with Gunicorn(python, database.parent, *flags, **options) as gunicorn:
         gunicorn.booted()
         talk(gunicorn.address, gunicorn.address)
         with Visitor(gunicorn.address, "Ada", "lobby") as ada:

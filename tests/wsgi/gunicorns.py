@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import gevent
-from gevent import socket, subprocess
+import pytest
+from gevent import socket, ssl, subprocess
 
 from greenproc.address import Address
 from tests.peer import Peer
@@ -208,6 +210,37 @@ class Gunicorn(Program):
         return result
 
 
+class Encryption:
+    """A certificate of its own for gunicorn, and clients that take it."""
+
+    def __init__(self, folder: Path) -> None:
+        openssl = shutil.which("openssl")
+        if openssl is None:
+            pytest.skip("openssl is not installed")
+        key, certificate = str(folder / "key"), str(folder / "certificate")
+        command = [
+            openssl,
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            "/CN=localhost",
+        ]
+        command += ["-keyout", key, "-out", certificate]
+        subprocess.check_call(command, stderr=subprocess.DEVNULL)
+        self.flags = ("--certfile", certificate, "--keyfile", key)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._context.check_hostname = False
+        self._context.verify_mode = ssl.CERT_NONE
+
+    def connect(self, address: Address) -> socket.socket:
+        """Return a socket whose handshake is over."""
+        plain = socket.create_connection((address.ip, address.port))
+        return self._context.wrap_socket(plain)
+
+
 def is_free(address: Address) -> bool:
     """Whether nobody listens at *address*."""
     with socket.socket() as probe:
@@ -230,11 +263,16 @@ _versions: dict[str, str] = {}
 
 
 def version(python: str) -> str:
-    """Return the version of the gunicorn of an interpreter."""
+    """Return the version of the gunicorn of an interpreter, ``none`` where it has none."""
     if python not in _versions:
         code = "import gunicorn; print(gunicorn.__version__)"
-        _versions[python] = subprocess.check_output([python, "-c", code]).decode().strip()
+        told = subprocess.run([python, "-c", code], capture_output=True, check=False)
+        _versions[python] = told.stdout.decode().strip() or "none"
     return _versions[python]
+
+
+each_gunicorn = pytest.mark.parametrize("python", PYTHONS, ids=version)
+"""Lets a test run with each interpreter that has a gunicorn."""
 
 
 def _has_control_socket(python: str) -> bool:

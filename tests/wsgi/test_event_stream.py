@@ -21,6 +21,7 @@ from greenproc.wsgi.to_wsgi import PipeIterator
 from tests.event_source import EventSource
 from tests.peer import LIMIT, Peer
 from tests.wsgi.apps import answering
+from tests.wsgi.gunicorns import Encryption, Gunicorn, each_gunicorn
 
 HEARTBEAT = 15.0
 
@@ -132,14 +133,13 @@ def test_sse_204_under_pywsgi(news: News, connect: Connect) -> None:
     assert connect().head.startswith("HTTP/1.1 204")
 
 
-def test_sse_under_gunicorn(tmp_path: Path) -> None:
+@each_gunicorn
+def test_sse_under_gunicorn(tmp_path: Path, python: str) -> None:
     """Both a stream through gunicorn's port and one through the node's end long before its timeout."""
     pytest.importorskip("gunicorn")
-    from tests.wsgi.gunicorns import Gunicorn, sys
-
     (tmp_path / "news_site.py").write_text(SITE)
     flags = ("--graceful-timeout", "600")
-    with Gunicorn(sys.executable, tmp_path, *flags, target="news_site:app") as gunicorn:
+    with Gunicorn(python, tmp_path, *flags, target="news_site:app") as gunicorn:
         gunicorn.booted()
         sources = [
             EventSource(address, "/news/events")
@@ -157,6 +157,26 @@ def test_sse_under_gunicorn(tmp_path: Path) -> None:
             source.read_to_end()
             source.peer.close()
         assert gunicorn.finish().code == 0
+
+
+@pytest.mark.slow
+@each_gunicorn
+def test_sse_under_gunicorn_with_encryption(tmp_path: Path, python: str) -> None:
+    pytest.importorskip("gunicorn")
+    (tmp_path / "news_site.py").write_text(SITE)
+    encryption = Encryption(tmp_path)
+    flags = ("--graceful-timeout", "600", *encryption.flags)
+    with Gunicorn(python, tmp_path, *flags, target="news_site:app") as gunicorn:
+        gunicorn.booted()
+        with EventSource(Peer(encryption.connect(gunicorn.address)), "/news/events") as source:
+            source.chunk()
+            with Peer(encryption.connect(gunicorn.address)) as peer:
+                assert peer.get("/news/say?text=hello").body == b"said"
+            assert [event.data for event in source.wait_for(1)] == ["hello"]
+            gunicorn.signal(signal.SIGTERM)
+            source.read_to_end()
+        assert gunicorn.finish().code == 0
+        assert not gunicorn.find("Traceback|rror")
 
 
 def test_a_last_piece_is_sent_whichever_receiver_hears_first_that_the_node_drains() -> None:

@@ -14,13 +14,21 @@ from typing import Any
 
 import gevent
 import pytest
-from gevent import socket, ssl, subprocess
+from gevent import socket, subprocess
 
 from greenproc.address import Address
 from tests.peer import LIMIT, Peer
 from tests.shell import Witness
 from tests.wsgi.conftest import get, post
-from tests.wsgi.gunicorns import PYTHONS, WORKER, Gunicorn, free_ports, is_free, version
+from tests.wsgi.gunicorns import (
+    PYTHONS,
+    WORKER,
+    Encryption,
+    Gunicorn,
+    free_ports,
+    is_free,
+    version,
+)
 
 pytest.importorskip("gunicorn")
 
@@ -365,18 +373,9 @@ def test_gu_ttin_ttou(start: Start) -> None:
 
 
 def test_gu_tls(start: Start, tmp_path: Path) -> None:
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not installed")
-    pair = ("-keyout", str(tmp_path / "key"), "-out", str(tmp_path / "certificate"))
-    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", *pair]
-    subprocess.check_call([*command, "-subj", "/CN=localhost"], stderr=subprocess.DEVNULL)
-    gunicorn = start("--certfile", pair[3], "--keyfile", pair[1])
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    plain = socket.create_connection((gunicorn.address.ip, gunicorn.address.port))
-    with Peer(context.wrap_socket(plain)) as peer:
+    encryption = Encryption(tmp_path)
+    gunicorn = start(*encryption.flags)
+    with Peer(encryption.connect(gunicorn.address)) as peer:
         assert peer.get("/where").body.endswith(b"https")
         assert peer.get("/__processes__").code == 200
     assert end(gunicorn) == 0

@@ -32,7 +32,7 @@ from tests.websockets.client import (
 from tests.websockets.conftest import Echo
 from tests.wsgi.apps import answering
 from tests.wsgi.conftest import get
-from tests.wsgi.gunicorns import WORKER, Gunicorn
+from tests.wsgi.gunicorns import WORKER, Encryption, Gunicorn, each_gunicorn
 
 Served = tuple[Address, WSGIServer]
 
@@ -208,16 +208,19 @@ else:
 WORKERS = [(WORKER, ""), ("gevent", "import"), ("gevent_pywsgi", "import")]
 
 
-def start(folder: Path, worker: str, how: str) -> Gunicorn:
+def start(
+    folder: Path, worker: str, how: str, *flags: str, python: str = sys.executable
+) -> Gunicorn:
     (folder / "socket_site.py").write_text(SITE)
-    target = "socket_site:app"
-    return Gunicorn(sys.executable, folder, worker=worker, target=target, env={"HOW": how})
+    options = {"worker": worker, "target": "socket_site:app", "env": {"HOW": how}}
+    return Gunicorn(python, folder, *flags, **options)
 
 
 @pytest.mark.slow  # four seconds: gunicorn looks once a second whether its requests have ended
+@each_gunicorn
 @pytest.mark.parametrize(("worker", "how"), WORKERS, ids=[one[0] for one in WORKERS])
-def test_ws_under_gunicorn(tmp_path: Path, worker: str, how: str) -> None:
-    with start(tmp_path, worker, how) as gunicorn:
+def test_ws_under_gunicorn(tmp_path: Path, python: str, worker: str, how: str) -> None:
+    with start(tmp_path, worker, how, python=python) as gunicorn:
         gunicorn.booted()
         for lines in UPGRADES.values():
             with Client.connect(gunicorn.address) as client:
@@ -244,6 +247,39 @@ def test_ws_under_gunicorn(tmp_path: Path, worker: str, how: str) -> None:
             assert client.read_frame() is None
         assert gunicorn.finish().code == 0
         assert not gunicorn.find("Traceback")
+
+
+@pytest.mark.slow
+@each_gunicorn
+@pytest.mark.parametrize(("worker", "how"), WORKERS, ids=[one[0] for one in WORKERS])
+def test_ws_under_gunicorn_with_encryption(
+    tmp_path: Path, python: str, worker: str, how: str
+) -> None:
+    encryption = Encryption(tmp_path)
+    with start(tmp_path, worker, how, *encryption.flags, python=python) as gunicorn:
+        gunicorn.booted()
+        with Client(encryption.connect(gunicorn.address)) as client:
+            client.send(handshake("/echo/ws") + frame(TEXT, b"early"))
+            client.read_handshake()
+            assert client.hear() == "early"
+            for _ in range(3):
+                client.send(frame(BINARY, b"x" * 900_000))
+                assert client.hear() == b"x" * 900_000
+            client.send(close(1000) + get("/") + get("/"))
+            assert client.read_close() == 1000
+            assert client.read_to_end() == b""
+        with Client(encryption.connect(gunicorn.address)) as client:
+            client.open("/echo/ws")
+            gunicorn.signal(signal.SIGTERM)
+            if worker == WORKER:
+                assert client.read_close() == 1012
+                client.send(close(1012))
+            else:
+                client.send(close(1000))
+                assert client.read_close() == 1000
+            assert client.read_frame() is None
+        assert gunicorn.finish().code == 0
+        assert not gunicorn.find("Traceback|rror")
 
 
 @pytest.mark.parametrize("worker", ["sync", "gthread"])
