@@ -20,7 +20,8 @@
     ├── ProtocolError            (carries an HTTP status)
     │   ├── LocalProtocolError
     │   └── RemoteProtocolError
-    │       └── InvalidBody      (also ValueError)
+    │       ├── InvalidBody      (also ValueError)
+    │       └── InvalidMessage   (also ValueError)
     └── FutureError
         ├── Failure
         ├── Discarded            (also concurrent.futures.CancelledError)
@@ -125,6 +126,25 @@ class InvalidBody(RemoteProtocolError, ValueError):
     def __init__(self, message: str, request: object = None) -> None:
         super().__init__(message)
         self.request = request
+
+
+class InvalidMessage(RemoteProtocolError, ValueError):
+    """The body of a message is not a value of the type that its receiver takes.
+
+    Args:
+        message: what was expected and what came.
+        path: where in the value the fault is, such as ``$.port``; ``$`` is the whole of it.
+    """
+
+    path: str
+    """Where in the value the fault is."""
+
+    def __init__(self, message: str, path: str = "$") -> None:
+        super().__init__(message)
+        self.path = path
+
+    def __reduce__(self) -> tuple[type[InvalidMessage], tuple[str, str]]:
+        return type(self), (str(self), self.path)
 
 
 class FutureError(GreenprocError):

@@ -148,6 +148,11 @@ class UPID:
         return [name for name in super().__dir__() if hasattr(self, name)]
 
 
+# A UPID is one text wherever it is encoded. With its fields, msgspec and the encoder of JSON would
+# take it for a record, and send its id, its address, and the hash of that.
+delattr(UPID, "__dataclass_fields__")
+
+
 class PID(UPID, Generic[T_co]):
     """The UPID of a local process that remembers its class for the type checker.
 

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from greenproc.errors import InvalidArgument, InvalidBody
+from greenproc.pid import UPID
 
 MAX_SEARCHED = 100_000
 """How many values are looked at to find the one that is no JSON."""
@@ -73,8 +74,19 @@ def _to_plain(value: object) -> Any:
         TypeError: it is no record, or one of its fields has a value that msgspec does not know.
     """
     if not is_record(value):
-        raise TypeError("no record")
-    return msgspec.to_builtins(value, str_keys=True)
+        return _to_text(value)
+    return msgspec.to_builtins(value, str_keys=True, enc_hook=_to_text)
+
+
+def _to_text(value: object) -> str:
+    """Return a `UPID` as its text; it is the one class beside records that JSON takes.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if isinstance(value, UPID):
+        return str(value)
+    raise TypeError(f"{_type_name(value)} is not supported")
 
 
 def _find_fault(value: object, error: Exception) -> str:
@@ -91,7 +103,7 @@ def _find_fault(value: object, error: Exception) -> str:
                     f"({bad[0]!r:.80}): use a text"
                 )
         elif not isinstance(one, (dict, list, tuple)) and not is_record(one):
-            if _is_plain(one) or (is_field and _is_known(one)):
+            if isinstance(one, UPID) or _is_plain(one) or (is_field and _is_known(one)):
                 continue
             what = f"got a {_type_name(one)} at {_join(path)} ({one!r:.80})"
             return f"{what}: {_advice(one)}"
@@ -130,7 +142,7 @@ def _is_known(value: object) -> bool:
     if isinstance(value, float):
         return False  # no number, or infinite
     try:
-        msgspec.to_builtins(value, str_keys=True)
+        msgspec.to_builtins(value, str_keys=True, enc_hook=_to_text)
     except (TypeError, ValueError, RecursionError):
         return False
     return True

@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from greenproc import UPID, Address
 from greenproc.errors import InvalidArgument
 from greenproc.http.json_body import encode_json
 
@@ -57,6 +58,8 @@ def test_what_json_has_is_written(value: object) -> None:
         ),
         ({"rooms": [Point(b"x")]}, '{"rooms":[{"x":"eA=="}]}'),
         (Point("\u2028"), '{"x":"\\u2028"}'),
+        (Point(UPID("a", Address("10.0.0.1", 5))), '{"x":"a@10.0.0.1:5"}'),
+        ({"pid": UPID("a", Address("10.0.0.1", 5))}, '{"pid":"a@10.0.0.1:5"}'),
     ],
 )
 def test_a_record_is_written_with_what_its_fields_hold(value: object, text: str) -> None:

@@ -1,0 +1,176 @@
+"""From values to the bytes of a body, and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec.inspect import CustomType
+from msgspec.msgpack import Decoder, Encoder
+
+from greenproc.errors import InvalidArgument, InvalidMessage
+from greenproc.failures import FAILURES
+from greenproc.typed.extensions import (
+    from_extension,
+    is_known,
+    to_extension,
+    to_type,
+    with_big_integers,
+)
+
+T = TypeVar("T")
+
+_PATH = re.compile(r" - at `(?:key in )?(\$[^`]*)`$")
+_BUILTIN = bytes, bytearray, memoryview, datetime
+_MAX_CODECS = 1024
+
+_encode = Encoder(enc_hook=to_extension).encode
+
+
+class Codec(Generic[T]):
+    """Encodes values of one type as MessagePack, and decodes bodies that are to be of it.
+
+    Args:
+        type: a `msgspec.Struct`, a dataclass, a ``TypedDict``, a type made of the usual ones such
+            as ``dict[str, int]``, or a union of Structs with tags.
+
+    Raises:
+        InvalidArgument: msgspec cannot make that of MessagePack.
+    """
+
+    __slots__ = ("_decode", "_decoder", "type")
+
+    def __init__(self, type: type[T] | Any) -> None:
+        self.type = type
+        self._decoder: Decoder[Any] | None = None
+        try:
+            _check(type)
+            self._decoder = _decoder(type)
+        except NameError:
+            return  # a class that it refers to is not there yet: see `decode`
+        except (TypeError, ValueError) as error:
+            raise InvalidArgument(
+                "expected a Struct, a dataclass or a type such as list[int], got "
+                f"{type!r}: {error}"
+            ) from error
+
+    @property
+    def name(self) -> str:
+        """The name of messages with such bodies: the tag of a Struct, else that of the class.
+
+        Raises:
+            InvalidArgument: the type is no Struct and no dataclass, and has no name of its own.
+        """
+        return _name(self.type)
+
+    def encode(self, value: T) -> bytes:
+        """Return *value* as a body. See the function `encode`."""
+        return encode(value)
+
+    def decode(self, body: bytes) -> T:
+        """Return *body* as a value of the type.
+
+        Raises:
+            InvalidMessage: it is no such value; the error has the path of the fault.
+        """
+        decoder = self._decoder
+        try:
+            if decoder is None:
+                decoder = self._decoder = _decoder(self.type)
+            try:
+                value: T = decoder.decode(body)
+            except msgspec.ValidationError as error:
+                if "got `ext`" not in error.args[0]:
+                    raise
+                value = self._decode_big(body)
+            return value
+        except FAILURES as error:
+            raise _explain(error, body) from error
+
+    def _decode_big(self, body: bytes) -> Any:
+        """Decode *body* in two steps: msgspec takes no extension for an integer."""
+        tree = msgspec.msgpack.decode(body, ext_hook=from_extension)
+        return msgspec.convert(tree, self.type, builtin_types=_BUILTIN, dec_hook=to_type)
+
+    def __repr__(self) -> str:
+        return f"<Codec of {self.type!r}>"
+
+
+@lru_cache(_MAX_CODECS)
+def _cached(type: Any) -> Codec[Any]:
+    return Codec(type)
+
+
+def codec_of(type: type[T] | Any) -> Codec[T]:
+    """Return the codec of *type*, the same one each time if it can be hashed.
+
+    Raises:
+        InvalidArgument: there is none.
+    """
+    cached: Callable[[Any], Codec[T]] = _cached
+    try:
+        hash(type)
+    except TypeError:
+        return Codec(type)
+    return cached(type)
+
+
+def encode(value: object) -> bytes:
+    """Return *value* as MessagePack, as `Codec.decode` takes it.
+
+    A `UPID` and an integer beyond 64 bits are extensions. A ``datetime`` with a time zone is a
+    timestamp; one without is a text.
+
+    Raises:
+        InvalidArgument: *value* is or holds what has no such form.
+    """
+    try:
+        try:
+            return _encode(value)
+        except OverflowError:
+            return _encode(with_big_integers(value))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidArgument(
+            f"expected a value for a body, got {type(value).__name__}: {error}"
+        ) from error
+
+
+def _decoder(type: Any) -> Decoder[Any]:
+    return Decoder(type, dec_hook=to_type, ext_hook=from_extension)
+
+
+def _check(type: Any) -> None:
+    """Refuse a type that msgspec takes for one of the user's hooks.
+
+    Raises:
+        TypeError: it is one.
+        NameError: a class that it refers to is not there yet.
+    """
+    told = msgspec.inspect.type_info(type)
+    if isinstance(told, CustomType) and not is_known(told.cls):
+        raise TypeError(f"{told.cls!r} is not supported")
+
+
+def _name(type: Any) -> str:
+    config = getattr(type, "__struct_config__", None)
+    tag = getattr(config, "tag", None)
+    if isinstance(tag, str):
+        return tag
+    if config is not None or hasattr(type, "__dataclass_fields__"):
+        return str(type.__name__)
+    raise InvalidArgument(
+        f"{type!r} gives its messages no name: use @install('name', ...) and send(to, 'name', ...)"
+    )
+
+
+def _explain(error: BaseException, body: bytes) -> InvalidMessage:
+    """Return the error that says where *body* is at fault, because of *error*."""
+    if not body:
+        return InvalidMessage("expected a value in MessagePack, got an empty body")
+    text = str(error) or type(error).__name__
+    found = _PATH.search(text)
+    return InvalidMessage(text, found[1] if found else "$")
