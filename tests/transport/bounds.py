@@ -90,6 +90,14 @@ class Target(Process):
         finally:
             self.is_streaming = False
 
+    @route("/private", realm="realm")
+    def on_private(self, request: Request, principal: object) -> str:
+        return "private"
+
+    @route("/guarded")
+    def on_guarded(self, request: Request) -> str:
+        return "guarded"
+
     @route("/take", streaming=True)
     def on_take(self, request: Request) -> Any:
         self.reader = request.reader
@@ -106,6 +114,22 @@ class Target(Process):
     @install("ask")
     def on_ask(self, sender: UPID, body: bytes) -> None:
         self.send(sender, "answer", body)
+
+
+class Asked:
+    """An authenticator and an authorization callback that answer nothing."""
+
+    scheme = "Asked"
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    def authenticate(self, request: Request) -> Any:
+        self._target.waiting.append(Promise())
+        return self._target.waiting[-1].future
+
+    def allow(self, request: Request, principal: object) -> Any:
+        return self.authenticate(request)
 
 
 class Busy(Process):

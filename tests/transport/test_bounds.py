@@ -26,6 +26,7 @@ from tests.peer import Acceptor, Peer
 from tests.transport.bounds import (
     PIECE,
     SENDER,
+    Asked,
     Busy,
     Case,
     Situation,
@@ -59,6 +60,7 @@ class Bound:
         refused: why the client is turned away, and *dropped* why messages are dropped.
         refused_waiting: why it is while a handler waits, where that differs.
         refused_left: why clients are turned away when this one has left.
+        honest: what the honest client asks for meanwhile.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Bound:
     refused: tuple[str, ...] = ()
     refused_waiting: tuple[str, ...] | None = None
     refused_left: tuple[str, ...] = ()
+    honest: str = "/target/hello"
     limits: dict[str, int] = field(default_factory=dict)
 
     def expected(self, situation: Situation) -> Counter[str]:
@@ -131,6 +134,19 @@ def not_read(case: Case) -> None:
         assert case.refusals.get(timeout=20.0) == "answers not read"
 
 
+def never_told(case: Case) -> None:
+    """Let all the time pass that finding out about two requests may take."""
+    before = 0 if case.situation is STALLS else 1
+    if case.has_left:
+        assert len(case.target.waiting) == before + 1
+        return
+    until(lambda: len(case.target.waiting) == before + 2)
+    case.node.clock.pause()
+    case.node.clock.advance(10.0)
+    until(lambda: all(one.future.has_discard for one in case.target.waiting[before:]))
+    case.node.clock.resume()
+
+
 NOTE = post("/busy/note", bytes(8 * KIB), SENDER)
 
 
@@ -143,6 +159,10 @@ def mailbox_refuses(case: Case) -> None:
         assert set(dropped) in ({"mailbox_full"}, {"node_full"})
         assert dropped.total() == 4
         assert case.metrics()["greenproc/refused_bytes"] >= 4 * 8 * KIB
+
+
+def few_parked(case: Case) -> None:
+    assert case.node.statistics()["processes"]["parked_greenlets"] <= 1
 
 
 def many_connections(case: Case) -> None:
@@ -303,6 +323,29 @@ TABLE = [
         answers=[202] * 50,
     ),
     Bound(
+        name="authentication_timeout of an authenticator",
+        settings={"authentication_timeout": 10.0},
+        data=get("/target/private") * 2,
+        then=never_told,
+        answers=[503, 503],
+        honest="/metrics/snapshot",  # later requests to the process keep their order
+    ),
+    Bound(
+        name="authentication_timeout of a callback",
+        settings={"authentication_timeout": 10.0},
+        data=get("/target/guarded") * 2,
+        then=never_told,
+        answers=[503, 503],
+        honest="/metrics/snapshot",  # later requests to the process keep their order
+    ),
+    Bound(
+        name="max_parked_greenlets",
+        settings={"max_parked_greenlets": 1},
+        data=NOTE * 50,
+        held=few_parked,
+        answers=[202] * 50,
+    ),
+    Bound(
         name="max_connections",
         settings={"max_connections": 3},
         then=many_connections,
@@ -349,6 +392,9 @@ def make_case(
         busy = Busy(target.gate)
         node.spawn(target)
         node.spawn(busy)
+        asked = Asked(target)
+        node.set_authenticator("realm", asked)
+        node.authorization.set_callbacks({"/target/guarded": asked.allow})
         honest = Peer(connect_from("127.0.0.2", node.address))
         client = Peer.connect(node.address)
         refusals = Refusals(node).reasons
@@ -379,10 +425,10 @@ def test_a_bound_holds(
 
     cross(bound, case)
 
-    assert case.honest.get("/target/hello").code == 200
+    assert case.honest.get(bound.honest).code == 200
     bound.held(case)
     bound.then(case)
-    assert case.honest.get("/target/hello").code == 200
+    assert case.honest.get(bound.honest).code == 200
     case.target.release()
     answers = [] if case.has_left else case.statuses(case.client)
     assert_answered(bound, case, answers)

@@ -11,10 +11,15 @@ from collections.abc import Callable, Iterator
 import gevent
 import pytest
 from gevent import socket
+from gevent.event import Event
+from gevent.queue import Queue
 
 from greenproc.address import Address
+from greenproc.pid import UPID
+from greenproc.process import Process
 from greenproc.process.ports import RemoteConnection
 from greenproc.settings import Settings
+from greenproc.testing import RuntimeMaker
 from greenproc.transport.keep_alive import notice_loss
 from greenproc.transport.listener import Listener
 from greenproc.transport.socket_manager import SocketManager
@@ -145,6 +150,51 @@ def test_a_peer_that_linked_and_vanishes_is_forgotten(node: Node, other_host: Ot
     assert listener.statistics()["connections"] == 0
     assert repr(connection).endswith("CLOSED, 0 unanswered>")
     assert listener.stop(LIMIT) == 0
+
+
+class Linker(Process):
+    """Links to a process of another host, and waits in a handler until it is let go on."""
+
+    def __init__(self, id: str, to: UPID) -> None:
+        super().__init__(id)
+        self.to = to
+        self.gate = Event()
+        self.exits: Queue[UPID] = Queue()
+
+    def initialize(self) -> None:
+        self.link(self.to)
+
+    def wait(self) -> None:
+        self.gate.wait()
+
+    def exited(self, pid: UPID) -> None:
+        self.exits.put(pid)
+
+
+def test_the_loss_is_told_while_one_handler_waits_and_one_process_dies(
+    make_runtime: RuntimeMaker, other_host: OtherHost
+) -> None:
+    port = int(other_host.run(LISTEN.format(ip=other_host.ip_there)))
+    runtime = make_runtime(Settings(ip=other_host.ip_here, link_timeout=SECONDS))
+    to = UPID("sink", Address(other_host.ip_there, port))
+    waiting, dying, idle = linkers = [Linker(id, to) for id in ("waiting", "dying", "idle")]
+    for linker in linkers:
+        runtime.spawn(linker)
+    runtime.settle()
+    runtime.dispatch(waiting, waiting.wait)
+
+    other_host.pull_cable()
+    runtime.terminate(dying)
+    runtime.wait(dying)
+
+    assert idle.exits.get(timeout=LIMIT) == to
+    assert waiting.exits.empty()
+    waiting.gate.set()
+    assert waiting.exits.get(timeout=LIMIT) == to
+    runtime.settle()
+    assert all(linker.exits.empty() for linker in linkers)
+    assert runtime.statistics()["processes"]["links"] == 0
+    assert runtime.statistics()["outbound"]["connections"] == 0
 
 
 @pytest.mark.parametrize(
