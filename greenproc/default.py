@@ -24,7 +24,7 @@ from greenproc.pid import PID, UPID, PlainUPID
 from greenproc.process.base import Process
 from greenproc.process.defer import Deferred
 from greenproc.process.life import EventFilter
-from greenproc.runtime import BackgroundRuntime, Runtime, RuntimeState, Signals
+from greenproc.runtime import BackgroundRuntime, DeadLetters, Runtime, RuntimeState, Signals
 from greenproc.settings import Settings
 
 logger = logging.getLogger("greenproc.runtime")
@@ -299,6 +299,11 @@ def address() -> Address:
 def signals() -> Signals:
     """Return what observers connect to. See `Runtime.signals`."""
     return _runtime().signals
+
+
+def dead_letters() -> DeadLetters:
+    """Return what this node dropped. See `Runtime.dead_letters`."""
+    return _runtime().dead_letters
 
 
 def spawn(process: P, *, manage: bool = False) -> PID[P]:

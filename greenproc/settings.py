@@ -332,6 +332,9 @@ class Settings:
     any size."""
     max_queued_bytes: int = _setting(1024 * 1024 * 1024, _POSITIVE)
     """How many bytes of messages and requests may wait in all mailboxes of a node together."""
+    max_dead_letters: int = _setting(1000, _NATURAL)
+    """How many of the last messages, dispatches and requests that were dropped are kept to be
+    looked at, without their bodies."""
     max_pipelined_requests: int = _setting(1000, _POSITIVE)
     """How many requests of one connection may be unanswered before reading pauses."""
     max_answer_bytes: int = _setting(8 * 1024 * 1024, _POSITIVE)

@@ -15,7 +15,7 @@ initialize finalize current_runtime address workers absolute_path spawn terminat
 dispatch defer delay run_async filter install route start_in_thread websocket WebSocket
 Future Promise Failure Discarded Abandoned undiscardable select collect await_all after loop
 Continue Break
-Sequence RateLimiter Mutex ReadWriteLock Queue Latch CountDownLatch signals
+Sequence RateLimiter Mutex ReadWriteLock Queue Latch CountDownLatch signals dead_letters
 """
 
 

@@ -56,6 +56,7 @@ class Vitals:
         statistics: what `Runtime.statistics` returns.
         dropped: how many messages were dropped, by reason.
         refused: how many clients were turned away, by reason.
+        dead_letters: how many messages, dispatches and requests were dropped, by kind.
         http_requests: how many requests were for a route, and so no messages.
     """
 
@@ -65,11 +66,13 @@ class Vitals:
         statistics: Callable[[], Mapping[str, Any]],
         dropped: Mapping[str, int],
         refused: Mapping[str, int],
+        dead_letters: Mapping[str, int],
         http_requests: Callable[[], int],
     ) -> None:
         self.processes = processes
         self.dropped = dropped
         self.refused = refused
+        self.dead_letters = dead_letters
         self.http_requests = http_requests
         self._statistics = statistics
 
@@ -131,6 +134,13 @@ class Vitals:
                 "reason",
                 lambda: _by_name(self.dropped),
                 help="Messages that no handler got.",
+                kind="counter",
+            ),
+            PulledFamily(
+                f"{PREFIX}dead_letters",
+                "kind",
+                lambda: dict(self.dead_letters),
+                help="Messages, dispatches and requests that no handler got.",
                 kind="counter",
             ),
             PulledFamily(

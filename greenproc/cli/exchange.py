@@ -11,8 +11,12 @@ from gevent import Timeout, socket
 
 from greenproc.address import split_host_port
 from greenproc.errors import Broken, InvalidAddress, RemoteProtocolError, WaitTimeout
+from greenproc.http.headers import Headers
+from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.http.response_parser import RawResponse, ResponseParser, to_response
+from greenproc.http.url import URL
+from greenproc.http.writer import encode_request
 
 READ_BYTES = 64 * 1024
 
@@ -99,3 +103,14 @@ class Exchange:
             ) from None
         except OSError as error:
             raise Broken(f"{self.where} {failure}: {error.strerror or error}") from error
+
+
+def get(exchange: Exchange, path: str) -> Response:
+    """Return what the node answers to a GET of *path*. See `Exchange.ask` about errors."""
+    headers = Headers({"Host": exchange.where, "Connection": "close"})
+    return exchange.ask(encode_request(Request("GET", URL.parse(path), headers)))
+
+
+def printable(text: str) -> str:
+    """Return *text* without what would move the cursor: a stranger's node sent it."""
+    return "".join(char if char.isprintable() else "?" for char in text)

@@ -10,25 +10,26 @@ from itertools import chain
 from textwrap import indent
 from typing import Any
 
-from greenproc.cli.exchange import Exchange, split_address
+from greenproc.cli.dead_letters import print_dead_letters
+from greenproc.cli.exchange import Exchange, get, printable, split_address
 from greenproc.cli.options import Commands, add_command, add_timeout
 from greenproc.errors import Failure, RemoteProtocolError
-from greenproc.http.headers import Headers
-from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.http.status import status_line_text
-from greenproc.http.url import URL
-from greenproc.http.writer import encode_request
 
 EPILOG = """\
 examples:
   greenproc ps 127.0.0.1:5050
   greenproc ps counter@127.0.0.1:5050 --json
+  greenproc ps 127.0.0.1:5050 --dead-letters
 
 Shows each process with the events that wait in its mailbox. Each process tells its own, behind
 what it has to do already, so a busy one is waited for. Works with every node that serves
 /__processes__, those of the C++ libprocess included. More than a thousand are asked for, and printed,
 a thousand at a time, in order within each.
+
+With --dead-letters shows what the node dropped last, the newest first: messages, dispatches and requests
+that no process got, and why. Only nodes of greenproc tell that.
 """
 
 PAGE = 1000
@@ -41,6 +42,9 @@ def add_parser(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = add_command(commands, "ps", "list the processes of a node", EPILOG)
     parser.add_argument("address", metavar="ADDRESS", help="host:port of the node")
+    parser.add_argument(
+        "--dead-letters", action="store_true", help="show what the node dropped last"
+    )
     parser.add_argument("--json", action="store_true", help="print all that the node tells")
     add_timeout(parser)
     parser.set_defaults(command=command)
@@ -49,6 +53,9 @@ def add_parser(commands: Commands) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """Ask the node and print what it tells."""
     host, port = split_address(arguments.address)
+    if arguments.dead_letters:
+        print_dead_letters(host, port, arguments.timeout, as_json=arguments.json)
+        return 0
     pages = read_pages(host, port, arguments.timeout)
     for text in json_lines(pages) if arguments.json else table_lines(pages):
         print(text)
@@ -68,9 +75,7 @@ def read_pages(host: str, port: int, timeout: float) -> Iterator[list[dict[str, 
     while True:
         path = f"/__processes__?limit={PAGE}&offset={offset}" if offset else "/__processes__"
         with Exchange(host, port, timeout) as exchange:
-            headers = Headers({"Host": exchange.where, "Connection": "close"})
-            request = Request("GET", URL.parse(path), headers)
-            page = read_processes(exchange.ask(encode_request(request)), exchange.where)
+            page = read_processes(get(exchange, path), exchange.where)
         ids = [process["id"] for process in page]
         if offset and (not page or ids == before):
             return
@@ -141,11 +146,6 @@ def describe(event: dict[str, Any]) -> str:
     kind = str(event.get("type", "?")).lower()
     detail = event.get("name") or event.get("url") or ""
     return f"{kind} {detail}".strip()
-
-
-def printable(text: str) -> str:
-    """Return *text* without what would move the cursor: a stranger's node sent it."""
-    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def table(rows: list[tuple[str, str, str]], widths: list[int]) -> str:

@@ -52,7 +52,7 @@ def clean_up(manager: ProcessManager, cell: Cell) -> None:
         cell.byte_mark = NOTHING_FITS
     reason = why_unserved(cell) if cell.events else None
     while cell.events:
-        attempt(hub, pid, manager.life.discard, cell.events.popleft(), reason)
+        attempt(hub, pid, manager.life.discard, cell, cell.events.popleft(), reason)
     if cell.routes is not None and cell.routes.line is not None:
         attempt(hub, pid, cell.routes.line.close)
     while cell.routes is not None and cell.routes.connections:

@@ -69,6 +69,11 @@ class Event:
 
     kind: ClassVar[str]
 
+    @property
+    def content(self) -> tuple[str, int, bytes] | None:
+        """The name of a dispatch or request, the size of its body and the body; None for others."""
+        return None
+
     def consume(self, consumer: Consumer) -> None:
         """Hand this event over to *consumer*'s method for its kind."""
         raise NotImplementedError
@@ -159,6 +164,11 @@ class DispatchEvent(Event):
         self.kwargs = kwargs
         self.promise = promise
 
+    @property
+    def content(self) -> tuple[str, int, bytes] | None:
+        name = getattr(self.method, "__qualname__", None)
+        return name if isinstance(name, str) else type(self.method).__name__, 0, b""
+
     def consume(self, consumer: Consumer) -> None:
         consumer.consume_dispatch(self)
 
@@ -179,6 +189,11 @@ class HttpEvent(Event):
     def __init__(self, request: Request, promise: Promise[Response]) -> None:
         self.request = request
         self.promise = promise
+
+    @property
+    def content(self) -> tuple[str, int, bytes] | None:
+        request = self.request
+        return f"{request.method} {request.url.path}", len(request.body), request.body
 
     def consume(self, consumer: Consumer) -> None:
         consumer.consume_http(self)

@@ -16,7 +16,7 @@ from greenlet import GreenletExit
 
 from greenproc.failures import FAILURES, note
 from greenproc.message import Message
-from greenproc.pid import UPID
+from greenproc.pid import NO_SENDER, UPID
 from greenproc.process.base import Process, handle_message
 from greenproc.process.cell import BOTTOM, READY, Cell
 from greenproc.process.ended import why_unserved
@@ -28,7 +28,7 @@ from greenproc.process.mailbox import (
     as_event,
     discard_until_terminate,
 )
-from greenproc.process.ports import Observer
+from greenproc.process.ports import TERMINATED, Observer
 
 EventFilter = Callable[[UPID, Event], Any]
 """Called with the receiver and the event about to be served; true drops the event."""
@@ -78,7 +78,7 @@ class Life:
             try:
                 if cell.injected and items[0].__class__ is not TerminateEvent:
                     discard_until_terminate(
-                        items, partial(self.discard, reason=why_unserved(cell))
+                        items, partial(self.discard, cell, reason=why_unserved(cell))
                     )
                 item = items.popleft()
                 if is_plain and item.__class__ is Message and self.filter is None:
@@ -104,15 +104,21 @@ class Life:
         assert process is not None
         self._fail(cell, process, None, error)
 
-    def discard(self, item: Item, reason: str | None = None) -> None:
-        """Drop what was queued for a process that is ending, because of *reason*."""
+    def discard(
+        self, cell: Cell, item: Item, reason: str | None = None, sender: UPID = NO_SENDER
+    ) -> None:
+        """Drop what was sent to the process of *cell*, which is ending, because of *reason*."""
+        if isinstance(item, Message):
+            self._observer.message_dropped(item, TERMINATED)
+        else:
+            self._observer.event_dropped(cell.pid, item, sender, TERMINATED)
+            self._drop(item, reason)
+
+    def _drop(self, event: Event, reason: str | None) -> None:
         try:
-            if isinstance(item, Message):
-                self._observer.message_dropped(item, "process terminated")
-            else:
-                item.drop(reason)
+            event.drop(reason)
         except FAILURES:
-            logger.exception("what follows the drop of %r failed", item)
+            logger.exception("what follows the drop of %r failed", event)
 
     def _initialize(self, cell: Cell, process: Process) -> bool:
         try:
@@ -167,7 +173,7 @@ class Life:
         pid = cell.pid
         if event is not None:
             # Nothing else will serve it.
-            self.discard(event, f"process {pid} was interrupted while it served this")
+            self._drop(event, f"process {pid} was interrupted while it served this")
         if isinstance(error, GreenletExit):
             return False  # the greenlet was killed: no handler may object
         if isinstance(error, AskedToTerminate):

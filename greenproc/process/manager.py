@@ -43,7 +43,9 @@ from greenproc.process.names import Names
 from greenproc.process.ports import (
     ACCEPTED,
     FULL,
+    NOT_ACCEPTING,
     UNKNOWN,
+    UNKNOWN_RECEIVER,
     Delivery,
     Gatekeeper,
     Observer,
@@ -216,9 +218,7 @@ class ProcessManager:
             return
         cell = self.find_cell(pid)
         if cell is not None:
-            process = current_process()
-            sender = process.pid if process is not None else NO_SENDER
-            self._terminate(cell, TerminateEvent(sender, inject=inject))
+            self._terminate(cell, TerminateEvent(self._sender(), inject=inject))
 
     def _terminate(self, cell: Cell, event: TerminateEvent) -> None:
         if self.enqueue(cell, event) is ACCEPTED and event.inject:
@@ -259,7 +259,7 @@ class ProcessManager:
         """
         state = cell.state
         if state is TERMINATING:
-            self.life.discard(item, why_unserved(cell))
+            self.life.discard(cell, item, why_unserved(cell), self._sender())
             return UNKNOWN
         items = cell.events
         if items is None:
@@ -337,7 +337,7 @@ class ProcessManager:
         cell = self.cells.get(message.to.id)
         if cell is None:
             self._refuse_at_end(message)
-            self.observer.message_dropped(message, "no such process")
+            self.observer.message_dropped(message, UNKNOWN_RECEIVER)
             return UNKNOWN
         # As `_deliver_to` and `enqueue`, but without calls: messages come this way.
         items = cell.events
@@ -370,17 +370,28 @@ class ProcessManager:
         if cell is None:
             return UNKNOWN
         if cell.process is not None and not cell.process.takes_requests:
-            return FULL
+            return self._refuse(cell, event, NOT_ACCEPTING)
         size = weight_of_request(event.request)
         queued_bytes = cell.queued_bytes + size
         if queued_bytes + ITEM_BYTES <= cell.byte_mark:  # as `reason_to_refuse`, without its call
             cell.queued_bytes = queued_bytes
-        elif self.quota.reason_to_refuse(cell, size) is not None:
-            return FULL
+        else:
+            reason = self.quota.reason_to_refuse(cell, size)
+            if reason is not None:
+                return self._refuse(cell, event, reason)
         delivery = self.enqueue(cell, event)
         if delivery is FULL:
             self.quota.count_refused(size)
+            return self._refuse(cell, event, MAILBOX_FULL)
         return delivery
+
+    def _refuse(self, cell: Cell, event: HttpEvent, reason: str) -> Delivery:
+        self.observer.event_dropped(cell.pid, event, NO_SENDER, reason)
+        return FULL
+
+    def _sender(self) -> UPID:
+        process = current_process()
+        return NO_SENDER if process is None else process.pid
 
     def unhandled(self, message: Message) -> None:
         """Report a message that no handler was installed for.
@@ -438,11 +449,13 @@ class ProcessManager:
         # As `find_cell`, mostly without its call.
         cell = self.cells.get(pid.id) if pid.address is self.address else self.find_cell(pid)
         if cell is None:
+            self.observer.event_dropped(pid, event, self._sender(), UNKNOWN_RECEIVER)
             event.drop(self.ended.explain(pid, self.address, accepting=self.accepting))
             return
         if event.promise is not None:
             event.promise.future.target = cell
         if self.enqueue(cell, event) is FULL:
+            self.observer.event_dropped(pid, event, self._sender(), MAILBOX_FULL)
             event.drop(f"the mailbox of process {pid} is full")
 
     def dispatch_quietly(

@@ -40,6 +40,11 @@ class Delivery(Enum):
 ACCEPTED, UNKNOWN, FULL = Delivery  # a global is read five times faster than a member
 
 
+UNKNOWN_RECEIVER = "no such process"
+TERMINATED = "process terminated"
+NOT_ACCEPTING = "takes no requests"
+
+
 class Transport(Protocol):
     """Carries messages to other nodes."""
 
@@ -102,6 +107,9 @@ class Observer(Protocol):
 
     def message_dropped(self, message: Message, reason: str) -> None:
         """A message will not be handled."""
+
+    def event_dropped(self, to: UPID, event: Any, sender: UPID, reason: str) -> None:
+        """A dispatch or request for the process *to* will not be served; *sender* may be empty."""
 
     def link_made(self, linker: UPID, linkee: UPID) -> None:
         """*linker* watches *linkee*."""

@@ -11,11 +11,12 @@ from greenproc.failures import FAILURES, note
 from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import Forbidden, Response, ServiceUnavailable
+from greenproc.pid import NO_SENDER
 from greenproc.process.cell import Cell
 from greenproc.process.choice import choose
 from greenproc.process.event import DispatchEvent, HttpEvent
-from greenproc.process.ports import Gatekeeper
-from greenproc.process.quota import weight_of_request
+from greenproc.process.ports import TERMINATED, Gatekeeper
+from greenproc.process.quota import MAILBOX_FULL, weight_of_request
 from greenproc.process.results import as_response, dismiss
 from greenproc.process.routes import Found, Route, call_route
 from greenproc.sync.pipe import Pipe
@@ -201,6 +202,9 @@ class Line:
     def enter(self, visit: Visit) -> None:
         """Let *visit* go as far as it may, behind those that are here."""
         if not self._has_room(visit):
+            self._manager.observer.event_dropped(
+                self._cell.pid, visit.event, NO_SENDER, MAILBOX_FULL
+            )
             visit.event.promise.set(ServiceUnavailable())
             return
         self._bytes += visit.weight
@@ -281,6 +285,9 @@ class Line:
         self._authenticating.clear()
         self._bytes = 0
         for visit in visits:
+            self._manager.observer.event_dropped(
+                self._cell.pid, visit.event, NO_SENDER, TERMINATED
+            )
             visit.event.drop()
             visit.discard()
 
@@ -293,6 +300,10 @@ class Admission(DispatchEvent):
     def __init__(self, line: Line) -> None:
         super().__init__(line.advance)
         self._line = line
+
+    @property
+    def content(self) -> None:
+        """It is the call of no program."""
 
     def drop(self, reason: str | None = None) -> None:
         self._line.close()

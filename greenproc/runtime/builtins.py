@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from greenproc.builtin.dead_letters import DeadLettersEndpoint
 from greenproc.builtin.health import Readiness
 from greenproc.builtin.help import Help
 from greenproc.builtin.logging import Logging
@@ -38,5 +39,6 @@ def make_builtins(runtime: Any, vitals: Vitals) -> list[Process]:
         *([MemoryProfiler(readwrite)] if settings.memory_profiling else []),
         System(registry),
         ProcessesEndpoint(processes, readonly),
+        DeadLettersEndpoint(runtime.dead_letters, readonly),
         Node(vitals, registry, Readiness(runtime.signals, processes), readonly),
     ]

@@ -59,8 +59,9 @@ class Parts:
     ) -> None:
         self._settings = settings
         self._runtime = runtime
-        observer = self._observer = SignalObserver(runtime, signals)
         self.clock = make_clock(spawn)
+        runtime.dead_letters.use_clock(self.clock)
+        observer = self._observer = SignalObserver(runtime, signals, runtime.dead_letters)
         self.reaper = Reaper(self.clock)
         self.processes = ProcessManager(
             runtime,
@@ -153,6 +154,7 @@ class Parts:
             statistics=self._runtime.statistics,
             dropped=self._observer.dropped,
             refused=self._observer.refused,
+            dead_letters=self._runtime.dead_letters.counts,
             http_requests=lambda: self.router.requests,
         )
         for process in make_builtins(self._runtime, vitals):

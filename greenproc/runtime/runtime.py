@@ -30,6 +30,7 @@ from greenproc.process.life import EventFilter
 from greenproc.process.loose import LooseMethod, loosen
 from greenproc.process.manager import ProcessManager
 from greenproc.process.waiting import settle, wait_with_limit
+from greenproc.runtime.dead_letters import DeadLetters
 from greenproc.runtime.life import RuntimeLife
 from greenproc.runtime.lifecycle import RuntimeState
 from greenproc.runtime.signals import Signals
@@ -76,6 +77,7 @@ class Runtime(RuntimeLife):
         self.readwrite_realm = readwrite_realm
         self.readonly_realm = readonly_realm
         self.signals = Signals()
+        self.dead_letters = DeadLetters(self.signals.dead_letter, self.settings.max_dead_letters)
         self.firewall = Firewall()
         self.authenticators = Authenticators()
         self.authorization = Authorization()

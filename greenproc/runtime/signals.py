@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blinker import ANY, Signal
 
@@ -11,6 +11,7 @@ from greenproc.address import Address
 from greenproc.failures import FAILURES
 from greenproc.message import Message
 from greenproc.pid import UPID
+from greenproc.process.event import Event
 from greenproc.process.quota import MAILBOX_FULL, NODE_FULL
 from greenproc.transport.refusals import (
     ANSWERS_NOT_READ,
@@ -22,6 +23,9 @@ from greenproc.transport.refusals import (
     TOO_MANY_OF_ADDRESS,
     TOO_MUCH_UNSENT,
 )
+
+if TYPE_CHECKING:
+    from greenproc.runtime.dead_letters import DeadLetters
 
 logger = logging.getLogger("greenproc.runtime")
 
@@ -80,6 +84,8 @@ class Signals:
         self.process_terminated = IsolatedSignal("process_terminated(pid, reason)")
         self.process_failed = IsolatedSignal("process_failed(pid, event, error)")
         self.message_dropped = IsolatedSignal("message_dropped(message, reason)")
+        self.dead_letter = IsolatedSignal("dead_letter(letter)")
+        """A message, dispatch or request was dropped: see `DeadLetters`."""
         self.client_refused = IsolatedSignal("client_refused(client, reason)")
         self.link_made = IsolatedSignal("link_made(linker, linkee)")
         self.link_lost = IsolatedSignal("link_lost(linker, linkee)")
@@ -98,9 +104,10 @@ class Signals:
 class SignalObserver:
     """Turns what the process manager reports into signals; costs little when nobody listens."""
 
-    def __init__(self, runtime: Any, signals: Signals) -> None:
+    def __init__(self, runtime: Any, signals: Signals, dead_letters: DeadLetters) -> None:
         self._runtime = runtime
         self._signals = signals
+        self.dead_letters = dead_letters
         self.dropped = dict.fromkeys(REASONS, 0)
         """How many messages were dropped, by reason."""
         self.refused = dict.fromkeys(REFUSALS, 0)
@@ -132,8 +139,13 @@ class SignalObserver:
         self._tell_dropped(message, reason)
 
     def _tell_dropped(self, message: Message, reason: str) -> None:
+        self.dead_letters.add_message(self._runtime, message, reason)
         if self._signals.message_dropped.receivers:
             self._signals.message_dropped.emit(self._runtime, message=message, reason=reason)
+
+    def event_dropped(self, to: UPID, event: Event, sender: UPID, reason: str) -> None:
+        """A dispatch or request will not be served."""
+        self.dead_letters.add_event(self._runtime, to, event, sender, reason)
 
     def client_refused(self, client: Address | None, reason: str) -> None:
         """A connection was refused, or closed for what its client did."""

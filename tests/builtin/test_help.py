@@ -62,6 +62,7 @@ def test_the_index_lists_processes_with_routes(runtime: Runtime, counter: Counte
         "> [/__node__][__node__]\n"
         "> [/__processes__][__processes__]\n"
         "> [/counter][counter]\n"
+        "> [/dead-letters][dead-letters]\n"
         "> [/help][help]\n"
         "> [/logging][logging]\n"
         "> [/metrics][metrics]\n"
@@ -71,6 +72,7 @@ def test_the_index_lists_processes_with_routes(runtime: Runtime, counter: Counte
         "[__node__]: help/__node__\n"
         "[__processes__]: help/__processes__\n"
         "[counter]: help/counter\n"
+        "[dead-letters]: help/dead-letters\n"
         "[help]: help/help\n"
         "[logging]: help/logging\n"
         "[metrics]: help/metrics\n"
@@ -244,7 +246,7 @@ def test_a_long_index_has_an_end(runtime: Runtime, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("greenproc.builtin.help.MAX_LISTED", 2)
     for id in "abc":
         runtime.spawn(Counter(id))
-    assert "\n> and 8 more\n" in text(ask(runtime, "/help", CURL))
+    assert "\n> and 9 more\n" in text(ask(runtime, "/help", CURL))
     assert ask(runtime, "/help/c", CURL).code == 200
 
 

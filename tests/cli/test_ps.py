@@ -10,8 +10,11 @@ from gevent import socket
 
 from greenproc.cli.main import main
 from greenproc.cli.ps import PAGE
+from greenproc.pid import UPID
 from greenproc.process import Process
 from greenproc.runtime import Runtime
+from greenproc.settings import Settings
+from greenproc.testing import RuntimeMaker
 from tests.cli.stranger import Stranger
 from tests.shell import node, run
 
@@ -173,3 +176,55 @@ def test_ps_refuses_what_is_no_address(text: str, capsys: pytest.CaptureFixture[
     assert main(["ps", text]) == 2
 
     assert capsys.readouterr().err.startswith("greenproc: expected ")
+
+
+def test_ps_shows_dead_letters_newest_first(
+    runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("first", "second\x1b[2J"):
+        runtime.post(UPID("gone", runtime.address), name, b"abc")
+
+    assert main(["ps", str(runtime.address), "--dead-letters"]) == 0
+
+    head, *rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert head == ["TIME", "KIND", "REASON", "FROM", "TO", "NAME", "SIZE"]
+    assert [row[1:] for row in rows] == [
+        ["message", "no", "such", "process", f"gone@{runtime.address}", "second?[2J", "3"],
+        ["message", "no", "such", "process", f"gone@{runtime.address}", "first", "3"],
+    ]
+
+
+def test_ps_prints_all_pages_of_dead_letters_as_json(
+    make_runtime: RuntimeMaker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node = make_runtime(Settings(ip="127.0.0.1", max_dead_letters=5000))
+    for _ in range(PAGE + 1):
+        node.post(UPID("gone", node.address), "hello")
+
+    assert main(["ps", str(node.address), "--dead-letters", "--json"]) == 0
+
+    told = json.loads(capsys.readouterr().out)
+    assert [letter["number"] for letter in told] == list(range(PAGE + 1, 0, -1))
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"[]", "something else than a list of dead letters"),
+        (b'{"letters":[{"number":1}]}', "something else than a list of dead letters"),
+    ],
+)
+def test_ps_tells_what_is_wrong_with_dead_letters(
+    body: bytes, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Stranger(LISTED % (len(body), body)) as address:
+        assert main(["ps", address, "--dead-letters"]) == 1
+    assert expected in capsys.readouterr().err
+
+
+def test_ps_tells_that_a_node_of_another_kind_has_no_dead_letters(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Stranger(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n") as address:
+        assert main(["ps", address, "--dead-letters"]) == 1
+    assert "404 Not Found: is it a greenproc node?" in capsys.readouterr().err
