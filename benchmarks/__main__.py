@@ -17,6 +17,13 @@ from benchmarks.children import PROFILE
 REPEAT = 5
 
 
+def count(text: str) -> int:
+    """Read a whole number above zero for argparse."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
+    return int(text)
+
+
 def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     """Return what the command line asks for."""
     parser = argparse.ArgumentParser(
@@ -27,7 +34,7 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("rows", nargs="*", metavar="ROW", help="what to measure; all without any")
     parser.add_argument("--list", action="store_true", help="name the rows")
     parser.add_argument("--quick", action="store_true", help="one tiny run: does it work at all?")
-    parser.add_argument("--repeat", type=int, default=REPEAT, help="runs of each (%(default)s)")
+    parser.add_argument("--repeat", type=count, default=REPEAT, help="runs of each (%(default)s)")
     parser.add_argument("--no-others", action="store_true", help="leave other libraries out")
     parser.add_argument("--json", action="store_true", help="print one JSON object a row")
     parser.add_argument("--profile", metavar="ROW", help="profile one run of greenproc's side")

@@ -18,7 +18,7 @@ import sys
 
 import greenproc
 from greenproc import UPID, Process, install
-from greenproc.errors import BindError
+from greenproc.errors import BindError, InvalidPID
 
 
 class Pong(Process):
@@ -65,11 +65,16 @@ class Ping(Process):
 def main() -> None:
     """Play with the partner that the command line names, or with one here."""
     parser = argparse.ArgumentParser(description="Play ping-pong.")
-    parser.add_argument("partner", type=UPID.parse, nargs="?", metavar="pong@ip:port")
-    parser.add_argument("rounds", type=int, nargs="?", default=5)
+    parser.add_argument("partner", nargs="?", metavar="pong@ip:port")
+    parser.add_argument("rounds", nargs="?", default="5")
     given = parser.parse_args()
-    partner = given.partner or greenproc.spawn(Pong())
-    greenproc.wait(greenproc.spawn(Ping(partner, given.rounds)))
+    if not given.rounds.isdecimal() or int(given.rounds) == 0:
+        parser.error(f"expected how many rounds to play, from 1, got {given.rounds!r}")
+    try:
+        partner = UPID.parse(given.partner) if given.partner else greenproc.spawn(Pong())
+    except InvalidPID as error:
+        parser.error(str(error))
+    greenproc.wait(greenproc.spawn(Ping(partner, int(given.rounds))))
     greenproc.finalize()
 
 

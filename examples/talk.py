@@ -8,8 +8,7 @@ Whoever joins is a node, too. Give it the address and a name, then type::
 
     python examples/talk.py room@127.0.0.1:41234 Ada
 
-Everybody sees each line, and who comes or goes, also who is killed. The last hundred lines are at
-``http://127.0.0.1:41234/room/log``.
+Everybody sees each line, and who comes, goes or is killed; ``/room/log`` has the last hundred.
 """
 
 import argparse
@@ -20,7 +19,7 @@ import gevent
 
 import greenproc
 from greenproc import UPID, Process, install, route
-from greenproc.errors import BindError
+from greenproc.errors import BindError, InvalidPID
 from greenproc.http import OK, Request, Response
 
 
@@ -76,16 +75,20 @@ class Member(Process):
 def main() -> None:
     """Join the room and say what is typed."""
     parser = argparse.ArgumentParser(description="Join a chat room.")
-    parser.add_argument("room", type=UPID.parse, metavar="room@ip:port", help="what it printed")
+    parser.add_argument("room", metavar="room@ip:port", help="what it printed")
     parser.add_argument("name", help="your name there")
     given = parser.parse_args()
+    try:
+        room = UPID.parse(given.room)
+    except InvalidPID as error:
+        parser.error(str(error))
     member = greenproc.spawn(Member())
-    greenproc.dispatch(member, Member.join, given.room, given.name).get()
+    greenproc.dispatch(member, Member.join, room, given.name).get()
 
     def type_lines() -> None:
         read = gevent.get_hub().threadpool.apply  # a thread waits for the keyboard, greenlets not
         for line in iter(lambda: read(sys.stdin.readline), ""):
-            greenproc.post(given.room, "say", line.rstrip().encode(), sender=member)
+            greenproc.post(room, "say", line.rstrip().encode(), sender=member)
         greenproc.terminate(member, inject=False)
 
     gevent.spawn(type_lines)

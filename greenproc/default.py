@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
-from greenproc.address import Address
+from greenproc.address import Address, canonical_ip
 from greenproc.clock import Timer
 from greenproc.clock.awake import ENDED, has_ended
 from greenproc.clock.fork import call_after_fork
 from greenproc.current import default, find_runtime
-from greenproc.errors import Abandoned, NoRuntime, StateError
+from greenproc.errors import Abandoned, InvalidAddress, InvalidArgument, NoRuntime, StateError
 from greenproc.future import Failure, Future, Promise
 from greenproc.future.core import allocate_lock
 from greenproc.pid import PID, UPID, PlainUPID
@@ -25,7 +25,7 @@ from greenproc.process.base import Process
 from greenproc.process.defer import Deferred
 from greenproc.process.life import EventFilter
 from greenproc.runtime import BackgroundRuntime, DeadLetters, Runtime, RuntimeState, Signals
-from greenproc.settings import Settings
+from greenproc.settings import Settings, check_settings
 
 logger = logging.getLogger("greenproc.runtime")
 
@@ -84,10 +84,12 @@ def initialize(
 
     Raises:
         InvalidSettings: an argument or a ``LIBPROCESS_`` variable has no valid value.
+        InvalidArgument: *delegate* is no id of a process, or *settings* are none.
         BindError: the address cannot be bound.
 
     Source: libprocess src/process.cpp, process::initialize. Differs: works after `finalize`.
     """
+    _check_delegate(delegate)
     given = (delegate, readwrite_realm, readonly_realm, settings, ip, port)
     has_arguments = any(argument is not None for argument in given)
     if _is_running(default.runtime):
@@ -226,10 +228,32 @@ def _has_started(start: Future[None]) -> bool:
     return True
 
 
+def _check_delegate(delegate: object) -> None:
+    """Refuse as the first argument of `initialize` what is meant for one of the others."""
+    if delegate is None or (isinstance(delegate, str) and not _begins_with_ip(delegate)):
+        return
+    meant = {int: "port=5050", str: "ip='127.0.0.1'", Settings: "settings=Settings(...)"}
+    argument = meant.get(type(delegate))
+    advice = f": give it by its name, as in initialize({argument})" if argument else ""
+    got = f"{delegate!r:.80}"
+    raise InvalidArgument(f"expected the id of a process as delegate, got {got}{advice}")
+
+
+def _begins_with_ip(text: str) -> bool:
+    for ip in (text, text.rpartition(":")[0]):
+        try:
+            canonical_ip(ip)
+        except InvalidAddress:
+            continue
+        return True
+    return False
+
+
 def _settings(settings: Settings | None, **given: str | int | None) -> Settings:
     """Return *settings*, else those of the environment, with what was *given* beside them."""
     if settings is None:
         settings = Settings.from_environ(os.environ)
+    check_settings(settings)
     fields: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     return replace(settings, **fields)
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields
+from functools import wraps
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from greenproc.address import MAX_PORT, canonical_ip
 from greenproc.errors import InvalidArgument, InvalidSettings
@@ -30,6 +31,8 @@ _OTHERS = frozenset(("test_await_timeout",))
 """What libprocess and its tests read besides, with or without an effect here."""
 
 _HOST_PATTERN = re.compile(r"(?:\*?\.)?[0-9a-z_\-]+(?:\.[0-9a-z_\-]+)*")
+
+S = TypeVar("S")
 
 _log = logging.getLogger("greenproc.settings")
 
@@ -198,6 +201,42 @@ def _setting(
     return field(default=default, metadata=extra)
 
 
+def _explain_names(cls: type[S]) -> type[S]:
+    """Let the constructor of *cls* say what was probably meant by a name that it does not know."""
+    construct = cls.__init__
+
+    @wraps(construct)
+    def construct_by_name(self: S, *args: object, **values: object) -> None:
+        if args:
+            raise TypeError(
+                f"{cls.__name__}() takes each value by its name, as in Settings(port=5050), "
+                f"got {args[0]!r:.80}"
+            )
+        names = [setting.name for setting in fields(cls)]  # type: ignore[arg-type]
+        for name in values.keys() - set(names):
+            raise TypeError(f"{cls.__name__}() has no setting {name!r}: {_advise(name, names)}")
+        construct(self, **values)
+
+    cls.__init__ = construct_by_name  # type: ignore[assignment]
+    return cls
+
+
+def _advise(name: str, names: list[str]) -> str:
+    """Return what to do about *name*, which is not among *names* of settings."""
+    if nearest := _find_nearest(name, names):
+        return f"did you mean {nearest}?"
+    tls = [setting.name for setting in fields(TLSSettings)]
+    if nearest := _find_nearest(name.removeprefix("ssl_"), tls):
+        return f"did you mean tls=TLSSettings({nearest}=...)?"
+    return "there is none with a name like it"
+
+
+def _find_nearest(name: str, names: Iterable[str]) -> str | None:
+    from difflib import get_close_matches  # rarely needed, and slow to import
+
+    return next(iter(get_close_matches(name, sorted(names), 1, 0.6)), None)
+
+
 def _check_fields(owner: Any, prefix: str = "") -> None:
     """Check each field of *owner* and replace it by its canonical form."""
     for setting in fields(owner):
@@ -208,6 +247,7 @@ def _check_fields(owner: Any, prefix: str = "") -> None:
             object.__setattr__(owner, setting.name, checked)
 
 
+@_explain_names
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TLSSettings:
     """How connections are to be encrypted, which no runtime can do yet; off unless `enabled`.
@@ -274,6 +314,7 @@ def _default_workers() -> int:
     return max(8, os.cpu_count() or 1)
 
 
+@_explain_names
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be set about a runtime; values are checked when it is made.
@@ -437,6 +478,16 @@ class Settings:
         return cls(tls=tls, **_read_fields(cls, "", found))
 
 
+def check_settings(value: object) -> None:
+    """Refuse as *settings* what is none; None stands for the defaults.
+
+    Raises:
+        InvalidArgument: *value* is something else.
+    """
+    if value is not None and not isinstance(value, Settings):
+        raise InvalidArgument(f"expected Settings, as in Settings(port=5050), got {value!r}")
+
+
 def _warn_of_unknown(found: Mapping[str, tuple[str, str]]) -> None:
     """Warn of the variables in *found* that have an effect neither here nor in libprocess."""
     known = {
@@ -447,17 +498,10 @@ def _warn_of_unknown(found: Mapping[str, tuple[str, str]]) -> None:
         for name in (setting.name, *setting.metadata["aliases"])
     }
     unknown = [found[name][0] for name in found if name not in known | _OTHERS]
-    if not unknown:
-        return
-    from difflib import get_close_matches  # rarely needed, and slow to import
-
     for variable in unknown:
-        name = variable.removeprefix(PREFIX).lower()
-        nearest = get_close_matches(name, sorted(known), 1, 0.6)
+        nearest = _find_nearest(variable.removeprefix(PREFIX).lower(), known)
         advice = (
-            f"did you mean {PREFIX}{nearest[0].upper()}?"
-            if nearest
-            else "there is no such setting"
+            f"did you mean {PREFIX}{nearest.upper()}?" if nearest else "there is no such setting"
         )
         _log.warning("%s has no effect: %s", variable, advice)
 

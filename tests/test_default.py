@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import gevent
 import pytest
@@ -12,7 +13,7 @@ import greenproc
 from greenproc import Process, Runtime, Settings
 from greenproc.clock.awake import ENDED
 from greenproc.current import default
-from greenproc.errors import InvalidSettings, NoRuntime
+from greenproc.errors import InvalidArgument, InvalidSettings, NoRuntime
 from greenproc.testing.runtimes import RuntimeMaker
 from tests.shell import Program
 
@@ -48,6 +49,34 @@ def test_without_a_runtime_the_error_says_what_to_do() -> None:
         greenproc.spawn(Adder())
     with pytest.raises(NoRuntime, match="Adder"):
         _ = Adder().pid
+
+
+MISPLACED = {
+    "a port": (5050, "got 5050: give it by its name, as in initialize(port=5050)"),
+    "an address": ("10.0.0.1", "give it by its name, as in initialize(ip='127.0.0.1')"),
+    "both": ("10.0.0.1:5050", "give it by its name, as in initialize(ip="),
+    "an address of IPv6": ("::1", "give it by its name, as in initialize(ip="),
+    "settings": (Settings(), "give it by its name, as in initialize(settings=Settings(...))"),
+    "something else": (b"help", "expected the id of a process as delegate, got b'help'"),
+}
+
+
+@pytest.mark.usefixtures("finalized")
+@pytest.mark.parametrize(("given", "told"), MISPLACED.values(), ids=MISPLACED)
+def test_initialize_says_where_what_is_no_delegate_belongs(given: object, told: str) -> None:
+    with pytest.raises(InvalidArgument, match=re.escape(told)):
+        greenproc.initialize(given)  # type: ignore[arg-type]
+    with pytest.raises(NoRuntime):
+        greenproc.current_runtime()
+
+
+@pytest.mark.usefixtures("finalized")
+@pytest.mark.parametrize("start", [greenproc.initialize, greenproc.start_in_thread])
+def test_what_is_no_settings_is_refused_before_anything_starts(
+    start: Callable[..., object],
+) -> None:
+    with pytest.raises(InvalidArgument, match=r"^expected Settings, as in .*, got 5050$"):
+        start(settings=5050)
 
 
 @pytest.mark.usefixtures("finalized")

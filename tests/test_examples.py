@@ -17,7 +17,7 @@ from tests.shell import Program, node
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 HERE = {"LIBPROCESS_IP": "127.0.0.1"}
-MAX_LINES = 105
+MAX_LINES = 106
 MAX_LINES_OF_WEB_APP = 160  # with its page
 
 
@@ -224,15 +224,24 @@ def test_programs_runs_commands_and_kills_those_that_take_too_long() -> None:
     assert result == (0, expected, "")
 
 
-@pytest.mark.parametrize(
-    "given", [("talk",), ("talk", "nonsense", "Ada"), ("pingpong", "nonsense")]
-)
-def test_an_example_with_wrong_arguments_tells_its_usage(given: tuple[str, ...]) -> None:
+WRONG = {
+    "nothing": (("talk",), "required: room@ip:port, name"),
+    "a room alone": (("talk", "room", "Ada"), "expected id@ip:port, got 'room'"),
+    "an id alone": (("pingpong", "pong"), "expected id@ip:port, got 'pong'"),
+    "no rounds": (("pingpong", "pong@127.0.0.1:9", "0"), "rounds to play, from 1, got '0'"),
+}
+
+
+@pytest.mark.parametrize(("given", "told"), WRONG.values(), ids=WRONG)
+def test_an_example_with_wrong_arguments_tells_its_usage(
+    given: tuple[str, ...], told: str
+) -> None:
     with example(*given) as program:
         code, out, err = program.finish()
 
     assert (code, out) == (2, "")
     assert err.startswith("usage: ") and "Traceback" not in err
+    assert told in err
 
 
 @pytest.mark.parametrize("given", [("talk", "{}", "Ada"), ("pingpong", "{}")])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
+import re
+from dataclasses import replace
 
 import pytest
 
@@ -166,3 +169,45 @@ def test_a_bad_rate_is_told_in_libprocess_words() -> None:
         parse_rate("2")
 
     assert "(format is <number of requests>/<interval duration>)" in str(caught.value)
+
+
+# Mistaken names
+
+
+MISTAKEN = {
+    "a slip": (Settings, {"prot": 5}, "Settings() has no setting 'prot': did you mean port?"),
+    "a setting of TLS": (
+        Settings,
+        {"cert_file": "x"},
+        "did you mean tls=TLSSettings(cert_file=...)?",
+    ),
+    "a variable": (Settings, {"ssl_enabled": True}, "did you mean tls=TLSSettings(enabled=...)?"),
+    "nothing like it": (Settings, {"colour": 1}, "'colour': there is none with a name like it"),
+    "a slip of TLS": (
+        TLSSettings,
+        {"kye_file": "x"},
+        "TLSSettings() has no setting 'kye_file': did",
+    ),
+}
+
+
+@pytest.mark.parametrize(("kind", "given", "told"), MISTAKEN.values(), ids=MISTAKEN)
+def test_a_mistaken_name_is_refused_with_the_nearest_one(
+    kind: type, given: dict[str, object], told: str
+) -> None:
+    with pytest.raises(TypeError, match=re.escape(told)):
+        kind(**given)
+    if kind is Settings:
+        with pytest.raises(TypeError, match=re.escape(told)):
+            replace(Settings(), **given)
+
+
+def test_a_setting_without_its_name_is_refused_with_how_to_give_it() -> None:
+    with pytest.raises(
+        TypeError, match=re.escape("by its name, as in Settings(port=5050), got 5")
+    ):
+        Settings(5)  # type: ignore[misc]
+
+
+def test_a_constructor_that_explains_names_still_shows_them() -> None:
+    assert "port" in inspect.signature(Settings).parameters

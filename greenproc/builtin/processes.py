@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import heapq
 from functools import partial
 from itertools import islice
 from typing import Any
+from urllib.parse import urlencode
 
-from greenproc.builtin.survey import Page, in_turns, read_page
+from greenproc.builtin.survey import in_turns, read_limit
 from greenproc.future import Future, await_all
 from greenproc.http.request import Request
-from greenproc.http.response import OK, Response, ServiceUnavailable
+from greenproc.http.response import OK, BadRequest, Response, ServiceUnavailable
 from greenproc.process.base import Process, cell_of
 from greenproc.process.help import DESCRIPTION, HELP, TLDR
 from greenproc.process.mailbox import as_event
@@ -20,7 +22,7 @@ WAIT_SECONDS = 1.0
 """How long a busy process is waited for."""
 
 MAX_LISTED = 1000
-"""How many processes one answer lists; `offset` gets the others."""
+"""How many processes one answer lists; `after` gets the others."""
 
 MAX_EVENTS = 100
 """How many events of a process are shown, the oldest ones; a further key tells how many wait."""
@@ -39,7 +41,8 @@ class ProcessesEndpoint(Process):
     is queued behind that dispatch. One that ends first is left out; of one that is still busy
     after a second, the list shows what is queued at that time, the dispatch included.
 
-    One survey is made at a time, of a thousand processes and their oldest hundred events.
+    One survey is made at a time, of a thousand processes and their oldest hundred events. The next
+    thousand are found by the last id, so that none is left out when others end meanwhile.
 
     Args:
         realm: whose principals may look; None lets everybody.
@@ -61,38 +64,56 @@ class ProcessesEndpoint(Process):
 
     def list_processes(self, request: Request, principal: object = None) -> Any:
         """Ask a part of the processes and answer when all have told or ended, or in a second."""
-        wanted = read_page(request.url.query, default=MAX_LISTED, most=MAX_LISTED)
-        if isinstance(wanted, Response):
-            return wanted
+        query = request.url.query
+        limit = read_limit(query, default=MAX_LISTED, most=MAX_LISTED)
+        if isinstance(limit, Response):
+            return limit
+        if "offset" in query:
+            return BadRequest("expected after=ID, the last of the page before, not an offset.\n")
         if self._waiting >= MAX_WAITING:
             return ServiceUnavailable()
         self._waiting += 1
-        answer = self._surveys.add(partial(self._survey, wanted))
+        answer = self._surveys.add(partial(self._survey, limit, query.get("after", "")))
         answer.on_any(self._note_answer)
         return answer
 
     def _note_answer(self, _answer: Future[Response]) -> None:
         self._waiting -= 1
 
-    def _survey(self, wanted: Page) -> Future[Response]:
-        cells = islice(self._processes.cells.values(), wanted.offset, wanted.offset + wanted.limit)
+    def _survey(self, limit: int, after: str) -> Future[Response]:
+        ids, is_last = self._page(limit, after)
+        cells = [cell for id in ids if (cell := self._processes.cells.get(id)) is not None]
         asked = [
             (process, self._processes.dispatch(process.pid, _describe, process).recover(_nothing))
-            for cell in in_turns(list(cells))
+            for cell in cells
             if (process := cell.process) is not None
         ]
-        all_told = await_all([told for _, told in asked]).then(lambda _: _answer(asked))
+        headers = {} if is_last else _link_to_next(limit, ids[-1])
+        all_told = await_all([told for _, told in asked]).then(lambda _: _answer(asked, headers))
 
         def tell_without_them(late: Future[Any]) -> Response:
             late.discard()
-            return _answer(asked)
+            return _answer(asked, headers)
 
         return all_told.after(WAIT_SECONDS, tell_without_them)
 
+    def _page(self, limit: int, after: str) -> tuple[list[str], bool]:
+        """Return up to *limit* ids that follow *after*, in order, and whether none are behind."""
+        ids = in_turns(list(self._processes.cells))
+        found = heapq.nsmallest(limit + 1, (id for id in ids if id > after))
+        return found[:limit], limit == 0 or len(found) <= limit
 
-def _answer(asked: list[tuple[Process, Future[Any]]]) -> Response:
+
+def _link_to_next(limit: int, after: str) -> dict[str, str]:
+    """Return the header that says where the next page is, by RFC 8288."""
+    return {"Link": f'<?{urlencode({"limit": limit, "after": after})}>; rel="next"'}
+
+
+def _answer(asked: list[tuple[Process, Future[Any]]], headers: dict[str, str]) -> Response:
     told = (one.value if one.ready() else _describe(process) for process, one in asked)
-    return OK(json=[description for description in told if description is not None])
+    return OK(
+        json=[description for description in told if description is not None], headers=headers
+    )
 
 
 def _nothing(ended: Future[Any]) -> None:
@@ -113,7 +134,9 @@ PROCESSES_HELP = HELP(
     TLDR("Every process of this node with its queued events."),
     DESCRIPTION(
         f"* `limit=N`: how many processes are listed, {MAX_LISTED} at most and if not given;",
-        "* `offset=N`: how many are left out before them.",
+        "* `after=ID`: those whose ids follow this one, in the order of ids.",
+        "",
+        'If there are more, the header `Link: <...>; rel="next"` has the query for them.',
         "",
         f"The oldest {MAX_EVENTS} events of each are shown, with the first {MAX_TEXT} characters of",
         "every text; `queued` tells how many wait, if that is more.",

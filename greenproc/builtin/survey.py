@@ -6,11 +6,14 @@ import heapq
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from greenproc.clock.turn import yield_to_io
 from greenproc.http.response import BadRequest, Response
 from greenproc.process.cell import Cell
 from greenproc.process.manager import ProcessManager
+
+T = TypeVar("T")
 
 CELLS_A_TURN = 5000  # of which each takes about 0.2 us; then others have their turn
 
@@ -30,21 +33,29 @@ def read_page(query: Mapping[str, str], *, default: int, most: int) -> Page | Re
         default: how many items are listed where the query does not say.
         most: how many it may ask for.
     """
-    limit = query.get("limit", str(default))
+    limit = read_limit(query, default=default, most=most)
+    if isinstance(limit, Response):
+        return limit
     offset = query.get("offset", "0")
-    if not re.fullmatch("[0-9]{1,9}", limit) or int(limit) > most:
-        return BadRequest(f"expected a limit from 0 to {most}, got '{limit:.20}'.\n")
     if not re.fullmatch("[0-9]{1,9}", offset):
         return BadRequest(f"expected an offset from 0 to 999999999, got '{offset:.20}'.\n")
-    return Page(int(limit), int(offset))
+    return Page(limit, int(offset))
 
 
-def in_turns(cells: Iterable[Cell]) -> Iterator[Cell]:
-    """Go through *cells*, and give others their turn now and then."""
-    for position, cell in enumerate(cells, start=1):
+def read_limit(query: Mapping[str, str], *, default: int, most: int) -> int | Response:
+    """Return how many items *query* wants by ``limit``, or what refuses it."""
+    limit = query.get("limit", str(default))
+    if not re.fullmatch("[0-9]{1,9}", limit) or int(limit) > most:
+        return BadRequest(f"expected a limit from 0 to {most}, got '{limit:.20}'.\n")
+    return int(limit)
+
+
+def in_turns(items: Iterable[T]) -> Iterator[T]:
+    """Go through cells, or what stands for them, and give others their turn now and then."""
+    for position, item in enumerate(items, start=1):
         if position % CELLS_A_TURN == 0:
             yield_to_io()
-        yield cell
+        yield item
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +16,8 @@ FAILURE = 1
 USAGE = 2
 INTERRUPTED = 130
 """What a shell reports for a command that Ctrl-C ended: 128 and the number of the signal."""
+
+COMMANDS = (demo, run, serve, send, ps)
 
 EPILOG = """\
 examples:
@@ -34,10 +37,13 @@ well, 1 when something failed, 2 when the command was given wrongly.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that *argv*, or the command line, asks for; return its exit code."""
+    given = list(sys.argv[1:] if argv is None else argv)
     parser = make_parser()
-    arguments, unknown = parser.parse_known_args(argv)
+    if given and given[0].startswith("-") and not is_own_option(given[0]):
+        parser.error(explain_order(given))
+    arguments, unknown = parser.parse_known_args(given)
     if unknown:
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}{advise(unknown, argv)}")
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{advise(unknown, given)}")
     try:
         status: int = arguments.command(arguments)
         sys.stdout.flush()
@@ -55,9 +61,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def advise(unknown: Sequence[str], argv: Sequence[str] | None) -> str:
+def is_own_option(text: str) -> bool:
+    """Whether *text* is an option that stands before a command, in full or shortened."""
+    return text == "-h" or any(name.startswith(text) for name in ("--help", "--version"))
+
+
+def explain_order(given: list[str]) -> str:
+    """Return what to do about an option that stands before the command."""
+    names = [module.__name__.rpartition(".")[2] for module in COMMANDS]
+    for position, word in enumerate(given):
+        if word in names:
+            rest = [word, *given[position + 1 :], *given[:position]]
+            return f"options follow the command, as in: greenproc {shlex.join(rest)}"
+    return f"expected a command first, one of {', '.join(names)}, got {given[0]}"
+
+
+def advise(unknown: Sequence[str], given: list[str]) -> str:
     """Return what to do about *unknown* arguments, to follow their list."""
-    given = list(sys.argv[1:] if argv is None else argv)
     after = given[given.index("--") + 1 :] if "--" in given else []
     if any(text in after for text in unknown):
         return ': what stands behind "--" is taken as it is, so put options before it'
@@ -74,7 +94,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"greenproc {own_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (demo, run, serve, send, ps):
+    for module in COMMANDS:
         module.add_parser(commands)
     return parser
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import re
 from math import isfinite
 from typing import Any
+
+from greenproc.address import MAX_PORT
 
 Commands = Any
 """What `argparse` gives to add commands to; its own name for that is private."""
@@ -21,6 +24,23 @@ def seconds(text: str) -> float:
     if not isfinite(value) or value <= 0:
         raise argparse.ArgumentTypeError(f"expected seconds, more than zero, got {text!r}")
     return value
+
+
+def port(text: str) -> int:
+    """Read a port to listen at for `argparse`; 0 is one that the system chooses."""
+    return whole_number(text, 0, "a port from 0 to 65535", most=MAX_PORT)
+
+
+def port_to_tell(text: str) -> int:
+    """Read for `argparse` a port that others connect to."""
+    return whole_number(text, 1, "a port from 1 to 65535", most=MAX_PORT)
+
+
+def whole_number(text: str, least: int, expected: str, *, most: int) -> int:
+    """Read a whole number in a range for `argparse`, whose own error tells neither."""
+    if re.fullmatch("[0-9]{1,9}", text) and least <= int(text) <= most:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
 
 
 def add_timeout(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
@@ -32,8 +33,8 @@ With --dead-letters shows what the node dropped last, the newest first: messages
 that no process got, and why. Only nodes of greenproc tell that.
 """
 
-PAGE = 1000
-"""How many processes a node lists at a time; `offset` gets the others."""
+NEXT = re.compile(r'<(\?[!-;=?-~]+)>; ?rel="?next"?')
+"""The value of a header ``Link`` to the next page, which is the same path with another query."""
 
 COLUMNS = ("PROCESS", "QUEUED", "EVENTS")
 
@@ -65,26 +66,20 @@ def command(arguments: argparse.Namespace) -> int:
 def read_pages(host: str, port: int, timeout: float) -> Iterator[list[dict[str, Any]]]:
     """Return the processes of the node at *host*, a page at a time, so that few are in memory.
 
-    A node of another kind lists all of them at once, and would do so for each page.
+    A node of another kind lists all of them at once, and links to no other page.
 
     Args:
         timeout: seconds for each page.
     """
-    offset = 0
-    before: list[str] = []
-    while True:
-        path = f"/__processes__?limit={PAGE}&offset={offset}" if offset else "/__processes__"
+    query, before = "", None
+    while query != before:
+        before = query
         with Exchange(host, port, timeout) as exchange:
-            page = read_processes(get(exchange, path), exchange.where)
-        ids = [process["id"] for process in page]
-        if offset and (not page or ids == before):
-            return
-        yield page
-        # A page lacks those that ended meanwhile, so only one far from full is surely the last.
-        if len(page) > PAGE or len(page) < PAGE // 2:
-            return
-        before = ids
-        offset += PAGE
+            response = get(exchange, f"/__processes__{query}")
+            yield read_processes(response, exchange.where)
+        link = NEXT.fullmatch(response.headers.get("Link", ""))
+        if link is not None:
+            query = link[1]
 
 
 def json_lines(pages: Iterator[list[dict[str, Any]]]) -> Iterator[str]:
@@ -104,7 +99,8 @@ def table_lines(pages: Iterator[list[dict[str, Any]]]) -> Iterator[str]:
     widths = [0, 0]
     for number, page in enumerate(pages):
         rows = [*map(row, page)] if number else [COLUMNS, *map(row, page)]
-        yield table(rows, widths)
+        if rows:  # all of a page may have ended before they told
+            yield table(rows, widths)
 
 
 def read_processes(response: Response, where: str) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import gevent
 
-from greenproc.cli.options import Commands, add_command, seconds
+from greenproc.cli.options import Commands, add_command, port, port_to_tell, seconds
 from greenproc.cli.stop import StopSignals
 from greenproc.errors import BindError, Failure, InvalidArgument
 from greenproc.failures import FAILURES
@@ -78,10 +78,10 @@ def add_node_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ip", help="address to listen at; 127.0.0.1 when not given, 0.0.0.0 is all of them"
     )
-    parser.add_argument("--port", type=int, help="port to listen at; a free one when not given")
+    parser.add_argument("--port", type=port, help="port to listen at; a free one when not given")
     parser.add_argument("--advertise-ip", metavar="IP", help="address to tell others instead")
     parser.add_argument(
-        "--advertise-port", metavar="PORT", type=int, help="port to tell others instead"
+        "--advertise-port", metavar="PORT", type=port_to_tell, help="port to tell others instead"
     )
     parser.add_argument(
         "--stop-timeout",

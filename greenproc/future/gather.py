@@ -32,6 +32,7 @@ from greenproc.future.future import Future
 from greenproc.future.promise import Promise
 from greenproc.future.state import DISCARDED, END, FAILED, PENDING, READY, State
 from greenproc.future.unread import mark_read
+from greenproc.future.waiting import after
 
 T = TypeVar("T")
 T1 = TypeVar("T1")
@@ -143,17 +144,32 @@ def discard(futures: Iterable[Future[Any]]) -> None:
 def _inputs(futures: tuple[Any, ...]) -> tuple[list[Future[Any]], Callable[[Any], Any]]:
     if len(futures) == 1 and not isinstance(futures[0], Future):
         return _checked(futures[0]), list
+    if futures and isinstance(futures[-1], (int, float)):
+        last = futures[-1]
+        raise InvalidArgument(f"expected futures, got {last!r}: is it meant as timeout={last!r}?")
     return _checked(futures), tuple
 
 
 def _checked(futures: Iterable[Any]) -> list[Future[Any]]:
     if not isinstance(futures, Iterable):
-        raise InvalidArgument(f"expected futures, got {futures!r}")
+        raise InvalidArgument(f"expected a list of futures, got {futures!r}{_advise(futures)}")
     inputs = list(futures)
-    for source in inputs:
+    for position, source in enumerate(inputs, start=1):
         if not isinstance(source, Future):
-            raise InvalidArgument(f"expected a future, got {source!r} among {len(inputs)}")
+            place = f" as number {position} of {len(inputs)}" if len(inputs) > 1 else ""
+            raise InvalidArgument(f"expected a future, got {source!r}{place}{_advise(source)}")
     return inputs
+
+
+def _advise(value: object) -> str:
+    """Return what to do about *value*, which is no future, or no list of them."""
+    if isinstance(value, Future):
+        return ": put it into a list, even if it is alone"
+    if callable(value):
+        return ": call it, if it returns one"
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
+        return ": pass either one list of futures, or each future as an argument of its own"
+    return f": if that is the value, Future({value!r:.80}) is ready with it"
 
 
 def _only(values: Sequence[Any]) -> Any:
@@ -305,5 +321,5 @@ def _discard(reference: ref[_Gathering], inputs: Iterable[ref[Future[Any]]]) -> 
 def _expire(reference: ref[_Gathering], timeout: float) -> None:
     gathering = reference()
     if gathering is not None:
-        error = WaitTimeout(f"the futures were not there after {timeout} s")
+        error = WaitTimeout(f"the futures were not there {after(timeout)}")
         gathering.end(FAILED, (error, None))

@@ -122,7 +122,18 @@ def wait_for(core: Core[Any], timeout: float) -> None:
     watch = watch_hub(getattr(core, "producer", None))
     wait(core, timeout)
     if core.state is PENDING and not core.abandoned:
-        raise WaitTimeout(f"the future is pending after {timeout} s{explain_wait(watch)}")
+        raise WaitTimeout(f"the future is pending {after(timeout)}{explain_wait(watch)}")
+
+
+def after(timeout: float | None) -> str:
+    """Return the words of a `WaitTimeout` for how long was waited.
+
+    A negative time is over at once, as what is left until a deadline may be; it is also what
+    locks of `threading` take for no limit, which is not meant here.
+    """
+    if timeout is not None and timeout < 0:
+        return f"at once, as the timeout was {timeout} s (None waits for ever)"
+    return f"after {timeout} s"
 
 
 def watch_hub(producer: Hub | None = None) -> TurnWatch | None:

@@ -34,7 +34,7 @@ from greenproc.runtime.dead_letters import DeadLetters
 from greenproc.runtime.life import RuntimeLife
 from greenproc.runtime.lifecycle import RuntimeState
 from greenproc.runtime.signals import Signals
-from greenproc.settings import Settings
+from greenproc.settings import Settings, check_settings
 from greenproc.subprocess import Reaper
 from greenproc.web import Firewall, Router
 from greenproc.websockets import WebSocketRegistry
@@ -68,10 +68,9 @@ class Runtime(RuntimeLife):
         readonly_realm: str | None = None,
     ) -> None:
         super().__init__()
-        if not isinstance(settings, (Settings, NoneType)):
-            raise InvalidArgument(
-                f"expected Settings, as in Settings(port=5050), got {settings!r}"
-            )
+        check_settings(settings)
+        if not isinstance(delegate, (str, NoneType)):
+            raise InvalidArgument(f"expected the id of a process as delegate, got {delegate!r}")
         self.settings = settings if settings is not None else Settings()
         self.delegate = delegate
         self.readwrite_realm = readwrite_realm

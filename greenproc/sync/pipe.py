@@ -21,7 +21,7 @@ from greenproc.future.each import call_all
 from greenproc.future.future import Future
 from greenproc.future.loop import Break, Continue, Flow, loop
 from greenproc.future.promise import Promise
-from greenproc.future.waiting import explain_wait, watch_hub
+from greenproc.future.waiting import after, explain_wait, watch_hub
 from greenproc.sync.alarm import Alarm
 
 MAX_PIPE_BYTES = 64 * 1024 * 1024
@@ -295,7 +295,7 @@ class _Channel:
                 return
             self.claims.remove(claim)
         if has_rung:
-            claim.fail(WaitTimeout(f"nothing was written for {timeout} s{explain_wait(watch)}"))
+            claim.fail(WaitTimeout(f"nothing was written {after(timeout)}{explain_wait(watch)}"))
         else:
             claim.abandon()
 

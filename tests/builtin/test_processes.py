@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -14,7 +16,7 @@ from greenproc.process import Process
 from greenproc.runtime import Runtime
 from greenproc.testing import RuntimeMaker, await_ready, future_dispatch
 from tests.builtin.gated import Gated
-from tests.peer import Peer
+from tests.peer import Answer, Peer
 
 
 def test_who_stays_busy_is_not_waited_for_for_ever(runtime: Runtime) -> None:
@@ -59,9 +61,12 @@ class Many:
         self.runtime = runtime
         self.peer = peer
 
-    def ask(self, query: str = "") -> Any:
+    def fetch(self, query: str) -> Answer:
         self.peer.send(f"GET /__processes__{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        answer = self.peer.read_answer()
+        return self.peer.read_answer()
+
+    def ask(self, query: str = "") -> Any:
+        answer = self.fetch(query)
         return json.loads(answer.body) if " 200 " in answer.status else answer.status
 
 
@@ -76,16 +81,45 @@ def many(runtime: Runtime) -> Iterator[Many]:
 def test_a_part_of_the_processes_can_be_asked_for(many: Many) -> None:
     everything = [one["id"] for one in many.ask()]
 
-    parts = [
-        [one["id"] for one in many.ask(f"?limit=4&offset={offset}")] for offset in (0, 4, 8, 12)
-    ]
+    parts = [[one["id"] for one in many.ask("?limit=4")]]
+    while len(parts[-1]) == 4:
+        after = quote(parts[-1][-1])
+        parts.append([one["id"] for one in many.ask(f"?limit=4&after={after}")])
 
-    assert [len(part) for part in parts[:3]] == [4, 4, 4]
+    assert everything == sorted(everything)
+    assert len(parts) == len(everything) // 4 + 1
     assert [one for part in parts for one in part] == everything
     assert many.ask("?limit=0") == []
 
 
-@pytest.mark.parametrize("query", ["limit=1001", "limit=-1", "limit=", "offset=x", "offset=1e9"])
+def test_each_part_links_to_the_next(runtime: Runtime, many: Many) -> None:
+    runtime.spawn(Process("p3/&=? ü"))  # what a query has a meaning for
+    everything, links = [], [""]
+    while len(links) < 20 and links[-1] is not None:
+        answer = many.fetch(links[-1] or "?limit=3")
+        everything += [one["id"] for one in json.loads(answer.body)]
+        link = answer.header("Link")
+        links.append(link and re.fullmatch(r'<(\?[!-~]+)>; rel="next"', link)[1])
+
+    assert everything == sorted(runtime.processes.cells)
+    assert links[-1] is None
+
+
+def test_the_last_part_links_nowhere(runtime: Runtime, many: Many) -> None:
+    count = len(runtime.processes.cells)
+
+    links = [many.fetch(f"?limit={limit}").header("Link") for limit in (count, 0, count - 1)]
+
+    assert [link is None for link in links] == [True, True, False]
+
+
+def test_a_part_by_its_offset_is_refused_with_what_to_ask_for(many: Many) -> None:
+    answer = many.fetch("?offset=4")
+    assert answer.status == "HTTP/1.1 400 Bad Request"
+    assert b"after=ID" in answer.body
+
+
+@pytest.mark.parametrize("query", ["limit=1001", "limit=-1", "limit=", "limit=x"])
 def test_a_part_that_cannot_be_had_is_refused(many: Many, query: str) -> None:
     assert many.ask(f"?{query}") == "HTTP/1.1 400 Bad Request"
 

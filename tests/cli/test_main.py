@@ -30,9 +30,10 @@ def test_each_command_tells_about_itself(command: str, capsys: pytest.CaptureFix
     assert "%(" not in out
 
 
-def test_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("option", ["--version", "--vers"])
+def test_version_is_one_line(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
-        main(["--version"])
+        main([option])
 
     assert re.fullmatch(r"greenproc \S.*\n", capsys.readouterr().out)
 
@@ -77,6 +78,30 @@ def test_the_module_is_the_same_command(capsys: pytest.CaptureFixture[str]) -> N
 
 
 TYPOS = {
+    "option before the command": (
+        ["--port", "1", "run", "pingpong:Pong"],
+        "options follow the command, as in: greenproc run pingpong:Pong --port 1",
+    ),
+    "flag before the command": (
+        ["-v", "serve", "shop:create_app()"],
+        "options follow the command, as in: greenproc serve 'shop:create_app()' -v",
+    ),
+    "options and no command": (
+        ["--port", "1"],
+        "expected a command first, one of demo, run, serve, send, ps, got --port",
+    ),
+    "no port": (
+        ["run", "counter:Counter", "--port", "http"],
+        "argument --port: expected a port from 0 to 65535, got 'http'",
+    ),
+    "too large a port": (
+        ["serve", "shop:app", "--port", "65536"],
+        "argument --port: expected a port from 0 to 65535, got '65536'",
+    ),
+    "no port to tell others": (
+        ["run", "counter:Counter", "--advertise-port", "0"],
+        "argument --advertise-port: expected a port from 1 to 65535, got '0'",
+    ),
     "options behind --": (
         ["send", "a@127.0.0.1:9", "n", "--", "-5", "--reply"],
         'arguments: --reply: what stands behind "--" is taken as it is, so put options before it',

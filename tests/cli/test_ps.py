@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 from gevent import socket
 
+from greenproc.builtin.processes import MAX_LISTED
 from greenproc.cli.main import main
-from greenproc.cli.ps import PAGE
+from greenproc.cli.ps import read_pages
 from greenproc.pid import UPID
 from greenproc.process import Process
 from greenproc.runtime import Runtime
@@ -87,7 +88,7 @@ def test_ps_asks_for_the_list_and_nothing_else() -> None:
 def test_ps_pages_through_all_processes(
     is_json: bool, runtime: Runtime, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for number in range(2 * PAGE):
+    for number in range(2 * MAX_LISTED):
         runtime.spawn(Process(f"p{number}"))
     assert main(["ps", str(runtime.address), *(["--json"] if is_json else [])]) == 0
     out = capsys.readouterr().out
@@ -97,10 +98,32 @@ def test_ps_pages_through_all_processes(
         ids = [line.split()[0] for line in out.splitlines()[1:]]
         assert out.count("PROCESS") == 1
     assert len(ids) == len(set(ids)) == len(runtime.processes.cells)
-    assert {f"p{number}" for number in range(2 * PAGE)} <= set(ids)
+    assert {f"p{number}" for number in range(2 * MAX_LISTED)} <= set(ids)
 
 
-@pytest.mark.parametrize("count", [PAGE, PAGE + 1])
+def test_ps_shows_a_process_that_lives_whatever_ends_between_two_pages(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("greenproc.builtin.processes.MAX_LISTED", 4)
+    pids = [runtime.spawn(Process(f"a{number}")) for number in range(8)]
+    seen = []
+    for page in read_pages(runtime.address.ip, runtime.address.port, 10.0):
+        seen += [process["id"] for process in page]
+        for pid in pids[:2]:  # which the first page has shown
+            runtime.terminate(pid)
+            runtime.wait(pid)
+    assert seen == sorted({*runtime.processes.cells, "a0", "a1"})
+
+
+def test_ps_follows_a_link_to_itself_once(capsys: pytest.CaptureFixture[str]) -> None:
+    link = b'HTTP/1.1 200 OK\r\nLink: <?after=a>; rel="next"\r\nContent-Length: 2\r\n\r\n[]'
+    stranger = Stranger(link)
+    with stranger as address:
+        assert main(["ps", address]) == 0
+    assert stranger.request.startswith(b"GET /__processes__?after=a HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize("count", [MAX_LISTED, MAX_LISTED + 1])
 def test_ps_takes_all_at_once_from_a_node_without_pages(
     count: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -198,13 +221,13 @@ def test_ps_prints_all_pages_of_dead_letters_as_json(
     make_runtime: RuntimeMaker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     node = make_runtime(Settings(ip="127.0.0.1", max_dead_letters=5000))
-    for _ in range(PAGE + 1):
+    for _ in range(MAX_LISTED + 1):
         node.post(UPID("gone", node.address), "hello")
 
     assert main(["ps", str(node.address), "--dead-letters", "--json"]) == 0
 
     told = json.loads(capsys.readouterr().out)
-    assert [letter["number"] for letter in told] == list(range(PAGE + 1, 0, -1))
+    assert [letter["number"] for letter in told] == list(range(MAX_LISTED + 1, 0, -1))
 
 
 @pytest.mark.parametrize(

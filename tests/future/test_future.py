@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import traceback
 import weakref
 from concurrent.futures import CancelledError
@@ -248,6 +249,13 @@ def test_the_first_argument_of_get_may_be_the_timeout() -> None:
     promise: Promise[int] = Promise()
     with pytest.raises(WaitTimeout):
         promise.future.get(0.001)
+
+
+def test_a_negative_timeout_is_over_at_once_and_says_so() -> None:
+    promise: Promise[int] = Promise()
+    told = re.escape("is pending at once, as the timeout was -1 s (None waits for ever)")
+    with pytest.raises(WaitTimeout, match=told):
+        promise.future.get(timeout=-1)
 
 
 def test_get_nowait_does_not_wait() -> None:

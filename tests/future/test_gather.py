@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import weakref
 from typing import Any
 
@@ -261,8 +262,39 @@ def test_select_has_a_deadline(time: Time) -> None:
 @pytest.mark.parametrize("gather", [collect, await_all, select, discard])
 @pytest.mark.parametrize("inputs", [5, [5], [Future(1), None], "no"])
 def test_what_is_no_future_is_refused(gather: Any, inputs: Any) -> None:
-    with pytest.raises(InvalidArgument, match=r"expected (a future|futures), got"):
+    with pytest.raises(InvalidArgument, match=r"expected a (future|list of futures), got"):
         gather(inputs)
+
+
+one: Future[int] = Future(1)
+MISTAKES: dict[str, tuple[tuple[Any, ...], str]] = {
+    "a value": (([one, 5],), "got 5 as number 2 of 2: if that is the value, Future(5) is ready"),
+    "a method": (([one.get],), ": call it, if it returns one"),
+    "two lists": (
+        ([one], [one]),
+        "pass either one list of futures, or each future as an argument",
+    ),
+    "a list in a list": (
+        ([[one]],),
+        "pass either one list of futures, or each future as an argum",
+    ),
+    "a timeout without its name": (([one], 5), "got 5: is it meant as timeout=5?"),
+}
+
+
+@pytest.mark.parametrize("gather", [collect, await_all])
+@pytest.mark.parametrize(("given", "told"), MISTAKES.values(), ids=MISTAKES)
+def test_what_is_no_future_is_refused_with_what_to_do(
+    gather: Any, given: tuple[Any, ...], told: str
+) -> None:
+    with pytest.raises(InvalidArgument, match=re.escape(told)):
+        gather(*given)
+
+
+@pytest.mark.parametrize("gather", [select, discard])
+def test_a_future_where_a_list_is_expected_is_to_be_put_into_one(gather: Any) -> None:
+    with pytest.raises(InvalidArgument, match="put it into a list, even if it is alone"):
+        gather(one)
 
 
 # What outlives many of them

@@ -127,6 +127,11 @@ def test_waiting_can_be_limited_by_the_clock(queue: Queue[Any], time: Time) -> N
     assert queue.get_nowait() == 1
 
 
+def test_a_negative_timeout_is_over_at_once_and_says_so(queue: Queue[Any], time: Time) -> None:
+    with pytest.raises(WaitTimeout, match=r"no item at once, as the timeout was -1 s \(None"):
+        queue.wait_get(-1)
+
+
 def test_an_item_in_time_stops_the_timer(queue: Queue[Any], time: Time) -> None:
     waiter = start(lambda: queue.wait_get(5.0))
     queue.put(1)
