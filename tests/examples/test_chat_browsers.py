@@ -179,6 +179,11 @@ def test_the_chat_needs_no_mouse_and_names_everything(
     ada, bob = browsers
     attack = "<img src=x onerror=document.title='taken'> http://evil.example/ javascript:alert(1)"
     with Node(database) as node:
+        ada.do("run", f"location.href = 'http://{node.address}/chat'")
+        ada.do("wait_for", "document.getElementById('welcome')?.open && performance.now() > 900")
+        # Nothing is connected to before there is a name, and nothing can be left.
+        shown = "document.getElementById('banner').textContent || !document.getElementById('leave').hidden"
+        assert not ada.do("run", f"return {shown}")
         assert enter(ada, node, "Ada", "") == "text"
         enter(bob, node, "<b>Bob</b>", "")
         # Tab leads to the field for a new room, in the list before the messages.

@@ -425,7 +425,7 @@ function showMe() {
 function showState() {
   const text = !isConnected && wasConnected
     ? "The connection is lost. It will be back; what you write is kept."
-    : !isConnected ? "Connecting…"
+    : !isConnected ? (hasBegun ? "Connecting…" : "")
     : current?.reason ? current.reason
     : current && !current.isLive ? `${current.name} cannot be reached just now. What you write is kept.`
     : "";
