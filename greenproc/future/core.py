@@ -8,6 +8,7 @@ Source: libprocess include/process/future.hpp, struct Future<T>::Data.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Generic, TypeVar
 from weakref import ref
@@ -296,6 +297,8 @@ def finalize(core: Core[Any]) -> None:
     core.open = False
     core.abandoned = True
     if core.waiter is None and core.links is None and core.callbacks is None:
+        return
+    if sys.is_finalizing():  # no greenlet runs any more
         return
     hub = get_hub_if_exists() if core.home is None or has_ended(core.home) else core.home
     if hub is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import sys
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ from gevent.event import AsyncResult
 
 from greenproc.errors import InvalidArgument
 from greenproc.future import Discarded, Failure, Future, Promise
+from tests.shell import Program
 
 
 @pytest.fixture
@@ -306,3 +308,17 @@ def test_what_is_no_future_is_not_followed() -> None:
         promise.associate(5)  # type: ignore[arg-type]
 
     assert promise.set(1)
+
+
+PENDING_AT_THE_END = """
+from greenproc import Promise
+
+promise = Promise()
+promise.future.on_abandoned(print)
+"""
+
+
+def test_a_program_may_end_while_something_waits_for_a_promise() -> None:
+    """What waits cannot be told when no greenlet runs any more."""
+    with Program(sys.executable, "-c", PENDING_AT_THE_END) as program:
+        assert program.finish() == (0, "", "")
