@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import re
 import signal
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from greenproc.address import Address
 from tests.peer import Peer
-from tests.web_apps import SERVERS, WebApp, read_event, request
+from tests.shell import Program
+from tests.web_apps import EXAMPLES, RECIPES, SERVERS, WebApp, read_event, request
 
 pytest.importorskip("flask")
 pytest.importorskip("django")
@@ -63,6 +67,40 @@ def test_flask_counter_counts_pushes_and_answers_what_waits_when_it_ends(counter
         assert waiting.read_answer().body == b"3\n"
         assert b"retry: " in page.read_to_end()
     assert counter.finish().code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["gevent", "gthread"])
+def test_recipes_work_with_other_workers(server: str, tmp_path: Path) -> None:
+    (tmp_path / "gunicorn.conf.py").write_text(RECIPES["gunicorn.conf.py"])
+    flags = ("--threads", "8", "-c", str(tmp_path / "gunicorn.conf.py"), "--graceful-timeout", "2")
+    with WebApp(server, "flask_counter:app", *flags) as app:
+        assert app.text("POST", "/add") == "1"
+        with open_stream(app, "/counter/events") as page, app.connect() as waiting:
+            assert read_event(page) == "1"
+            waiting.send(request("GET", "/wait?seen=1"))
+            assert app.text("POST", "/add") == "2"
+            assert waiting.read_answer().body == b"2\n"
+            assert read_event(page) == "2"
+        app.signal(signal.SIGTERM)
+        result = app.finish()
+    assert result.code == 0
+    assert "Traceback" not in result.out + result.err
+
+
+@pytest.mark.slow
+def test_recipes_work_with_the_development_server_of_flask(tmp_path: Path) -> None:
+    (tmp_path / "development.py").write_text(RECIPES["development.py"])
+    command = f"exec {sys.executable} -m flask --app development run --port 0 2>&1"
+    with Program(
+        *("sh", "-c", command),
+        cwd=tmp_path,
+        env={"PYTHONPATH": f"{EXAMPLES}:{EXAMPLES.parent}", "PYTHONUNBUFFERED": "1"},
+    ) as program:
+        address = Address.parse(program.line(r"Running on http://(\S+)")[1])
+        for number in (b"1", b"2"):
+            with Peer.connect(address) as peer:
+                assert peer.ask(request("POST", "/add")).body.strip() == number
 
 
 def test_celery_free_jobs_outlive_their_requests_and_the_end_of_the_server(jobs: WebApp) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,20 +15,26 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 SERVERS = ("gunicorn", "serve")
 
+_RECIPES = EXAMPLES.parent / "docs" / "howto" / "recipes.md"
+_FILE = re.compile(r"^```python\n# (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+RECIPES = dict(_FILE.findall(_RECIPES.read_text("utf-8")))
+"""The files that the recipes show, by name."""
+
 
 class WebApp(Program):
     """An OS process that serves an app, such as ``flask_counter:app``."""
 
-    def __init__(self, server: str, target: str, *flags: str) -> None:
-        if server == "gunicorn":
-            command = [sys.executable, "-m", "gunicorn", "-k", "greenproc.wsgi.GreenprocWorker"]
+    def __init__(self, server: str, target: str, *flags: str, **options: Any) -> None:
+        if server != "serve":
+            worker = "greenproc.wsgi.GreenprocWorker" if server == "gunicorn" else server
+            command = [sys.executable, "-m", "gunicorn", "-k", worker]
             command += ["-b", "127.0.0.1:0", "--error-logfile", "/dev/stdout", *flags, target]
             pattern = r"Listening at: http://(\S+)"
         else:
             command = [*GREENPROC, "serve", target, "--ip", "127.0.0.1", "--port", "0"]
             command += ["--monkey-patch", *flags]
             pattern = r"http://(.*)/"
-        super().__init__(*command, cwd=EXAMPLES)
+        super().__init__(*command, cwd=EXAMPLES, **options)
         self.address = Address.parse(self.line(pattern)[1])
 
     def connect(self) -> Peer:
