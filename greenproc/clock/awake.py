@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from typing import Protocol
-from weakref import WeakSet
+from weakref import ref
 
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub
@@ -25,7 +25,7 @@ RUNTIMES = "greenproc_runtimes"
 """The attribute of a hub that counts the runtimes that run by it; absent when there are none."""
 
 POOLS = "greenproc_pools"
-"""The attribute of a hub with the pools of native threads that work for it."""
+"""The attribute of a hub with weak references to the pools of native threads that work for it."""
 
 THREAD = "greenproc_thread"
 """The attribute of a hub with the object of its native thread, if that tells of the end."""
@@ -63,23 +63,28 @@ class Pool(Protocol):
 
 def note_pool(hub: Hub, pool: Pool) -> None:
     """Let the threads of *pool*, which works for *hub* of this thread, end no wait there."""
-    vars(hub).setdefault(POOLS, WeakSet()).add(pool)
+    alive = [other for other in vars(hub).get(POOLS, ()) if other() is not None]
+    vars(hub)[POOLS] = [*alive, ref(pool)]
 
 
 def count_others(hub: Hub) -> int:
     """Count the native threads that may end a wait in *hub*, besides this one and the main one."""
-    pools: list[Pool] = [*vars(hub).get(POOLS, ())]
+    others = count_threads()
     own_pool: Pool | None = getattr(hub, "_threadpool", None)  # hub.threadpool would make it
     if own_pool is not None:
-        pools.append(own_pool)
-    return count_threads() - sum(pool.size for pool in pools)
+        others -= own_pool.size
+    for reference in hub.__dict__.get(POOLS, ()):
+        pool: Pool | None = reference()
+        if pool is not None:
+            others -= pool.size
+    return others
 
 
 def hold_for_threads(hub: Hub) -> Callable[[], None] | None:
     """Do as `hold_awake` if there is another native thread, which could end the wait; else None.
 
     In a program of one thread, LoopExit is right: it tells of a wait that nothing can end. A
-    runtime keeps its hub awake by itself.
+    runtime keeps its hub awake by itself. Each wait asks, so there `count_threads` is asked first.
     """
     if RUNTIMES in hub.__dict__ or count_others(hub) <= 0:
         return None

@@ -11,7 +11,7 @@ from gevent.exceptions import InvalidSwitchError, LoopExit
 from gevent.hub import Hub, Waiter
 from greenlet import getcurrent
 
-from greenproc.clock.awake import RUNTIMES, TurnWatch, count_threads, hold_awake, hold_for_threads
+from greenproc.clock.awake import TurnWatch, count_threads, hold_awake, hold_for_threads
 from greenproc.clock.microseconds import from_seconds, to_seconds
 from greenproc.current import find_runtime
 from greenproc.errors import WaitTimeout
@@ -90,7 +90,7 @@ def wait(core: Core[Any], timeout: float | None) -> None:
             close = timer.close
             timer.start(waiter.switch, _TIMED_OUT)
         else:
-            close = None if RUNTIMES in hub.__dict__ else hold_for_threads(hub)
+            close = hold_for_threads(hub) if count_threads() else None
         result = waiter.get()
     finally:
         if end_wait is not None:

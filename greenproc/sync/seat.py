@@ -14,7 +14,7 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.exceptions import InvalidSwitchError
 from gevent.hub import Hub, Waiter
 
-from greenproc.clock.awake import hold_for_threads
+from greenproc.clock.awake import count_threads, hold_for_threads
 from greenproc.clock.current import current_clock
 from greenproc.future.core import allocate_lock, settle
 from greenproc.future.delivery import TURN, hand_over
@@ -84,7 +84,7 @@ class Sleeper(Generic[T]):
         """Wait until woken."""
         if TURN.get() is not None:
             hand_over()
-        release = hold_for_threads(self._hub)
+        release = hold_for_threads(self._hub) if count_threads() else None
         try:
             result = self._waiter.get()
         finally:
