@@ -8,6 +8,7 @@ from greenproc.clock import Timer
 from greenproc.default import (
     absolute_path,
     address,
+    ask,
     current_runtime,
     dead_letters,
     defer,
@@ -99,6 +100,7 @@ __all__ = [
     "absolute_path",
     "address",
     "after",
+    "ask",
     "await_all",
     "collect",
     "current_runtime",

@@ -32,6 +32,7 @@ logger = logging.getLogger("greenproc.runtime")
 P = TypeVar("P", bound=Process)
 Q = ParamSpec("Q")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 FINALIZED = (
@@ -348,6 +349,45 @@ def wait(pid: UPID | Process, timeout: float | None = None) -> bool:
 def post(to: UPID | Process, name: str, body: bytes = b"", *, sender: UPID | None = None) -> None:
     """Send a message from outside of any process. See `Runtime.post`."""
     _runtime().post(to, name, body, sender=sender)
+
+
+@overload
+def ask(
+    to: UPID | Process,
+    name: str,
+    body: Any = b"",
+    *,
+    returns: None = None,
+    timeout: float | None = None,
+) -> Future[bytes]: ...
+@overload
+def ask(
+    to: UPID | Process,
+    name: str,
+    body: Any = b"",
+    *,
+    returns: type[T],
+    timeout: float | None = None,
+) -> Future[T]: ...
+@overload
+def ask(
+    to: UPID | Process,
+    name: str,
+    body: Any = b"",
+    *,
+    returns: Any,
+    timeout: float | None = None,
+) -> Future[Any]: ...
+def ask(
+    to: UPID | Process,
+    name: str,
+    body: Any = b"",
+    *,
+    returns: Any = None,
+    timeout: float | None = None,
+) -> Future[Any]:
+    """Send a message and return the future of the answer. See `Runtime.ask`."""
+    return _runtime().ask(to, name, body, returns=returns, timeout=timeout)
 
 
 @overload

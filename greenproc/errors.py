@@ -10,6 +10,7 @@
     │   ├── InvalidToken
     │   └── InvalidURL
     ├── WaitTimeout              (also TimeoutError)
+    │   ├── AskTimeout
     │   └── NotSettled
     ├── NoRuntime                (also RuntimeError)
     ├── StateError               (also RuntimeError)
@@ -65,6 +66,10 @@ class InvalidURL(InvalidArgument):
 
 class WaitTimeout(GreenprocError, TimeoutError):
     """What was waited for did not happen in the time given."""
+
+
+class AskTimeout(WaitTimeout):
+    """An ask had no answer in its time; the message names what was asked, and of which process."""
 
 
 class NotSettled(WaitTimeout):

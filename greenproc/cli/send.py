@@ -59,15 +59,15 @@ class Sender(Process):
 
     def __init__(self) -> None:
         super().__init__()
-        self._reply: Promise[Message] = Promise()
+        self._answer: Promise[Message] = Promise()
 
     @property
-    def reply(self) -> Future[Message]:
+    def answer(self) -> Future[Message]:
         """The first message that comes back."""
-        return self._reply.future
+        return self._answer.future
 
     def consume_message(self, event: MessageEvent) -> None:
-        self._reply.set(event.message)
+        self._answer.set(event.message)
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -85,7 +85,7 @@ def command(arguments: argparse.Namespace) -> int:
         message = Message(arguments.name, runtime.spawn(sender), to, body)
         check_accepted(exchange.ask(encode_message(message)), to)
         if arguments.reply:
-            show(wait_for_reply(sender.reply, to, arguments.timeout))
+            show(wait_for_reply(sender.answer, to, arguments.timeout))
         else:
             print(f"accepted by {to}")
     return 0

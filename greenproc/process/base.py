@@ -20,14 +20,16 @@ from typing import (
 )
 
 import gevent
+from greenlet import getcurrent
 
 from greenproc.current import find_runtime
-from greenproc.errors import InvalidArgument, InvalidURL, NoRuntime
+from greenproc.errors import InvalidArgument, InvalidURL, NoRuntime, StateError
 from greenproc.failures import FAILURES, note
-from greenproc.future import Failure
+from greenproc.future import Failure, Future
 from greenproc.http.response import BadRequest
 from greenproc.message import Message
 from greenproc.pid import PID, UPID, name_methods
+from greenproc.process.arguments import as_body, as_upid
 from greenproc.process.assets import checked_asset
 from greenproc.process.cell import Cell
 from greenproc.process.defer import Deferred, resolve_method
@@ -156,7 +158,12 @@ class Process:
 
     def consume_message(self, event: MessageEvent) -> None:
         """Call the handler of the message, else forward it to the delegate of its name."""
-        self.__handle(event.message)
+        cell = self.__cell
+        outer = cell.message
+        try:
+            self.__handle(event.message)
+        finally:
+            cell.message = outer
 
     def consume_dispatch(self, event: DispatchEvent) -> None:
         """Make the call; its result or error goes to the caller's future."""
@@ -262,6 +269,69 @@ class Process:
         if type(body) is not bytes or not isinstance(to, UPID):
             to, body = as_upid(to), as_body(body)
         manager.send(Message(name, cell.pid, to, body))
+
+    @overload
+    def ask(
+        self,
+        to: UPID | Process,
+        name: str,
+        body: Any = b"",
+        *,
+        returns: None = None,
+        timeout: float | None = None,
+    ) -> Future[bytes]: ...
+    @overload
+    def ask(
+        self,
+        to: UPID | Process,
+        name: str,
+        body: Any = b"",
+        *,
+        returns: type[T],
+        timeout: float | None = None,
+    ) -> Future[T]: ...
+    @overload
+    def ask(
+        self,
+        to: UPID | Process,
+        name: str,
+        body: Any = b"",
+        *,
+        returns: Any,
+        timeout: float | None = None,
+    ) -> Future[Any]: ...
+    def ask(
+        self,
+        to: UPID | Process,
+        name: str,
+        body: Any = b"",
+        *,
+        returns: Any = None,
+        timeout: float | None = None,
+    ) -> Future[Any]:
+        """Send a message and return the future of the answer. See `greenproc.Runtime.ask`."""
+        return self.__manager().asks.ask(to, name, body, returns, timeout)
+
+    def reply(self, body: bytes = b"", *, name: str | None = None) -> None:
+        """Answer the message whose handler is running; a message without a sender needs none.
+
+        For an ask the first answer counts.
+
+        Args:
+            body: as that of `send`.
+            name: of the answer, the name of the message when None. What asks takes any.
+
+        Raises:
+            StateError: no handler of a message is running here.
+        """
+        cell = self.__cell
+        message = cell.message
+        if message is None or getcurrent() is not cell.greenlet:
+            raise StateError(
+                f"{self!r} can reply only inside a handler of a message, in its own greenlet: keep "
+                "the sender, and send() to it"
+            )
+        self.send(message.sender, message.name if name is None else name, body)
 
     def link(self, to: UPID | Process, remote: RemoteConnection = RemoteConnection.REUSE) -> UPID:
         """Watch *to*: its end, or the end of the connection to it, calls `exited` once.
@@ -459,6 +529,7 @@ class Process:
     def __handle(self, message: Message) -> None:
         """Call the handler of *message*, else forward or report it."""
         cell = self.__cell
+        cell.message = message
         name = message.name
         if cell.handlers is not None and name in cell.handlers:
             cell.handlers[name](message.sender, message.body)
@@ -467,8 +538,7 @@ class Process:
         if declared is not None:
             declared(self, message.sender, message.body)
         elif cell.delegates is not None and name in cell.delegates:
-            to = cell.delegates[name]
-            self.__manager().send(Message(name, message.sender, to, message.body))
+            self.__manager().forward(message, cell.delegates[name])
         else:
             self.__manager().unhandled(message)
 
@@ -513,38 +583,3 @@ routes_of: Callable[[Process], RouteTable] = vars(Process)["_Process__routes"]
 
 def _name(method: Callable[..., Any]) -> str:
     return getattr(method, "__qualname__", None) or repr(method)
-
-
-def as_upid(target: Any) -> UPID:
-    """Return the address of *target*, a UPID or a process.
-
-    Raises:
-        InvalidArgument: it is neither.
-    """
-    if isinstance(target, UPID):
-        return target
-    if isinstance(target, Process):
-        return target.pid
-    raise InvalidArgument(f"expected a UPID or a Process, got {target!r}{_advise(target)}")
-
-
-def _advise(target: object) -> str:
-    if not isinstance(target, str):
-        return ""
-    if "@" in target:
-        return f": use UPID.parse({target!r})"
-    return (
-        f": an id alone is no address, use what spawn() returned, or UPID({target!r}, "
-        "greenproc.address())"
-    )
-
-
-def as_body(body: Any) -> bytes:
-    """Return *body* as bytes.
-
-    Raises:
-        InvalidArgument: it is neither bytes, bytearray nor memoryview.
-    """
-    if isinstance(body, (bytes, bytearray, memoryview)):
-        return bytes(body)
-    raise InvalidArgument(f"expected the body of a message as bytes, got {body!r}")

@@ -17,6 +17,7 @@ from greenproc.pid import PID
 if TYPE_CHECKING:
     from greenlet import greenlet
 
+    from greenproc.message import Message
     from greenproc.process.base import Process
     from greenproc.process.mailbox import Item, Mailbox
     from greenproc.process.manager import ProcessManager
@@ -72,6 +73,7 @@ class Cell:
         "injected",
         "mailbox",
         "manager",
+        "message",
         "pid",
         "process",
         "queued_bytes",
@@ -94,6 +96,7 @@ class Cell:
         self.greenlet: greenlet | None = None
         self.context: Context | None = None
         self.injected = False
+        self.message: Message | None = None  # whose handler runs
         self.reason: BaseException | None = None
         self.gate: GateEvent | None = None
         self.handlers: dict[str, Callable[..., Any]] | None = None

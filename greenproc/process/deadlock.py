@@ -1,7 +1,8 @@
 """Finding circles of processes that wait for each other, at the moment when one is closed.
 
 What a process waits for is seen where it can only come from another process: the future of a
-dispatch, or the end of a process, without a limit. Other waits are not looked at.
+dispatch, the answer to an ask whose message is still queued or being handled, or the end of a
+process, without a limit. Other waits are not looked at.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from gevent.event import Event as Gate
 from greenlet import getcurrent, greenlet
 
 from greenproc.errors import Deadlock
+from greenproc.message import Message
+from greenproc.process.asking import AskFuture
 from greenproc.process.base import Process
 from greenproc.process.cell import TERMINATING, Cell
 from greenproc.process.event import DispatchFuture
@@ -81,12 +84,17 @@ def find_circle(cell: Cell, what: Any) -> list[Cell]:
     chain = [cell]
     while True:
         owner = _find_owner(what)
+        if owner is None or owner in chain[1:]:
+            return []
+        following = None if owner is cell else getattr(owner.greenlet, "waits_for", None)
+        if owner is not cell and following is None:
+            return []
+        if isinstance(what, AskFuture) and not _owes(owner, what):
+            return []
         if owner is cell:
             return chain
-        if owner is None or owner in chain:
-            return []
         chain.append(owner)
-        what = getattr(owner.greenlet, "waits_for", None)
+        what = following
 
 
 def _find_owner(what: Any) -> Cell | None:
@@ -96,10 +104,24 @@ def _find_owner(what: Any) -> Cell | None:
         owner = what
     elif isinstance(what, DispatchFuture) and what.open:  # not when it follows another future
         owner = what.target
+    elif isinstance(what, AskFuture) and what.open and isinstance(what.target, Cell):
+        return what.target
     if owner is None or owner.state is TERMINATING:
         return None
     # A process that serves dispatches in its own way may answer them from elsewhere.
     return owner if owner is what or _serves_plainly(owner) else None
+
+
+def _owes(cell: Cell, ask: AskFuture[Any]) -> bool:
+    """Whether the process of *cell* has to go on before the answer to *ask* can come.
+
+    So it is as long as the message is queued. While its handler runs, that could have let another
+    process answer; then it is not expected to wait itself. Looks at the whole mailbox.
+    """
+    is_served = cell.message is not None and cell.message.sender.id == ask.id
+    return is_served or any(
+        isinstance(item, Message) and item.sender.id == ask.id for item in cell.events or ()
+    )
 
 
 def _serves_plainly(cell: Cell) -> bool:
@@ -115,7 +137,8 @@ def _describe(circle: list[Cell], what: Any) -> str:
         return f"processes wait for each other: {named}; use then() instead of waiting"
     if end:
         return f"{circle[0].pid} waits for its own end: terminate() and return instead"
+    kind = "an answer of" if isinstance(what, AskFuture) else "a dispatch to"
     return (
-        f"{circle[0].pid} waits for a dispatch to itself, which it can serve only after the event "
+        f"{circle[0].pid} waits for {kind} itself, which it can serve only after the event "
         "that it is serving: call the method, or use then()"
     )

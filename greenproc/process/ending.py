@@ -61,12 +61,13 @@ def clean_up(manager: ProcessManager, cell: Cell) -> None:
         manager.served_by_ended += cell.served
         del manager.cells[pid.id]
         manager.ended.remember(cell)
+    attempt(hub, pid, manager.asks.end_of_process, cell)
     for linker in manager.linking.end(cell):
         attempt(hub, pid, manager.linking.tell_end, linker, cell)
     manager.clock.forget(process)
     cell.process = cell.greenlet = cell.mailbox = cell.events = None
     manager.quota.forget(cell)
-    cell.handlers = cell.delegates = cell.routes = cell.context = None
+    cell.handlers = cell.delegates = cell.routes = cell.context = cell.message = None
     manager.ending -= 1
     manager.scheduler.busy -= 1
     if cell.gate is not None:

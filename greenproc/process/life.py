@@ -84,6 +84,7 @@ class Life:
                 if is_plain and item.__class__ is Message and self.filter is None:
                     handle_message(process, item)
                 elif self.filter is None or not self.is_filtered(cell, item):
+                    cell.message = None
                     process.serve(item if isinstance(item, Event) else as_event(item))
             except BaseException as error:
                 self._fail(cell, process, None if item is None else as_event(item), error)
@@ -96,6 +97,7 @@ class Life:
                 break
         cell.served += serving
         cell.serving = 0
+        cell.message = None  # its body may be large
         return True
 
     def thrown(self, cell: Cell, error: BaseException) -> None:
@@ -138,16 +140,21 @@ class Life:
         if cell.reason is not None and item.__class__ is TerminateEvent:
             return False
         event = as_event(item)
-        try:
-            dropped = bool(self.filter(cell.pid, event))
-        except FAILURES:
-            logger.exception(
-                "the event filter failed on %r for %s; the event is served", event, cell.pid
-            )
-            return False
+        dropped = self.drops(cell.pid, event)
         if dropped:
             event.drop(f"the event filter dropped the call of process {cell.pid}")
         return dropped
+
+    def drops(self, pid: UPID, event: Event) -> bool:
+        """Return whether the event filter, which must be there, drops *event*, which *pid* would get."""
+        assert self.filter is not None
+        try:
+            return bool(self.filter(pid, event))
+        except FAILURES:
+            logger.exception(
+                "the event filter failed on %r for %s; the event is served", event, pid
+            )
+            return False
 
     def _fail(
         self, cell: Cell, process: Process, event: Event | None, error: BaseException

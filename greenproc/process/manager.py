@@ -22,7 +22,9 @@ from greenproc.future import Future
 from greenproc.future.waiting import keep_awake
 from greenproc.message import Message
 from greenproc.pid import NO_SENDER, PID, UPID
-from greenproc.process.base import Process, as_upid, cell_of
+from greenproc.process.arguments import as_upid
+from greenproc.process.asking import Asks
+from greenproc.process.base import Process, cell_of
 from greenproc.process.cell import BLOCKED, TERMINATING, Cell, name_cells
 from greenproc.process.current import PROCESS, current_process
 from greenproc.process.deadlock import wait_for_end
@@ -43,6 +45,7 @@ from greenproc.process.names import Names
 from greenproc.process.ports import (
     ACCEPTED,
     FULL,
+    LATE_ANSWER,
     NOT_ACCEPTING,
     UNKNOWN,
     UNKNOWN_RECEIVER,
@@ -114,6 +117,7 @@ class ProcessManager:
         self._thread = get_ident()
         self.observer = observer
         self.linking = Linking(self.cells, clock, observer, self.enqueue)
+        self.asks = Asks(self)
         self.max_events = settings.max_mailbox_events
         self.quota = MailboxQuota(settings)
         on_end = partial(clean_up, self)
@@ -126,6 +130,7 @@ class ProcessManager:
         self._transport = transport
         self.gatekeeper = gatekeeper
         self.linking.open(address, transport)
+        self.asks.open(transport)
         self.accepting = True
 
     def close(self) -> None:
@@ -336,9 +341,7 @@ class ProcessManager:
         """Queue *message* for the local process that it names."""
         cell = self.cells.get(message.to.id)
         if cell is None:
-            self._refuse_at_end(message)
-            self.observer.message_dropped(message, UNKNOWN_RECEIVER)
-            return UNKNOWN
+            return self._deliver_elsewhere(message)
         # As `_deliver_to` and `enqueue`, but without calls: messages come this way.
         items = cell.events
         if items is not None and not self.clock.paused:
@@ -350,6 +353,15 @@ class ProcessManager:
                 items.append(message)
                 return ACCEPTED
         return self._deliver_to(cell, message)
+
+    def _deliver_elsewhere(self, message: Message) -> Delivery:
+        """Deliver a message that no process has the id for: to what has asked for it, if anything."""
+        if self.asks.answer(message):
+            return ACCEPTED
+        self._refuse_at_end(message)
+        is_late = self.asks.is_late(message)
+        self.observer.message_dropped(message, LATE_ANSWER if is_late else UNKNOWN_RECEIVER)
+        return UNKNOWN
 
     def _deliver_to(self, cell: Cell, message: Message) -> Delivery:
         """Queue *message* for *cell* as `enqueue` does, if its bytes may wait there."""
@@ -412,6 +424,13 @@ class ProcessManager:
             "without a sender" if message.sender.is_empty else f"from {message.sender}",
         )
         self.observer.message_dropped(message, "no handler")
+        self.asks.lose(message, "it has no handler for that")
+
+    def forward(self, message: Message, to: UPID) -> None:
+        """Send *message* on to *to*; who sent it stays its sender."""
+        forwarded = Message(message.name, message.sender, to, message.body)
+        self.asks.hand_on(forwarded)
+        self.send(forwarded)
 
     def dispatch(
         self, target: UPID | Process, method: Callable[..., Any], /, *args: Any, **kwargs: Any
@@ -480,6 +499,11 @@ class ProcessManager:
         cell = self.find_cell(as_upid(to))
         return cell is not None and self.enqueue(cell, ExitedEvent(pid)) is ACCEPTED
 
+    def lose_address(self, address: Address, error: BaseException | None) -> None:
+        """Tell all that depend on the connection to *address* that it is gone."""
+        self.linking.lose_address(address)
+        self.asks.lose_address(address, error)
+
     # Threads
 
     def disown(self) -> None:
@@ -534,6 +558,8 @@ class ProcessManager:
             "busy": self.scheduler.busy,
             "parked_greenlets": self.scheduler.parked,
             "links": len(self.linking.table),
+            "asks": len(self.asks),
+            "late_answers": self.asks.late,
             **self.quota.statistics(),
         }
 

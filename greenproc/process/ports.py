@@ -41,6 +41,7 @@ ACCEPTED, UNKNOWN, FULL = Delivery  # a global is read five times faster than a 
 
 
 UNKNOWN_RECEIVER = "no such process"
+LATE_ANSWER = "late answer"
 TERMINATED = "process terminated"
 NOT_ACCEPTING = "takes no requests"
 

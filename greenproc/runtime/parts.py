@@ -17,6 +17,7 @@ from greenproc.builtin.vitals import Vitals
 from greenproc.clock import Clock, HubSource
 from greenproc.current import default
 from greenproc.errors import BindError
+from greenproc.message import Message
 from greenproc.pid import UPID
 from greenproc.process.base import Process
 from greenproc.process.cell import TERMINATING, Cell, name_cells
@@ -88,11 +89,15 @@ class Parts:
             streams=self.router.streams,
             is_raw=self.router.is_raw,
             upgrades=self.router.upgrades,
-            lost=lambda address, error: self.processes.linking.lose_address(address),
-            dropped=self._observer.message_unsent,
+            lost=self.processes.lose_address,
+            dropped=self._message_unsent,
             refused=self._observer.client_refused,
             spawn=spawn,
         )
+
+    def _message_unsent(self, message: Message, reason: str) -> None:
+        self._observer.message_unsent(message, reason)
+        self.processes.asks.lose(message, reason)
 
     @staticmethod
     def turn_limits(settings: Settings) -> TurnLimits:
@@ -186,6 +191,7 @@ class Parts:
         self._kill(self._running())
         if not self.processes.cells:  # those that are abandoned may still get so far as to end
             self.processes.scheduler.close()
+        self.processes.asks.close()
         default.stopped.append(self.address)
 
     def disown(self) -> None:

@@ -21,7 +21,8 @@ from greenproc.future import Failure, Future
 from greenproc.message import Message
 from greenproc.metrics import Registry
 from greenproc.pid import NO_SENDER, PID, UPID, PlainUPID
-from greenproc.process.base import Process, as_body, as_upid
+from greenproc.process.arguments import as_body, as_upid
+from greenproc.process.base import Process
 from greenproc.process.current import current_process
 from greenproc.process.debug import MethodWatch
 from greenproc.process.defer import Deferred
@@ -42,6 +43,7 @@ from greenproc.websockets import WebSocketRegistry
 P = TypeVar("P", bound=Process)
 Q = ParamSpec("Q")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Runtime(RuntimeLife):
@@ -220,6 +222,76 @@ class Runtime(RuntimeLife):
         pid = as_upid(to)
         self._refuse_ended(pid, "post")
         self.processes.send(Message(name, source, pid, as_body(body)))
+
+    @overload
+    def ask(
+        self,
+        to: UPID | Process,
+        name: str,
+        body: Any = b"",
+        *,
+        returns: None = None,
+        timeout: float | None = None,
+    ) -> Future[bytes]: ...
+    @overload
+    def ask(
+        self,
+        to: UPID | Process,
+        name: str,
+        body: Any = b"",
+        *,
+        returns: type[T],
+        timeout: float | None = None,
+    ) -> Future[T]: ...
+    @overload
+    def ask(
+        self,
+        to: UPID | Process,
+        name: str,
+        body: Any = b"",
+        *,
+        returns: Any,
+        timeout: float | None = None,
+    ) -> Future[Any]: ...
+    def ask(
+        self,
+        to: UPID | Process,
+        name: str,
+        body: Any = b"",
+        *,
+        returns: Any = None,
+        timeout: float | None = None,
+    ) -> Future[Any]:
+        """Send a message, here or to another node, and return the future of the answer.
+
+        A temporary process sends it, so that the receiver sees a sender of its own for each ask;
+        the first message to that is the answer, whatever its name and wherever it is from. The
+        receiver may be any libprocess process.
+
+        The future is abandoned, with a text that says why, when the process is not there, ends
+        first, has no handler for the message or no room for it, when the connection to its node is
+        lost, and when this runtime stops. A remote process that ends while its node lives is not
+        noticed: give a timeout. A discard drops the ask, and the receiver is not told. What comes
+        after the end is dropped and counted as late.
+
+        Args:
+            to: the receiver, here or on another node.
+            name: what the receiver installed a handler for.
+            body: as that of `Process.send`.
+            returns: the type of the answer, as for `greenproc.install`; an answer that is none fails the
+                future with `InvalidMessage`. The bytes as they came when None.
+            timeout: seconds of this runtime's clock; then the future fails with `AskTimeout`.
+                None sets no limit: an ask that is never answered is then there until the runtime
+                stops.
+
+        Raises:
+            InvalidArgument: an argument has another type, or *timeout* is negative.
+            StateError: this runtime was stopped.
+
+        Source: libprocess include/process/protobuf.hpp, ReqResProcess.
+        Differs: there is a time limit, and the end of what is asked is watched.
+        """
+        return self.processes.asks.ask(to, name, body, returns, timeout)
 
     @overload
     def dispatch(

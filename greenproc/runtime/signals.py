@@ -12,6 +12,7 @@ from greenproc.failures import FAILURES
 from greenproc.message import Message
 from greenproc.pid import UPID
 from greenproc.process.event import Event
+from greenproc.process.ports import LATE_ANSWER
 from greenproc.process.quota import MAILBOX_FULL, NODE_FULL
 from greenproc.transport.refusals import (
     ANSWERS_NOT_READ,
@@ -36,6 +37,7 @@ REASONS = (
     MAILBOX_FULL,
     NODE_FULL,
     "process terminated",
+    LATE_ANSWER,
     UNSENT,
 )
 """Why messages are dropped: what is counted from the start, so that a zero can be seen."""

@@ -17,7 +17,8 @@ from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.message import Message
 from greenproc.pid import UPID
-from greenproc.process.base import Process, as_upid
+from greenproc.process.arguments import as_upid
+from greenproc.process.base import Process
 from greenproc.process.event import DispatchEvent, Event, ExitedEvent, HttpEvent, MessageEvent
 from greenproc.process.life import EventFilter
 from greenproc.testing.errors import ERROR_LOG
