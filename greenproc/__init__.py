@@ -26,7 +26,14 @@ from greenproc.default import (
     wait,
     workers,
 )
-from greenproc.errors import Abandoned, Discarded, Failure
+from greenproc.errors import (
+    Abandoned,
+    ChildError,
+    Discarded,
+    Failure,
+    RestartLimit,
+    StartFailed,
+)
 from greenproc.future import (
     Break,
     Continue,
@@ -55,6 +62,7 @@ from greenproc.process import (
 )
 from greenproc.runtime import Runtime
 from greenproc.settings import Settings
+from greenproc.supervision import Backoff, Child, Supervisor
 from greenproc.sync import (
     CountDownLatch,
     Latch,
@@ -71,7 +79,10 @@ __all__ = [
     "UPID",
     "Abandoned",
     "Address",
+    "Backoff",
     "Break",
+    "Child",
+    "ChildError",
     "Continue",
     "CountDownLatch",
     "Deferred",
@@ -91,9 +102,12 @@ __all__ = [
     "RateLimiter",
     "ReadWriteLock",
     "RemoteConnection",
+    "RestartLimit",
     "Runtime",
     "Sequence",
     "Settings",
+    "StartFailed",
+    "Supervisor",
     "TerminateEvent",
     "Timer",
     "WebSocket",

@@ -14,10 +14,13 @@
     │   └── NotSettled
     ├── NoRuntime                (also RuntimeError)
     ├── StateError               (also RuntimeError)
+    │   └── ChildError
     ├── Deadlock                 (also RuntimeError)
     ├── BindError                (also OSError)
     ├── Closed
     ├── Broken
+    ├── StartFailed
+    ├── RestartLimit
     ├── ProtocolError            (carries an HTTP status)
     │   ├── LocalProtocolError
     │   └── RemoteProtocolError
@@ -34,6 +37,10 @@ They are named by cause: `Closed` is what you did, `Broken` what the peer or the
 from __future__ import annotations
 
 from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from greenproc.pid import UPID
 
 
 class GreenprocError(Exception):
@@ -82,6 +89,61 @@ class NoRuntime(GreenprocError, RuntimeError):
 
 class StateError(GreenprocError, RuntimeError):
     """An operation does not fit the state of its object, such as a start after a stop."""
+
+
+class ChildError(StateError):
+    """A call to a supervisor does not fit the state of the child that it names."""
+
+
+class StartFailed(GreenprocError):
+    """A child of a supervisor did not start; the cause is what its factory or process raised.
+
+    Source: Erlang/OTP supervisor, the reason ``failed_to_start_child``.
+    """
+
+    child: str
+    """The id of the child."""
+    supervisor: UPID | None
+    """The address of its supervisor."""
+
+    def __init__(self, message: str, *, child: str = "", supervisor: UPID | None = None) -> None:
+        super().__init__(message)
+        self.child = child
+        self.supervisor = supervisor
+
+
+class RestartLimit(GreenprocError):
+    """A supervisor gave up: one of its children needed more restarts than are allowed.
+
+    The cause is the reason of the last end.
+
+    Source: Erlang/OTP supervisor, ``reached_max_restart_intensity``. Differs: that ends with the
+    reason ``shutdown``, which a transient supervisor is not restarted after.
+    """
+
+    supervisor: UPID | None
+    """Its address."""
+    child: str
+    """The id of the child that is not restarted any more."""
+    restarts: int
+    """How many were allowed ..."""
+    within: float
+    """... in so many seconds."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        supervisor: UPID | None = None,
+        child: str = "",
+        restarts: int = 0,
+        within: float = 0.0,
+    ) -> None:
+        super().__init__(message)
+        self.supervisor = supervisor
+        self.child = child
+        self.restarts = restarts
+        self.within = within
 
 
 class Deadlock(GreenprocError, RuntimeError):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from greenproc.process.base import Process
     from greenproc.process.mailbox import Item, Mailbox
     from greenproc.process.manager import ProcessManager
+    from greenproc.process.ports import Supervised, Supervising
     from greenproc.process.routes import RouteTable
 
 
@@ -82,10 +83,12 @@ class Cell:
         "served",
         "serving",
         "state",
+        "supervised",
+        "supervising",
         "__weakref__",
     )
 
-    def __init__(self, process: Process, id: str | None) -> None:
+    def __init__(self, process: Process | None, id: str | None) -> None:
         self.process: Process | None = process
         self.id = id
         self.state = State.BOTTOM
@@ -106,6 +109,8 @@ class Cell:
         self.queued_bytes = 0  # of events that may wait, at most; see `MailboxQuota`
         self.byte_mark = 0  # beyond it the quota is asked
         self.serving = 0  # which event of its turn; 0 between turns
+        self.supervised: Supervised | None = None  # what its supervisor keeps of it
+        self.supervising: Supervising | None = None  # of a supervisor: its children
 
     def start_greenlet(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Start a greenlet in the process' context and return it; it ends with the runtime."""

@@ -50,9 +50,7 @@ def clean_up(manager: ProcessManager, cell: Cell) -> None:
         manager.ending += 1
         cell.state = TERMINATING
         cell.byte_mark = NOTHING_FITS
-    reason = why_unserved(cell) if cell.events else None
-    while cell.events:
-        attempt(hub, pid, manager.life.discard, cell, cell.events.popleft(), reason)
+    drop_queued(manager, cell)
     if cell.routes is not None and cell.routes.line is not None:
         attempt(hub, pid, cell.routes.line.close)
     while cell.routes is not None and cell.routes.connections:
@@ -73,7 +71,26 @@ def clean_up(manager: ProcessManager, cell: Cell) -> None:
     if cell.gate is not None:
         cell.gate.set()
     reason_of_end, cell.reason = cell.reason, None  # its traceback holds the record
+    report_end(hub, cell, reason_of_end)
     attempt(hub, pid, manager.observer.process_terminated, pid, reason_of_end)
+
+
+def drop_queued(manager: ProcessManager, cell: Cell) -> None:
+    """Drop what the process of *cell* has not served, but for what its next incarnation serves."""
+    if cell.supervised is not None:
+        attempt(manager.hub, cell.pid, cell.supervised.hold)
+    reason = why_unserved(cell) if cell.events else None
+    while cell.events:
+        attempt(manager.hub, cell.pid, manager.life.discard, cell, cell.events.popleft(), reason)
+
+
+def report_end(hub: Hub, cell: Cell, reason: BaseException | None) -> None:
+    """Tell the supervisor of the process of *cell*, and its children, that it is over."""
+    if cell.supervising is not None:
+        attempt(hub, cell.pid, cell.supervising.ended)
+    if cell.supervised is not None:
+        attempt(hub, cell.pid, cell.supervised.ended, reason)
+    cell.supervised = cell.supervising = None
 
 
 def rescue(manager: ProcessManager, cell: Cell, error: BaseException) -> None:

@@ -7,6 +7,7 @@ event: that is the scheduler's part.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from gevent.hub import Hub
 from greenlet import GreenletExit
 
+from greenproc.errors import StartFailed
 from greenproc.failures import FAILURES, note
 from greenproc.message import Message
 from greenproc.pid import NO_SENDER, UPID
@@ -77,9 +79,7 @@ class Life:
             item: Item | None = None
             try:
                 if cell.injected and items[0].__class__ is not TerminateEvent:
-                    discard_until_terminate(
-                        items, partial(self.discard, cell, reason=why_unserved(cell))
-                    )
+                    self._make_way(cell, items)
                 item = items.popleft()
                 if is_plain and item.__class__ is Message and self.filter is None:
                     handle_message(process, item)
@@ -122,6 +122,12 @@ class Life:
         except FAILURES:
             logger.exception("what follows the drop of %r failed", event)
 
+    def _make_way(self, cell: Cell, items: deque[Item]) -> None:
+        """Let an injected terminate go ahead of what is queued, which a successor may serve."""
+        if cell.supervised is not None:
+            cell.supervised.hold()
+        discard_until_terminate(items, partial(self.discard, cell, reason=why_unserved(cell)))
+
     def _initialize(self, cell: Cell, process: Process) -> bool:
         try:
             process.initialize()
@@ -129,7 +135,11 @@ class Life:
             self._fail(cell, process, None, error)
         cell.state = READY
         # A process whose initialize failed has nothing to finalize.
-        return cell.reason is None
+        if cell.reason is not None:
+            return False
+        if cell.supervised is not None:
+            cell.supervised.started()
+        return True
 
     def is_filtered(self, cell: Cell, item: Item) -> bool:
         """Return whether the event filter, which must be there, drops *item*; drop it then.
@@ -186,6 +196,8 @@ class Life:
         if isinstance(error, AskedToTerminate):
             return True  # what the handler had is over; the request comes next
         doing = _doing(cell, event)
+        if cell.supervising is not None and isinstance(error, StartFailed) and event is None:
+            return False  # the supervisor has reported it, and its child's own error before
         if isinstance(error, self._hub.SYSTEM_ERROR):
             if came_from_signal(error):
                 logger.debug("a signal interrupted process %s %s", pid, doing)

@@ -38,6 +38,7 @@ from greenproc.process.event import (
     HttpEvent,
     TerminateEvent,
 )
+from greenproc.process.gaps import Gaps
 from greenproc.process.life import Life
 from greenproc.process.linking import Linking
 from greenproc.process.mailbox import Item, Mailbox
@@ -120,6 +121,7 @@ class ProcessManager:
         self.asks = Asks(self)
         self.max_events = settings.max_mailbox_events
         self.quota = MailboxQuota(settings)
+        self.gaps = Gaps(self)  # what waits for supervised processes that are being restarted
         on_end = partial(clean_up, self)
         self.life = Life(hub, observer, max_events=limits.events, end=self.end, on_end=on_end)
         self.scheduler = Scheduler(hub, self.life, partial(rescue, self), limits)
@@ -179,7 +181,7 @@ class ProcessManager:
             ) from None
         self.check_thread("spawn")
         self.bind(cell)
-        refusal = self._spawn_refusal(cell)
+        refusal = self.reason_to_refuse(cell)
         if refusal is not None:
             logger.warning("not spawning %s: %s", cell.pid, refusal)
             return PID()
@@ -197,13 +199,16 @@ class ProcessManager:
         self.observer.process_spawned(cell.pid)
         return cell.pid
 
-    def _spawn_refusal(self, cell: Cell) -> str | None:
+    def reason_to_refuse(self, cell: Cell) -> str | None:
+        """Return why the process of *cell*, which is bound, cannot be spawned; None if it can."""
         if not self.accepting:
             return "the runtime has stopped" if self._is_over else "the runtime is stopping"
         if cell.context is not None or cell.state is TERMINATING:
             return "it was spawned before; make a new process"
         if cell.id in self.cells:
             return "a running process has that id"
+        if self.gaps.is_kept_from(cell):
+            return "a process with that id is being restarted"
         return None
 
     def _enter(self, process: Process) -> None:
@@ -229,6 +234,8 @@ class ProcessManager:
         if self.enqueue(cell, event) is ACCEPTED and event.inject:
             # Set after it is queued: what is found first may be an earlier terminate.
             cell.injected = True
+        if cell.supervising is not None:
+            cell.supervising.asked_to_terminate()
 
     def wait(self, target: UPID | Process) -> bool:
         """Wait for a local process to end; False at once if it is not running.
@@ -358,6 +365,9 @@ class ProcessManager:
         """Deliver a message that no process has the id for: to what has asked for it, if anything."""
         if self.asks.answer(message):
             return ACCEPTED
+        holder = self.gaps.find_holder(message.to.id)
+        if holder is not None:  # a process of that id is being restarted
+            return self._deliver_to(holder, message)
         self._refuse_at_end(message)
         is_late = self.asks.is_late(message)
         self.observer.message_dropped(message, LATE_ANSWER if is_late else UNKNOWN_RECEIVER)
@@ -378,9 +388,9 @@ class ProcessManager:
 
     def deliver_http(self, id: str, event: HttpEvent) -> Delivery:
         """Queue an HTTP request for the process called *id*."""
-        cell = self.cells.get(id)
+        cell = self.cells.get(id) or self.gaps.find_holder(id)
         if cell is None:
-            return UNKNOWN
+            return FULL if id in self.gaps else UNKNOWN
         if cell.process is not None and not cell.process.takes_requests:
             return self._refuse(cell, event, NOT_ACCEPTING)
         size = weight_of_request(event.request)
@@ -467,6 +477,8 @@ class ProcessManager:
             return
         # As `find_cell`, mostly without its call.
         cell = self.cells.get(pid.id) if pid.address is self.address else self.find_cell(pid)
+        if cell is None and event.promise is not None and pid.address == self.address:
+            cell = self.gaps.find_holder(pid.id)
         if cell is None:
             self.observer.event_dropped(pid, event, self._sender(), UNKNOWN_RECEIVER)
             event.drop(self.ended.explain(pid, self.address, accepting=self.accepting))

@@ -94,6 +94,39 @@ class Gatekeeper(Protocol):
         """
 
 
+class Supervised(Protocol):
+    """One incarnation of a supervised process, as its supervisor keeps it. Nothing here waits."""
+
+    @property
+    def owner(self) -> object:
+        """The same object for all incarnations."""
+
+    def started(self) -> None:
+        """``initialize`` has returned."""
+
+    def hold(self) -> None:
+        """The process ends: take the queued events that the next incarnation is to serve."""
+
+    def ended(self, reason: BaseException | None) -> None:
+        """The process is out of the registry, and its linkers were told."""
+
+
+class Supervising(Protocol):
+    """The children of a supervisor. Nothing here waits."""
+
+    def asked_to_terminate(self) -> None:
+        """A terminate event was queued for the supervisor, which may be waiting in a handler."""
+
+    def ended(self) -> None:
+        """The supervisor is out of the registry: no child outlives it."""
+
+    def describe(self) -> list[Any]:
+        """Return what there is to know about each child, in the order of their starts."""
+
+    def describe_limit(self) -> dict[str, Any]:
+        """Return how children are restarted, and how often they were lately."""
+
+
 class Observer(Protocol):
     """Is told what happens to processes, messages and links. Must neither raise nor wait."""
 

@@ -175,12 +175,14 @@ class Parts:
     def _end_processes(self, seconds: float) -> None:
         """Let each process serve what it has and end, the youngest first; kill who does not.
 
+        Supervised ones are ended by their supervisors, in their order and with their limits.
+
         Source: libprocess src/process.cpp, ProcessManager::finalize. Differs: it has a limit.
         """
         self.clock.resume()
         self.processes.accepting = False
         deadline = monotonic() + seconds
-        for cell in reversed(self._running()):
+        for cell in reversed([cell for cell in self._running() if cell.supervised is None]):
             self.processes.terminate(cell.pid, inject=False)
             if not self._wait_until(deadline, [cell]):
                 break

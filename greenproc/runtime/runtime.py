@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from random import Random
 from types import NoneType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
@@ -83,6 +84,8 @@ class Runtime(RuntimeLife):
         self.authenticators = Authenticators()
         self.authorization = Authorization()
         self.metrics = Registry()
+        self.random = Random()  # noqa: S311 -- spreads restarts, no secret
+        """Where the random part of delays comes from; a seed makes them repeat."""
         self._executor: Executor | None = None
         self._watch = MethodWatch() if self.settings.debug else None
 

@@ -91,6 +91,16 @@ class Signals:
         self.client_refused = IsolatedSignal("client_refused(client, reason)")
         self.link_made = IsolatedSignal("link_made(linker, linkee)")
         self.link_lost = IsolatedSignal("link_lost(linker, linkee)")
+        self.child_started = IsolatedSignal("child_started(supervisor, id, pid, incarnation)")
+        self.child_ended = IsolatedSignal("child_ended(supervisor, id, pid, reason, next)")
+        self.child_start_failed = IsolatedSignal(
+            "child_start_failed(supervisor, id, error, attempt)"
+        )
+        self.child_restarting = IsolatedSignal(
+            "child_restarting(supervisor, id, reason, delay, count)"
+        )
+        self.child_stop_failed = IsolatedSignal("child_stop_failed(supervisor, id, pid, reason)")
+        self.supervisor_gave_up = IsolatedSignal("supervisor_gave_up(supervisor, id, error)")
         self.hub_blocked = IsolatedSignal("hub_blocked(pid, seconds, stack)")
         self.runtime_started = IsolatedSignal("runtime_started()")
         self.runtime_draining = IsolatedSignal("runtime_draining()")

@@ -142,7 +142,8 @@ class Router:
             if delegate is None or not delegate.takes_raw_requests:
                 return None, path
             return self._delegate, f"/{self._delegate}{path}"
-        if receiver in self._processes.cells or self._delegate is None:
+        known = receiver in self._processes.cells or receiver in self._processes.gaps
+        if known or self._delegate is None:
             return receiver, path
         return self._delegate, f"/{self._delegate}{path}"
 

@@ -1,0 +1,136 @@
+"""What a supervisor reports: one line in the log and one signal for each thing that happens."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from greenproc.failures import FAILURES
+from greenproc.pid import UPID
+
+if TYPE_CHECKING:
+    from greenproc.errors import RestartLimit, StartFailed
+    from greenproc.supervision.incarnation import Incarnation
+    from greenproc.supervision.table import ChildRecord
+
+logger = logging.getLogger("greenproc.supervision")
+
+MAX_TEXT = 200  # characters of a reason
+
+
+class Reports:
+    """Logs and signals what one supervisor does, and counts it.
+
+    Source: Erlang/OTP supervisor.erl, its progress, error and shutdown reports.
+    """
+
+    def __init__(self, supervisor: UPID, runtime: Any, *, is_root: bool) -> None:
+        self._supervisor = supervisor
+        self._runtime = runtime
+        self._is_root = is_root
+        self.restarts = 0
+        self.times_given_up = 0
+
+    def started(self, record: ChildRecord, *, is_restart: bool) -> None:
+        """A child has started."""
+        incarnation = record.incarnation
+        assert incarnation is not None
+        if is_restart:
+            self.restarts += 1
+            record.restarts += 1
+        level = logging.INFO if is_restart else logging.DEBUG
+        logger.log(level, "%s started %s", self._supervisor, self._describe(record, incarnation))
+        self._emit(
+            "child_started",
+            id=record.id,
+            pid=incarnation.pid,
+            incarnation=incarnation.number,
+        )
+
+    def ended(self, record: ChildRecord, incarnation: Incarnation, *, becomes: str) -> None:
+        """A child has ended by itself; *becomes* is ``restart``, ``absent`` or ``forgotten``."""
+        reason = incarnation.reason
+        is_worse = becomes == "restart" or reason is not None
+        logger.log(
+            logging.WARNING if is_worse else logging.DEBUG,
+            "%s: child %s ended, %s, and is %s",
+            self._supervisor,
+            self._describe(record, incarnation),
+            reason_text(reason),
+            {"restart": "restarted", "absent": "not restarted"}.get(becomes, becomes),
+        )
+        self._emit("child_ended", id=record.id, pid=incarnation.pid, reason=reason, next=becomes)
+
+    def start_failed(self, record: ChildRecord, error: StartFailed) -> None:
+        """A child did not start."""
+        logger.error("%s", _cut(str(error)))
+        self._emit("child_start_failed", id=record.id, error=error, attempt=record.attempts)
+
+    def restarting(
+        self,
+        record: ChildRecord,
+        reason: BaseException | None,
+        delay: float,
+        count: int,
+        limit: str,
+    ) -> None:
+        """A child is going to be started again, *count* by the *limit* being counted with it."""
+        logger.info(
+            "%s restarts child %r %s, %d of %s",
+            self._supervisor,
+            record.id,
+            f"in {delay:.3f} s" if delay else "now",
+            count,
+            limit,
+        )
+        self._emit("child_restarting", id=record.id, reason=reason, delay=delay, count=count)
+
+    def stop_failed(
+        self, record: ChildRecord, incarnation: Incarnation, *, count: int = 1, where: str = ""
+    ) -> None:
+        """A child did not end as it was told; *count* is how many there are with that reason."""
+        what = self._describe(record, incarnation)
+        if where:
+            what = f"{what} does not end although it was killed, it waits {where}"
+        else:
+            what = f"{what} did not end well: {reason_text(incarnation.reason)}"
+        more = f" (and {count - 1} more like it)" if count > 1 else ""
+        logger.error("%s: child %s%s", self._supervisor, what, more)
+        reason = incarnation.reason
+        self._emit("child_stop_failed", id=record.id, pid=incarnation.pid, reason=reason)
+
+    def gave_up(self, record: ChildRecord, error: RestartLimit) -> None:
+        """The supervisor ends since *record* needs too many restarts."""
+        self.times_given_up += 1
+        level = logging.CRITICAL if self._is_root else logging.ERROR
+        logger.log(level, "%s; the last reason: %s", error, reason_text(error.__cause__))
+        self._emit("supervisor_gave_up", id=record.id, error=error)
+
+    def _describe(self, record: ChildRecord, incarnation: Incarnation) -> str:
+        return (
+            f"{record.id!r} ({incarnation.pid}, incarnation {incarnation.number}, "
+            f"{record.spec.restart}, shutdown {record.shutdown:g} s)"
+        )
+
+    def _emit(self, name: str, **values: Any) -> None:
+        signal = getattr(self._runtime.signals, name)
+        if signal.receivers:
+            signal.emit(self._runtime, supervisor=self._supervisor, **values)
+
+    def __repr__(self) -> str:
+        return f"<Reports of {self._supervisor}, {self.restarts} restarts>"
+
+
+def reason_text(reason: BaseException | None) -> str:
+    """Return the reason of an end in one line."""
+    if reason is None:
+        return "without a reason"
+    try:
+        return _cut(repr(reason))
+    except FAILURES:
+        return type(reason).__name__
+
+
+def _cut(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}..."

@@ -1,0 +1,409 @@
+"""`ChildRunner`: starts and stops the processes of one supervisor, in its greenlet."""
+
+from __future__ import annotations
+
+import math
+import traceback
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import gevent
+from gevent.event import Event as Gate
+from greenlet import GreenletExit
+
+from greenproc.errors import StartFailed
+from greenproc.failures import FAILURES
+from greenproc.pid import PID
+from greenproc.process.base import Process, cell_of
+from greenproc.process.cell import TERMINATING, Cell
+from greenproc.process.event import ExitedEvent
+from greenproc.supervision.incarnation import Incarnation
+from greenproc.supervision.limit import LimitWindow
+from greenproc.supervision.reports import Reports, reason_text
+from greenproc.supervision.table import ChildRecord, ChildState, ChildTable
+
+if TYPE_CHECKING:
+    from greenproc.process.manager import ProcessManager
+
+Error = TypeVar("Error", bound=StartFailed)
+
+KILL_SECONDS = 0.5  # of real time, until a kill is repeated, as when a runtime stops
+
+
+class StartInterrupted(StartFailed):
+    """A start that is no failure: the supervisor or the runtime is stopping."""
+
+
+class ChildRunner:
+    """Starts and stops children one at a time. What it waits for is seen at their incarnations.
+
+    Source: Erlang/OTP supervisor.erl, start_children, do_terminate and shutdown.
+    """
+
+    def __init__(self, supervisor: Process, table: ChildTable) -> None:
+        self.supervisor = supervisor
+        self._table = table
+        self._cell: Cell = cell_of(supervisor)
+        self._gate = Gate()
+        self.manager: ProcessManager
+        self.reports: Reports
+        self._is_open = False
+        self.is_ending = False
+        """Whether the supervisor was asked to terminate, or is going to."""
+
+    def open(self) -> None:
+        """Learn the runtime; the supervisor was spawned."""
+        assert self._cell.manager is not None
+        self.manager = self._cell.manager
+        is_root = self._cell.supervised is None
+        self.reports = Reports(self._cell.pid, self.manager.runtime, is_root=is_root)
+        self._is_open = True
+
+    @property
+    def restarts(self) -> int:
+        """How many restarts of children there were."""
+        return self.reports.restarts if self._is_open else 0
+
+    def count_lately(self, limit: LimitWindow) -> int:
+        """Return how many attempts are in the window of *limit* now."""
+        return limit.count(self.manager.clock.now(None)) if self._is_open else 0
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether nothing may be started any more."""
+        return self.is_ending or not self.manager.accepting
+
+    def wake(self) -> None:
+        """Let the supervisor look again at what it waits for."""
+        self._gate.set()
+
+    def end(self) -> None:
+        """Start nothing from now on."""
+        self.is_ending = True
+        self._gate.set()
+
+    def look(self, record: ChildRecord) -> None:
+        """Let the supervisor look at *record* as soon as it has a turn, whatever is queued for it."""
+        pid = PID[Any](record.id, self._cell.pid.address)
+        self.manager.enqueue(self._cell, ExitedEvent(pid))
+
+    # Starting
+
+    def start(self, record: ChildRecord, *, is_restart: bool = False) -> PID[Any] | None:
+        """Start *record* and return its address once it has; None if its factory makes no process.
+
+        Raises:
+            StartFailed: it did not start.
+            StartInterrupted: the supervisor or the runtime is stopping.
+        """
+        record.void()
+        if self.is_stopping:
+            raise self._interrupted(record)
+        try:
+            process = self._make(record)
+            if process is None:
+                self._note_absent(record, record.is_anonymous)
+                return None
+            if self.is_stopping:  # the factory has waited
+                raise self._interrupted(record)
+            incarnation = self._spawn(record, process, is_restart=is_restart)
+            self._wait_started(record, incarnation)
+        except StartFailed:
+            if record.state is not ChildState.STUCK:
+                record.state = ChildState.ABSENT
+                record.incarnation = None
+            raise
+        record.state = ChildState.RUNNING
+        self.reports.started(record, is_restart=is_restart)
+        if record.is_temporary:
+            record.forget_factory()
+        return incarnation.pid
+
+    def _make(self, record: ChildRecord) -> Process | None:
+        """Return a new process for *record*, bound to the runtime under the id of that."""
+        try:
+            process = record.spec.factory()
+        except FAILURES as error:
+            why = f"its factory raised {reason_text(error)}"
+            raise self._failed(record, why) from error
+        if process is None:
+            return None
+        cell = _find_cell(process)
+        if cell is None:
+            what = text_of_value(process)
+            raise self._failed(record, f"its factory returned {what}, expected a Process or None")
+        if cell.context is not None or cell.supervised is not None or cell.state is TERMINATING:
+            raise self._failed(
+                record,
+                "its factory returned a process that was spawned before: it has to make a new one "
+                "each time",
+            )
+        self._name(record, cell)
+        self.manager.bind(cell)
+        return process
+
+    def _name(self, record: ChildRecord, cell: Cell) -> None:
+        """Give the process of *cell* the id of *record*, or the other way round the first time."""
+        if record.is_named and cell.id is None:
+            cell.id = record.id
+        elif cell.id is None:
+            self.manager.bind(cell)
+        assert cell.id is not None
+        if record.is_named and cell.id != record.id:
+            raise self._failed(record, f"its factory made a process called {cell.id!r}")
+        if record.is_named:
+            return
+        if cell.id != record.id and self._table.find(cell.id) is not None:
+            raise self._failed(record, f"another child is called {cell.id!r}")
+        self._table.rename(record, cell.id)
+
+    def _spawn(self, record: ChildRecord, process: Process, *, is_restart: bool) -> Incarnation:
+        cell = cell_of(process)
+        incarnation = Incarnation(
+            cell, record, is_restart=is_restart, wake=self.wake, will_restart=self._will_restart
+        )
+        cell.supervised = incarnation
+        why = self.manager.reason_to_refuse(cell)
+        if why is not None:
+            cell.supervised = None
+            raise self._failed(record, why)
+        record.is_supervisor = cell.supervising is not None
+        record.incarnation = incarnation
+        record.number += 1
+        record.state = ChildState.STARTING
+        self.manager.gaps.hand_over(cell, record)
+        self.manager.runtime.spawn(process)
+        # In the same turn: a link to what has ended already would not tell the reason.
+        self.supervisor.link(incarnation.pid)
+        return incarnation
+
+    def _wait_started(self, record: ChildRecord, incarnation: Incarnation) -> None:
+        while not (incarnation.has_started or incarnation.has_ended):
+            if self.is_ending:
+                self.stop(record)
+                raise self._interrupted(record)
+            self._wait()
+        if incarnation.has_started:
+            return
+        record.last_reason = reason = incarnation.reason
+        record.last_ended_at = incarnation.ended_at
+        if reason is None or isinstance(reason, GreenletExit):
+            raise self._failed(record, "it ended while it started") from reason
+        raise self._failed(record, f"initialize() raised {reason_text(reason)}") from reason
+
+    def _failed(self, record: ChildRecord, why: str) -> StartFailed:
+        return self._error(StartFailed, record, why)
+
+    def _interrupted(self, record: ChildRecord) -> StartInterrupted:
+        is_over = not self.manager.accepting
+        why = "the runtime is stopping" if is_over else "the supervisor is stopping"
+        return self._error(StartInterrupted, record, why)
+
+    def _error(self, kind: type[Error], record: ChildRecord, why: str) -> Error:
+        supervisor = self._cell.pid
+        text = f"child {record.label!r} of {supervisor} did not start: {why}"
+        return kind(text, child=record.label, supervisor=supervisor)
+
+    def _will_restart(self, incarnation: Incarnation) -> bool:
+        """Return whether there will be another incarnation, by what is known when this one ends."""
+        record = incarnation.owner
+        if self.is_stopping or record not in self._table:
+            return False
+        if incarnation.is_stopping:
+            return incarnation.expects_restart and not record.is_temporary
+        if not incarnation.has_started:
+            return incarnation.is_restart
+        if record.spec.restart == "transient":
+            return incarnation.cell.reason is not None
+        return record.spec.restart == "permanent"
+
+    # Stopping
+
+    def stop(self, record: ChildRecord, *, for_restart: bool = False) -> None:
+        """Stop *record* and wait for its end, for as long as its shutdown says, then kill it."""
+        self.stop_together([record], for_restart=for_restart)
+
+    def stop_together(self, records: list[ChildRecord], *, for_restart: bool = False) -> None:
+        """Stop *records* at the same time, each within its own limit."""
+        now = self.manager.clock.now(None)
+        waited = [record for record in records if self._tell_to_end(record, for_restart)]
+        for record in sorted(waited, key=lambda record: record.shutdown):
+            self._wait_ended(record, now + record.shutdown)
+        for record in waited:
+            self._kill(record)
+        failed: dict[str, list[ChildRecord]] = {}
+        for record in records:
+            incarnation = record.incarnation
+            if incarnation is not None and not self._is_fine(record, incarnation):
+                failed.setdefault(reason_text(incarnation.reason), []).append(record)
+        for alike in failed.values():
+            self._report_stop(alike)
+        for record in records:
+            self._finish_stop(record, for_restart=for_restart)
+
+    def _tell_to_end(self, record: ChildRecord, for_restart: bool) -> bool:
+        """Tell the process of *record* to end; return whether it has to be waited for."""
+        record.void()
+        incarnation = record.incarnation
+        if incarnation is None or incarnation.has_ended:
+            return False
+        record.state = ChildState.STOPPING
+        incarnation.is_stopping = True
+        incarnation.expects_restart = for_restart
+        if record.shutdown > 0:
+            self.manager.terminate(incarnation.pid, inject=False)
+        return True
+
+    def _wait_ended(self, record: ChildRecord, deadline: float) -> None:
+        """Wait for the end of the process of *record* up to *deadline*, by the clock."""
+        incarnation = record.incarnation
+        assert incarnation is not None
+        clock = self.manager.clock
+        clock.update(self.supervisor, clock.now(None))
+        left = deadline - clock.now(None)
+        if left <= 0:
+            return
+        expired: list[bool] = []
+
+        def expire() -> None:
+            expired.append(True)
+            self._gate.set()
+
+        timer = None if math.isinf(left) else clock.timer(left, expire)
+        try:
+            while not incarnation.has_ended and not expired:
+                self._wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _kill(self, record: ChildRecord) -> None:
+        """Interrupt the process of *record* where it waits: a handler first, then ``finalize``."""
+        incarnation = record.incarnation
+        assert incarnation is not None
+        for _ in range(2):
+            if incarnation.has_ended:
+                return
+            incarnation.is_killed = True
+            cell = incarnation.cell
+            if cell.greenlet is None:
+                self.manager.end(cell, GreenletExit())
+            else:
+                gevent.kill(cell.greenlet)
+            deadline = monotonic() + KILL_SECONDS
+            while not incarnation.has_ended and monotonic() < deadline:
+                self._wait(deadline - monotonic())
+
+    def _is_fine(self, record: ChildRecord, incarnation: Incarnation) -> bool:
+        """Return whether the process of *record* ended as it was told."""
+        if not incarnation.has_ended:
+            return False
+        reason = incarnation.reason
+        was_asked = record.shutdown == 0 and incarnation.is_killed
+        return reason is None or (was_asked and isinstance(reason, GreenletExit))
+
+    def _report_stop(self, records: list[ChildRecord]) -> None:
+        """Report children that did not end well, all for the same reason."""
+        stuck = [record for record in records if record.is_alive]
+        for record in stuck:
+            assert record.incarnation is not None
+            where = where_it_waits(record.incarnation.cell)
+            self.reports.stop_failed(record, record.incarnation, where=where)
+        ended = [record for record in records if not record.is_alive]
+        if ended:
+            assert ended[0].incarnation is not None
+            self.reports.stop_failed(ended[0], ended[0].incarnation, count=len(ended))
+
+    def _finish_stop(self, record: ChildRecord, *, for_restart: bool) -> None:
+        incarnation = record.incarnation
+        if incarnation is not None and not incarnation.has_ended:
+            record.state = ChildState.STUCK
+            return
+        if incarnation is not None:
+            record.last_reason = incarnation.reason
+            record.last_ended_at = incarnation.ended_at
+        self._note_absent(record, forget=False, keeps_gap=for_restart)
+
+    def _note_absent(self, record: ChildRecord, forget: bool, *, keeps_gap: bool = False) -> None:
+        """Note that *record* has no process, and for now gets none; forget it if it is temporary."""
+        record.incarnation = None
+        record.state = ChildState.ABSENT
+        forget = forget or record.is_temporary
+        if forget:
+            self._table.remove(record)
+        if forget or not keeps_gap:
+            self.close_gap(record)
+
+    def note_ended(self, record: ChildRecord) -> None:
+        """Note that *record* has ended by itself and stays so."""
+        self._note_absent(record, forget=False)
+
+    def close_gap(self, record: ChildRecord) -> None:
+        """Drop what was kept for the next incarnation of *record*."""
+        self.manager.gaps.close(record.id, record)
+
+    def stop_all(self) -> None:
+        """Stop every child: the anonymous ones together, then the others, the last one first.
+
+        A kill of the supervisor ends the waiting; the children then end by themselves.
+        """
+        self.is_ending = True
+        try:
+            self._void_all()
+            self.stop_together([record for record in self._table if record.is_anonymous])
+            for record in reversed(list(self._table)):
+                if record.state is not ChildState.STUCK:
+                    self.stop(record)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def abandon(self) -> None:
+        """Tell every child to end at once, and wait for none."""
+        self.is_ending = True
+        self._void_all()
+        for record in reversed(list(self._table)):
+            self.close_gap(record)
+            if record.is_alive:
+                assert record.incarnation is not None
+                record.incarnation.is_stopping = True
+                self.manager.terminate(record.incarnation.pid)
+
+    def _void_all(self) -> None:
+        for record in self._table:
+            record.void()
+
+    # Waiting
+
+    def _wait(self, seconds: float | None = None) -> None:
+        """Wait until there is something to look at again, at most *seconds* of real time."""
+        self._gate.wait(seconds)
+        self._gate.clear()
+
+
+def text_of_value(value: object) -> str:
+    """Return *value* as text, in one line."""
+    try:
+        return " ".join(repr(value)[:80].split())
+    except FAILURES:
+        return f"an object of {type(value).__name__}"
+
+
+def where_it_waits(cell: Cell) -> str:
+    """Return the line in which the process of *cell* waits."""
+    frame = None if cell.greenlet is None else cell.greenlet.gr_frame
+    if frame is None:
+        return "nowhere"
+    stack = traceback.extract_stack(frame)
+    own = [entry for entry in stack if "/gevent/" not in entry.filename] or list(stack)
+    return f"in {own[-1].name}, {own[-1].filename}:{own[-1].lineno}"
+
+
+def _find_cell(process: object) -> Cell | None:
+    """Return the record of *process*, if it is a process at all."""
+    if not isinstance(process, Process):
+        return None
+    try:
+        return cell_of(process)
+    except AttributeError:  # its __init__ did not call that of Process
+        return None
