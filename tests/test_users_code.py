@@ -21,13 +21,22 @@ from greenproc.testing import RuntimeMaker
 from greenproc.testing.errors import ERROR_LOG
 from tests.users_code.actors import ACTORS
 from tests.users_code.futures import FUTURES
+from tests.users_code.libraries import LIBRARIES
 from tests.users_code.programs import PROGRAMS
 from tests.users_code.receivers import RECEIVERS
 from tests.users_code.support import HOWS, LIMIT, NEVER, How, Misbehaviour, Other, Reports, Row
 from tests.users_code.web import WEB
 from tests.users_code.websockets import WEBSOCKETS
 
-TABLE: dict[str, Row] = {**ACTORS, **RECEIVERS, **FUTURES, **WEB, **WEBSOCKETS, **PROGRAMS}
+TABLE: dict[str, Row] = {
+    **ACTORS,
+    **RECEIVERS,
+    **FUTURES,
+    **WEB,
+    **WEBSOCKETS,
+    **PROGRAMS,
+    **LIBRARIES,
+}
 
 SETTINGS: dict[str, Any] = {"ip": "127.0.0.1", "stop_timeout": 0.0, "blocked_after": 0}
 

@@ -76,6 +76,9 @@ def _follow(source: Future[Any], start: Start) -> Future[Any]:
             promise.set(as_response(source.value, start))
         except FAILURES as error:
             promise.fail(error)
+        except BaseException:  # killed
+            promise.abandon("the greenlet that completed the future of a handler was killed")
+            raise
 
     promise.future.on_discard(source.discard)
     source.on_any(hand_on)

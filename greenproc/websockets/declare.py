@@ -197,6 +197,10 @@ class Candidate:
                 promise.associate(source)
             except FAILURES as error:
                 promise.fail(error)
+            except BaseException:  # killed
+                promise.abandon("the greenlet that completed the future of a handler was killed")
+                self._session.close()
+                raise
             self._session.close()
 
         promise.future.on_discard(source.discard)

@@ -385,7 +385,8 @@ def make_case(
     cases: list[Case] = []
 
     def make(bound: Bound, situation: Situation) -> Case:
-        limit_turns(**bound.limits)
+        if bound.limits:
+            limit_turns(**bound.limits)
         settings = {"metrics_snapshot_endpoint_rate_limit": "", **bound.settings}
         node = make_runtime(Settings(ip="127.0.0.1", **settings))
         target = Target()

@@ -14,7 +14,7 @@ from greenproc import defer
 from greenproc.future import Future
 from greenproc.metrics import PullGauge
 from greenproc.pid import UPID
-from greenproc.process import Process
+from greenproc.process import DispatchEvent, ExitedEvent, HttpEvent, Process, TerminateEvent
 from greenproc.runtime import Runtime
 from tests.peer import Peer
 from tests.users_code.support import (
@@ -132,6 +132,32 @@ def filter_events(runtime: Runtime, call: Misbehaviour) -> Check:
     return check
 
 
+def filter_kind(kind: type, reach: Callable[[Runtime, UPID], object]) -> Trigger:
+    """Return what has events of one kind filtered by the code; a failure filters none."""
+
+    def run(runtime: Runtime, call: Misbehaviour) -> Check:
+        target = runtime.spawn(Subject())
+        runtime.settle()
+        runtime.filter(
+            lambda pid, event: call() if pid == target and isinstance(event, kind) else False
+        )
+        reach(runtime, target)
+
+        def check() -> None:
+            if call.is_killed:
+                assert has_ended(runtime, target)
+            elif call.fails:
+                runtime.filter(None)
+                if kind is TerminateEvent:
+                    assert has_ended(runtime, target)
+                else:
+                    assert is_served(runtime, "/subject/ok")
+
+        return check
+
+    return run
+
+
 def fire_timer(runtime: Runtime, call: Misbehaviour) -> Check:
     others = [Event(), Event()]
     runtime.clock.timer(0.0, call)
@@ -210,6 +236,17 @@ ACTORS = {
     ),
     "delegate": Row(serve_as_delegate, PROCESS),
     "event filter": Row(filter_events, PROCESS),
+    "filter of requests": Row(
+        filter_kind(HttpEvent, lambda runtime, pid: get(runtime, "/subject/ok")), PROCESS
+    ),
+    "filter of dispatches": Row(
+        filter_kind(DispatchEvent, lambda runtime, pid: runtime.dispatch(pid, Subject.method)),
+        PROCESS,
+    ),
+    "filter of exits": Row(filter_kind(ExitedEvent, link_and_end), PROCESS),
+    "filter of the end": Row(
+        filter_kind(TerminateEvent, lambda runtime, pid: runtime.terminate(pid)), PROCESS
+    ),
     "timer": Row(fire_timer, "greenproc.clock"),
     "delayed method": Row(fire_delay, PROCESS),
     "function of run_async": Row(follows(lambda runtime, call: runtime.run_async(call))),

@@ -92,17 +92,7 @@ def authenticate_later(runtime: Runtime, call: Misbehaviour) -> Check:
         scheme = "Later"
 
         def authenticate(self, request: Request) -> Future[AuthenticationResult]:
-            running = runtime.spawn_greenlet(end, promise)
-            assert running
-            return promise.future
-
-    def end(promise: Promise[Any]) -> None:
-        try:
-            call()
-        except (ValueError, gevent.Timeout) as error:
-            promise.fail(error)
-        finally:
-            promise.discard()
+            return complete_later(runtime, call, promise)
 
     runtime.set_authenticator("realm", Later())
     runtime.spawn(Subject())
@@ -119,6 +109,37 @@ def authorize(runtime: Runtime, call: Misbehaviour) -> Asked:
     runtime.authorization.set_callbacks({"/subject/x": lambda request, principal: call() or True})
     runtime.spawn(Subject())
     return get(runtime, "/subject/x")
+
+
+def authorize_later(runtime: Runtime, call: Misbehaviour) -> Check:
+    """A future of a callback fails, is abandoned, or is never completed."""
+    promise: Promise[bool] = Promise()
+    runtime.authorization.set_callbacks(
+        {"/subject/x": lambda request, principal: complete_later(runtime, call, promise)}
+    )
+    runtime.spawn(Subject())
+    asked = get(runtime, "/subject/x")
+
+    def check() -> None:
+        asked.assert_code(call, killed=503)
+        assert is_served(runtime, "/subject/ok")
+
+    return check
+
+
+def complete_later(runtime: Runtime, call: Misbehaviour, promise: Promise[Any]) -> Future[Any]:
+    """Return the future of *promise*, that ends as the code in another greenlet does."""
+
+    def end() -> None:
+        try:
+            call()
+        except (ValueError, gevent.Timeout) as error:
+            promise.fail(error)
+        finally:
+            promise.discard()
+
+    runtime.spawn_greenlet(end)
+    return promise.future
 
 
 def refuse(runtime: Runtime, call: Misbehaviour) -> Asked:
@@ -146,6 +167,27 @@ def returned(make: Callable[[Misbehaviour], Any]) -> Callable[[Runtime, Misbehav
 def pieces(call: Misbehaviour) -> Any:
     yield b"first"
     call()
+
+
+class Lazy:
+    """What a handler returns, and whose class, as that of proxies, is found out by code."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self.call = call
+
+    @property
+    def __class__(self) -> Any:
+        self.call()
+        return Lazy
+
+
+def lazily_later(call: Misbehaviour) -> Any:
+    """A future whose value is found out about when it is there, but not by the promise itself."""
+    promise: Promise[Any] = Promise()
+    value = Lazy(ignore)
+    promise.future.add_done_callback(lambda _: setattr(value, "call", call))
+    current_runtime().spawn_greenlet(promise.set, value)
+    return promise.future
 
 
 class Closing:
@@ -366,6 +408,27 @@ def behind_middleware(runtime: Runtime, call: Misbehaviour) -> Check:
     return check
 
 
+def app_behind_middleware(runtime: Runtime, call: Misbehaviour) -> Check:
+    """The server is told, as without Middleware; another request, and a process, are served."""
+    runtime.spawn(Subject())
+
+    def app(environ: Any, start_response: Any) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/x":
+            call()
+        return returning(lambda environ: [b"app"])(environ, start_response)
+
+    server = start_server(runtime, Middleware(app, runtime))
+    asked = ask(server, b"GET /x HTTP/1.0\r\nHost: here\r\n\r\n")
+
+    def check() -> None:
+        asked.assert_code(call)
+        for path, body in (("/y", b"app"), ("/subject/ok", b"ok")):
+            with Peer(gevent.socket.create_connection(server.address, LIMIT)) as other:
+                assert other.get(path).body == body
+
+    return check
+
+
 def wsgi_input(runtime: Runtime, call: Misbehaviour) -> Check:
     """The handler that reads the body is told of the failure."""
 
@@ -426,6 +489,11 @@ WEB = {
         holds_up="requests to one process keep their order, until Settings.authentication_timeout",
     ),
     "authorization callback": Row(answered(authorize), TRANSPORT),
+    "future of an authorization callback": Row(
+        authorize_later,
+        TRANSPORT,
+        holds_up="requests to one process keep their order, until Settings.authentication_timeout",
+    ),
     "firewall rule": Row(
         answered(refuse, killed=None, killed_afterwards=200),
         "greenproc.web",
@@ -449,6 +517,10 @@ WEB = {
         answered(returned(Closing), failed=200, killed=200, killed_afterwards=200),
         "greenproc.process",
     ),
+    "class of a result": Row(answered(returned(Lazy)), TRANSPORT),
+    "class of the value of a future": Row(
+        answered(returned(lazily_later), killed=503, killed_afterwards=200), TRANSPORT
+    ),
     "writer of a pipe": Row(
         answered(returned(piped), failed=None, killed=None, killed_afterwards=200), HUB
     ),
@@ -464,5 +536,6 @@ WEB = {
     "WSGI file": Row(app_of(failing_file), WSGI),
     "WSGI close of a file": Row(app_of(failing_file_close, failed=200, killed=200), WSGI),
     "route behind Middleware": Row(behind_middleware, TRANSPORT),
+    "app behind Middleware": Row(app_behind_middleware, HUB, outlives="its server serves it"),
     "wsgi.input": Row(wsgi_input, WSGI),
 }

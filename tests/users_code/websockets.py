@@ -18,7 +18,7 @@ from tests.users_code.support import (
     has_ended,
     is_served,
 )
-from tests.users_code.web import TRANSPORT, ignore
+from tests.users_code.web import TRANSPORT, ignore, lazily_later
 from tests.websockets.client import CLOSE, TEXT, Client, close, frame, handshake
 
 SOCKETS = "greenproc.websockets"
@@ -36,10 +36,13 @@ class Chat(Process):
         return super().takes_websocket(path)
 
     @websocket("/ws")
-    def on_connect(self, ws: WebSocket) -> None:
+    def on_connect(self, ws: WebSocket) -> Any:
         self.calls.get("connect", ignore)(ws)
+        if "value" in self.calls:
+            return lazily_later(self.calls["value"])
         ws.on_message(self.calls.get("message", WebSocket.send))
         ws.on_close(self.calls.get("close", ignore))
+        return None
 
     @websocket("/other")
     def on_other(self, ws: WebSocket) -> None:
@@ -53,6 +56,22 @@ def connect(runtime: Runtime, call: Misbehaviour) -> Check:
     def check() -> None:
         asked.assert_code(call)
         assert_chat(runtime, chat, call)
+
+    return check
+
+
+def connect_later(runtime: Runtime, call: Misbehaviour) -> Check:
+    """What completes the future of a handler is no part of the process, which goes on."""
+    runtime.spawn(Chat("value", call))
+    asked = Asked(Peer.connect(runtime.address), handshake("/chat/ws"))
+
+    def check() -> None:
+        asked.assert_code(call, killed=503)
+        with Client.at(runtime.address, "/chat/other") as other:
+            other.send(frame(TEXT, b"hello"))
+            told = other.read_frame()
+            assert told is not None and told.payload == b"hello"
+        assert call.waits or runtime.websockets.statistics()["connections"] <= 1
 
     return check
 
@@ -110,6 +129,7 @@ WEBSOCKETS = {
         must_not_wait="it is called where the connection that it is for is read",
     ),
     "handler of a WebSocket": Row(connect, TRANSPORT),
+    "class of the value of a future of a handler": Row(connect_later, TRANSPORT),
     "callback of a message": Row(talk("message", frame(TEXT, b"x")), SOCKETS),
     "callback of a Close": Row(talk("close", close(1000), killed=1000), SOCKETS),
 }
