@@ -26,7 +26,6 @@ from greenproc.http.response import (
 )
 from greenproc.http.status import Status
 from greenproc.process.current import current_process
-from greenproc.process.loose import is_over
 from greenproc.web.event_history import EventHistory
 from greenproc.web.subscriber import GAP, Subscriber, call
 
@@ -94,8 +93,7 @@ class EventStream:
     its connection comes back with the id of the last event that it had, and gets those that came
     since, as far as they are kept; where they are not, it gets an event ``gap`` first.
 
-    Streams end when the runtime drains or stops, and at the latest a heartbeat after the end of
-    the process that responded. All methods belong to the native thread of the runtime, and refuse
+    Streams end when the runtime drains or stops, and with the process that responded. All methods belong to the native thread of the runtime, and refuse
     another one with `StateError` once a client was there.
 
     Args:
@@ -150,7 +148,6 @@ class EventStream:
         self._is_closed = False
         self._is_draining = False
         self._runtime: Any = None
-        self._process: Any = None
         self._counts: dict[str, int] | None = None
         self._published = self._slow = self._dropped = 0
         # As soon as there is a runtime: also what begins while that drains has to end.
@@ -198,14 +195,13 @@ class EventStream:
         self, request: Request, on_open: Callable[[Subscriber], object] | None
     ) -> Subscriber:
         last_id = _last_event_id(request)
-        subscriber = Subscriber(self, request, last_id)
+        subscriber = Subscriber(self, request, last_id, current_process())
         self._hear_of_the_end()
         if self._runtime is not None:
             self._counts = self._runtime.router.event_streams
         self._subscribers[subscriber] = None
         self._count("clients")
         self._count("opened")
-        self._process = current_process()
         subscriber.start(*self._missed(last_id))
         call(on_open, subscriber)
         if self._is_draining:
@@ -321,10 +317,6 @@ class EventStream:
     def keeps_slow(self) -> bool:
         """Whether slow clients lose their oldest events, instead of their streams."""
         return self._when_slow == "drop"
-
-    def is_over(self) -> bool:
-        """Tell whether the process that responded has ended."""
-        return self._process is not None and is_over(self._process)
 
     def slow(self, subscriber: Subscriber, dropped: int) -> None:
         """*dropped* events will not reach *subscriber*."""

@@ -13,6 +13,8 @@ from greenproc.clock.current import current_clock
 from greenproc.failures import FAILURES
 from greenproc.http.event_text import EMPTY_COMMENT, encode_event
 from greenproc.http.request import Request
+from greenproc.process.base import Process
+from greenproc.process.connections import end_with, forget_connection
 from greenproc.sync.alarm import Alarm
 from greenproc.sync.pipe import Pipe, Reader
 
@@ -34,9 +36,6 @@ class Owner(Protocol):
     @property
     def keeps_slow(self) -> bool:
         """Whether a slow subscriber loses its oldest events, instead of its stream."""
-
-    def is_over(self) -> bool:
-        """Tell whether the process that responded has ended."""
 
     def slow(self, subscriber: Subscriber, dropped: int) -> None:
         """*dropped* events will not reach *subscriber*."""
@@ -60,6 +59,7 @@ class Subscriber:
         "_is_writing",
         "_last_at",
         "_owner",
+        "_process",
         "_replay",
         "_waiting_bytes",
         "_writer",
@@ -71,12 +71,19 @@ class Subscriber:
     reader: Reader
     """The body of the response."""
 
-    def __init__(self, owner: Owner, request: Request, last_event_id: str | None) -> None:
+    def __init__(
+        self,
+        owner: Owner,
+        request: Request,
+        last_event_id: str | None,
+        process: Process | None = None,
+    ) -> None:
         self.request = request
         """The request that began the stream."""
         self.last_event_id = last_event_id
         """The id of the last event that this client had before, if it was here before."""
         self._owner = owner
+        self._process = process
         # A piece that is not read yet stops the next one, so that what waits can be counted here,
         # and dropped.
         pipe = Pipe(max_pipe_bytes=1)
@@ -101,6 +108,12 @@ class Subscriber:
         self._write()
         self._watch(self._owner.heartbeat)
         self._writer.reader_closed.on_ready(lambda _: self._leave())
+        if self._process is not None and not end_with(self._process, self):
+            self.close()
+
+    def process_ended(self) -> None:
+        """See `greenproc.process.routes.Connection`."""
+        self.close()
 
     @property
     def is_open(self) -> bool:
@@ -216,7 +229,7 @@ class Subscriber:
 
     def _beat(self, has_rung: bool) -> None:
         """Send a comment if there was silence: it keeps proxies, and finds clients that are gone."""
-        if not has_rung or self._owner.is_over():
+        if not has_rung:
             self.close()
             return
         silence = self._clock.now() - self._last_at
@@ -239,6 +252,9 @@ class Subscriber:
         alarm, self._alarm = self._alarm, None
         if alarm is not None:
             alarm.cancel()
+        process, self._process = self._process, None
+        if process is not None:
+            forget_connection(process, self)
         self._owner.gone(self)
 
     def __repr__(self) -> str:

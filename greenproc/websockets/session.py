@@ -15,7 +15,8 @@ from greenproc.clock.turn import iteration_budget, yield_if_spent
 from greenproc.failures import FAILURES, FailureLog, note
 from greenproc.future import Future, Promise
 from greenproc.http.upgrade import UpgradedConnection
-from greenproc.process.base import Process, cell_of, routes_of
+from greenproc.process.base import Process, cell_of
+from greenproc.process.connections import end_with, forget_connection
 from greenproc.process.ports import Delivery
 from greenproc.transport.keep_alive import has_ended
 from greenproc.websockets.codes import CloseCode
@@ -115,17 +116,12 @@ class Session:
         assert cell.manager is not None
         self._manager = cell.manager
         self._clock = cell.manager.clock
-        routes = routes_of(process)
-        if routes.connections is None:
-            routes.connections = {}
-        routes.connections[self] = None
+        end_with(process, self)
 
     def _forget_process(self) -> None:
         process, self._process = self._process, None
-        if process is not None and self._cell.routes is not None:
-            connections = self._cell.routes.connections
-            if connections is not None:
-                connections.pop(self, None)
+        if process is not None:
+            forget_connection(process, self)
 
     def _spawn(self, function: Callable[..., Any], *args: Any) -> Any:
         return self._cell.start_greenlet(function, *args)

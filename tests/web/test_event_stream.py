@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextvars import copy_context
 from typing import Any
 
 import gevent
@@ -13,6 +14,7 @@ from greenproc import Process, Runtime, dispatch, route, terminate, wait
 from greenproc.errors import InvalidArgument
 from greenproc.http import Request, Response
 from greenproc.http.url import URL
+from greenproc.process.base import routes_of
 from greenproc.sync.pipe import Reader
 from greenproc.testing import RuntimeMaker, await_ready, expect_failure
 from greenproc.web import EventStream, StreamLimits, Subscriber, event_stream
@@ -558,11 +560,33 @@ def test_sse_streams_end_with_their_process(runtime: Runtime) -> None:
     read(reader)
     terminate(news.pid)
     wait(news.pid, LIMIT)
-    runtime.clock.advance(HEARTBEAT)
-    runtime.settle()
 
     assert read(reader) == ""
     assert len(news.gone) == 1
+
+
+def test_sse_stream_that_begins_after_the_end_of_its_process_ends_at_once(
+    runtime: Runtime,
+) -> None:
+    news = News()
+    runtime.spawn(news)
+    context = dispatch(news.pid, copy_context).get(LIMIT)
+    terminate(news.pid)
+    wait(news.pid, LIMIT)
+    reader = context.run(news.on_events, requested()).reader
+
+    assert read(reader).startswith(":")
+    assert read(reader) == ""
+
+
+def test_sse_stream_that_is_gone_is_not_kept_by_its_process(runtime: Runtime) -> None:
+    news = News()
+    runtime.spawn(news)
+    reader = dispatch(news.pid, lambda: news.on_events(requested())).get(LIMIT).reader
+    assert routes_of(news).connections
+    reader.close()
+
+    assert routes_of(news).connections == {}
 
 
 # Bounds and mistakes
