@@ -117,6 +117,7 @@ class ProcessManager:
         self._is_inherited = False
         self._thread = get_ident()
         self.observer = observer
+        self._wants_sent, self._wants_delivered = observer.wants_sent, observer.wants_delivered
         self.linking = Linking(self.cells, clock, observer, self.enqueue)
         self.asks = Asks(self)
         self.max_events = settings.max_mailbox_events
@@ -320,6 +321,8 @@ class ProcessManager:
             self._refuse_at_end(message)
             self.run_in_hub(self.send, message)
             return
+        if self._wants_sent and not self._is_over:
+            self.observer.message_sent(message)
         address = message.to.address
         if address is self.address:
             self.deliver(message)
@@ -351,7 +354,7 @@ class ProcessManager:
             return self._deliver_elsewhere(message)
         # As `_deliver_to` and `enqueue`, but without calls: messages come this way.
         items = cell.events
-        if items is not None and not self.clock.paused:
+        if items is not None and not self.clock.paused and not self._wants_delivered:
             queued_bytes = cell.queued_bytes + len(message.body) + len(message.name) + ITEM_BYTES
             if queued_bytes <= cell.byte_mark:  # never so when the process is ending
                 cell.queued_bytes = queued_bytes
@@ -384,6 +387,8 @@ class ProcessManager:
         if delivery is FULL:
             self.quota.count_refused(size)
             self.observer.message_dropped(message, MAILBOX_FULL)
+        elif delivery is ACCEPTED and self._wants_delivered:
+            self.observer.message_delivered(message)
         return delivery
 
     def deliver_http(self, id: str, event: HttpEvent) -> Delivery:

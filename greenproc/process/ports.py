@@ -5,6 +5,7 @@ The process manager knows no sockets and no composition root; `greenproc.runtime
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from enum import Enum
 from typing import Any, Protocol
 
@@ -129,6 +130,17 @@ class Supervising(Protocol):
 
 class Observer(Protocol):
     """Is told what happens to processes, messages and links. Must neither raise nor wait."""
+
+    wants_sent: Sized
+    """Empty while `message_sent` need not be called; always the same object, as is the next one."""
+    wants_delivered: Sized
+    """Empty while `message_delivered` need not be called."""
+
+    def message_sent(self, message: Message) -> None:
+        """A process, or the program, sends a message."""
+
+    def message_delivered(self, message: Message) -> None:
+        """A message is in the mailbox of a process."""
 
     def process_spawned(self, pid: UPID) -> None:
         """A process was registered; its `initialize` has not run yet."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -92,6 +93,10 @@ class Parts:
             lost=self.processes.lose_address,
             dropped=self._message_unsent,
             refused=self._observer.client_refused,
+            accepted=partial(self._observer.connection_opened, "inbound"),
+            left=partial(self._observer.connection_closed, "inbound"),
+            connected=partial(self._observer.connection_opened, "outbound"),
+            disconnected=partial(self._observer.connection_closed, "outbound"),
             spawn=spawn,
         )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sized
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from blinker import ANY, Signal
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from greenproc.runtime.dead_letters import DeadLetters
 
 logger = logging.getLogger("greenproc.runtime")
+
+Direction: TypeAlias = Literal["inbound", "outbound"]
+"""Where a connection comes from: a client, or this node."""
 
 UNSENT = "not sent"
 REASONS = (
@@ -85,9 +89,18 @@ class Signals:
         self.process_spawned = IsolatedSignal("process_spawned(pid)")
         self.process_terminated = IsolatedSignal("process_terminated(pid, reason)")
         self.process_failed = IsolatedSignal("process_failed(pid, event, error)")
+        self.message_sent = IsolatedSignal("message_sent(message)")
+        """A process or the program sends a message, to a process here or on another node."""
+        self.message_delivered = IsolatedSignal("message_delivered(message)")
+        """A message is in the mailbox of a process here; it came from here or another node."""
         self.message_dropped = IsolatedSignal("message_dropped(message, reason)")
         self.dead_letter = IsolatedSignal("dead_letter(letter)")
         """A message, dispatch or request was dropped: see `DeadLetters`."""
+        self.connection_opened = IsolatedSignal("connection_opened(peer, direction)")
+        """A connection stands: ``"inbound"``, from a client, or ``"outbound"``, to a node. The peer
+        is its address, None at a Unix socket."""
+        self.connection_closed = IsolatedSignal("connection_closed(peer, direction)")
+        """One that stood is gone."""
         self.client_refused = IsolatedSignal("client_refused(client, reason)")
         self.link_made = IsolatedSignal("link_made(linker, linkee)")
         self.link_lost = IsolatedSignal("link_lost(linker, linkee)")
@@ -124,6 +137,29 @@ class SignalObserver:
         """How many messages were dropped, by reason."""
         self.refused = dict.fromkeys(REFUSALS, 0)
         """How many clients were turned away, by reason."""
+        # What blinker keeps them in: asking it is all that messages without receivers cost.
+        self.wants_sent: Sized = signals.message_sent.receivers
+        self.wants_delivered: Sized = signals.message_delivered.receivers
+
+    def message_sent(self, message: Message) -> None:
+        """A process, or the program, sends a message."""
+        self._signals.message_sent.emit(self._runtime, message=message)
+
+    def message_delivered(self, message: Message) -> None:
+        """A message is in the mailbox of a process."""
+        self._signals.message_delivered.emit(self._runtime, message=message)
+
+    def connection_opened(self, direction: Direction, peer: Address | None) -> None:
+        """A connection stands."""
+        signal = self._signals.connection_opened
+        if signal.receivers:
+            signal.emit(self._runtime, peer=peer, direction=direction)
+
+    def connection_closed(self, direction: Direction, peer: Address | None) -> None:
+        """A connection that stood is gone."""
+        signal = self._signals.connection_closed
+        if signal.receivers:
+            signal.emit(self._runtime, peer=peer, direction=direction)
 
     def process_spawned(self, pid: UPID) -> None:
         """A process was registered."""

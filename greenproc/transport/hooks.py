@@ -23,7 +23,7 @@ class Spawn(Protocol):
         """Run ``function(*args)`` in a new greenlet, in the runtime's context."""
 
 
-def ignore(_address: Address) -> None:
+def ignore(_address: Address | None) -> None:
     """Do nothing about a connection that came or went."""
 
 
@@ -62,6 +62,10 @@ class TransportHooks:
     upgrades: Callable[[str], bool] = never
     """Whether the handshake of a WebSocket at a path is served; else it is refused. Must not
     wait."""
+    accepted: Callable[[Address | None], None] = ignore
+    """A connection of a client was accepted."""
+    left: Callable[[Address | None], None] = ignore
+    """A connection that was accepted is gone."""
     connected: Callable[[Address], None] = ignore
     """A connection to an address stands."""
     disconnected: Callable[[Address], None] = ignore

@@ -117,6 +117,7 @@ class Inbound:
     def run(self) -> None:
         """Serve the client until it closes, breaks a rule, or is done."""
         try:
+            self._hooks.accepted(self.client)
             self._read()
             self._finish()
             if self._protocol is not None:
@@ -127,6 +128,7 @@ class Inbound:
             log.debug("connection from %s lost: %s", self.client, error)
         finally:
             self.close()
+            self._hooks.left(self.client)
 
     def disown(self) -> None:
         """Close the descriptor, in a forked child; the connection is the parent's."""

@@ -140,6 +140,74 @@ def test_signals_of_a_remote_link(runtime: Runtime) -> None:
     assert await_ready(lost.first.future) == {"linker": linker.pid, "linkee": linkee}
 
 
+def test_signals_of_a_local_message(runtime: Runtime) -> None:
+    sent, delivered = Seen(runtime, "message_sent"), Seen(runtime, "message_delivered")
+    pid = runtime.spawn(Process("a"))
+
+    runtime.post(pid, "m", b"body")
+
+    assert [values["message"].body for values in sent.values] == [b"body"]
+    assert delivered.values == sent.values
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_signals_of_a_remote_message(make_runtime: RuntimeMaker, linked: bool) -> None:
+    here, there = make_runtime(), make_runtime()
+    sent, delivered = Seen(here, "message_sent"), Seen(there, "message_delivered")
+    echoed, told = Seen(there, "message_sent"), Seen(here, "message_delivered")
+    pid = there.spawn(Process("a"))
+    if linked:
+        linker = Linker()
+        here.spawn(linker)
+        here.dispatch(linker, lambda: [linker.link(pid)]).get()
+
+    here.post(pid, "m", b"body")
+
+    assert await_ready(delivered.first.future) == sent.values[0]
+    assert (echoed.values, told.values) == ([], [])
+
+
+def test_a_message_that_is_not_delivered_is_sent_only(runtime: Runtime) -> None:
+    sent, delivered = Seen(runtime, "message_sent"), Seen(runtime, "message_delivered")
+
+    runtime.post(UPID("nowhere", runtime.address), "m")
+
+    assert (len(sent.values), delivered.values) == (1, [])
+
+
+def test_signals_of_connections(make_runtime: RuntimeMaker) -> None:
+    here, there = make_runtime(), make_runtime()
+    opened, closed = Seen(here, "connection_opened"), Seen(here, "connection_closed")
+    accepted, left = Seen(there, "connection_opened"), Seen(there, "connection_closed")
+
+    here.post(there.spawn(Process("a")), "m")
+
+    assert await_ready(opened.first.future) == {"peer": there.address, "direction": "outbound"}
+    came = await_ready(accepted.first.future)
+    assert (came["peer"].ip, came["direction"]) == ("127.0.0.1", "inbound")
+    assert closed.values == left.values == []
+    here.stop()
+    assert await_ready(closed.first.future) == {"peer": there.address, "direction": "outbound"}
+    assert await_ready(left.first.future) == came
+
+
+def test_a_receiver_that_leaves_is_told_of_no_message(runtime: Runtime) -> None:
+    seen: list[object] = []
+
+    def receive(sender: object, message: object) -> None:
+        seen.append(message)
+
+    pid = runtime.spawn(Process("a"))
+    for signal in (runtime.signals.message_sent, runtime.signals.message_delivered):
+        signal.connect(receive)
+        signal.disconnect(receive)
+
+    runtime.post(pid, "m")
+    runtime.settle()
+
+    assert seen == []
+
+
 def test_message_that_reaches_no_node_is_reported(runtime: Runtime) -> None:
     dropped = Seen(runtime, "message_dropped")
     to = UPID("x", closed_address())

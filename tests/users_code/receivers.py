@@ -69,6 +69,15 @@ def drop_one(runtime: Runtime) -> object:
     return runtime.spawn_greenlet(runtime.post, UPID("nowhere", runtime.address), "m")
 
 
+def send_one(runtime: Runtime) -> object:
+    return runtime.spawn_greenlet(runtime.post, runtime.spawn(Process()), "m")
+
+
+def visit(runtime: Runtime) -> None:
+    with Peer.connect(runtime.address):
+        pass
+
+
 def lose_one(runtime: Runtime) -> None:
     link_and_end(runtime, runtime.spawn(Subject()))
 
@@ -139,6 +148,10 @@ RECEIVERS = {
     "receiver of process_failed": row(
         received("process_failed", lambda runtime: runtime.post(runtime.spawn(Failing()), "m"))
     ),
+    "receiver of message_sent": row(received("message_sent", send_one)),
+    "receiver of message_delivered": row(received("message_delivered", send_one)),
+    "receiver of connection_opened": row(received("connection_opened", visit)),
+    "receiver of connection_closed": row(received("connection_closed", visit)),
     "receiver of message_dropped": row(received("message_dropped", drop_one)),
     "receiver of client_refused": row(
         received("client_refused", refuse), allowed_hosts=("here", "test")
