@@ -12,6 +12,9 @@ import gevent
 
 logger = logging.getLogger("greenproc.runtime")
 
+MAX_ATTEMPTS = 3
+"""How often a stage may be interrupted while it stops, before the stages below it have their turn."""
+
 
 class RuntimeState(Enum):
     """Where a runtime is in its life."""
@@ -40,7 +43,8 @@ class Lifecycle:
     """Starts stages in order and stops those that were begun in reverse.
 
     Each may be interrupted. A stage whose start or stop did not come to its end is stopped by the
-    next `stop`, so what stops a stage copes with one that is half started or half stopped.
+    next `stop`, so what stops a stage copes with one that is half started or half stopped. One that
+    is interrupted each time, perhaps by what it raises itself, is given up after a few attempts.
 
     Source: libprocess src/process.cpp writes the order down at initialize and finalize.
     """
@@ -48,6 +52,7 @@ class Lifecycle:
     def __init__(self, stages: list[Stage]) -> None:
         self.stages = stages
         self._begun: list[Stage] = []
+        self._attempts = 0  # to stop the last of them, all interrupted
 
     def start(self) -> None:
         """Start every stage. If that raises, what was begun is to be stopped."""
@@ -60,7 +65,10 @@ class Lifecycle:
 
         Each stage is given what is left; one that fails or takes longer is logged, and the stages
         below it are stopped all the same. When this is interrupted, the next call goes on with the
-        stage that was being stopped.
+        stage that was being stopped, or with the one below it when that was so a few times.
+
+        Raises:
+            BaseException: what interrupted it, the timeout of a caller among that.
         """
         deadline = monotonic() + seconds
         while self._begun:
@@ -71,10 +79,24 @@ class Lifecycle:
             try:
                 with limit:
                     stage.stop(left)
-            except gevent.Timeout as timeout:
-                if timeout is not limit:
-                    raise  # that of a caller, as far as can be told: the next call goes on
-                logger.error("stopping %s took more than %.1f s; going on", stage.name, left)
             except Exception:
                 logger.exception("stopping %s failed; going on", stage.name)
-            self._begun.pop()
+            except BaseException as error:
+                if error is not limit:
+                    # A timeout is that of a caller, as far as can be told: the next call goes on.
+                    self._interrupted(stage)
+                    raise
+                logger.error("stopping %s took more than %.1f s; going on", stage.name, left)
+            self._leave()
+
+    def _interrupted(self, stage: Stage) -> None:
+        self._attempts += 1
+        if self._attempts == MAX_ATTEMPTS:
+            logger.error(
+                "stopping %s was interrupted %d times; giving it up", stage.name, MAX_ATTEMPTS
+            )
+            self._leave()
+
+    def _leave(self) -> None:
+        self._attempts = 0
+        self._begun.pop()

@@ -9,7 +9,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from greenproc.runtime.lifecycle import Lifecycle, Stage, nothing
+from greenproc.runtime.lifecycle import MAX_ATTEMPTS, Lifecycle, Stage, nothing
 from greenproc.testing import expect_failure
 
 
@@ -135,12 +135,31 @@ def test_timeout_of_somebody_else_is_not_taken_for_the_limit(log: Log) -> None:
 
     life = Lifecycle([log.stage("below"), log.stage("a", stop=time_out)])
     life.start()
-    for _ in range(2):  # the stage raises it each time, and is to be stopped still
+    for _ in range(2):
         with pytest.raises(gevent.Timeout) as raised:
             life.stop(1.0)
         assert raised.value is other
     assert log.calls == ["start below", "start a", "stop a", "stop a"]
     other.close()
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, gevent.GreenletExit, gevent.Timeout])
+def test_stage_that_raises_each_time_is_given_up_after_a_few_attempts(
+    log: Log, kind: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    def interrupt() -> None:
+        raise kind
+
+    stages = [log.stage("below"), *(log.stage(name, stop=interrupt) for name in "ab")]
+    life = Lifecycle(stages)
+    life.start()
+    with caplog.at_level(logging.ERROR):
+        for _ in range(2 * MAX_ATTEMPTS):
+            with pytest.raises(kind):
+                life.stop(1.0)
+        life.stop(1.0)
+    assert log.calls[3:] == ["stop b"] * MAX_ATTEMPTS + ["stop a"] * MAX_ATTEMPTS + ["stop below"]
+    assert caplog.text.count("giving it up") == 2
 
 
 def test_stage_may_have_no_start_or_stop() -> None:
