@@ -77,10 +77,12 @@ class Pipe:
 class Reader:
     """The reading end of a `Pipe`. As an iterator it waits for each piece, until the end."""
 
-    __slots__ = ("__weakref__", "_channel")
+    __slots__ = ("__weakref__", "_channel", "ends_by_itself")
 
     def __init__(self, channel: _Channel) -> None:
         self._channel = channel
+        self.ends_by_itself = False
+        """Whether an iterator writes, which is to come to its end when a server drains."""
 
     def read(self, timeout: float | None = None) -> Future[bytes]:
         """Return the future of the next piece; ``b""`` is the end of the stream.

@@ -31,7 +31,9 @@ StartResponse = Callable[..., Any]
 class PipeIterator:
     """The pieces of a stream as the result of an app.
 
-    A stream that fails raises here, so that the server breaks the connection off.
+    A stream that fails raises here, so that the server breaks the connection off. So does what
+    comes from an iterator if the runtime stops before its end, as its client would take the part
+    for the whole.
 
     Args:
         signals: those of the runtime; a stream ends when that drains or stops.
@@ -73,14 +75,16 @@ class PipeIterator:
 
     @property
     def _ends(self) -> tuple[Any, ...]:
+        if self._reader.ends_by_itself:
+            return (self._signals.runtime_stopping,)
         return self._signals.runtime_draining, self._signals.runtime_stopping
 
     def _cut(self, _runtime: object) -> None:
-        """End the stream in order: a server that drains would wait for it.
+        """End the stream, in order if it would go on for ever: a server that drains waits for it.
 
         That is done after all receivers of the signal, as one of them may write a last piece.
         """
-        self._is_cut = True
+        self._is_cut = not self._reader.ends_by_itself
         get_hub().loop.run_callback(self._reader.close)
 
 

@@ -64,6 +64,13 @@ class Room(Process):
         pipe.writer.write(b"first")
         return Response(200, reader=pipe.reader)
 
+    @route("/export")
+    def on_export(self, request):
+        yield "first "
+        tell("exporting", os.getpid())
+        draining.wait()
+        yield "last"
+
     @route("/seats/<int:seat>/<name>", methods=["PUT"], json=dict[str, int], cors="*")
     def on_seat(self, request, body, seat, name):
         response = OK(json=[seat, name, body, request.cookies])

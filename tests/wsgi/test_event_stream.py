@@ -8,11 +8,14 @@ from pathlib import Path
 
 import gevent
 import pytest
+from gevent.event import Event
 from gevent.pywsgi import WSGIServer
 
 from greenproc import Process, Runtime, route
 from greenproc.address import Address
+from greenproc.errors import Closed
 from greenproc.http import Request, Response
+from greenproc.process.results import stream
 from greenproc.runtime import Signals
 from greenproc.sync.pipe import Pipe
 from greenproc.web import EventStream, Subscriber
@@ -188,6 +191,42 @@ def test_a_last_piece_is_sent_whichever_receiver_hears_first_that_the_node_drain
 
     assert list(stream) == [b"last"]
     stream.close()
+
+
+def test_an_iterator_comes_to_its_end_when_the_node_drains() -> None:
+    signals, go_on = Signals(), Event()
+
+    def pieces() -> Iterator[bytes]:
+        yield b"first"
+        go_on.wait()
+        yield b"last"
+
+    reader = stream(pieces(), gevent.spawn)
+    result = PipeIterator(reader, reader.read(), signals, lambda: None)
+    assert next(result) == b"first"
+    signals.runtime_draining.emit(None)
+    gevent.idle()
+    go_on.set()
+
+    assert list(result) == [b"last"]
+    result.close()
+
+
+def test_an_iterator_that_the_node_stops_breaks_the_connection() -> None:
+    signals = Signals()
+
+    def pieces() -> Iterator[bytes]:
+        yield b"first"
+        Event().wait()
+
+    reader = stream(pieces(), gevent.spawn)
+    result = PipeIterator(reader, reader.read(), signals, lambda: None)
+    assert next(result) == b"first"
+    signals.runtime_stopping.emit(None)
+
+    with pytest.raises(Closed):
+        next(result)
+    result.close()
 
 
 def test_a_stream_that_says_nothing_ends_when_the_node_drains() -> None:

@@ -334,6 +334,16 @@ def test_gu_streams_end_on_term(start: Start) -> None:
     assert gunicorn.find("^finalized")
 
 
+def test_gu_generators_end_in_full_on_term(start: Start) -> None:
+    gunicorn = start()
+    with gunicorn.connect() as peer:
+        peer.send(get("/room/export"))
+        gunicorn.expect("^exporting")
+        gunicorn.signal(signal.SIGTERM)
+        assert peer.read_answer().body == b"first last"
+    assert gunicorn.finish().code == 0
+
+
 def test_gu_graceful_timeout_exceeded(start: Start) -> None:
     gunicorn = start("--graceful-timeout", "1")
     with gunicorn.connect() as peer:
