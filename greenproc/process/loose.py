@@ -51,5 +51,5 @@ def loosen(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def is_over(owner: object) -> bool:
-    """Return whether *owner* is a process that has ended."""
-    return isinstance(owner, Process) and cell_of(owner).state is TERMINATING
+    """Return whether *owner* is a process that has ended, or what is left of one: None."""
+    return owner is None or (isinstance(owner, Process) and cell_of(owner).state is TERMINATING)

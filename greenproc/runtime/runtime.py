@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from random import Random
 from types import NoneType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
+from weakref import ref
 
 from gevent import socket
 
@@ -29,7 +30,7 @@ from greenproc.process.debug import MethodWatch
 from greenproc.process.defer import Deferred
 from greenproc.process.executor import Executor, run_async
 from greenproc.process.life import EventFilter
-from greenproc.process.loose import LooseMethod, loosen
+from greenproc.process.loose import LooseMethod, is_over, loosen
 from greenproc.process.manager import ProcessManager
 from greenproc.process.waiting import settle, wait_with_limit
 from greenproc.runtime.dead_letters import DeadLetters
@@ -466,6 +467,8 @@ class Runtime(RuntimeLife):
 
         Args:
             seconds: 0 still goes through the mailbox.
+            target: another process that has its id by then is called, too, except by a timer that
+                a process makes for itself: that ends with it.
             method: one that is bound to a process does not keep it, and is not called when that
                 has ended, even if another process has the target's id by then.
 
@@ -483,8 +486,12 @@ class Runtime(RuntimeLife):
         self.processes.refuse_others_method(pid, method, args)
         dispatch = self.processes.dispatch_quietly
         called = loosen(method)
+        maker = current_process()
+        own = ref(maker) if maker is not None and maker.pid == pid else None
 
         def fire() -> None:
+            if own is not None and is_over(own()):
+                return  # a successor makes timers of its own
             found = called.find() if isinstance(called, LooseMethod) else called
             if found is not None:
                 dispatch(pid, found, args, kwargs)

@@ -39,7 +39,13 @@ class Reports:
             self.restarts += 1
             record.restarts += 1
         level = logging.INFO if is_restart else logging.DEBUG
-        logger.log(level, "%s started %s", self._supervisor, self._describe(record, incarnation))
+        logger.log(
+            level,
+            "%s started %s",
+            self._supervisor,
+            self._describe(record, incarnation),
+            extra=self._fields(record, incarnation=incarnation.number),
+        )
         self._emit(
             "child_started",
             id=record.id,
@@ -57,13 +63,14 @@ class Reports:
             self._supervisor,
             self._describe(record, incarnation),
             reason_text(reason),
-            {"restart": "restarted", "absent": "not restarted"}.get(becomes, becomes),
+            {"restart": "to be restarted", "absent": "not restarted"}.get(becomes, becomes),
+            extra=self._fields(record, incarnation=incarnation.number, reason=reason),
         )
         self._emit("child_ended", id=record.id, pid=incarnation.pid, reason=reason, next=becomes)
 
     def start_failed(self, record: ChildRecord, error: StartFailed) -> None:
         """A child did not start."""
-        logger.error("%s", _cut(str(error)))
+        logger.error("%s", _cut(str(error)), extra=self._fields(record, reason=error))
         self._emit("child_start_failed", id=record.id, error=error, attempt=record.attempts)
 
     def restarting(
@@ -82,6 +89,7 @@ class Reports:
             f"in {delay:.3f} s" if delay else "now",
             count,
             limit,
+            extra=self._fields(record, reason=reason, delay=delay),
         )
         self._emit("child_restarting", id=record.id, reason=reason, delay=delay, count=count)
 
@@ -95,15 +103,22 @@ class Reports:
         else:
             what = f"{what} did not end well: {reason_text(incarnation.reason)}"
         more = f" (and {count - 1} more like it)" if count > 1 else ""
-        logger.error("%s: child %s%s", self._supervisor, what, more)
         reason = incarnation.reason
+        fields = self._fields(record, incarnation=incarnation.number, reason=reason)
+        logger.error("%s: child %s%s", self._supervisor, what, more, extra=fields)
         self._emit("child_stop_failed", id=record.id, pid=incarnation.pid, reason=reason)
 
     def gave_up(self, record: ChildRecord, error: RestartLimit) -> None:
         """The supervisor ends since *record* needs too many restarts."""
         self.times_given_up += 1
         level = logging.CRITICAL if self._is_root else logging.ERROR
-        logger.log(level, "%s; the last reason: %s", error, reason_text(error.__cause__))
+        logger.log(
+            level,
+            "%s; the last reason: %s",
+            error,
+            reason_text(error.__cause__),
+            extra=self._fields(record, reason=error),
+        )
         self._emit("supervisor_gave_up", id=record.id, error=error)
 
     def _describe(self, record: ChildRecord, incarnation: Incarnation) -> str:
@@ -111,6 +126,10 @@ class Reports:
             f"{record.id!r} ({incarnation.pid}, incarnation {incarnation.number}, "
             f"{record.spec.restart}, shutdown {record.shutdown:g} s)"
         )
+
+    def _fields(self, record: ChildRecord, **values: Any) -> dict[str, Any]:
+        """Return what the records of the log carry besides their text."""
+        return {"supervisor": self._supervisor, "child": record.id, **values}
 
     def _emit(self, name: str, **values: Any) -> None:
         signal = getattr(self._runtime.signals, name)

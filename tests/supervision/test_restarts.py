@@ -36,15 +36,20 @@ def test_a_strategy_restarts_its_group(family: Family, strategy: str, log: list[
 @pytest.mark.parametrize("how", ["bye", "terminate", "poison", "kill"])
 @pytest.mark.parametrize("restart", ["permanent", "transient", "temporary"])
 def test_the_kind_of_restart_and_of_the_end_decide(family: Family, restart: str, how: str) -> None:
+    """supervisor_SUITE: permanent_normal, permanent_shutdown, permanent_abnormal, transient_normal,
+    transient_shutdown, transient_abnormal, temporary_normal, temporary_shutdown, temporary_abnormal.
+    """
     family.start([family.worker("a", restart=restart)])
     family.die("a", how)
     is_error = how in ("poison", "kill")
     if restart == "temporary":
         assert family.children() == []
+        assert family.call(Supervisor.start_child, family.worker("a")) == family.upid("a")
     elif restart == "permanent" or is_error:
         assert (family.states(), family.incarnations()) == (["running"], [1])
     else:
         assert family.states() == ["absent"]
+        assert family.call(Supervisor.restart_child, "a") == family.upid("a")
 
 
 def test_the_limit_ends_the_supervisor_with_its_reason(family: Family) -> None:
