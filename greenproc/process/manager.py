@@ -106,10 +106,9 @@ class ProcessManager:
         self._is_over = False
         self.served_by_ended = 0
         """How many events were served by processes that are over."""
-        self.ending = 0
-        """How many processes are being taken out of everything."""
+        self.ending = 0  # how many processes are being taken out of everything
+        # What runs beside the processes, and is to end with the runtime.
         self.greenlets: set[gevent.Greenlet[..., Any]] = set()
-        """What runs beside the processes, and is to end with the runtime."""
         self._foreign: Address | None = None
         self._transport: Transport  # from open() on; before it there is no process to send
         self.gatekeeper: Gatekeeper  # likewise
