@@ -79,6 +79,7 @@ class Clock:
         is_over: Callable[[object], bool] = lambda owner: False,
     ) -> None:
         self.paused = False
+        self._pause_changed: Callable[[], object] = lambda: None
         self.source = source
         self._wall = source.now
         self._current = current
@@ -168,6 +169,7 @@ class Clock:
         self._initial = self._global = self._time(None)
         self.paused = True
         self._watch()
+        self._pause_changed()
 
     def resume(self) -> None:
         """Let real time flow again, from now plus what was advanced, and forget owners' times."""
@@ -176,6 +178,11 @@ class Clock:
         self.paused = False
         self._times.clear()
         self._watch()
+        self._pause_changed()
+
+    def watch_pauses(self, changed: Callable[[], object]) -> None:
+        """Call *changed*, and nothing else, after each time that the clock was paused or resumed."""
+        self._pause_changed = changed
 
     @overload
     def advance(self, seconds: float, /) -> None: ...

@@ -116,7 +116,6 @@ class ProcessManager:
         self._is_inherited = False
         self._thread = get_ident()
         self.observer = observer
-        self._wants_sent, self._wants_delivered = observer.wants_sent, observer.wants_delivered
         self.linking = Linking(self.cells, clock, observer, self.enqueue)
         self.asks = Asks(self)
         self.max_events = settings.max_mailbox_events
@@ -134,6 +133,14 @@ class ProcessManager:
         self.linking.open(address, transport)
         self.asks.open(transport)
         self.accepting = True
+        self._choose_paths()
+        self.clock.watch_pauses(self._choose_paths)
+        self.observer.watch_wants(self._choose_paths)
+
+    def _choose_paths(self) -> None:
+        """Let messages take the short paths of `send` and `deliver`, or those that look closer."""
+        self._is_plain = not (self.clock.paused or self.observer.wants_delivered)
+        self._sending_thread = NO_THREAD if self.observer.wants_sent else self._thread
 
     def close(self) -> None:
         """Refuse to send from now on: the runtime has stopped, and nothing would arrive."""
@@ -316,12 +323,9 @@ class ProcessManager:
         Raises:
             StateError: the runtime was stopped.
         """
-        if get_ident() != self._thread:
-            self._refuse_at_end(message)
-            self.run_in_hub(self.send, message)
+        if get_ident() != self._sending_thread:
+            self._send_closely(message)
             return
-        if self._wants_sent and not self._is_over:
-            self.observer.message_sent(message)
         address = message.to.address
         if address is self.address:
             self.deliver(message)
@@ -329,6 +333,16 @@ class ProcessManager:
             self._transport.send(message)
         else:
             self._send_to(address, message)
+
+    def _send_closely(self, message: Message) -> None:
+        """Send in the thread of the runtime, and tell the observer if it wants to know."""
+        self._refuse_at_end(message)
+        if get_ident() != self._thread:
+            self.run_in_hub(self.send, message)
+            return
+        if self.observer.wants_sent:
+            self.observer.message_sent(message)
+        self._send_to(message.to.address, message)
 
     def _send_to(self, address: Address, message: Message) -> None:
         """Send to an address that has to be compared first, which is slow."""
@@ -353,7 +367,7 @@ class ProcessManager:
             return self._deliver_elsewhere(message)
         # As `_deliver_to` and `enqueue`, but without calls: messages come this way.
         items = cell.events
-        if items is not None and not self.clock.paused and not self._wants_delivered:
+        if items is not None and self._is_plain:
             queued_bytes = cell.queued_bytes + len(message.body) + len(message.name) + ITEM_BYTES
             if queued_bytes <= cell.byte_mark:  # never so when the process is ending
                 cell.queued_bytes = queued_bytes
@@ -386,7 +400,7 @@ class ProcessManager:
         if delivery is FULL:
             self.quota.count_refused(size)
             self.observer.message_dropped(message, MAILBOX_FULL)
-        elif delivery is ACCEPTED and self._wants_delivered:
+        elif delivery is ACCEPTED and self.observer.wants_delivered:
             self.observer.message_delivered(message)
         return delivery
 
@@ -524,7 +538,7 @@ class ProcessManager:
 
     def disown(self) -> None:
         """Let processes stand still: they belong to the parent process, or to a thread that ended."""
-        self._thread = NO_THREAD
+        self._thread = self._sending_thread = NO_THREAD
         self._is_inherited = not has_ended(self.hub)
         self.accepting = False
         self.scheduler.disown()

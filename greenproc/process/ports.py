@@ -5,7 +5,7 @@ The process manager knows no sockets and no composition root; `greenproc.runtime
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, Protocol
 
@@ -131,10 +131,16 @@ class Supervising(Protocol):
 class Observer(Protocol):
     """Is told what happens to processes, messages and links. Must neither raise nor wait."""
 
-    wants_sent: Sized
-    """Empty while `message_sent` need not be called; always the same object, as is the next one."""
-    wants_delivered: Sized
-    """Empty while `message_delivered` need not be called."""
+    @property
+    def wants_sent(self) -> bool:
+        """Whether `message_sent` is to be called."""
+
+    @property
+    def wants_delivered(self) -> bool:
+        """Whether `message_delivered` is to be called."""
+
+    def watch_wants(self, changed: Callable[[], None]) -> None:
+        """Call *changed* each time that these two may have changed."""
 
     def message_sent(self, message: Message) -> None:
         """A process, or the program, sends a message."""

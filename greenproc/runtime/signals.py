@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sized
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from blinker import ANY, Signal
@@ -66,9 +66,24 @@ class IsolatedSignal(Signal):
     that raises keeps the ones after it from being called.
     """
 
+    def __init__(self, doc: str | None = None) -> None:
+        super().__init__(doc)
+        self._changed: Callable[[], object] = lambda: None
+
+    def watch(self, changed: Callable[[], object]) -> None:
+        """Call *changed*, and nothing else, after each time that a receiver comes or goes."""
+        self._changed = changed
+
     def connect(self, receiver: Any, sender: Any = ANY, weak: bool = False) -> Any:
         """Call *receiver* with the runtime and keyword arguments each time; it must not wait."""
-        return super().connect(receiver, sender, weak)
+        connected = super().connect(receiver, sender, weak)
+        self._changed()
+        return connected
+
+    def disconnect(self, receiver: Any, sender: Any = ANY) -> None:
+        """Call *receiver* no more."""
+        super().disconnect(receiver, sender)
+        self._changed()
 
     def emit(self, sender: Any, **values: Any) -> None:
         """Call each receiver; one that raises is logged and the others are called all the same."""
@@ -137,9 +152,21 @@ class SignalObserver:
         """How many messages were dropped, by reason."""
         self.refused = dict.fromkeys(REFUSALS, 0)
         """How many clients were turned away, by reason."""
-        # What blinker keeps them in: asking it is all that messages without receivers cost.
-        self.wants_sent: Sized = signals.message_sent.receivers
-        self.wants_delivered: Sized = signals.message_delivered.receivers
+
+    @property
+    def wants_sent(self) -> bool:
+        """Whether there is a receiver of `message_sent`."""
+        return bool(self._signals.message_sent.receivers)
+
+    @property
+    def wants_delivered(self) -> bool:
+        """Whether there is a receiver of `message_delivered`."""
+        return bool(self._signals.message_delivered.receivers)
+
+    def watch_wants(self, changed: Callable[[], None]) -> None:
+        """Call *changed* each time that a receiver of those two came or went."""
+        self._signals.message_sent.watch(changed)
+        self._signals.message_delivered.watch(changed)
 
     def message_sent(self, message: Message) -> None:
         """A process, or the program, sends a message."""
