@@ -56,7 +56,8 @@ class Vitals:
         statistics: what `Runtime.statistics` returns.
         dropped: how many messages were dropped, by reason.
         refused: how many clients were turned away, by reason.
-        dead_letters: how many messages, dispatches and requests were dropped, by kind.
+        too_much: ``mailbox_full``, how often a mailbox was at the limit of its process, by policy, and
+            ``dead_letters``, how many messages, dispatches and requests were dropped, by kind.
         http_requests: how many requests were for a route, and so no messages.
     """
 
@@ -66,13 +67,13 @@ class Vitals:
         statistics: Callable[[], Mapping[str, Any]],
         dropped: Mapping[str, int],
         refused: Mapping[str, int],
-        dead_letters: Mapping[str, int],
+        too_much: Mapping[str, Mapping[str, int]],
         http_requests: Callable[[], int],
     ) -> None:
         self.processes = processes
         self.dropped = dropped
         self.refused = refused
-        self.dead_letters = dead_letters
+        self.too_much = too_much
         self.http_requests = http_requests
         self._statistics = statistics
 
@@ -137,9 +138,16 @@ class Vitals:
                 kind="counter",
             ),
             PulledFamily(
+                f"{PREFIX}mailbox_full",
+                "policy",
+                lambda: dict(self.too_much["mailbox_full"]),
+                help="Events that found the mailbox at the limit of its process.",
+                kind="counter",
+            ),
+            PulledFamily(
                 f"{PREFIX}dead_letters",
                 "kind",
-                lambda: dict(self.dead_letters),
+                lambda: dict(self.too_much["dead_letters"]),
                 help="Messages, dispatches and requests that no handler got.",
                 kind="counter",
             ),

@@ -13,6 +13,7 @@ from greenproc.process.event import (
 )
 from greenproc.process.executor import Executor
 from greenproc.process.filter import Filter
+from greenproc.process.flow import MailboxLimit
 from greenproc.process.handlers import install, route
 from greenproc.process.help import (
     AUTHENTICATION,
@@ -41,6 +42,7 @@ __all__ = [
     "ExitedEvent",
     "Filter",
     "HttpEvent",
+    "MailboxLimit",
     "MessageEvent",
     "Process",
     "RemoteConnection",

@@ -41,6 +41,7 @@ from greenproc.process.event import (
     MessageEvent,
     TerminateEvent,
 )
+from greenproc.process.flow import MailboxLimit
 from greenproc.process.handlers import Declared, InAnyRealm, declared_handlers
 from greenproc.process.mailbox import Mailbox, as_event, count_events
 from greenproc.process.ports import RemoteConnection
@@ -92,6 +93,12 @@ class Process:
     """Whether HTTP requests are put into the mailbox; else they are answered 503 at once.
 
     For a process whose `finalize` takes long: what comes meanwhile would wait for its end.
+    """
+
+    mailbox_limit: MailboxLimit | None = None
+    """How much may wait for this process, and what happens to more; read when it is spawned.
+
+    None leaves it to the settings of the runtime.
     """
 
     takes_raw_requests: ClassVar[bool] = False

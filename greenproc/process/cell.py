@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from greenproc.message import Message
     from greenproc.process.base import Process
+    from greenproc.process.flow import MailboxBound
     from greenproc.process.mailbox import Item, Mailbox
     from greenproc.process.manager import ProcessManager
     from greenproc.process.ports import Supervised, Supervising
@@ -63,6 +64,7 @@ class Cell:
     """
 
     __slots__ = (
+        "bound",
         "byte_mark",
         "context",
         "delegates",
@@ -74,6 +76,7 @@ class Cell:
         "injected",
         "mailbox",
         "manager",
+        "max_events",
         "message",
         "pid",
         "process",
@@ -108,6 +111,8 @@ class Cell:
         self.served = 0  # in turns that are over
         self.queued_bytes = 0  # of events that may wait, at most; see `MailboxQuota`
         self.byte_mark = 0  # beyond it the quota is asked
+        self.max_events = 0  # from so many on `enqueue` looks twice; of a bound one at each
+        self.bound: MailboxBound | None = None
         self.serving = 0  # which event of its turn; 0 between turns
         self.supervised: Supervised | None = None  # what its supervisor keeps of it
         self.supervising: Supervising | None = None  # of a supervisor: its children

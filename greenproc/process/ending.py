@@ -51,6 +51,8 @@ def clean_up(manager: ProcessManager, cell: Cell) -> None:
         cell.state = TERMINATING
         cell.byte_mark = NOTHING_FITS
     drop_queued(manager, cell)
+    if cell.bound is not None:
+        cell.bound.close()
     if cell.routes is not None and cell.routes.line is not None:
         attempt(hub, pid, cell.routes.line.close)
     while cell.routes is not None and cell.routes.connections:

@@ -71,7 +71,7 @@ class Event:
 
     @property
     def content(self) -> tuple[str, int, bytes] | None:
-        """The name of a dispatch or request, the size of its body and the body; None for others."""
+        """The name of what a program sent, the size of its body and the body; None for the rest."""
         return None
 
     def consume(self, consumer: Consumer) -> None:
@@ -102,6 +102,11 @@ class MessageEvent(Event):
 
     def __init__(self, message: Message) -> None:
         self.message = message
+
+    @property
+    def content(self) -> tuple[str, int, bytes] | None:
+        message = self.message
+        return message.name, len(message.body), message.body
 
     def consume(self, consumer: Consumer) -> None:
         consumer.consume_message(self)

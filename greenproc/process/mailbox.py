@@ -38,8 +38,11 @@ class Mailbox(SimpleQueue[Item]):
         self,
         deliver: Callable[[Item], object],
         take: Callable[[bool, float | None], Item] | None = None,
+        queue: deque[Item] | None = None,
     ) -> None:
         super().__init__()
+        if queue is not None:
+            self.queue = queue  # type: ignore[misc]  # for users it is, not for this class
         self._deliver = deliver
         self._take = take
         self.is_shown = False

@@ -38,6 +38,7 @@ from greenproc.process.event import (
     HttpEvent,
     TerminateEvent,
 )
+from greenproc.process.flow import has_room, limit_mailbox, make_queue, make_room
 from greenproc.process.gaps import Gaps
 from greenproc.process.life import Life
 from greenproc.process.linking import Linking
@@ -175,6 +176,7 @@ class ProcessManager:
         cell.manager = self
         cell.pid = PID(cell.id, self.address)
         cell.byte_mark = self.quota.first_mark
+        cell.max_events = self.max_events
 
     def spawn(self, process: P) -> PID[P]:
         """Start *process*. See `Runtime.spawn`."""
@@ -188,6 +190,8 @@ class ProcessManager:
             ) from None
         self.check_thread("spawn")
         self.bind(cell)
+        if process.mailbox_limit is not None:
+            limit_mailbox(self, cell, process.mailbox_limit)
         refusal = self.reason_to_refuse(cell)
         if refusal is not None:
             logger.warning("not spawning %s: %s", cell.pid, refusal)
@@ -283,7 +287,7 @@ class ProcessManager:
         items = cell.events
         if items is None:
             items = self.open_mailbox(cell).queue
-        elif len(items) >= self.max_events and not isinstance(item, (ExitedEvent, TerminateEvent)):
+        elif len(items) >= cell.max_events and not has_room(cell, item):
             return FULL
         if self.clock.paused:
             self.clock.order(current_process(), cell.process)
@@ -296,7 +300,8 @@ class ProcessManager:
     def open_mailbox(self, cell: Cell) -> Mailbox:
         """Return the mailbox of *cell*, made now if it was given back."""
         if cell.mailbox is None:
-            mailbox = Mailbox(partial(self._put, cell), partial(take_item, self, cell))
+            put, take = partial(self._put, cell), partial(take_item, self, cell)
+            mailbox = Mailbox(put, take, make_queue(cell))
             if cell.state is TERMINATING:
                 return mailbox
             cell.mailbox = mailbox
@@ -328,7 +333,7 @@ class ProcessManager:
             return
         address = message.to.address
         if address is self.address:
-            self.deliver(message)
+            self.deliver(message, True)
         elif address is self._foreign:
             self._transport.send(message)
         else:
@@ -348,7 +353,7 @@ class ProcessManager:
         """Send to an address that has to be compared first, which is slow."""
         self._refuse_at_end(message)
         if address == self.address:
-            self.deliver(message)
+            self.deliver(message, True)
         elif not message.to.is_empty:
             # Messages come in runs, and UPIDs of one peer mostly share their address.
             self._foreign = None if address.is_empty else address
@@ -360,8 +365,8 @@ class ProcessManager:
                 f"{message.name!r} cannot be sent to {message.to}: the runtime was stopped"
             )
 
-    def deliver(self, message: Message) -> Delivery:
-        """Queue *message* for the local process that it names."""
+    def deliver(self, message: Message, may_wait: bool = False) -> Delivery:
+        """Queue *message* for the local process that it names; wait for room if that *may_wait*."""
         cell = self.cells.get(message.to.id)
         if cell is None:
             return self._deliver_elsewhere(message)
@@ -375,7 +380,7 @@ class ProcessManager:
                     self.scheduler.schedule(cell)
                 items.append(message)
                 return ACCEPTED
-        return self._deliver_to(cell, message)
+        return self._deliver_to(cell, message, may_wait=may_wait)
 
     def _deliver_elsewhere(self, message: Message) -> Delivery:
         """Deliver a message that no process has the id for: to what has asked for it, if anything."""
@@ -389,8 +394,12 @@ class ProcessManager:
         self.observer.message_dropped(message, LATE_ANSWER if is_late else UNKNOWN_RECEIVER)
         return UNKNOWN
 
-    def _deliver_to(self, cell: Cell, message: Message) -> Delivery:
+    def _deliver_to(self, cell: Cell, message: Message, *, may_wait: bool = False) -> Delivery:
         """Queue *message* for *cell* as `enqueue` does, if its bytes may wait there."""
+        if cell.bound is not None:
+            outcome = make_room(self, cell, message, may_wait=may_wait)
+            if outcome is not None:
+                return outcome
         size = weight_of_message(message)
         reason = self.quota.reason_to_refuse(cell, size)
         if reason is not None:
@@ -419,6 +428,8 @@ class ProcessManager:
             reason = self.quota.reason_to_refuse(cell, size)
             if reason is not None:
                 return self._refuse(cell, event, reason)
+        if cell.bound is not None and make_room(self, cell, event) is not None:
+            return ACCEPTED  # and answered
         delivery = self.enqueue(cell, event)
         if delivery is FULL:
             self.quota.count_refused(size)
@@ -503,6 +514,8 @@ class ProcessManager:
             return
         if event.promise is not None:
             event.promise.future.target = cell
+        if cell.bound is not None and make_room(self, cell, event) is not None:
+            return
         if self.enqueue(cell, event) is FULL:
             self.observer.event_dropped(pid, event, self._sender(), MAILBOX_FULL)
             event.drop(f"the mailbox of process {pid} is full")

@@ -163,6 +163,9 @@ class Observer(Protocol):
     def event_dropped(self, to: UPID, event: Any, sender: UPID, reason: str) -> None:
         """A dispatch or request for the process *to* will not be served; *sender* may be empty."""
 
+    def mailbox_full(self, pid: UPID, policy: str) -> None:
+        """The mailbox of *pid* is at its own limit, and *policy* decides what happens."""
+
     def link_made(self, linker: UPID, linkee: UPID) -> None:
         """*linker* watches *linkee*."""
 

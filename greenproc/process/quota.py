@@ -171,9 +171,10 @@ class MailboxQuota:
             return
         room = self._max_events - len(cell.events or ())
         cell.queued_bytes = queued_bytes
-        cell.byte_mark = min(
-            queued_bytes + min(self._step, room * ITEM_BYTES), self.max_mailbox_bytes
-        )
+        if cell.bound is None:  # else each event is looked at
+            cell.byte_mark = min(
+                queued_bytes + min(self._step, room * ITEM_BYTES), self.max_mailbox_bytes
+            )
         if queued_bytes < self._step:
             self.forget(cell)
             return
@@ -184,7 +185,7 @@ class MailboxQuota:
 
 def weigh(items: Iterable[Item]) -> int:
     """Return how many bytes *items* count for; a call counts like a message without a body."""
-    return sum([_weight(item) for item in items])
+    return sum([weigh_item(item) for item in items])
 
 
 def weight_of_message(message: Message) -> int:
@@ -202,7 +203,8 @@ def weight_of_request(request: Request) -> int:
     return len(request.body) + len(request.url.path) + values
 
 
-def _weight(item: Item) -> int:
+def weigh_item(item: Item) -> int:
+    """Return how many bytes *item* counts for."""
     if item.__class__ is Message:
         return ITEM_BYTES + weight_of_message(item)
     if isinstance(item, HttpEvent):

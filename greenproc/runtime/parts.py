@@ -164,7 +164,10 @@ class Parts:
             statistics=self._runtime.statistics,
             dropped=self._observer.dropped,
             refused=self._observer.refused,
-            dead_letters=self._runtime.dead_letters.counts,
+            too_much={
+                "mailbox_full": self._observer.full,
+                "dead_letters": self._runtime.dead_letters.counts,
+            },
             http_requests=lambda: self.router.requests,
         )
         for process in make_builtins(self._runtime, vitals):

@@ -12,7 +12,8 @@ from greenproc.address import Address
 from greenproc.failures import FAILURES
 from greenproc.message import Message
 from greenproc.pid import UPID
-from greenproc.process.event import Event
+from greenproc.process.event import Event, MessageEvent
+from greenproc.process.flow import POLICIES
 from greenproc.process.ports import LATE_ANSWER
 from greenproc.process.quota import MAILBOX_FULL, NODE_FULL
 from greenproc.transport.refusals import (
@@ -116,6 +117,8 @@ class Signals:
         is its address, None at a Unix socket."""
         self.connection_closed = IsolatedSignal("connection_closed(peer, direction)")
         """One that stood is gone."""
+        self.mailbox_full = IsolatedSignal("mailbox_full(pid, policy)")
+        """A process is at its `MailboxLimit`: sent for each event that finds no room."""
         self.client_refused = IsolatedSignal("client_refused(client, reason)")
         self.link_made = IsolatedSignal("link_made(linker, linkee)")
         self.link_lost = IsolatedSignal("link_lost(linker, linkee)")
@@ -150,6 +153,8 @@ class SignalObserver:
         self.dead_letters = dead_letters
         self.dropped = dict.fromkeys(REASONS, 0)
         """How many messages were dropped, by reason."""
+        self.full: dict[str, int] = dict.fromkeys(POLICIES, 0)
+        """How often an event found a mailbox at the limit of its process, by policy."""
         self.refused = dict.fromkeys(REFUSALS, 0)
         """How many clients were turned away, by reason."""
 
@@ -220,7 +225,16 @@ class SignalObserver:
 
     def event_dropped(self, to: UPID, event: Event, sender: UPID, reason: str) -> None:
         """A dispatch or request will not be served."""
+        if isinstance(event, MessageEvent):
+            self.message_dropped(event.message, reason)
+            return
         self.dead_letters.add_event(self._runtime, to, event, sender, reason)
+
+    def mailbox_full(self, pid: UPID, policy: str) -> None:
+        """An event found no room."""
+        self.full[policy] += 1
+        if self._signals.mailbox_full.receivers:
+            self._signals.mailbox_full.emit(self._runtime, pid=pid, policy=policy)
 
     def client_refused(self, client: Address | None, reason: str) -> None:
         """A connection was refused, or closed for what its client did."""
