@@ -346,7 +346,13 @@ def wait(pid: UPID | Process, timeout: float | None = None) -> bool:
     return _runtime().wait(pid, timeout)
 
 
-def post(to: UPID | Process, name: str, body: bytes = b"", *, sender: UPID | None = None) -> None:
+@overload
+def post(
+    to: UPID | Process, name: str, body: object = b"", *, sender: UPID | None = None
+) -> None: ...
+@overload
+def post(to: UPID | Process, name: object, *, sender: UPID | None = None) -> None: ...
+def post(to: UPID | Process, name: Any, body: Any = b"", *, sender: UPID | None = None) -> None:
     """Send a message from outside of any process. See `Runtime.post`."""
     _runtime().post(to, name, body, sender=sender)
 

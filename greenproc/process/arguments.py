@@ -7,6 +7,7 @@ from typing import Any
 from greenproc.errors import InvalidArgument
 from greenproc.pid import UPID
 from greenproc.process.cell import Cell
+from greenproc.typed import codec_of, encode
 
 
 def as_upid(target: Any) -> UPID:
@@ -33,12 +34,37 @@ def _advise(target: object) -> str:
     )
 
 
-def as_body(body: Any) -> bytes:
-    """Return *body* as bytes.
+def as_named_body(name: Any, body: Any) -> tuple[str, bytes]:
+    """Return the name and the body of a message, both given or both of the value *name*.
 
     Raises:
-        InvalidArgument: it is neither bytes, bytearray nor memoryview.
+        InvalidArgument: a value has no encoding, or its type gives no name.
+    """
+    if isinstance(name, str):
+        return name, as_body(body)
+    if isinstance(name, (bytes, int, type(None))) or body != b"":
+        raise InvalidArgument(f"expected the name of a message as a text, got {name!r}")
+    return codec_of(type(name)).name, encode(name)
+
+
+def as_body(body: Any) -> bytes:
+    """Return *body* as bytes: what is like bytes as it is, other values encoded.
+
+    A text is refused: where one is sent, its ``encode()`` was mostly forgotten.
+
+    Raises:
+        InvalidArgument: it is a text, or has no encoding.
     """
     if isinstance(body, (bytes, bytearray, memoryview)):
         return bytes(body)
-    raise InvalidArgument(f"expected the body of a message as bytes, got {body!r}")
+    if isinstance(body, str):
+        raise InvalidArgument(
+            f"expected the body of a message as bytes or a value with a type, got {body!r}: use "
+            "text.encode(), or greenproc.typed.encode(text) for a handler that takes a str"
+        )
+    return encode(body)
+
+
+def label(method: Any) -> str:
+    """Return what *method* is called, for a text."""
+    return getattr(method, "__qualname__", None) or repr(method)

@@ -31,7 +31,7 @@ from greenproc.process.cell import Cell
 from greenproc.process.ended import how_it_ended
 from greenproc.process.event import MessageEvent
 from greenproc.process.ports import ACCEPTED, FULL, RemoteConnection, Transport
-from greenproc.typed import codec_of, encode
+from greenproc.typed import codec_of
 
 if TYPE_CHECKING:
     from greenproc.process.manager import ProcessManager
@@ -104,7 +104,7 @@ class Asks:
         if not isinstance(name, str) or not name:
             raise InvalidArgument(f"expected the name of a message as a text, got {name!r}")
         if type(body) is not bytes:
-            body = as_message_body(body)
+            body = as_body(body)
         if timeout is not None:
             span(timeout)
         if self._is_over:
@@ -330,12 +330,3 @@ class Asks:
 
 def _in_vain(ask: AskFuture[Any], reason: str) -> str:
     return f"process {ask.to} was asked {ask.name!r} in vain: {reason}"
-
-
-def as_message_body(body: Any) -> bytes:
-    """Return *body*, bytes or the value of a typed message, as bytes.
-
-    Raises:
-        InvalidArgument: it is a value that no typed message has.
-    """
-    return as_body(body) if isinstance(body, (bytes, bytearray, memoryview)) else encode(body)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
 import logging
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 from os import PathLike
-from types import CoroutineType, FunctionType
+from types import CoroutineType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -28,8 +29,8 @@ from greenproc.failures import FAILURES, note
 from greenproc.future import Failure, Future
 from greenproc.http.response import BadRequest
 from greenproc.message import Message
-from greenproc.pid import PID, UPID, name_methods
-from greenproc.process.arguments import as_body, as_upid
+from greenproc.pid import PID, UPID
+from greenproc.process.arguments import as_named_body, as_upid, label
 from greenproc.process.assets import checked_asset
 from greenproc.process.cell import Cell
 from greenproc.process.defer import Deferred, resolve_method
@@ -53,9 +54,11 @@ from greenproc.process.signatures import (
     check_methods,
     check_route_handler,
     explain_arguments,
+    name_functions,
     new_methods,
     refused_coroutine,
 )
+from greenproc.process.typed import MessageOptions
 
 if TYPE_CHECKING:
     from greenproc.http.request import Request
@@ -131,7 +134,7 @@ class Process:
                 )
         methods = new_methods(cls, Process)
         check_methods(cls, Process, methods)
-        _name_methods(methods)
+        name_functions(methods)
         cls.__declared = declared_handlers(cls)
         cls.serves_messages_plainly = (
             cls.serve is Process.serve and cls.consume_message is Process.consume_message
@@ -184,7 +187,7 @@ class Process:
             note(error, f"in process {self.pid}, serving {event.kind}")
             # The traceback holds this frame: with what leads to the error it would be a cycle.
             event.promise = None
-            unread = f"the dispatch of {_name(event.method)} to {self.pid}"
+            unread = f"the dispatch of {label(event.method)} to {self.pid}"
             complete(promise.fail, error, unread=unread)
             del promise
         except BaseException:
@@ -258,23 +261,29 @@ class Process:
         """The queue of events that wait to be served; a handler may take some of them itself."""
         return self.__manager().show_mailbox(self.__cell)
 
-    def send(self, to: UPID | Process, name: str, body: bytes = b"") -> None:
+    @overload
+    def send(self, to: UPID | Process, name: str, body: object = b"") -> None: ...
+    @overload
+    def send(self, to: UPID | Process, name: object) -> None: ...
+    def send(self, to: UPID | Process, name: Any, body: Any = b"") -> None:
         """Send a message; nothing tells whether it is handled.
 
         Args:
             to: the receiver, here or on another node; the empty UPID is silently ignored.
-            name: what the receiver installed a handler for.
-            body: at most what the receiver accepts, 64 MiB by default.
+            name: what the receiver installed a handler for; or a value, such as a
+                `msgspec.Struct`, whose type gives the name, as in `greenproc.install`.
+            body: bytes, at most what the receiver accepts, 64 MiB by default; or a value for a
+                handler with a type. A text is neither.
 
         Raises:
-            InvalidArgument: an argument has another type.
+            InvalidArgument: an argument has another type, or a value has no encoding.
 
         Source: libprocess include/process/process.hpp, ProcessBase::send.
         """
         cell = self.__cell
         manager = cell.manager or self.__manager()
-        if type(body) is not bytes or not isinstance(to, UPID):
-            to, body = as_upid(to), as_body(body)
+        if type(body) is not bytes or type(name) is not str or not isinstance(to, UPID):
+            to, (name, body) = as_upid(to), as_named_body(name, body)
         manager.send(Message(name, cell.pid, to, body))
 
     @overload
@@ -319,7 +328,7 @@ class Process:
         """Send a message and return the future of the answer. See `greenproc.Runtime.ask`."""
         return self.__manager().asks.ask(to, name, body, returns, timeout)
 
-    def reply(self, body: bytes = b"", *, name: str | None = None) -> None:
+    def reply(self, body: object = b"", *, name: str | None = None) -> None:
         """Answer the message whose handler is running; a message without a sender needs none.
 
         For an ask the first answer counts.
@@ -358,22 +367,35 @@ class Process:
         manager.linking.link(self.__cell, to, remote)
         return to
 
-    def install(self, name: str, handler: Callable[[UPID, bytes], object]) -> None:
-        """Call *handler* with the sender and the body of each message called *name*.
+    @overload
+    def install(
+        self, name: str, handler: Callable[[UPID, bytes], object], type: None = None
+    ) -> None: ...
+    @overload
+    def install(
+        self, name: str, handler: Callable[[UPID, T], object], type: builtins.type[T]
+    ) -> None: ...
+    @overload
+    def install(self, name: builtins.type[T], handler: Callable[[UPID, T], object]) -> None: ...
+    @overload
+    def install(self, name: str, handler: Callable[[UPID, Any], object], type: Any) -> None: ...
+    def install(self, name: Any, handler: Callable[[UPID, Any], object], type: Any = None) -> None:
+        """Call *handler* with sender and body of each message called *name*. See `greenproc.install`.
 
         It takes the place of the handler that the class declares for *name*, and of one that was
         installed before.
 
         Raises:
-            InvalidArgument: *handler* cannot be called so, or is an ``async def``.
+            InvalidArgument: *handler* cannot be called so, or *name* or *type* is none.
 
         Source: libprocess include/process/process.hpp, ProcessBase::install.
         """
-        check_message_handler(handler, name)
+        options = MessageOptions.checked(name, type)
+        check_message_handler(handler, options.name)
         cell = self.__cell
         if cell.handlers is None:
             cell.handlers = {}
-        cell.handlers[name] = handler
+        cell.handlers[options.name] = options.bind(handler, self)
 
     def delegate(self, name: str, pid: UPID | Process) -> None:
         """Forward messages called *name*, for which no handler is installed, to *pid*."""
@@ -572,11 +594,7 @@ class Process:
         return cell.routes
 
 
-def _name_methods(methods: Mapping[str, object]) -> None:
-    name_methods(name for name, value in methods.items() if isinstance(value, FunctionType))
-
-
-_name_methods(new_methods(Process, Process))
+name_functions(new_methods(Process, Process))
 
 handle_message: Callable[[Process, Message], None] = vars(Process)["_Process__handle"]
 """Serve a message without an event around it. For the scheduler, not for users."""
@@ -586,7 +604,3 @@ declared_of: Callable[[Process], Declared] = attrgetter("_Process__declared")
 
 routes_of: Callable[[Process], RouteTable] = vars(Process)["_Process__routes"]
 """Return the routes of a process. For the parts of the runtime, not for users."""
-
-
-def _name(method: Callable[..., Any]) -> str:
-    return getattr(method, "__qualname__", None) or repr(method)

@@ -23,6 +23,7 @@ from typing import (
 from greenproc.errors import InvalidArgument
 from greenproc.process.route_options import RouteKeywords, RouteOptions
 from greenproc.process.signatures import check_message_handler, check_route_handler
+from greenproc.process.typed import MessageOptions
 
 if TYPE_CHECKING:
     from greenproc.http.request import Request
@@ -50,21 +51,45 @@ class InAnyRealm(Protocol):
         """Answer *request*."""
 
 
-def install(name: str) -> Callable[[OnMessage], OnMessage]:
+@overload
+def install(name: str, type: None = None) -> Callable[[OnMessage], OnMessage]: ...
+@overload
+def install(
+    name: str, type: type[T]
+) -> Callable[
+    [Callable[Concatenate[S, UPID, T, P], R]], Callable[Concatenate[S, UPID, T, P], R]
+]: ...
+@overload
+def install(
+    name: type[T],
+) -> Callable[
+    [Callable[Concatenate[S, UPID, T, P], R]], Callable[Concatenate[S, UPID, T, P], R]
+]: ...
+@overload
+def install(name: str, type: Any) -> Callable[[Function], Function]: ...
+def install(name: Any, type: Any = None) -> Callable[[Any], Any]:
     """Declare a method as the handler of messages called *name*.
 
-    The method is called with the sender's `UPID` and the body, ``bytes``. A subclass that overrides
-    the method overrides the handler.
+    The method is called with the sender's `UPID` and the body: ``bytes``, or with *type* a value of
+    that. A message whose body is no such value is dropped, with the reason ``body not decoded``,
+    and the process lives. A subclass that overrides the method overrides the handler.
 
     A class is not made, with `InvalidArgument`, if the method cannot be called so or is an
     ``async def``, or if the class itself declares *name* for two methods. A subclass may declare
     it for another one, and `Process.install` replaces the handler of one process.
 
-    Source: libprocess include/process/process.hpp, ProcessBase::install.
+    Args:
+        name: what senders call the messages; or the type, which is then also that of the bodies:
+            its name is the tag of a Struct that has one, else that of the class.
+        type: a `msgspec.Struct`, a dataclass, one such as ``list[int]``, or a union of Structs
+            with tags.
+
+    Raises:
+        InvalidArgument: *name* is neither, or there are no bodies of that type.
+
+    Source: libprocess include/process/process.hpp, ProcessBase::install; types are ours.
     """
-    if not isinstance(name, str):
-        raise InvalidArgument(f"expected a message name, as in @install('ping'), got {name!r}")
-    return _mark(name)
+    return _mark(MessageOptions.checked(name, type))
 
 
 @overload
@@ -147,7 +172,7 @@ def mark_route(options: RouteOptions) -> Callable[[Function], Function]:
     return _mark(options)
 
 
-def _mark(mark: str | RouteOptions) -> Callable[[Function], Function]:
+def _mark(mark: MessageOptions | RouteOptions) -> Callable[[Function], Function]:
     def decorate(function: Function) -> Function:
         setattr(function, _MARKS, (*getattr(function, _MARKS, ()), mark))
         return function
@@ -190,10 +215,10 @@ def declared_handlers(cls: type) -> Declared:
                     check_route_handler(function, mark, name=name, of_class=True)
                     routes.add(mark, attribute, function)
                 else:
-                    first = found.setdefault(mark, attribute)
-                    _check_once(base, f"messages {mark!r}", first, attribute)
-                    check_message_handler(function, mark, name=name, of_class=True)
-                    messages[mark] = function
+                    first = found.setdefault(mark.name, attribute)
+                    _check_once(base, f"messages {mark.name!r}", first, attribute)
+                    check_message_handler(function, mark.name, name=name, of_class=True)
+                    messages[mark.name] = mark.wrap(function)
     return Declared(messages, routes.finish())
 
 

@@ -15,6 +15,7 @@ from types import CoroutineType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from greenproc.errors import InvalidArgument
+from greenproc.pid import name_methods
 
 if TYPE_CHECKING:
     from greenproc.process.route_options import RouteOptions
@@ -153,6 +154,11 @@ def new_methods(cls: type, process: type) -> dict[str, object]:
         for name, value in vars(base).items()
         if not name.startswith("_")
     }
+
+
+def name_functions(methods: Mapping[str, object]) -> None:
+    """Let a UPID say how those of *methods* are called that are functions."""
+    name_methods(name for name, value in methods.items() if isinstance(value, FunctionType))
 
 
 def check_methods(cls: type, process: type, methods: Mapping[str, object]) -> None:

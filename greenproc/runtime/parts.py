@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -64,6 +64,8 @@ class Parts:
         self.clock = make_clock(spawn)
         runtime.dead_letters.use_clock(self.clock)
         observer = self._observer = SignalObserver(runtime, signals, runtime.dead_letters)
+        self.dropped: Mapping[str, int] = observer.dropped
+        """How many messages were dropped, by reason."""
         self.reaper = Reaper(self.clock)
         self.processes = ProcessManager(
             runtime,

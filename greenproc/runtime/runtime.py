@@ -23,7 +23,7 @@ from greenproc.future import Failure, Future
 from greenproc.message import Message
 from greenproc.metrics import Registry
 from greenproc.pid import NO_SENDER, PID, UPID, PlainUPID
-from greenproc.process.arguments import as_body, as_upid
+from greenproc.process.arguments import as_named_body, as_upid
 from greenproc.process.base import Process
 from greenproc.process.current import current_process
 from greenproc.process.debug import MethodWatch
@@ -142,7 +142,7 @@ class Runtime(RuntimeLife):
         return self._parts().sockets
 
     def statistics(self) -> dict[str, Any]:
-        """Count what this node has: processes, turns, connections, timers."""
+        """Count what this node has: processes, turns, connections, timers, dropped messages."""
         self.check_thread("statistics")
         parts = self._parts()
         return {
@@ -153,6 +153,7 @@ class Runtime(RuntimeLife):
             "outbound": parts.sockets.statistics() if parts.sockets is not None else {},
             "websockets": parts.websockets.statistics(),
             "event_streams": dict(parts.router.event_streams),
+            "messages_dropped": dict(parts.dropped),
         }
 
     # Processes
@@ -209,23 +210,33 @@ class Runtime(RuntimeLife):
         span(timeout)
         return wait_with_limit(processes, as_upid(pid), timeout)
 
+    @overload
     def post(
-        self, to: UPID | Process, name: str, body: bytes = b"", *, sender: UPID | None = None
+        self, to: UPID | Process, name: str, body: object = b"", *, sender: UPID | None = None
+    ) -> None: ...
+    @overload
+    def post(self, to: UPID | Process, name: object, *, sender: UPID | None = None) -> None: ...
+    def post(
+        self, to: UPID | Process, name: Any, body: Any = b"", *, sender: UPID | None = None
     ) -> None:
         """Send a message from outside of any process; *sender* is the empty UPID when None.
 
+        Name and body are as for `Process.send`.
+
         Raises:
-            InvalidArgument: an argument has another type, or *name* is empty.
+            InvalidArgument: an argument has another type, a value has no encoding, or *name* is
+                empty.
             StateError: this runtime, or that of *to*, was stopped.
 
         Source: libprocess include/process/process.hpp, process::post.
         """
         source = NO_SENDER if sender is None else sender
-        if not isinstance(name, str) or not name:
+        name, body = as_named_body(name, body)
+        if not name:
             raise InvalidArgument(f"expected the name of a message as a text, got {name!r}")
         pid = as_upid(to)
         self._refuse_ended(pid, "post")
-        self.processes.send(Message(name, source, pid, as_body(body)))
+        self.processes.send(Message(name, source, pid, body))
 
     @overload
     def ask(

@@ -16,6 +16,7 @@ from greenproc.process.event import Event, MessageEvent
 from greenproc.process.flow import POLICIES
 from greenproc.process.ports import LATE_ANSWER
 from greenproc.process.quota import MAILBOX_FULL, NODE_FULL
+from greenproc.process.typed import UNDECODED
 from greenproc.transport.refusals import (
     ANSWERS_NOT_READ,
     BODY_TOO_SLOW,
@@ -39,6 +40,7 @@ UNSENT = "not sent"
 REASONS = (
     "no such process",
     "no handler",
+    UNDECODED,
     MAILBOX_FULL,
     NODE_FULL,
     "process terminated",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
@@ -47,16 +48,8 @@ class Codec(Generic[T]):
     def __init__(self, type: type[T] | Any) -> None:
         self.type = type
         self._decoder: Decoder[Any] | None = None
-        try:
-            _check(type)
+        with suppress(NameError):  # a class that it refers to may come later: see `decode`
             self._decoder = _decoder(type)
-        except NameError:
-            return  # a class that it refers to is not there yet: see `decode`
-        except (TypeError, ValueError) as error:
-            raise InvalidArgument(
-                "expected a Struct, a dataclass or a type such as list[int], got "
-                f"{type!r}: {error}"
-            ) from error
 
     @property
     def name(self) -> str:
@@ -76,11 +69,12 @@ class Codec(Generic[T]):
 
         Raises:
             InvalidMessage: it is no such value; the error has the path of the fault.
+            NameError: the type refers to a class that is not there.
         """
         decoder = self._decoder
+        if decoder is None:
+            decoder = self._decoder = _decoder(self.type)
         try:
-            if decoder is None:
-                decoder = self._decoder = _decoder(self.type)
             try:
                 value: T = decoder.decode(body)
             except msgspec.ValidationError as error:
@@ -140,19 +134,21 @@ def encode(value: object) -> bytes:
 
 
 def _decoder(type: Any) -> Decoder[Any]:
-    return Decoder(type, dec_hook=to_type, ext_hook=from_extension)
-
-
-def _check(type: Any) -> None:
-    """Refuse a type that msgspec takes for one of the user's hooks.
+    """Return what decodes values of *type*.
 
     Raises:
-        TypeError: it is one.
+        InvalidArgument: msgspec cannot make that of MessagePack.
         NameError: a class that it refers to is not there yet.
     """
-    told = msgspec.inspect.type_info(type)
-    if isinstance(told, CustomType) and not is_known(told.cls):
-        raise TypeError(f"{told.cls!r} is not supported")
+    try:
+        told = msgspec.inspect.type_info(type)
+        if isinstance(told, CustomType) and not is_known(told.cls):
+            raise TypeError(f"{told.cls!r} is not supported")
+        return Decoder(type, dec_hook=to_type, ext_hook=from_extension)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(
+            f"expected a Struct, a dataclass or a type such as list[int], got {type!r}: {error}"
+        ) from error
 
 
 def _name(type: Any) -> str:
@@ -169,8 +165,10 @@ def _name(type: Any) -> str:
 
 def _explain(error: BaseException, body: bytes) -> InvalidMessage:
     """Return the error that says where *body* is at fault, because of *error*."""
-    if not body:
-        return InvalidMessage("expected a value in MessagePack, got an empty body")
-    text = str(error) or type(error).__name__
+    text = (
+        "expected a value in MessagePack, got an empty body"
+        if not body
+        else str(error) or type(error).__name__
+    )
     found = _PATH.search(text)
     return InvalidMessage(text, found[1] if found else "$")

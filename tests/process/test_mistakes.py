@@ -56,7 +56,7 @@ MISTAKES: dict[str, tuple[Callable[..., Any], type[Exception], str]] = {
     "number to install": (
         lambda: Process().install(5, lambda sender, body: None),  # type: ignore[arg-type]
         InvalidArgument,
-        "name of a message as a text of one character or more, got 5",
+        "expected a message name, .* got 5",
     ),
     "value as pid": (
         lambda: type("Bad", (Process,), {"pid": 5}),

@@ -1,0 +1,103 @@
+"""Handlers that take the bodies of messages as values of a type."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from inspect import isclass
+from typing import TYPE_CHECKING, Any, Final
+
+from greenproc.errors import InvalidArgument, InvalidMessage
+from greenproc.failures import FailureLog
+from greenproc.message import Message
+from greenproc.pid import UPID
+from greenproc.typed import Codec, codec_of
+
+if TYPE_CHECKING:
+    from greenproc.process.manager import ProcessManager
+
+logger = logging.getLogger("greenproc.process")
+failure_log = FailureLog(logger)
+
+MAX_NAME = 80  # how much of a name is logged
+
+UNDECODED: Final = "body not decoded"
+"""Why a message is dropped that its handler cannot take."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageOptions:
+    """Which messages a handler takes.
+
+    Without a codec their bodies are handed over as they are.
+    """
+
+    name: str
+    codec: Codec[Any] | None
+
+    @classmethod
+    def checked(cls, name: Any, type: Any) -> MessageOptions:
+        """Return the options for messages called *name*, or as *type* says if *name* is a type.
+
+        Raises:
+            InvalidArgument: there is no codec for the type, or the type gives no name.
+        """
+        if isinstance(name, str):
+            return cls(name, None if type is None else codec_of(type))
+        if type is not None or not isclass(name):
+            raise InvalidArgument(
+                "expected a message name, as in @install('ping'), or the class of its bodies, got "
+                f"{name!r}"
+            )
+        codec: Codec[Any] = codec_of(name)
+        return cls(codec.name, codec)
+
+    def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return *function*, called with process, sender and value, as what takes the body.
+
+        A message that cannot be decoded does not reach it, and is reported as dropped.
+        """
+        if self.codec is None:
+            return function
+        decode, name = self.codec.decode, self.name
+
+        @wraps(function)
+        def handle(process: Any, sender: UPID, body: bytes) -> Any:
+            try:
+                value = decode(body)
+            except InvalidMessage as error:
+                message = Message(name, sender, process.pid, body)
+                _report(process.runtime.processes, message, error)
+                return None
+            return function(process, sender, value)
+
+        return handle
+
+    def bind(self, handler: Callable[..., Any], process: Any) -> Callable[..., Any]:
+        """Return *handler*, called with sender and value, as what takes the body.
+
+        Args:
+            process: that of the handler.
+        """
+        if self.codec is None:
+            return handler
+        handle = self.wrap(lambda _, sender, value: handler(sender, value))
+        return lambda sender, body: handle(process, sender, body)
+
+
+def _report(manager: ProcessManager, message: Message, error: InvalidMessage) -> None:
+    """Report a message whose body its handler cannot take, because of *error*.
+
+    What its sender has done wrong is logged for debugging only. What a class of the program raises
+    while it is made of the body is one of the program's own failures.
+    """
+    name = message.name[:MAX_NAME]
+    text = f"{message.to} dropped {name!r} from {message.sender}, at {error.path}: {error}"
+    if isinstance(error.__cause__, (ValueError, RecursionError, OverflowError)):
+        logger.debug("%s", text)
+    else:
+        failure_log.add(text, error)
+    manager.observer.message_dropped(message, UNDECODED)
+    manager.asks.lose(message, f"its handler cannot take the body, at {error.path}: {error}")
