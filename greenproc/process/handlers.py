@@ -6,6 +6,7 @@ once, when the class is made.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import (
@@ -27,7 +28,16 @@ from greenproc.process.typed import MessageOptions
 
 if TYPE_CHECKING:
     from greenproc.http.request import Request
+    from greenproc.message import Message
     from greenproc.pid import UPID
+
+logger = logging.getLogger("greenproc.process")
+
+MAX_UNHANDLED = 256
+"""How many names of messages without a handler are warned of; they come from outside, too."""
+
+MAX_NAME = 80
+"""How much of a name is shown."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 # What type checkers hold a decorated method against; the first argument is the process. What may
@@ -276,4 +286,39 @@ def _check_once(owner: type, what: str, first: str, attribute: str) -> None:
         raise InvalidArgument(
             f"{owner.__name__} declares two handlers of {what}, {first} and {attribute}: only one "
             "can be called"
+        )
+
+
+class UnhandledNames:
+    """The names that the log has warned of, for each class of processes.
+
+    A message without a handler is most likely a mistake of the program, so the first one is a
+    warning, and those that follow are of the level debug.
+    """
+
+    def __init__(self) -> None:
+        self._known: set[tuple[type | None, str]] = set()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __repr__(self) -> str:
+        return f"<UnhandledNames, {len(self)} known>"
+
+    def add(self, receiver: type | None, message: Message) -> None:
+        """Log that *message* has no handler.
+
+        Args:
+            receiver: the class of the process that it was for, if that is still there.
+        """
+        known = receiver, message.name[:MAX_NAME]
+        is_new = known not in self._known and len(self) < MAX_UNHANDLED
+        if is_new:
+            self._known.add(known)
+        logger.log(
+            logging.WARNING if is_new else logging.DEBUG,
+            "%s has no handler for %r %s: declare it with @install, or call install()",
+            message.to,
+            known[1],
+            "without a sender" if message.sender.is_empty else f"from {message.sender}",
         )

@@ -40,6 +40,7 @@ from greenproc.process.event import (
 )
 from greenproc.process.flow import has_room, limit_mailbox, make_queue, make_room
 from greenproc.process.gaps import Gaps
+from greenproc.process.handlers import UnhandledNames
 from greenproc.process.life import Life
 from greenproc.process.linking import Linking
 from greenproc.process.mailbox import Item, Mailbox
@@ -71,8 +72,6 @@ P = TypeVar("P", bound=Process)
 
 logger = logging.getLogger("greenproc.process")
 
-MAX_UNHANDLED = 256  # names of messages without a handler that are warned of ...
-MAX_NAME = 80  # ... and how much of a name is shown
 NO_THREAD = -1  # the identifier of none, so every caller is a foreign one
 
 get_ident: Callable[[], int] = get_original("_thread", "get_ident")
@@ -101,7 +100,7 @@ class ProcessManager:
         self.cells: dict[str, Cell] = {}
         self.names = Names()
         self.ended = EndedProcesses()
-        self._unhandled: set[tuple[type | None, str]] = set()
+        self._unhandled = UnhandledNames()
         self.address: Address | None = None
         self.accepting = False
         self._is_over = False
@@ -445,23 +444,9 @@ class ProcessManager:
         return NO_SENDER if process is None else process.pid
 
     def unhandled(self, message: Message) -> None:
-        """Report a message that no handler was installed for.
-
-        The log warns of it once for each class and name, which is most likely a mistake of the
-        program; but names come from outside, too, so only of so many.
-        """
+        """Report a message that no handler was installed for."""
         cell = self.cells.get(message.to.id)
-        known = (type(cell.process) if cell else None, message.name[:MAX_NAME])
-        is_new = known not in self._unhandled and len(self._unhandled) < MAX_UNHANDLED
-        if is_new:
-            self._unhandled.add(known)
-        logger.log(
-            logging.WARNING if is_new else logging.DEBUG,
-            "%s has no handler for %r %s: declare it with @install, or call install()",
-            message.to,
-            known[1],
-            "without a sender" if message.sender.is_empty else f"from {message.sender}",
-        )
+        self._unhandled.add(type(cell.process) if cell else None, message)
         self.observer.message_dropped(message, "no handler")
         self.asks.lose(message, "it has no handler for that")
 

@@ -14,7 +14,7 @@ from greenproc.http.url import URL
 from greenproc.pid import UPID
 from greenproc.process import DispatchEvent, Event, HttpEvent, Process
 from greenproc.process.base import cell_of
-from greenproc.process.manager import MAX_UNHANDLED
+from greenproc.process.handlers import MAX_UNHANDLED
 from greenproc.runtime import Runtime
 from greenproc.testing import expect_failure
 
