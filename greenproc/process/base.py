@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 from os import PathLike
-from types import CoroutineType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -33,7 +32,7 @@ from greenproc.pid import PID, UPID
 from greenproc.process.arguments import as_named_body, as_upid, label
 from greenproc.process.assets import checked_asset
 from greenproc.process.cell import Cell
-from greenproc.process.defer import Deferred, resolve_method
+from greenproc.process.defer import Deferred, make_call
 from greenproc.process.event import (
     DispatchEvent,
     Event,
@@ -53,10 +52,8 @@ from greenproc.process.signatures import (
     check_message_handler,
     check_methods,
     check_route_handler,
-    explain_arguments,
     name_functions,
     new_methods,
-    refused_coroutine,
 )
 from greenproc.process.typed import MessageOptions
 
@@ -179,10 +176,10 @@ class Process:
         """Make the call; its result or error goes to the caller's future."""
         promise = event.promise
         if promise is None:
-            self.__call(event)
+            make_call(self, event)
             return
         try:
-            result = self.__call(event)
+            result = make_call(self, event)
         except FAILURES as error:
             note(error, f"in process {self.pid}, serving {event.kind}")
             # The traceback holds this frame: with what leads to the error it would be a cycle.
@@ -570,20 +567,6 @@ class Process:
             self.__manager().forward(message, cell.delegates[name])
         else:
             self.__manager().unhandled(message)
-
-    def __call(self, event: DispatchEvent) -> Any:
-        method = resolve_method(self, event.method)
-        kwargs = event.kwargs
-        try:
-            result = method(*event.args, **kwargs) if kwargs else method(*event.args)
-        except TypeError as error:
-            if error.__traceback__ is not None and error.__traceback__.tb_next is None:
-                # Raised by the call: the method was not entered.
-                explain_arguments(error, method, event.args, kwargs or {}, type(self).__name__)
-            raise
-        if result.__class__ is CoroutineType:
-            raise refused_coroutine(result)
-        return result
 
     def __routes(self) -> RouteTable:
         cell = self.__cell

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from types import FunctionType
+from types import CoroutineType, FunctionType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from greenproc.checks import refuse_method
 from greenproc.errors import InvalidArgument
 from greenproc.future import Failure, Future
 from greenproc.pid import UPID
+from greenproc.process.event import DispatchEvent
+from greenproc.process.signatures import explain_arguments, refused_coroutine
 
 if TYPE_CHECKING:
     from greenproc.process.manager import ProcessManager
@@ -123,6 +125,22 @@ def resolve_method(process: object, function: Callable[..., Any]) -> Callable[..
             if value is function:
                 return bound_method(process, other)
     return function
+
+
+def make_call(process: object, event: DispatchEvent) -> Any:
+    """Make the call of *event* in *process*, and return its result."""
+    method = resolve_method(process, event.method)
+    kwargs = event.kwargs
+    try:
+        result = method(*event.args, **kwargs) if kwargs else method(*event.args)
+    except TypeError as error:
+        if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+            # Raised by the call: the method was not entered.
+            explain_arguments(error, method, event.args, kwargs or {}, type(process).__name__)
+        raise
+    if result.__class__ is CoroutineType:
+        raise refused_coroutine(result)
+    return result
 
 
 def check_owner(process: object, method: Callable[..., Any], first: object) -> None:
