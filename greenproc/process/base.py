@@ -123,12 +123,6 @@ class Process:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        for name in ("pid", "runtime", "mailbox"):
-            if name in vars(cls) and not isinstance(vars(cls)[name], property):
-                raise InvalidArgument(
-                    f"{cls.__name__}.{name} takes the place of what a Process has by that name: "
-                    "choose another name"
-                )
         methods = new_methods(cls, Process)
         check_methods(cls, Process, methods)
         name_functions(methods)

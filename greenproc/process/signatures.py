@@ -165,9 +165,15 @@ def check_methods(cls: type, process: type, methods: Mapping[str, object]) -> No
     """Refuse *methods* of *cls*, a subclass of *process*, whose bodies would never run.
 
     Raises:
-        InvalidArgument: one is an ``async def``, or an override of a method of *process* is a
-            generator.
+        InvalidArgument: one is an ``async def``, an override of a method of *process* is a
+            generator, or *cls* has something else where processes have a property.
     """
+    for name in ("pid", "runtime", "mailbox"):
+        if name in vars(cls) and not isinstance(vars(cls)[name], property):
+            raise InvalidArgument(
+                f"{cls.__name__}.{name} takes the place of what a Process has by that name: "
+                "choose another name"
+            )
     for name, value in methods.items():
         _check_method(value, f"{cls.__name__}.{name}", inherited=hasattr(process, name))
 
