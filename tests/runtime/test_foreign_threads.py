@@ -95,7 +95,9 @@ def things(runtime: Runtime) -> Things:
     return Things(runtime, process, runtime.clock)
 
 
-REFUSED = "another native thread|in the thread of the clock|by the hub of the thread"
+REFUSED = (
+    "another native thread|in the thread of the clock|by the hub of the thread|in its own greenlet"
+)
 
 Use = Callable[[Things], object]
 
@@ -128,6 +130,7 @@ VALUES = [
     "ExitedEvent",
     "Failure",
     "HttpEvent",
+    "MailboxLimit",
     "Message",
     "MessageEvent",
     "RemoteConnection",
@@ -160,9 +163,11 @@ FACADE: dict[str, tuple[Use, bool]] = {
     "absolute_path": works(lambda _: greenproc.absolute_path("/x")),
     "address": works(lambda _: greenproc.address()),
     "after": works(lambda _: greenproc.after(0.001).get()),
+    "ask": works(lambda it: greenproc.ask(it.process.pid, "x").discard()),
     "await_all": works(lambda _: greenproc.await_all([Future(1)]).get()),
     "collect": works(lambda _: greenproc.collect([Future(1)]).get()),
     "current_runtime": works(lambda _: greenproc.current_runtime()),
+    "dead_letters": works(lambda _: list(greenproc.dead_letters())),
     "defer": works(lambda it: greenproc.defer(it.process.pid, Adder.add)(1).get()),
     "delay": works(lambda it: greenproc.delay(0.0, it.process.pid, Adder.add, 1)),
     "dispatch": works(lambda it: greenproc.dispatch(it.process.pid, Adder.add, 1).get()),
@@ -185,11 +190,13 @@ FACADE: dict[str, tuple[Use, bool]] = {
 RUNTIME: dict[str, tuple[Use, bool]] = {
     "absolute_path": works(lambda it: it.runtime.absolute_path("/x")),
     "address": works(lambda it: it.runtime.address),
+    "ask": works(lambda it: it.runtime.ask(it.process.pid, "x").discard()),
     "authenticators": works(lambda it: it.runtime.authenticators),
     "authorization": works(lambda it: it.runtime.authorization),
     "call_from_thread": works(lambda it: it.runtime.call_from_thread(int)),
     "check_thread": refuses(lambda it: it.runtime.check_thread("x")),
     "clock": works(lambda it: it.runtime.clock.now()),
+    "dead_letters": works(lambda it: list(it.runtime.dead_letters)),
     "defer": works(lambda it: it.runtime.defer(it.process.pid, Adder.add)(1).get()),
     "delay": works(lambda it: it.runtime.delay(0.0, it.process.pid, Adder.add, 1)),
     "delegate": works(lambda it: it.runtime.delegate),
@@ -204,6 +211,7 @@ RUNTIME: dict[str, tuple[Use, bool]] = {
     "readonly_realm": works(lambda it: it.runtime.readonly_realm),
     "readwrite_realm": works(lambda it: it.runtime.readwrite_realm),
     "reaper": works(lambda it: it.runtime.reaper),
+    "random": works(lambda it: it.runtime.random.random()),
     "resolve": works(lambda it: it.runtime.resolve("127.0.0.1")),
     "run_async": refuses(lambda it: it.runtime.run_async(int)),
     "router": works(lambda it: it.runtime.router),
@@ -247,15 +255,18 @@ HOOKS = [
 """What the runtime calls, and nothing else."""
 
 PROCESS: dict[str, tuple[Use, bool]] = {
+    "ask": works(lambda it: it.process.ask(it.process.pid, "x").discard()),
     "defer": works(lambda it: it.process.defer(Adder.add)(1).get()),
     "delegate": works(lambda it: it.process.delegate("x", it.process.pid)),
     "event_count": works(lambda it: it.process.event_count(greenproc.MessageEvent)),
     "install": works(lambda it: it.process.install("y", lambda sender, body: None)),
     "link": refuses(lambda it: it.process.link(it.process.pid)),
+    "mailbox_limit": works(lambda it: it.process.mailbox_limit),
     "mailbox": works(lambda it: it.process.mailbox.put(greenproc.TerminateEvent(it.process.pid))),
     "pid": works(lambda it: it.process.pid),
     "provide": works(lambda it: it.process.provide("x", __file__)),
     "queued_events": works(lambda it: it.process.queued_events()),
+    "reply": refuses(lambda it: it.process.reply()),
     "route": works(lambda it: it.process.route("/x", lambda request: OK())),
     "runtime": works(lambda it: it.process.runtime),
     "send": works(lambda it: it.process.send(it.process.pid, "x")),
@@ -286,6 +297,7 @@ CLOCK: dict[str, tuple[Use, bool]] = {
     "stopped": refuses(lambda it: clock_of(it).stopped),
     "take": refuses(lambda it: clock_of(it).take(None)),
     "timer": works(lambda it: clock_of(it).timer(0.0, int)),
+    "watch_pauses": refuses(lambda it: clock_of(it).watch_pauses(int)),
     "update": refuses(lambda it: clock_of(it).update(1.0)),
 }
 
@@ -412,7 +424,6 @@ EVENT_STREAM: dict[str, tuple[Use, bool]] = {
     "end": refuses(lambda it: pusher(it).events.end()),
     "gone": works(lambda it: pusher(it).events.gone),
     "heartbeat": works(lambda it: pusher(it).events.heartbeat),
-    "is_over": works(lambda it: pusher(it).events.is_over()),
     "keeps_slow": works(lambda it: pusher(it).events.keeps_slow),
     "limits": works(lambda it: pusher(it).events.limits),
     "max_waiting_bytes": works(lambda it: pusher(it).events.max_waiting_bytes),
@@ -427,6 +438,7 @@ SUBSCRIBER: dict[str, tuple[Use, bool]] = {
     "close": works(lambda it: subscriber(it).close()),
     "is_open": works(lambda it: subscriber(it).is_open),
     "last_event_id": works(lambda it: subscriber(it).last_event_id),
+    "process_ended": works(lambda it: subscriber(it).process_ended()),
     "push": works(lambda it: subscriber(it).push(b":\n\n")),
     "reader": works(lambda it: subscriber(it).reader),
     "request": works(lambda it: subscriber(it).request),
