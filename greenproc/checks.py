@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import NoReturn
 
 from greenproc.errors import InvalidArgument
+
+_ORIGIN = re.compile(
+    r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.IGNORECASE
+)
+_DEFAULT_PORT = re.compile(r"\A(?:(http://[^/]*):80|(https://[^/]*):443)\Z")
 
 
 def whole_number(name: str, value: object, *, least: int) -> int:
@@ -26,6 +32,24 @@ def check_callable(value: object) -> None:
     """
     if not callable(value):
         raise InvalidArgument(f"expected a function to call, got {value!r}")
+
+
+def check_origin(origin: object) -> str:
+    """Return an origin in the form in which browsers send it.
+
+    Raises:
+        InvalidArgument: *origin* is none, such as ``https://example.org/`` with its slash.
+
+    Source: RFC 6454 section 6.2.
+    """
+    if not isinstance(origin, str) or not _ORIGIN.fullmatch(origin):
+        raise InvalidArgument(
+            "expected an origin as browsers send it, such as 'https://example.org', without a "
+            f"path and a slash at its end, got {origin!r:.200}"
+        )
+    lower = origin.lower()
+    match = _DEFAULT_PORT.match(lower)
+    return lower if match is None else match[1] or match[2]
 
 
 def how_to_install(extra: str) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from greenproc.address import MAX_PORT, canonical_ip
+from greenproc.checks import check_origin
 from greenproc.errors import InvalidArgument, InvalidSettings
 from greenproc.timestamp import parse_duration
 
@@ -118,7 +119,7 @@ def parse_rate(text: str) -> tuple[int, float] | None:
 
 
 def parse_hosts(text: str) -> tuple[str, ...]:
-    """Return the hosts in a list with commas between them."""
+    """Return the hosts, or origins, in a list with commas between them."""
     return tuple(word for part in text.split(",") if (word := part.strip()))
 
 
@@ -136,6 +137,16 @@ def _host(name: Any) -> str:
     if lower == "*" or _HOST_PATTERN.fullmatch(lower):
         return lower
     return canonical_ip(lower.removeprefix("[").removesuffix("]"))
+
+
+def _origins(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    _require(isinstance(value, (tuple, list, set, frozenset)))
+    if "*" in value:
+        _require(len(value) == 1)
+        return ("*",)
+    return tuple(check_origin(origin) for origin in value)
 
 
 def _rate(value: Any) -> str:
@@ -165,6 +176,12 @@ _HOSTS = _Kind(
     "host names without ports, such as example.org, .example.org or *.example.org",
     lambda text: _hosts(parse_hosts(text)),
     _hosts,
+)
+_ORIGINS = _Kind(
+    "valid",
+    "* alone, or origins such as https://example.org:8443",
+    lambda text: _origins(parse_hosts(text)),
+    _origins,
 )
 _SECONDS = _Kind(
     "valid",
@@ -345,6 +362,10 @@ class Settings:
     when empty or ``*``. ``.example.org`` stands for ``example.org`` and all below it,
     ``*.example.org`` for those below it. ``localhost``, the loopback addresses and those of the
     node are always allowed; others are refused with 421. In the environment with commas."""
+    cors: tuple[str, ...] = _setting((), _ORIGINS)
+    """The origins whose pages may use all routes that say nothing of origins themselves, the
+    built-in endpoints included, without cookies; none when empty, and any when ``*``. See
+    `greenproc.http.CORS`. In the environment with commas."""
     memory_profiling: bool = _setting(False, _FLAG)
     """Whether the process ``memory-profiler`` runs."""
     num_worker_threads: int = _setting(_default_workers, _THREADS, forgiving=True)

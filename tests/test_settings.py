@@ -106,6 +106,14 @@ BAD_VALUES = {
     "metrics_snapshot_endpoint_rate_limit": [None, "2", 2],
     "enable_profiler": [1, None],
     "tls": [None, {}, True],
+    "cors": [
+        "https://a.org",
+        ("",),
+        ("a.org",),
+        ("https://a.org/",),
+        ("*", "https://a.org"),
+        (1,),
+    ],
     "allowed_hosts": ["a.org", ("",), ("a:80",), ("a/b",), ("*a.org",), ("a..b",), (1,), ("[x]",)],
     "max_body_bytes": [0, -1, None, 1.5],
     "max_parked_greenlets": [-1, None],
@@ -182,7 +190,7 @@ MISTAKEN = {
         "did you mean tls=TLSSettings(cert_file=...)?",
     ),
     "a variable": (Settings, {"ssl_enabled": True}, "did you mean tls=TLSSettings(enabled=...)?"),
-    "nothing like it": (Settings, {"colour": 1}, "'colour': there is none with a name like it"),
+    "nothing like it": (Settings, {"zebra": 1}, "'zebra': there is none with a name like it"),
     "a slip of TLS": (
         TLSSettings,
         {"kye_file": "x"},

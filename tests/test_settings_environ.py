@@ -50,6 +50,8 @@ VALID = [
     ("METRICS_SNAPSHOT_ENDPOINT_RATE_LIMIT", "10/1mins", None, "10/1mins"),
     ("METRICS_SNAPSHOT_ENDPOINT_RATE_LIMIT", "", None, ""),
     ("ALLOWED_HOSTS", "", None, ()),
+    ("CORS", "*", "cors", ("*",)),
+    ("CORS", "https://A.org:443, http://b:81", "cors", ("https://a.org", "http://b:81")),
     ("ALLOWED_HOSTS", "A.org, *.B.org,.c.org.,", "allowed_hosts", ("a.org", "*.b.org", ".c.org")),
     ("ALLOWED_HOSTS", "10.0.0.1,[::01]", "allowed_hosts", ("10.0.0.1", "::1")),
     ("ENABLE_PROFILER", "1", "enable_profiler", True),

@@ -22,7 +22,7 @@ from greenproc.process.handlers import route
 from greenproc.process.help import DESCRIPTION, HELP, TLDR, USAGE
 from greenproc.process.manager import ProcessManager
 from greenproc.process.route_options import RouteOptions
-from greenproc.process.serving import serve_request
+from greenproc.process.serving import serve_match
 
 MARKDOWN = "text/x-markdown"  # libprocess' type; text/markdown is younger than it
 MAX_LISTED = 1000
@@ -56,8 +56,8 @@ class Help(Process):
     def consume_http(self, event: HttpEvent) -> None:
         """Let the root route answer whatever is below it, too: there each segment is an id."""
         root = routes_of(self).find("/")
-        assert root is not None and root.plain is not None
-        serve_request(cell_of(self), root.plain, event)
+        assert root is not None
+        serve_match(cell_of(self), root.found, event)
 
     @route(
         "/",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import TypeAlias
 
+from greenproc.checks import check_origin
 from greenproc.errors import InvalidArgument
 from greenproc.http.headers import Fields, is_token
 from greenproc.http.origin import refuse_foreign
@@ -16,10 +16,6 @@ MAX_AGE = 600
 """Seconds for which browsers remember what they were told; Chromium takes 7200 at most."""
 
 _MAX_ASKED_LENGTH = 4096  # of the names of headers that a browser asks for
-_ORIGIN = re.compile(
-    r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.IGNORECASE
-)
-_DEFAULT_PORT = re.compile(r"\A(?:(http://[^/]*):80|(https://[^/]*):443)\Z")
 _SAFE = ("GET", "HEAD", "OPTIONS")  # RFC 9110 section 9.2.1: they change nothing
 _VARY = ("Vary", "Origin")
 
@@ -153,24 +149,13 @@ def is_preflight(request: Request) -> bool:
 
 
 def _checked_origins(origins: object) -> frozenset[str] | None:
-    if origins == "*":
+    if origins in ("*", ("*",)):  # the latter in settings
         return None
     if isinstance(origins, str):
         origins = [origins]
     if not isinstance(origins, Iterable):
         raise InvalidArgument(f"expected origins or '*', got {origins!r:.200}")
-    return frozenset([_checked_origin(origin) for origin in origins])
-
-
-def _checked_origin(origin: object) -> str:
-    if not isinstance(origin, str) or not _ORIGIN.fullmatch(origin):
-        raise InvalidArgument(
-            "expected an origin as browsers send it, such as 'https://example.org', without a "
-            f"path and a slash at its end, got {origin!r:.200}"
-        )
-    lower = origin.lower()
-    match = _DEFAULT_PORT.match(lower)
-    return lower if match is None else match[1] or match[2]
+    return frozenset([check_origin(origin) for origin in origins])
 
 
 def _checked_names(option: str, names: object) -> tuple[str, ...]:

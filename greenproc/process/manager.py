@@ -20,11 +20,12 @@ from greenproc.current import RUNTIME
 from greenproc.errors import InvalidArgument, StateError
 from greenproc.future import Future
 from greenproc.future.waiting import keep_awake
+from greenproc.http.cors import CORS
 from greenproc.message import Message
 from greenproc.pid import NO_SENDER, PID, UPID
 from greenproc.process.arguments import as_upid
 from greenproc.process.asking import Asks
-from greenproc.process.base import Process, cell_of
+from greenproc.process.base import Process, cell_of, routes_of
 from greenproc.process.cell import BLOCKED, TERMINATING, Cell, name_cells
 from greenproc.process.current import PROCESS, current_process
 from greenproc.process.deadlock import wait_for_end
@@ -103,7 +104,7 @@ class ProcessManager:
         self._unhandled = UnhandledNames()
         self.address: Address | None = None
         self.accepting = False
-        self._is_over = False
+        self._is_over = self._is_inherited = False
         self.served_by_ended = 0
         """How many events were served by processes that are over."""
         self.ending = 0  # how many processes are being taken out of everything
@@ -113,11 +114,11 @@ class ProcessManager:
         self._transport: Transport  # from open() on; before it there is no process to send
         self.gatekeeper: Gatekeeper  # likewise
         self.hub = hub = get_hub()
-        self._is_inherited = False
         self._thread = get_ident()
         self.observer = observer
         self.linking = Linking(self.cells, clock, observer, self.enqueue)
         self.asks = Asks(self)
+        self.cors = CORS(settings.cors) if settings.cors else None
         self.max_events = settings.max_mailbox_events
         self.quota = MailboxQuota(settings)
         self.gaps = Gaps(self)  # what waits for supervised processes that are being restarted
@@ -176,6 +177,8 @@ class ProcessManager:
         cell.pid = PID(cell.id, self.address)
         cell.byte_mark = self.quota.first_mark
         cell.max_events = self.max_events
+        if self.cors is not None and cell.process is not None:
+            routes_of(cell.process).allow(self.cors)
 
     def spawn(self, process: P) -> PID[P]:
         """Start *process*. See `Runtime.spawn`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from greenproc.errors import InvalidArgument, InvalidURL
@@ -14,6 +14,7 @@ from greenproc.process.assets import Asset
 from greenproc.process.route_options import RouteOptions
 
 if TYPE_CHECKING:
+    from greenproc.http.cors import CORS
     from greenproc.process.serving import Line
 
 
@@ -35,6 +36,12 @@ class Route:
 
     options: RouteOptions
     handler: Callable[..., Any]
+
+    def allowing(self, cors: CORS) -> Route:
+        """Return this route with *cors*, unless it has its own or leaves HTTP."""
+        if self.options.cors is not None or self.options.upgrade is not None:
+            return self
+        return Route(replace(self.options, cors=cors), self.handler)
 
 
 class Endpoint:
@@ -66,7 +73,20 @@ class Endpoint:
                     f"expected all handlers of {options.path!r} to be streaming, or none"
                 )
         self._for_all, self._by_method = for_all, staying
-        self.plain = for_all if for_all and for_all.options.is_plain and not staying else None
+        self._find_plain()
+
+    def allow(self, cors: CORS) -> None:
+        """Let the routes that have no origins of their own have *cors*."""
+        changed = {id(route): route.allowing(cors) for route in self.routes}
+        if self._for_all is not None:
+            self._for_all = changed[id(self._for_all)]
+        self._by_method = {name: changed[id(one)] for name, one in self._by_method.items()}
+        self._find_plain()
+
+    def _find_plain(self) -> None:
+        route = self._for_all
+        is_plain = route is not None and route.options.is_plain and not self._by_method
+        self.plain = route if is_plain else None
 
     def find(self, method: str) -> Route | None:
         """Return the route that takes *method*; that for GET takes HEAD, too."""
@@ -123,13 +143,14 @@ class RouteTable:
     Source: libprocess src/process.cpp, ProcessBase::consume(HttpEvent), which has prefixes only.
     """
 
-    __slots__ = ("_assets", "_endpoints", "_found", "_patterns", "connections", "line")
+    __slots__ = ("_assets", "_cors", "_endpoints", "_found", "_patterns", "connections", "line")
 
     def __init__(self) -> None:
         self._endpoints: dict[str, Endpoint] = {}  # without parameters
         self._patterns: dict[str, Endpoint] = {}  # by shape, in the order in which they are tried
         self._found: dict[str, Endpoint | Match] = {}  # by whole paths that were asked for
         self._assets: dict[str, Asset] = {}
+        self._cors: CORS | None = None
         self.line: Line | None = None
         """The requests that wait for their handlers; made when the first one has to."""
         self.connections: dict[Connection, None] | None = None
@@ -145,11 +166,17 @@ class RouteTable:
         table = self._endpoints if pattern is None else self._patterns
         shape = route.options.shape
         endpoint = table.get(shape) or Endpoint(pattern)
-        endpoint.add(route)
+        endpoint.add(route if self._cors is None else route.allowing(self._cors))
         table[shape] = endpoint
         self._found.clear()
         if pattern is not None:
             self._patterns = dict(sorted(self._patterns.items(), key=_precedence))
+
+    def allow(self, cors: CORS) -> None:
+        """Let all routes that have no origins of their own, also later ones, have *cors*."""
+        self._cors = cors
+        for endpoint in (*self._endpoints.values(), *self._patterns.values()):
+            endpoint.allow(cors)
 
     def find(self, path: str) -> Endpoint | Match | None:
         """Return what *path*, whose first segment is the process, leads to.
