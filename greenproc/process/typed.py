@@ -95,7 +95,8 @@ def _report(manager: ProcessManager, message: Message, error: InvalidMessage) ->
     """
     name = message.name[:MAX_NAME]
     text = f"{message.to} dropped {name!r} from {message.sender}, at {error.path}: {error}"
-    if isinstance(error.__cause__, (ValueError, RecursionError, OverflowError)):
+    cause = error.__cause__
+    if cause is None or isinstance(cause, (ValueError, RecursionError, OverflowError)):
         logger.debug("%s", text)
     else:
         failure_log.add(text, error)

@@ -22,6 +22,7 @@ from greenproc.typed.extensions import (
     to_type,
     with_big_integers,
 )
+from greenproc.typed.protobuf import decode_protobuf, encode_protobuf, full_name, is_protobuf
 
 T = TypeVar("T")
 
@@ -33,27 +34,32 @@ _encode = Encoder(enc_hook=to_extension).encode
 
 
 class Codec(Generic[T]):
-    """Encodes values of one type as MessagePack, and decodes bodies that are to be of it.
+    """Encodes values of one type, and decodes bodies that are to be of it.
 
     Args:
         type: a `msgspec.Struct`, a dataclass, a ``TypedDict``, a type made of the usual ones such
-            as ``dict[str, int]``, or a union of Structs with tags.
+            as ``dict[str, int]``, or a union of Structs with tags, all of which are MessagePack;
+            or a class of protobuf messages.
 
     Raises:
         InvalidArgument: msgspec cannot make that of MessagePack.
     """
 
-    __slots__ = ("_decode", "_decoder", "type")
+    __slots__ = ("_decoder", "type")
 
     def __init__(self, type: type[T] | Any) -> None:
         self.type = type
         self._decoder: Decoder[Any] | None = None
+        if is_protobuf(type):
+            return
         with suppress(NameError):  # a class that it refers to may come later: see `decode`
             self._decoder = _decoder(type)
 
     @property
     def name(self) -> str:
-        """The name of messages with such bodies: the tag of a Struct, else that of the class.
+        """The name of messages with such bodies.
+
+        That is the tag of a Struct, the full name of a protobuf message, else the class' own name.
 
         Raises:
             InvalidArgument: the type is no Struct and no dataclass, and has no name of its own.
@@ -73,6 +79,9 @@ class Codec(Generic[T]):
         """
         decoder = self._decoder
         if decoder is None:
+            if is_protobuf(self.type):
+                message: T = decode_protobuf(self.type, body)
+                return message
             decoder = self._decoder = _decoder(self.type)
         try:
             try:
@@ -114,7 +123,7 @@ def codec_of(type: type[T] | Any) -> Codec[T]:
 
 
 def encode(value: object) -> bytes:
-    """Return *value* as MessagePack, as `Codec.decode` takes it.
+    """Return *value* as `Codec.decode` takes it: as MessagePack, but for a protobuf message.
 
     A `UPID` and an integer beyond 64 bits are extensions. A ``datetime`` with a time zone is a
     timestamp; one without is a text.
@@ -128,6 +137,8 @@ def encode(value: object) -> bytes:
         except OverflowError:
             return _encode(with_big_integers(value))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        if is_protobuf(type(value)):
+            return encode_protobuf(value)
         raise InvalidArgument(
             f"expected a value for a body, got {type(value).__name__}: {error}"
         ) from error
@@ -152,6 +163,8 @@ def _decoder(type: Any) -> Decoder[Any]:
 
 
 def _name(type: Any) -> str:
+    if is_protobuf(type):
+        return full_name(type)
     config = getattr(type, "__struct_config__", None)
     tag = getattr(config, "tag", None)
     if isinstance(tag, str):
