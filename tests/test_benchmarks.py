@@ -17,6 +17,7 @@ QUICK_ROWS = [
     "local-burst",
     "dispatch",
     "spawn",
+    "restart",
     "idle-memory",
     "million-processes",
     "timers-cancel",

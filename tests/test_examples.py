@@ -51,6 +51,15 @@ def test_hits_counts_visitors() -> None:
         assert program.finish() == (0, "1\n2\n3\n", "")
 
 
+def test_supervised_goes_on_after_failures() -> None:
+    with example("supervised") as program:
+        code, out, err = program.finish()
+
+    page = (EXAMPLES.parent / "docs" / "howto" / "supervision.md").read_text(encoding="utf-8")
+    assert (code, err) == (0, "")
+    assert f"$ python examples/supervised.py\n{out}```" in page
+
+
 def test_pingpong_plays_in_one_os_process() -> None:
     with example("pingpong") as program:
         code, out, err = program.finish()

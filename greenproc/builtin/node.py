@@ -12,7 +12,8 @@ from greenproc.builtin.health import LIVE_HELP, READY_HELP, Readiness
 from greenproc.builtin.help import is_builtin, route_options
 from greenproc.builtin.hub_lag import HubLag
 from greenproc.builtin.page import ASSETS, NODE_ID, asset, page
-from greenproc.builtin.survey import served, survey
+from greenproc.builtin.supervision import LISTED, MAX_LISTED, supervision_tree
+from greenproc.builtin.survey import read_limit, served, survey
 from greenproc.builtin.system import resident_bytes
 from greenproc.builtin.vitals import Vitals
 from greenproc.http.request import Request
@@ -48,6 +49,7 @@ class Node(Process):
         self._started = 0.0
         self.route("/", self.on_page, help=PAGE_HELP, realm=realm)
         self.route("/state", self.on_state, help=STATE_HELP, realm=realm)
+        self.route("/supervision", self.on_supervision, help=SUPERVISION_HELP, realm=realm)
 
     def initialize(self) -> None:
         self._started = self.runtime.clock.now(None)
@@ -81,6 +83,13 @@ class Node(Process):
         if not re.fullmatch("[0-9]{1,4}", limit) or int(limit) > MAX_SHOWN:
             return BadRequest(f"expected a limit from 0 to {MAX_SHOWN}, got '{limit}'.\n")
         return OK(json=self.state(int(limit), query.get("filter", "")))
+
+    def on_supervision(self, request: Request, principal: object = None) -> Response:
+        """Answer with the supervisors and their children, as JSON."""
+        limit = read_limit(request.url.query, default=LISTED, most=MAX_LISTED)
+        if isinstance(limit, Response):
+            return limit
+        return OK(json=supervision_tree(self._vitals.processes, limit))
 
     @route("/live", help=LIVE_HELP)
     def on_live(self, request: Request) -> Response:
@@ -136,6 +145,7 @@ class Node(Process):
                 "hub_lag_longest_secs": lag.longest,
                 "resident_bytes": resident_bytes(),
             },
+            "supervision": supervision_tree(vitals.processes, SHOWN),
             "matching": seen.processes,
             "processes": [told for cell in seen.deepest if (told := describe(cell))],
         }
@@ -189,5 +199,14 @@ STATE_HELP = HELP(
         f"* `limit=N`: how many processes are listed, {SHOWN} if not given, at most {MAX_SHOWN};",
         "  those with the most queued events come first.",
         "* `filter=TEXT`: only processes with that text in their ids.",
+    ),
+)
+SUPERVISION_HELP = HELP(
+    TLDR("The supervisors of the node with their children, as JSON."),
+    DESCRIPTION(
+        "Each row has a `depth`: children follow their supervisor, in the order of their starts.",
+        "",
+        f"* `limit=N`: how many rows are listed, {LISTED} if not given, at most {MAX_LISTED};",
+        "  `has_more` tells whether there are more.",
     ),
 )

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from greenproc.builtin.hub_lag import HubLag
+from greenproc.builtin.supervision import supervision_metrics
 from greenproc.builtin.survey import survey
 from greenproc.metrics import Metric, PulledCounter, PulledFamily, PullGauge
 from greenproc.process.manager import ProcessManager
@@ -95,6 +96,7 @@ class Vitals:
             ),
             *self._counters(),
             *self._families(),
+            *supervision_metrics(self.processes, PREFIX),
             PullGauge(
                 f"{PREFIX}hub_lag_secs",
                 lambda: lag.last,

@@ -14,6 +14,7 @@ from typing import Any
 from greenproc.cli.dead_letters import print_dead_letters
 from greenproc.cli.exchange import Exchange, get, printable, split_address
 from greenproc.cli.options import Commands, add_command, add_timeout
+from greenproc.cli.supervision import print_tree
 from greenproc.errors import Failure, RemoteProtocolError
 from greenproc.http.response import Response
 from greenproc.http.status import status_line_text
@@ -23,6 +24,7 @@ examples:
   greenproc ps 127.0.0.1:5050
   greenproc ps counter@127.0.0.1:5050 --json
   greenproc ps 127.0.0.1:5050 --dead-letters
+  greenproc ps 127.0.0.1:5050 --tree
 
 Shows each process with the events that wait in its mailbox. Each process tells its own, behind
 what it has to do already, so a busy one is waited for. Works with every node that serves
@@ -30,7 +32,8 @@ what it has to do already, so a busy one is waited for. Works with every node th
 a thousand at a time, in order within each.
 
 With --dead-letters shows what the node dropped last, the newest first: messages, dispatches and requests
-that no process got, and why. Only nodes of greenproc tell that.
+that no process got, and why. With --tree shows the supervisors with their children, restarts and last
+reasons. Only nodes of greenproc tell that.
 """
 
 NEXT = re.compile(r'<(\?[!-;=?-~]+)>; ?rel="?next"?')
@@ -46,6 +49,9 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--dead-letters", action="store_true", help="show what the node dropped last"
     )
+    parser.add_argument(
+        "--tree", action="store_true", help="show the supervisors with their children"
+    )
     parser.add_argument("--json", action="store_true", help="print all that the node tells")
     add_timeout(parser)
     parser.set_defaults(command=command)
@@ -56,6 +62,9 @@ def command(arguments: argparse.Namespace) -> int:
     host, port = split_address(arguments.address)
     if arguments.dead_letters:
         print_dead_letters(host, port, arguments.timeout, as_json=arguments.json)
+        return 0
+    if arguments.tree:
+        print_tree(host, port, arguments.timeout, as_json=arguments.json)
         return 0
     pages = read_pages(host, port, arguments.timeout)
     for text in json_lines(pages) if arguments.json else table_lines(pages):

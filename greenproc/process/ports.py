@@ -5,7 +5,7 @@ The process manager knows no sockets and no composition root; `greenproc.runtime
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any, Protocol
 
@@ -121,8 +121,11 @@ class Supervising(Protocol):
     def ended(self) -> None:
         """The supervisor is out of the registry: no child outlives it."""
 
-    def describe(self) -> list[Any]:
-        """Return what there is to know about each child, in the order of their starts."""
+    def describe(self) -> Iterator[Any]:
+        """Tell what there is to know about each child, in the order of their starts."""
+
+    def count(self) -> Any:
+        """Count the children."""
 
     def describe_limit(self) -> dict[str, Any]:
         """Return how children are restarted, and how often they were lately."""

@@ -39,6 +39,7 @@ from greenproc.runtime.lifecycle import RuntimeState
 from greenproc.runtime.signals import Signals
 from greenproc.settings import Settings, check_settings
 from greenproc.subprocess import Reaper
+from greenproc.supervision.reports import SupervisionCounts
 from greenproc.web import Firewall, Router
 from greenproc.websockets import WebSocketRegistry
 
@@ -85,6 +86,7 @@ class Runtime(RuntimeLife):
         self.authenticators = Authenticators()
         self.authorization = Authorization()
         self.metrics = Registry()
+        self.supervision = SupervisionCounts()
         self.random = Random()  # noqa: S311 -- spreads restarts, no secret
         """Where the random part of delays comes from; a seed makes them repeat."""
         self._executor: Executor | None = None

@@ -17,6 +17,28 @@ logger = logging.getLogger("greenproc.supervision")
 
 MAX_TEXT = 200  # characters of a reason
 
+MAX_COUNTED = 256  # supervisors
+
+
+class SupervisionCounts:
+    """Counts by the ids of supervisors, of those that have ended as well."""
+
+    def __init__(self) -> None:
+        self.restarts: dict[str, int] = {}
+        """How often a child was started again."""
+        self.gave_up: dict[str, int] = {}
+        """How often there were too many restarts."""
+
+    def count(self, counts: dict[str, int], id: str) -> None:
+        """Count one more in *counts*, which forgets the oldest id beyond a bound."""
+        if id not in counts and len(counts) >= MAX_COUNTED:
+            del counts[next(iter(counts))]
+        counts[id] = counts.get(id, 0) + 1
+
+    def __repr__(self) -> str:
+        restarts, gave_up = sum(self.restarts.values()), sum(self.gave_up.values())
+        return f"<SupervisionCounts {restarts} restarts, {gave_up} given up>"
+
 
 class Reports:
     """Logs and signals what one supervisor does, and counts it.
@@ -29,7 +51,7 @@ class Reports:
         self._runtime = runtime
         self._is_root = is_root
         self.restarts = 0
-        self.times_given_up = 0
+        self._counts: SupervisionCounts = runtime.supervision
 
     def started(self, record: ChildRecord, *, is_restart: bool) -> None:
         """A child has started."""
@@ -37,6 +59,7 @@ class Reports:
         assert incarnation is not None
         if is_restart:
             self.restarts += 1
+            self._counts.count(self._counts.restarts, self._supervisor.id)
             record.restarts += 1
         level = logging.INFO if is_restart else logging.DEBUG
         logger.log(
@@ -110,7 +133,7 @@ class Reports:
 
     def gave_up(self, record: ChildRecord, error: RestartLimit) -> None:
         """The supervisor ends since *record* needs too many restarts."""
-        self.times_given_up += 1
+        self._counts.count(self._counts.gave_up, self._supervisor.id)
         level = logging.CRITICAL if self._is_root else logging.ERROR
         logger.log(
             level,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from greenproc.errors import ChildError, InvalidArgument, RestartLimit, StartFailed
@@ -288,9 +288,13 @@ class Family:
         if len(self._table):
             self._runner.abandon()
 
-    def describe(self) -> list[ChildInfo]:
-        """Return what there is to know about each child, in the order of their starts."""
-        return [record.describe() for record in self._table]
+    def describe(self) -> Iterator[ChildInfo]:
+        """Tell what there is to know about each child, in the order of their starts."""
+        return (record.describe() for record in self._table)
+
+    def count(self) -> ChildCounts:
+        """Count the children."""
+        return self._table.count()
 
     def describe_limit(self) -> dict[str, Any]:
         """Return how children are restarted, and how often they were lately."""

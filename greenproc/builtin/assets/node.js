@@ -146,6 +146,34 @@ function showProcesses(now) {
   byId("more").textContent = notes.length ? `Not shown: ${notes.join(", ")}.` : "";
 }
 
+function treeRow(one) {
+  const line = document.createElement("tr");
+  const due = one.due_in_secs === undefined || one.due_in_secs === null ? "" : ` in ${millis(one.due_in_secs)}`;
+  const limit = one.strategy ? `${one.strategy}, ${one.limit}` : "";
+  const ended = one.ended_at ? `, ${new Date(one.ended_at * 1000).toLocaleTimeString("en-GB")}` : "";
+  const cells = [
+    ["id", "\u2003".repeat(one.depth) + one.id],
+    ["class", one.state + due],
+    ["number", short(one.restarts)],
+    ["class", limit],
+    ["class", one.last_reason ? one.last_reason + ended : ""],
+  ];
+  for (const [name, text] of cells) {
+    const made = document.createElement("td");
+    made.className = name;
+    made.textContent = text;
+    line.append(made);
+  }
+  return line;
+}
+
+function showSupervision(now) {
+  const { rows, has_more: more } = now.supervision;
+  byId("supervision").hidden = rows.length === 0;
+  byId("tree").tBodies[0].replaceChildren(...rows.map(treeRow));
+  byId("more-children").textContent = more ? `The first ${rows.length} are shown.` : "";
+}
+
 class Refused extends Error {}
 
 function showLive() {
@@ -171,6 +199,7 @@ async function refresh() {
     if (filter !== byId("filter").value) return; // the answer to a later question is on its way
     showTotals(now);
     showProcesses(now);
+    showSupervision(now);
     before = now;
     showLive();
   } catch (error) {

@@ -1,0 +1,81 @@
+"""``greenproc ps --tree``: the supervisors of a node with their children."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from greenproc.cli.exchange import Exchange, get, printable
+from greenproc.errors import Failure, RemoteProtocolError
+from greenproc.http.response import Response
+from greenproc.http.status import status_line_text
+
+MAX_LISTED = 1000
+"""How many rows a node lists."""
+
+COLUMNS = ("PROCESS", "STATE", "RESTARTS", "LIMIT", "LAST END")
+
+
+def print_tree(host: str, port: int, timeout: float, *, as_json: bool) -> None:
+    """Ask the node at *host*, and print what it tells.
+
+    Raises:
+        Failure: it is no node that tells.
+    """
+    with Exchange(host, port, timeout) as exchange:
+        response = get(exchange, f"/__node__/supervision?limit={MAX_LISTED}")
+        tree = read_tree(response, exchange.where)
+    if as_json:
+        print(json.dumps(tree, indent=2))
+        return
+    rows = [COLUMNS, *map(row, tree["rows"])]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for cells in rows:
+        print("  ".join(map(str.ljust, cells, widths)).rstrip())
+    if tree.get("has_more"):
+        print(f"and more: the first {len(tree['rows'])} are shown")
+
+
+def read_tree(response: Response, where: str) -> dict[str, Any]:
+    """Return what *response* tells.
+
+    Raises:
+        Failure: it is not the tree of a node.
+    """
+    if response.status != 200:
+        raise Failure(
+            f"{where} answered {status_line_text(response.status)}: is it a greenproc node?"
+        )
+    try:
+        told = response.json()
+    except RemoteProtocolError:
+        told = None
+    rows = told.get("rows") if isinstance(told, dict) else None
+    if not isinstance(rows, list) or not all(map(is_row, rows)):
+        raise Failure(f"{where} answered something else than a tree of supervisors")
+    assert isinstance(told, dict)
+    return told
+
+
+def is_row(value: Any) -> bool:
+    """Whether *value* describes a supervisor or a child."""
+    if not isinstance(value, dict) or type(value.get("depth")) is not int:
+        return False
+    is_text = all(isinstance(value.get(key), str) for key in ("id", "state"))
+    return is_text and 0 <= value["depth"] <= MAX_LISTED
+
+
+def row(child: dict[str, Any]) -> tuple[str, ...]:
+    """Return the columns for one row of the tree."""
+    due = child.get("due_in_secs")
+    state = child["state"]
+    if isinstance(due, (int, float)):
+        state = f"{state} in {due:.1f} s"
+    limit = ", ".join(str(child[key]) for key in ("strategy", "limit") if child.get(key))
+    return (
+        "  " * child["depth"] + printable(child["id"]),
+        printable(state),
+        printable(str(child.get("restarts", ""))),
+        printable(limit),
+        printable(str(child.get("last_reason") or "")),
+    )
