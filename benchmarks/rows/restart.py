@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from time import perf_counter
-
-import gevent
 
 from benchmarks.harness import Goal, Row, Sample, rate
 from benchmarks.nodes import running
 from benchmarks.rows.spawn import BATCH, Idle
 from benchmarks.rows.spawn import processes as spawned
-from greenproc import Child, Supervisor
+from greenproc import Child, CountDownLatch, Supervisor
 
 MANY = 10**9  # restarts; the limit is not what is measured ...
 SHORT = 0.001  # ... and seconds of its window
 
 
 class Counted(Idle):
-    """Counts the starts of its class."""
+    """Says when all of a batch have started."""
 
-    starts = 0
+    def __init__(self, latch: list[CountDownLatch]) -> None:
+        super().__init__()
+        self.latch = latch
 
     def initialize(self) -> None:
-        Counted.starts += 1
+        self.latch[0].decrement()
 
 
 def restarts(count: int) -> Sample:
@@ -34,17 +35,17 @@ def restarts(count: int) -> Sample:
     logger.setLevel(logging.ERROR)
     try:
         with running() as runtime:
-            children = [Child(Counted) for _ in range(BATCH)]
+            latch = [CountDownLatch(BATCH)]
+            children = [Child(partial(Counted, latch)) for _ in range(BATCH)]
             supervisor = runtime.spawn(Supervisor(children, max_restarts=MANY, within=SHORT))
             infos = runtime.dispatch(supervisor, Supervisor.which_children).get()
             pids = [info.pid for info in infos if info.pid is not None]
-            Counted.starts = 0
             start = perf_counter()
-            for batch in range(batches):
+            for _ in range(batches):
+                latch[0] = CountDownLatch(BATCH)
                 for pid in pids:
                     runtime.terminate(pid)
-                while Counted.starts < (batch + 1) * BATCH:
-                    gevent.sleep(0)
+                latch[0].await_()
                 runtime.dispatch(supervisor, Supervisor.count_children).get()
             return rate(batches * BATCH, perf_counter() - start)
     finally:

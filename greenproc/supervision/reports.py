@@ -62,13 +62,14 @@ class Reports:
             self._counts.count(self._counts.restarts, self._supervisor.id)
             record.restarts += 1
         level = logging.INFO if is_restart else logging.DEBUG
-        logger.log(
-            level,
-            "%s started %s",
-            self._supervisor,
-            self._describe(record, incarnation),
-            extra=self._fields(record, incarnation=incarnation.number),
-        )
+        if logger.isEnabledFor(level):
+            logger.log(
+                level,
+                "%s started %s",
+                self._supervisor,
+                self._describe(record, incarnation),
+                extra=self._fields(record, incarnation=incarnation.number),
+            )
         self._emit(
             "child_started",
             id=record.id,
@@ -80,15 +81,17 @@ class Reports:
         """A child has ended by itself; *becomes* is ``restart``, ``absent`` or ``forgotten``."""
         reason = incarnation.reason
         is_worse = becomes == "restart" or reason is not None
-        logger.log(
-            logging.WARNING if is_worse else logging.DEBUG,
-            "%s: child %s ended, %s, and is %s",
-            self._supervisor,
-            self._describe(record, incarnation),
-            reason_text(reason),
-            {"restart": "to be restarted", "absent": "not restarted"}.get(becomes, becomes),
-            extra=self._fields(record, incarnation=incarnation.number, reason=reason),
-        )
+        level = logging.WARNING if is_worse else logging.DEBUG
+        if logger.isEnabledFor(level):
+            logger.log(
+                level,
+                "%s: child %s ended, %s, and is %s",
+                self._supervisor,
+                self._describe(record, incarnation),
+                reason_text(reason),
+                {"restart": "to be restarted", "absent": "not restarted"}.get(becomes, becomes),
+                extra=self._fields(record, incarnation=incarnation.number, reason=reason),
+            )
         self._emit("child_ended", id=record.id, pid=incarnation.pid, reason=reason, next=becomes)
 
     def start_failed(self, record: ChildRecord, error: StartFailed) -> None:
