@@ -20,12 +20,25 @@ class ResponseCounter:
         is_spent: when it says so the counter stops early, and `has_more` is set.
     """
 
-    __slots__ = ("complete", "has_more", "refused", "_is_spent", "_known", "_parser", "_rest")
+    __slots__ = (
+        "complete",
+        "has_more",
+        "refused",
+        "_is_spent",
+        "_known",
+        "_before",
+        "_parser",
+        "_rest",
+        "unavailable",
+    )
 
     complete: int
     """How many responses have come."""
     refused: int
     """How many of them had a status from 400 on, such as 404 for an unknown receiver."""
+
+    unavailable: list[int]
+    """Which of the responses of the last feed had status 503; the first one is 0."""
 
     has_more: bool
     """Whether the last feed stopped early: feed it again, with nothing, before there is more."""
@@ -35,9 +48,11 @@ class ResponseCounter:
     ) -> None:
         self.complete = 0
         self.refused = 0
+        self.unavailable = []
         self.has_more = False
         self._is_spent = is_spent
         self._parser = ResponseParser(limits)
+        self._before = 0
         self._known = b""
         self._rest = b""
 
@@ -56,7 +71,8 @@ class ResponseCounter:
 
         Never raises for what the peer sent.
         """
-        before = self.complete
+        before = self._before = self.complete
+        self.unavailable = []
         if self._rest:
             data = self._rest + data
             self._rest = b""
@@ -94,6 +110,9 @@ class ResponseCounter:
             end = len(data)
         was_idle = self._parser.is_idle
         responses = self._parser.feed(data[at:end])
+        for place, response in enumerate(responses, self.complete - self._before):
+            if response.head.status == 503:
+                self.unavailable.append(place)
         self.complete += len(responses)
         refused = sum(response.head.status >= 400 for response in responses)
         self.refused += refused

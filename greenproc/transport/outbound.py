@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from time import monotonic
@@ -54,6 +54,8 @@ class OutboundHooks:
     """The connection is closed; called exactly once, with the error if one ended it."""
     dropped: Callable[[Message, str], None]
     """A message cannot be sent."""
+    refused: Callable[[Sequence[Message]], None]
+    """Messages over a temporary connection were answered 503."""
     idle: Callable[[Outbound], None]
     """A temporary connection has had nothing to do for a while. Also called in the hub."""
     slots: Slots
@@ -150,6 +152,17 @@ class Outbound:
             self._hooks.dropped(message, f"too much is queued for {self.address}")
         elif self._wakeable:
             self._wake()
+
+    def mark(self) -> Callable[[], bool]:
+        """Return what tells whether all messages so far have their answers, or will have none."""
+        outgoing = self.outgoing
+        last = outgoing.taken + len(outgoing)
+
+        def is_answered() -> bool:
+            is_over = self.state is State.CLOSED or self.linked
+            return is_over or outgoing.taken - outgoing.unanswered >= last
+
+        return is_answered
 
     def adopt(self, *, is_claimed: bool) -> None:
         """Make a temporary connection a linked one.
@@ -350,12 +363,21 @@ class Outbound:
         # What sends no responses may read messages all the same. So it keeps its connection
         # until it has been silent for too long.
         self._last_used = monotonic()
-        self.outgoing.answer(self._answers.feed(received))
+        self._note_answers(received)
         while self._answers.has_more:
             yield_if_spent()
-            self.outgoing.answer(self._answers.feed(b""))
+            self._note_answers(b"")
         if self._hooks.slots.waiting and self.is_idle:
             self.give_way()
+
+    def _note_answers(self, received: bytes) -> None:
+        count = self._answers.feed(received)
+        if self._answers.unavailable:
+            refused = self.outgoing.find_sent(self._answers.unavailable)
+            self.outgoing.answer(count)
+            self._hooks.refused(refused)
+        else:
+            self.outgoing.answer(count)
 
     def _broken(self, error: OSError) -> Broken:
         broken = Broken(f"connection to {self.address} lost: {error}")

@@ -6,8 +6,8 @@ Pure: what is written to which socket, and when, is decided by `greenproc.transp
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
-from itertools import chain
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice
 
 from greenproc.message import Message
 from greenproc.transport.unsent import UnsentBytes
@@ -104,6 +104,17 @@ class Outgoing:
         while self._sent_bytes > self._max_bytes and len(self._sent) > 1:
             self._unknown += self._forget_oldest()
         return batch
+
+    def find_sent(self, places: Sequence[int]) -> list[Message]:
+        """Return the messages at *places* among those that have no answer, the oldest being 0.
+
+        Those that are not remembered are left out.
+        """
+        first = self._answered - self._unknown
+        wanted = {place + first for place in places if place >= self._unknown}
+        messages = chain.from_iterable(batch for batch, _ in self._sent)
+        known = islice(messages, max(wanted, default=-1) + 1)
+        return [message for place, message in enumerate(known) if place in wanted]
 
     def answer(self, count: int) -> None:
         """Note that the *count* oldest of the unanswered messages have their answers."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
-from gevent import Greenlet, joinall, socket
+from gevent import Greenlet, get_hub, joinall, socket
 from gevent.event import Event
 
 from greenproc.address import Address
@@ -18,6 +19,7 @@ from greenproc.settings import Settings
 from greenproc.transport.connection_limit import TEMPORARY_SHARE, share_of_descriptors
 from greenproc.transport.hooks import TransportHooks
 from greenproc.transport.outbound import Outbound, OutboundHooks
+from greenproc.transport.retries import IsAnswered, RetriedMessage, Retries
 from greenproc.transport.slots import Slots
 from greenproc.transport.unsent import UnsentBytes
 from greenproc.wire.framing import MessageEncoder
@@ -64,9 +66,19 @@ class SocketManager:
             opened=self._opened,
             ended=self._ended,
             dropped=self._drop,
+            refused=self._refused,
             idle=self._give_up,
             slots=self._slots,
             unsent=UnsentBytes(settings.max_unsent_bytes),
+        )
+
+        self._retries = Retries(
+            get_hub(),
+            timeout=settings.refusal_timeout,
+            max_bytes=settings.max_outgoing_bytes,
+            send=self.send,
+            mark=self._mark,
+            drop=self._drop,
         )
 
     def __repr__(self) -> str:
@@ -82,6 +94,8 @@ class SocketManager:
         address = message.to.address
         connection = self._recent
         if connection is None or address is not self._recent_address:
+            if self._retries.takes(message):
+                return
             connection = self._connections.get(address)
             if connection is None:
                 if not self._running:
@@ -95,7 +109,8 @@ class SocketManager:
                 except Broken as error:
                     self._drop(message, str(error))
                     return
-            self._recent_address, self._recent = address, connection
+            if not self._retries.receivers:  # else each message is looked at
+                self._recent_address, self._recent = address, connection
         connection.send(message)
 
     def link(self, address: Address, mode: RemoteConnection, *, is_claimed: bool = False) -> None:
@@ -144,7 +159,7 @@ class SocketManager:
 
         *waiting* are those that will be opened when there are fewer without a link, *leaving* the connections that get no more messages and wait for the peer to close,
         *unanswered* the messages sent over temporary connections that have no answer yet, and
-        *sent* and *dropped* all messages written and all reported as dropped so far.
+        *sent* and *dropped* all messages written and all reported as dropped so far, *refused* those that were answered 503 and wait to be sent again.
         """
         everyone = [*self._connections.values(), *self._leaving]
         return {
@@ -157,6 +172,7 @@ class SocketManager:
             "unanswered": sum(one.outgoing.unanswered for one in everyone),
             "sent": self._sent_before + sum(one.outgoing.taken for one in everyone),
             "dropped": self._dropped,
+            "refused": len(self._retries),
         }
 
     def stop(self, timeout: float) -> int:
@@ -166,6 +182,7 @@ class SocketManager:
         *timeout* seconds are reported as dropped.
         """
         self._running = False
+        self._retries.close("the node stopped")
         leaving = list(self._connections.values())
         self._connections.clear()
         self._recent = None
@@ -184,6 +201,7 @@ class SocketManager:
     def disown(self) -> None:
         """Close the descriptors, in a forked child; the connections are the parent's."""
         self._running = False
+        self._retries.disown()
         for connection in (*self._connections.values(), *self._leaving):
             connection.disown()
         silence(self._greenlets)
@@ -253,7 +271,23 @@ class SocketManager:
         for message in connection.outgoing.drain_unsent():
             self._drop(message, reason)
 
+    def _mark(self, address: Address) -> IsAnswered:
+        """Return what tells whether the messages to *address* that were sent so far are answered."""
+        connection = self._connections.get(address)
+        return _nothing_sent if connection is None else connection.mark()
+
+    def _refused(self, messages: Sequence[Message]) -> None:
+        """Send messages that were answered 503 again later, unless the node stops."""
+        if self._running:
+            self._recent = None
+            self._retries.add(messages)
+            return
+        for message in messages:
+            self._drop(message, f"{message.to} was answered 503, and the node is stopping")
+
     def _drop(self, message: Message, reason: str) -> None:
+        if isinstance(message, RetriedMessage):
+            message = message.as_it_was()
         self._dropped += 1
         self._hooks.dropped(message, reason)
 
@@ -262,3 +296,7 @@ class SocketManager:
         self._greenlets.add(greenlet)
         greenlet.rawlink(self._greenlets.discard)
         return greenlet
+
+
+def _nothing_sent() -> bool:
+    return True

@@ -1,0 +1,192 @@
+"""`Retries`: messages that another node refused with 503 are sent again, slower and slower."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Any
+
+from gevent.hub import Hub
+
+from greenproc.address import Address
+from greenproc.message import Message
+from greenproc.pid import UPID
+
+FIRST_DELAY = 0.01  # a process that serves at all has served something by then
+MAX_DELAY = 1.0
+MAX_BURST = 1024  # messages that are sent at once when none of those before were refused
+
+FULL = "{} was answered 503 for {:g} seconds"
+TOO_MANY = "too much waits for {}, which answers 503"
+
+
+IsAnswered = Callable[[], bool]
+
+
+class RetriedMessage(Message, frozen=True, gc=False):
+    """A message that was refused, on its way again until a deadline."""
+
+    deadline: float = 0.0
+
+    def as_it_was(self) -> Message:
+        """Return the message that the program sent."""
+        return Message(self.name, self.sender, self.to, self.body)
+
+
+class _Receiver:
+    """What waits for one process of another node."""
+
+    __slots__ = ("burst", "delay", "is_answered", "messages", "timer", "was_refused")
+
+    def __init__(self, is_answered: IsAnswered) -> None:
+        self.is_answered = is_answered
+        self.messages: deque[RetriedMessage] = deque()
+        self.timer: Any = None
+        self.delay = FIRST_DELAY
+        self.burst = 1
+        self.was_refused = False
+
+
+class Retries:
+    """Holds messages for processes whose nodes answer 503, and sends them again with back-off.
+
+    From the first refusal on, all that is sent to that process waits here, in order. After a delay,
+    when all that was sent is answered, the first message is tried; while none is refused twice as
+    many follow each time, and each refusal doubles the delay. What has waited for *timeout* seconds, or finds *max_bytes* held, is
+    dropped and reported.
+
+    Args:
+        timeout: 0 drops what is refused at once.
+        max_bytes: bound of all that is held, for all receivers together.
+        send: hands a message to the connection of its address; called in the hub.
+        mark: returns a function that tells whether all that is sent to an address so far is answered.
+        drop: reports a message.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        *,
+        timeout: float,
+        max_bytes: int,
+        send: Callable[[Message], None],
+        mark: Callable[[Address], IsAnswered],
+        drop: Callable[[Message, str], None],
+    ) -> None:
+        self._hub = hub
+        self._timeout = timeout
+        self._max_bytes = max_bytes
+        self._send = send
+        self._mark = mark
+        self._drop = drop
+        self._bytes = 0
+        self.receivers: dict[UPID, _Receiver] = {}
+        """Those that something waits for, or has been tried for."""
+
+    def __len__(self) -> int:
+        """Return how many messages wait."""
+        return sum(len(one.messages) for one in self.receivers.values())
+
+    def __repr__(self) -> str:
+        return f"<Retries, {len(self)} messages of {len(self.receivers)} receivers>"
+
+    def takes(self, message: Message) -> bool:
+        """Hold *message*, which is about to be sent, if others wait for its receiver."""
+        if not self.receivers or isinstance(message, RetriedMessage):
+            return False
+        receiver = self.receivers.get(message.to)
+        if receiver is None:
+            return False
+        self._append(receiver, message)
+        return True
+
+    def add(self, refused: Sequence[Message]) -> None:
+        """Hold messages that were *refused*, which came in this order."""
+        again: dict[UPID, list[RetriedMessage]] = {}
+        for message in refused:
+            receiver = self.receivers.get(message.to)
+            if receiver is None:
+                receiver = self.receivers[message.to] = _Receiver(self._mark(message.to.address))
+                self._start(receiver, message.to)
+            receiver.was_refused = True
+            if isinstance(message, RetriedMessage):
+                again.setdefault(message.to, []).append(message)
+            else:
+                self._append(receiver, message)
+        for to, messages in again.items():
+            # They are older than all that waits.
+            self.receivers[to].messages.extendleft(reversed(messages))
+            self._bytes += sum(_weight(message) for message in messages)
+
+    def close(self, reason: str) -> None:
+        """Drop all that waits because of *reason*."""
+        receivers, self.receivers = self.receivers, {}
+        self._bytes = 0
+        for receiver in receivers.values():
+            receiver.timer.close()
+            for message in receiver.messages:
+                self._drop(message, reason)
+
+    def disown(self) -> None:
+        """Forget all that waits, in a forked child; it is the parent's."""
+        for receiver in self.receivers.values():
+            receiver.timer.close()
+        self.receivers.clear()
+
+    def _append(self, receiver: _Receiver, message: Message) -> None:
+        weight = _weight(message)
+        if not self._timeout:
+            self._drop(message, FULL.format(message.to, self._timeout))
+        elif self._bytes + weight > self._max_bytes:
+            self._drop(message, TOO_MANY.format(message.to))
+        else:
+            self._bytes += weight
+            deadline = monotonic() + self._timeout
+            receiver.messages.append(
+                RetriedMessage(message.name, message.sender, message.to, message.body, deadline)
+            )
+
+    def _start(self, receiver: _Receiver, to: UPID) -> None:
+        receiver.timer = self._hub.loop.timer(receiver.delay)
+        receiver.timer.start(self._try_again, to)
+
+    def _try_again(self, to: UPID) -> None:
+        """Send the next messages to *to*, in the hub; leave it alone when all were taken."""
+        receiver = self.receivers[to]
+        receiver.timer.close()
+        self._drop_late(receiver)
+        if not receiver.is_answered():
+            self._start(receiver, to)
+            return
+        if receiver.was_refused:
+            receiver.delay = min(2 * receiver.delay, MAX_DELAY)
+            receiver.burst = max(receiver.burst // 2, 1)
+        elif not receiver.messages:
+            del self.receivers[to]
+            return
+        else:
+            receiver.delay = FIRST_DELAY
+            receiver.burst = min(2 * receiver.burst, MAX_BURST)
+        receiver.was_refused = False
+        self._send_burst(receiver)
+        receiver.is_answered = self._mark(to.address)
+        self._start(receiver, to)
+
+    def _drop_late(self, receiver: _Receiver) -> None:
+        """Drop what has waited for too long, which is at the front."""
+        now = monotonic()
+        while receiver.messages and receiver.messages[0].deadline <= now:
+            message = receiver.messages.popleft()
+            self._bytes -= _weight(message)
+            self._drop(message, FULL.format(message.to, self._timeout))
+
+    def _send_burst(self, receiver: _Receiver) -> None:
+        for _ in range(min(receiver.burst, len(receiver.messages))):
+            message = receiver.messages.popleft()
+            self._bytes -= _weight(message)
+            self._send(message)
+
+
+def _weight(message: Message) -> int:
+    return len(message.body) + len(message.name) + 64

@@ -1,0 +1,197 @@
+"""What another node answers with 503 is sent again, in order, until a deadline."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+
+import gevent
+import pytest
+
+from greenproc import UPID, MailboxLimit, Process, install
+from greenproc.http.response_counter import ResponseCounter
+from greenproc.settings import Settings
+from greenproc.testing import RuntimeMaker
+from greenproc.transport import retries as retries_module
+from greenproc.transport.outgoing import Outgoing
+from greenproc.transport.socket_manager import SocketManager
+from tests.transport.conftest import LIMIT, Node, Peer, RawServer, message
+
+Manager = Callable[..., SocketManager]
+
+ACCEPTED = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
+FULL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.fixture(autouse=True)
+def _no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries_module, "FIRST_DELAY", 0.001)
+    monkeypatch.setattr(retries_module, "MAX_DELAY", 0.002)
+
+
+def read_names(peer: Peer, count: int) -> list[str]:
+    """Return the names of the next messages, none of which has a body."""
+    data = b""
+    while data.count(b"\r\n\r\n") < count:
+        data += peer.socket.recv(4096)
+    return [name.decode() for name in re.findall(rb"POST /rcv/(\S+) ", data)]
+
+
+def test_a_counter_tells_which_responses_were_503() -> None:
+    counter = ResponseCounter()
+
+    assert counter.feed(ACCEPTED + FULL + ACCEPTED * 3 + FULL[:20]) == 5
+    assert counter.unavailable == [1]
+    assert counter.feed(FULL[20:] + FULL + ACCEPTED) == 3
+    assert counter.unavailable == [0, 1]
+    assert counter.feed(ACCEPTED) == 1
+    assert counter.unavailable == []
+
+
+def test_sent_messages_are_found_by_their_places() -> None:
+    outgoing = Outgoing(1000)
+    sent = [message(f"m{number}", to=RawServerAddress) for number in range(6)]
+    for batch in (sent[:3], sent[3:]):
+        for one in batch:
+            outgoing.append(one, b"x")
+        outgoing.take_batch()
+    outgoing.answer(1)
+
+    assert outgoing.find_sent([0, 1, 3]) == [sent[1], sent[2], sent[4]]
+    assert outgoing.find_sent([]) == []
+    assert outgoing.find_sent([100]) == []
+
+
+RawServerAddress = UPID.parse("x@127.0.0.1:9").address
+
+
+def test_a_refused_message_is_sent_again_before_those_that_came_later(
+    node: Node, manager: Manager, server: RawServer
+) -> None:
+    sockets = manager()
+    for name in ("a", "b", "c"):
+        sockets.send(message(name, to=server.address))
+    peer = server.accept()
+    assert read_names(peer, 3) == ["a", "b", "c"]
+    peer.send(ACCEPTED + FULL + FULL)
+    assert read_names(peer, 1) == ["b"]
+    sockets.send(message("d", to=server.address))
+    peer.send(FULL)
+    assert read_names(peer, 1) == ["b"]
+    peer.send(ACCEPTED)
+    names = read_names(peer, 2)
+    peer.send(ACCEPTED * 2)
+
+    assert names == ["c", "d"]
+    assert node.dropped.empty()
+
+
+def test_what_is_refused_for_too_long_is_reported_as_it_was(
+    node: Node, manager: Manager, server: RawServer
+) -> None:
+    sockets = manager(refusal_timeout=0.02)
+    sent = message("a", b"body", to=server.address)
+    sockets.send(sent)
+    peer = server.accept()
+
+    def refuse() -> None:
+        while peer.socket.recv(4096):
+            peer.send(FULL)
+
+    refusing = gevent.spawn(refuse)
+    dropped, reason = node.dropped.get(timeout=LIMIT)
+
+    assert (dropped, type(dropped)) == (sent, type(sent))
+    assert reason == f"rcv@{server.address} was answered 503 for 0.02 seconds"
+    refusing.kill()
+
+
+def test_nothing_is_sent_again_when_the_setting_says_so(
+    node: Node, manager: Manager, server: RawServer
+) -> None:
+    sockets = manager(refusal_timeout=0)
+    sockets.send(message("a", to=server.address))
+    peer = server.accept()
+    read_names(peer, 1)
+    peer.send(FULL)
+
+    assert "503" in node.dropped.get(timeout=LIMIT)[1]
+    assert sockets.statistics()["refused"] == 0
+
+
+def test_what_waits_is_bounded_by_bytes(node: Node, manager: Manager, server: RawServer) -> None:
+    sockets = manager(max_outgoing_bytes=300)
+    sockets.send(message("a", to=server.address))
+    peer = server.accept()
+    read_names(peer, 1)
+    peer.send(FULL)
+    while not sockets.statistics()["refused"]:
+        gevent.sleep(0)
+
+    large = message("large", b"x" * 300, to=server.address)
+    sockets.send(large)
+
+    assert node.dropped.get(timeout=LIMIT) == (
+        large,
+        f"too much waits for rcv@{server.address}, which answers 503",
+    )
+
+
+def test_what_waits_when_the_node_stops_is_reported(
+    node: Node, manager: Manager, server: RawServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries_module, "FIRST_DELAY", 60.0)
+    sockets = manager()
+    sockets.send(message("a", to=server.address))
+    peer = server.accept()
+    read_names(peer, 1)
+    peer.send(FULL)
+    while not sockets.statistics()["refused"]:
+        gevent.sleep(0)
+    sockets.stop(0.0)
+
+    dropped, reason = node.dropped.get(timeout=LIMIT)
+    assert (dropped.name, reason) == ("a", "the node stopped")
+
+
+class Slow(Process):
+    """Serves one message after the other, while others send."""
+
+    mailbox_limit = MailboxLimit(events=10)
+
+    def __init__(self) -> None:
+        super().__init__("slow")
+        self.served: Counter[bytes] = Counter()
+        self.most = 0
+
+    @install("m")
+    def on_message(self, sender: UPID, body: bytes) -> None:
+        self.most = max(self.most, len(self.mailbox))
+        self.served[body] += 1
+        gevent.sleep(0)  # others send meanwhile
+
+
+@pytest.mark.parametrize(("seconds", "is_patient"), [(20.0, True), (0.03, False)])
+def test_a_flood_from_another_node_is_served_or_reported_by_the_sender(
+    seconds: float, is_patient: bool, make_runtime: RuntimeMaker
+) -> None:
+    there = make_runtime()
+    here = make_runtime(Settings(ip="127.0.0.1", refusal_timeout=seconds))
+    slow = Slow()
+    to = there.spawn(slow)
+    lost: Counter[bytes] = Counter()
+    count = 100
+
+    here.dead_letters.subscribe(lambda letter: lost.update([letter.start]))
+    sent = Counter(b"%d" % number for number in range(count))
+    for body in sent:
+        here.post(UPID("slow", to.address), "m", body)
+    while sum(slow.served.values()) + sum(lost.values()) < count:
+        gevent.sleep(0)
+
+    assert slow.served + lost == sent
+    assert slow.most <= 10
+    assert there.dead_letters.total > 0
+    if is_patient:
+        assert not lost
