@@ -102,6 +102,10 @@ def from_asyncio(
     discards. A discard request cancels it and discards at once. Until the end the hub of this
     thread waits, so the loop, in its own thread, must go on running.
 
+    In a program that gevent has monkey-patched, a loop must not run in a native thread: the selector
+    that it waits with is gevent's then, and corrupts memory there. Leave a program with asyncio
+    unpatched, which nothing here needs, or run the loop in an OS process of its own.
+
     Args:
         loop: where it runs. None means that of the task, or the one running in this thread.
 
