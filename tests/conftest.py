@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import hypothesis
 import pytest
 
 from greenproc.failures import FailureLog
@@ -38,6 +39,9 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 def pytest_configure(config: pytest.Config) -> None:
     Thoroughness.takes_all = config.getoption("--slow")
     keep_bytecode(config)
+    # No limit on the real time of an example: on a busy machine any may take long.
+    hypothesis.settings.register_profile("greenproc", deadline=None)
+    hypothesis.settings.load_profile("greenproc")
 
 
 def keep_bytecode(config: pytest.Config) -> None:
@@ -70,6 +74,8 @@ def hide_objects() -> None:
     before the first test, some 200 000, are of no interest; nor is what caches come to hold later.
     """
     blocks = sys.getallocatedblocks()
+    # What was freed since makes room for as much that would be searched at each test.
+    hidden.blocks = min(hidden.blocks, blocks)
     if blocks > hidden.blocks + MANY_BLOCKS:
         gc.collect()
         gc.freeze()

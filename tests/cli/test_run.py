@@ -305,7 +305,7 @@ def test_a_setting_out_of_range_is_told(folder: Path) -> None:
     code, _, err = run("run", "actors:Plain", "--port", "99999", cwd=folder)
 
     assert code == 2
-    assert err.startswith("greenproc: port=99999 is not a valid port: ")
+    assert err.endswith("argument --port: expected a port from 0 to 65535, got '99999'\n")
 
 
 def test_a_variable_out_of_range_is_told(folder: Path) -> None:

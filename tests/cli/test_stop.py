@@ -9,7 +9,6 @@ import signal
 import sys
 from pathlib import Path
 
-import gevent
 import pytest
 from gevent import subprocess
 
@@ -171,7 +170,7 @@ def await_default_action(program: Program, number: signal.Signals) -> None:
         assert caught is not None
         if not int(caught[1], 16) >> (number - 1) & 1:
             return
-        gevent.sleep(0.005)  # or looking would take the processor that the program needs
+        os.sched_yield()  # or looking would take the processor that the program needs
 
 
 @pytest.mark.parametrize("number", [INT, TERM])

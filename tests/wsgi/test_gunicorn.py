@@ -163,6 +163,7 @@ def test_gu_term_in_flight(start: Start) -> None:
     assert all(is_free(address) for address in gunicorn.nodes())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
 def test_gu_int_quit(start: Start, number: signal.Signals) -> None:
     gunicorn = start(workers=2)
@@ -176,6 +177,7 @@ def successor(gunicorn: Gunicorn, pid: int) -> int:
     return next(one for one in reversed(gunicorn.booted(2)) if one != pid)
 
 
+@pytest.mark.slow
 def test_gu_worker_kill_9(start: Start) -> None:
     port = free_ports(4)
     gunicorn = start(env={"LIBPROCESS_PORT": str(port)})
@@ -187,6 +189,7 @@ def test_gu_worker_kill_9(start: Start) -> None:
     assert end(gunicorn) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "is_cleaned_up"),
     [(signal.SIGTERM, True), (signal.SIGABRT, True), (signal.SIGHUP, False)],
@@ -245,6 +248,7 @@ def test_gu_hup_ports(start: Start) -> None:
     assert all(is_free(address) for address in nodes)
 
 
+@pytest.mark.slow
 def test_gu_hup_repeated_term(start: Start) -> None:
     """Gunicorn 23 sends TERM to a surplus worker at each round of its master."""
     gunicorn = start()
@@ -261,6 +265,7 @@ def test_gu_hup_repeated_term(start: Start) -> None:
     assert end(gunicorn) == 0
 
 
+@pytest.mark.slow
 def test_gu_max_requests(start: Start) -> None:
     gunicorn = start("--max-requests", "3")
     (pid,) = gunicorn.booted()
@@ -344,6 +349,7 @@ def test_gu_generators_end_in_full_on_term(start: Start) -> None:
     assert gunicorn.finish().code == 0
 
 
+@pytest.mark.slow
 def test_gu_graceful_timeout_exceeded(start: Start) -> None:
     gunicorn = start("--graceful-timeout", "1")
     with gunicorn.connect() as peer:
@@ -352,6 +358,7 @@ def test_gu_graceful_timeout_exceeded(start: Start) -> None:
         assert end(gunicorn) == 0
 
 
+@pytest.mark.slow
 def test_gu_reload_flag(start: Start, tmp_path: Path) -> None:
     port = free_ports(2)
     gunicorn = start("--reload", "--reload-engine", "poll", env={"LIBPROCESS_PORT": str(port)})
@@ -368,6 +375,7 @@ def test_gu_reload_flag(start: Start, tmp_path: Path) -> None:
     assert end(gunicorn) == 0
 
 
+@pytest.mark.slow
 def test_gu_ttin_ttou(start: Start) -> None:
     gunicorn = start()
     (pid,) = gunicorn.booted()
@@ -382,6 +390,7 @@ def test_gu_ttin_ttou(start: Start) -> None:
     assert end(gunicorn) == 0
 
 
+@pytest.mark.slow
 def test_gu_tls(start: Start, tmp_path: Path) -> None:
     encryption = Encryption(tmp_path)
     gunicorn = start(*encryption.flags)
@@ -401,6 +410,7 @@ def test_gu_unix(start: Start, tmp_path: Path) -> None:
     assert end(gunicorn) == 0
 
 
+@pytest.mark.slow
 def test_gu_keepalive(start: Start) -> None:
     gunicorn = start("--keep-alive", "1")
     with gunicorn.connect() as peer:
@@ -439,7 +449,11 @@ def test_a_subclass_may_spawn_what_it_wants(start: Start, tmp_path: Path) -> Non
     ("name", "text"),
     [
         ("gunicorn_site:fail", "no luck today"),
-        ("gunicorn_site:be_late", "ran into a timeout: .*no luck in time"),
+        pytest.param(
+            "gunicorn_site:be_late",
+            "ran into a timeout: .*no luck in time",
+            marks=pytest.mark.slow,
+        ),
         ("gunicorn_site:nothing", "GREENPROC_ON_START: expected module:function"),
         ("nothing", "GREENPROC_ON_START: expected module:function"),
     ],
