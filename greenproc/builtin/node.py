@@ -163,6 +163,7 @@ def describe(cell: Cell) -> dict[str, Any] | None:
         "queued": len(cell.events or ()),
         "served": served(cell),
         "builtin": is_builtin(process),
+        "supervisor": None if cell.supervised is None else cell.supervised.supervisor.id,
         "help": bool(route_options(process)),
     }
 

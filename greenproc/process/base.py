@@ -522,10 +522,14 @@ class Process:
         """Start a greenlet in this process' context and return it.
 
         It runs beside the process, not in its turn, and the process does not wait for it. It may
-        outlive the process; what still runs when the runtime stops is killed.
+        outlive the process, unless that is supervised: its successor starts its own. What still
+        runs when the runtime stops is killed.
         """
         self.__manager().check_thread("spawn_greenlet")
-        greenlet: gevent.Greenlet[..., R] = self.__cell.start_greenlet(function, *args, **kwargs)
+        cell = self.__cell
+        greenlet: gevent.Greenlet[..., R] = cell.start_greenlet(function, *args, **kwargs)
+        if cell.supervised is not None:
+            cell.supervised.keep_greenlet(greenlet)
         return greenlet
 
     def __repr__(self) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any, Protocol
 
+from gevent import Greenlet
+
 from greenproc.address import Address
 from greenproc.http.request import Request
 from greenproc.message import Message
@@ -101,6 +103,13 @@ class Supervised(Protocol):
     @property
     def owner(self) -> object:
         """The same object for all incarnations."""
+
+    @property
+    def supervisor(self) -> UPID:
+        """The address of the supervisor."""
+
+    def keep_greenlet(self, greenlet: Greenlet[..., Any]) -> None:
+        """Let *greenlet*, which helps the process, end with it."""
 
     def started(self) -> None:
         """``initialize`` has returned."""

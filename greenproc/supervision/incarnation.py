@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from gevent import Greenlet
+
 from greenproc.process.cell import Cell
 from greenproc.process.gaps import move
 
 if TYPE_CHECKING:
-    from greenproc.pid import PID
+    from greenproc.pid import PID, UPID
     from greenproc.supervision.table import ChildRecord
 
 
@@ -21,12 +23,14 @@ class Incarnation:
     Args:
         cell: the record of the process.
         record: the child that it is one of.
+        supervisor: the address of its supervisor.
         is_restart: whether the supervisor has started it by itself.
         wake: called when it has started or ended.
         will_restart: tells whether there will be another one after it.
     """
 
     __slots__ = (
+        "_greenlets",
         "_wake",
         "_will_restart",
         "cell",
@@ -42,12 +46,14 @@ class Incarnation:
         "pid",
         "reason",
         "started_at",
+        "supervisor",
     )
 
     def __init__(
         self,
         cell: Cell,
         record: ChildRecord,
+        supervisor: UPID,
         *,
         is_restart: bool,
         wake: Callable[[], None],
@@ -55,6 +61,8 @@ class Incarnation:
     ) -> None:
         self.cell = cell
         self.owner: ChildRecord = record
+        self.supervisor = supervisor
+        self._greenlets: set[Greenlet[..., Any]] | None = None
         self.number = record.number
         self.pid: PID[Any] = cell.pid
         self.is_restart = is_restart
@@ -65,6 +73,13 @@ class Incarnation:
         self.ended_at: float | None = None
         self._wake = wake
         self._will_restart = will_restart
+
+    def keep_greenlet(self, greenlet: Greenlet[..., Any]) -> None:
+        """Let *greenlet* end with the process."""
+        if self._greenlets is None:
+            self._greenlets = set()
+        self._greenlets.add(greenlet)
+        greenlet.rawlink(self._greenlets.discard)
 
     def started(self) -> None:
         """``initialize`` has returned."""
@@ -89,6 +104,8 @@ class Incarnation:
         self.reason = reason
         self.ended_at = self._now()
         self._wake()
+        for greenlet in list(self._greenlets or ()):
+            greenlet.kill(block=False)
 
     @property
     def seconds(self) -> float:

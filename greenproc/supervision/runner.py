@@ -52,7 +52,9 @@ class ChildRunner:
         """Whether the supervisor was asked to terminate, or is going to."""
 
     def open(self) -> None:
-        """Learn the runtime; the supervisor was spawned."""
+        """Learn the runtime, once; the supervisor was spawned."""
+        if self._is_open:
+            return
         assert self._cell.manager is not None
         self.manager = self._cell.manager
         is_root = self._cell.supervised is None
@@ -160,7 +162,12 @@ class ChildRunner:
     def _spawn(self, record: ChildRecord, process: Process, *, is_restart: bool) -> Incarnation:
         cell = cell_of(process)
         incarnation = Incarnation(
-            cell, record, is_restart=is_restart, wake=self.wake, will_restart=self._will_restart
+            cell,
+            record,
+            self._cell.pid,
+            is_restart=is_restart,
+            wake=self.wake,
+            will_restart=self._will_restart,
         )
         cell.supervised = incarnation
         why = self.manager.reason_to_refuse(cell)
@@ -258,6 +265,8 @@ class ChildRunner:
         """Wait for the end of the process of *record* up to *deadline*, by the clock."""
         incarnation = record.incarnation
         assert incarnation is not None
+        if incarnation.has_ended:
+            return
         clock = self.manager.clock
         clock.update(self.supervisor, clock.now(None))
         left = deadline - clock.now(None)

@@ -150,6 +150,7 @@ class Supervisor(Process):
             InvalidArgument: *child* is none, or significant where that means nothing.
         """
         check_child(child, self.__restarts.auto_shutdown)
+        self.__runner.open()  # an override of initialize() may not have called this class'
         is_anonymous = child.id is None and self.__restarts.strategy == "one_for_one"
         if is_anonymous and child.significant:
             raise InvalidArgument("an anonymous child cannot be significant: give it an id")

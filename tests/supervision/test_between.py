@@ -306,3 +306,37 @@ def test_a_request_over_http_in_the_gap_is_told_to_come_again(make_runtime: Runt
     with runtime.selected():
         response = web.get(f"http://{runtime.address}/a/x").get(10)
     assert response.status == 503
+
+
+@pytest.mark.parametrize("mailbox", ["drop", "keep"])
+def test_asks_end_with_the_incarnation(family: Family, mailbox: Any) -> None:
+    family.start([family.worker("a", Asked, mailbox=mailbox)])
+    letters: list[str] = []
+    family.runtime.signals.message_dropped.connect(
+        lambda _, message, reason: letters.append(message.name)
+    )
+    with expect_failure(Poisoned):
+        served = family.runtime.ask(family.upid("a"), "question", b"0")
+        family.runtime.post(family.upid("a"), "poison")
+        asked = [family.runtime.ask(family.upid("a"), "question", b"%d" % n) for n in (1, 2, 3)]
+        family.runtime.settle()
+    assert served.get(1) == b"0"
+    assert all(future.is_abandoned for future in asked)
+    assert letters.count("answer") == (3 if mailbox == "keep" else 0)
+
+
+def test_helpers_end_with_the_incarnation(family: Family) -> None:
+    helpers: list[Any] = []
+
+    class Helped(Worker):
+        def initialize(self) -> None:
+            helpers.append(self.spawn_greenlet(Event().wait))
+
+    family.start([family.worker("a", Helped)])
+    family.poison("a")
+    gevent.idle()
+    assert [helper.dead for helper in helpers] == [True, False]
+    family.runtime.terminate(family.pid)
+    family.runtime.settle()
+    gevent.idle()
+    assert helpers[1].dead

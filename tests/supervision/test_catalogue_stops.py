@@ -236,7 +236,9 @@ def test_another_of_the_group_fails_once(family: Family, strategy: str, log: lis
 
 
 def test_the_limit_of_one_for_one(family: Family) -> None:
-    """supervisor_SUITE: one_for_one, one_for_all, rest_for_one, simple_one_for_one."""
+    """supervisor_SUITE: one_for_one, one_for_all, rest_for_one, simple_one_for_one,
+    simple_one_for_one_extra.
+    """
     family.start([family.worker("a"), family.worker("b")], max_restarts=2)
     family.poison("a")
     assert family.incarnations() == [1, 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 from typing import Any
 
@@ -14,9 +15,10 @@ from greenlet import GreenletExit
 from greenproc.errors import RestartLimit, StartFailed
 from greenproc.process import Process
 from greenproc.runtime import Runtime
+from greenproc.settings import Settings
 from greenproc.supervision import Backoff, Child, Supervisor
 from greenproc.testing import RuntimeMaker, expect_failure
-from tests.supervision.support import Family, Poisoned, Worker
+from tests.supervision.support import Deaf, Family, Poisoned, Worker
 from tests.supervision.test_catalogue_stops import Held, stop, turns
 
 
@@ -409,3 +411,59 @@ def test_a_child_that_waits_for_its_own_end_is_killed(family: Family) -> None:
     family.runtime.clock.advance(1.0)
     family.runtime.settle()
     assert family.states() == ["absent"]
+
+
+def test_the_limit_of_a_stop_is_above_that_of_children(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    runtime = Runtime(Settings(ip="127.0.0.1", port=0, blocked_after=0.0))
+    runtime.start()
+    family = Family(runtime)
+    family.start([Child(lambda: Deaf("deaf", family.log), "deaf", shutdown=math.inf)])
+    killed = runtime.stop(timeout=0.05)
+    assert family.upid("deaf") in killed
+    assert family.running() == []
+    assert "deaf@" in caplog.text
+
+
+def test_a_supervisor_that_forgot_its_initialize(family: Family) -> None:
+    class Forgetful(Supervisor):
+        def initialize(self) -> None:
+            """Start nothing."""
+
+    family.pid = family.runtime.spawn(Forgetful([family.worker("a")]))
+    family.runtime.settle()
+    family.call(Supervisor.start_child, family.worker("b"))
+    assert family.running() == [family.pid.id, "b"]
+    family.runtime.terminate(family.pid)
+    family.runtime.settle()
+    assert family.running() == []
+
+
+def test_a_failing_supervisor_stops_its_children(family: Family) -> None:
+    class Failing(Supervisor):
+        def value(self) -> None:
+            self.runtime.delay(0.0, self.pid, Failing.fail)
+
+        def fail(self) -> None:
+            raise ValueError("own")
+
+    family.pid = family.runtime.spawn(Failing([family.worker("a")]))
+    with expect_failure(ValueError):
+        family.runtime.dispatch(family.pid, Failing.value)
+        family.runtime.settle()
+        family.runtime.clock.advance(0.0)
+        family.runtime.settle()
+    assert not family.is_alive and family.log == ["+a", "-a"]
+
+
+def test_a_supervisor_that_forgot_its_finalize_leaves_no_child(family: Family) -> None:
+    class Forgetful(Supervisor):
+        def finalize(self) -> None:
+            """Stop nothing."""
+
+    family.pid = family.runtime.spawn(Forgetful([family.worker("a")]))
+    family.runtime.settle()
+    family.runtime.terminate(family.pid)
+    family.runtime.settle()
+    assert family.running() == []

@@ -12,6 +12,7 @@ from greenproc.supervision import Backoff, Child, Supervisor
 from greenproc.testing import expect_failure
 from tests.shell import run
 from tests.supervision.support import Family, Poisoned, Worker
+from tests.supervision.test_catalogue_stops import turns
 
 
 def tree_of(runtime: Runtime) -> Family:
@@ -70,6 +71,7 @@ def test_a_busy_supervisor_is_shown(runtime: Runtime) -> None:
         return Worker("a")
 
     runtime.spawn(Supervisor([Child(factory, "a")], id="top"))
+    turns()
     rows = fetch(runtime, "/__node__/supervision").json()["rows"]
     assert [(row["id"], row["state"]) for row in rows] == [("top", "starting"), ("a", "absent")]
     gate.set()
