@@ -112,7 +112,7 @@ NONE = {
 
 def test_each_case_has_a_twin() -> None:
     folder = Path(__file__).parent
-    text = "".join(path.read_text("utf-8") for path in sorted(folder.glob("test_*.py")))
+    text = "".join(path.read_text("utf-8") for path in sorted(folder.glob("test_*s.py")))
     told = re.findall(r'"""supervisor_SUITE: (.*?)\.\s*"""', text, re.DOTALL)
     twins = {name for names in told for name in re.split(r",\s+", names)}
     assert set(CASES) - twins == set()
