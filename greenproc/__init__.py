@@ -14,6 +14,7 @@ from greenproc.default import (
     defer,
     delay,
     dispatch,
+    every,
     filter,
     finalize,
     initialize,
@@ -47,6 +48,7 @@ from greenproc.future import (
     undiscardable,
 )
 from greenproc.message import Message
+from greenproc.patterns import Topic
 from greenproc.pid import PID, UPID
 from greenproc.process import (
     Deferred,
@@ -112,6 +114,7 @@ __all__ = [
     "Supervisor",
     "TerminateEvent",
     "Timer",
+    "Topic",
     "WebSocket",
     "absolute_path",
     "address",
@@ -124,6 +127,7 @@ __all__ = [
     "defer",
     "delay",
     "dispatch",
+    "every",
     "filter",
     "finalize",
     "initialize",

@@ -20,6 +20,7 @@ from greenproc.current import default, find_runtime
 from greenproc.errors import Abandoned, InvalidAddress, InvalidArgument, NoRuntime, StateError
 from greenproc.future import Failure, Future, Promise
 from greenproc.future.core import allocate_lock
+from greenproc.patterns import Repetition
 from greenproc.pid import PID, UPID, PlainUPID
 from greenproc.process.base import Process
 from greenproc.process.defer import Deferred
@@ -546,3 +547,29 @@ def absolute_path(path: str) -> str:
 def workers() -> int:
     """Return the number of workers of the settings. See `Runtime.workers`."""
     return _runtime().workers()
+
+
+def every(
+    seconds: float,
+    target: UPID | Process,
+    method: Callable[..., object],
+    /,
+    *args: Any,
+    **kwargs: Any,
+) -> Repetition:
+    """Dispatch *method* to *target* every so many seconds, the first time after that many.
+
+    It ends with the process, or by `Repetition.cancel`. A call that is not over when the next one is due, or whose
+    future is not, makes that one be left out: calls never pile up. The times follow the runtime's clock, so
+    that a paused one holds them, and keep their rhythm; those that it jumps over are left out. An
+    error in the method is the process' own, as in a message handler.
+
+    Args:
+        seconds: 0.001 or more.
+        target: a local process that runs; in its ``initialize`` it does.
+
+    Raises:
+        InvalidArgument: the period is too short, *method* cannot be called, or *target* does not run here.
+        StateError: this is another native thread than that of the runtime.
+    """
+    return Repetition(_runtime(), seconds, target, (method, args, kwargs))

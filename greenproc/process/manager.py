@@ -523,6 +523,7 @@ class ProcessManager:
         if get_ident() != self._thread:
             self.run_in_hub(self.push, cell, event)
         elif self.enqueue(cell, event) is FULL:
+            self.observer.event_dropped(cell.pid, event, NO_SENDER, MAILBOX_FULL)
             event.drop()
 
     def inject_exited(self, pid: UPID, to: UPID | Process) -> bool:

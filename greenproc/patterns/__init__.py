@@ -1,0 +1,6 @@
+"""What programs of processes need again and again, made of processes and timers."""
+
+from greenproc.patterns.every import Repetition
+from greenproc.patterns.topic import Topic
+
+__all__ = ["Repetition", "Topic"]
