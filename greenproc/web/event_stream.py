@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 import secrets
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Literal
+
+from gevent import getcurrent
 
 from greenproc.checks import whole_number
 from greenproc.clock.awake import check_here
@@ -106,7 +109,8 @@ class EventStream:
         on_slow: called with the subscriber and the number of events that will not reach it.
         on_gone: called with a subscriber when its stream is over.
 
-    The callbacks must not wait; `Process.defer` makes one that runs in the turn of a process.
+    The callbacks must not wait; `Process.defer` makes one that runs in the turn of a process. They
+    may publish: what that makes slow clients lose besides is told with what they lose next.
 
     Raises:
         InvalidArgument: a number of seconds is not positive, or *when_slow* is something else.
@@ -149,6 +153,10 @@ class EventStream:
         self._is_draining = False
         self._runtime: Any = None
         self._counts: dict[str, int] | None = None
+        self._teller: object = None
+        self._calls: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
+        self._told: set[Subscriber] = set()
+        self._untold: dict[Subscriber, int] = {}
         self._published = self._slow = self._dropped = 0
         # As soon as there is a runtime: also what begins while that drains has to end.
         self._hear_of_the_end()
@@ -324,14 +332,46 @@ class EventStream:
         self._dropped += dropped
         self._count("slow")
         self._count("dropped", dropped)
-        call(self._on_slow, subscriber, dropped)
+        if self._on_slow is not None:
+            self._untold[subscriber] = self._untold.get(subscriber, 0) + dropped
+            # A callback that publishes would drop again, and be told of it again, for ever.
+            if subscriber not in self._told:
+                self._tell(self._tell_slow, subscriber)
 
     def gone(self, subscriber: Subscriber) -> None:
         """The stream of *subscriber* is over."""
         if subscriber in self._subscribers:
             del self._subscribers[subscriber]
             self._count("clients", -1)
-            call(self._on_gone, subscriber)
+            if self.keeps_slow:  # else it may be gone for being slow, which is told next
+                self._untold.pop(subscriber, None)
+            self._tell(call, self._on_gone, subscriber)
+
+    def _tell_slow(self, subscriber: Subscriber) -> None:
+        self._told.add(subscriber)
+        dropped = self._untold.pop(subscriber, 0)
+        if dropped:
+            call(self._on_slow, subscriber, dropped)
+
+    def _tell(self, function: Callable[..., object], *arguments: object) -> None:
+        """Call *function*, or leave that to the callback that is running in this greenlet.
+
+        A callback may publish, which may end other streams; one in the other they would be as deep
+        as there are clients.
+        """
+        me = getcurrent()
+        if self._teller is me:
+            self._calls.append((function, arguments))
+            return
+        before, self._teller = self._teller, me
+        try:
+            function(*arguments)
+            while self._calls:
+                function, arguments = self._calls.popleft()
+                function(*arguments)
+        finally:
+            self._teller = before
+            self._told.clear()
 
 
 def _last_event_id(request: Request) -> str | None:

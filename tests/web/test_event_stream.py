@@ -589,6 +589,48 @@ def test_sse_stream_that_is_gone_is_not_kept_by_its_process(runtime: Runtime) ->
     assert routes_of(news).connections == {}
 
 
+# Callbacks that publish
+
+
+def test_sse_callback_of_a_slow_client_may_publish(runtime: Runtime) -> None:
+    told: list[int] = []
+
+    def tell(_: Subscriber, dropped: int) -> None:
+        told.append(dropped)
+        events.publish("somebody is slow " * 10)
+
+    events = EventStream(when_slow="drop", limits=StreamLimits(waiting_bytes=500), on_slow=tell)
+    Client(events)
+    for _ in range(20):
+        events.publish("x" * 100)
+
+    assert 0 < len(told) <= 20
+    assert sum(told) <= events.statistics()["dropped"]
+    events.close()
+
+
+@pytest.mark.parametrize("when", ["on_slow", "on_gone"])
+def test_sse_callbacks_that_publish_end_one_client_after_the_other(
+    runtime: Runtime, when: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each callback makes the next client too slow."""
+    told: list[Subscriber] = []
+
+    def tell(one: Subscriber, *_: object) -> None:
+        told.append(one)
+        events.publish("x" * 100)
+
+    limits = StreamLimits(waiting_bytes=500)
+    options: dict[str, Any] = {when: tell}
+    events = EventStream(limits=limits, **options)
+    clients = [Client(events) for _ in range(500)]
+    for _ in range(20):
+        events.publish("x" * 100)
+
+    assert len(set(told)) == len(told) == len(clients)
+    assert caplog.text == ""
+
+
 # Bounds and mistakes
 
 
