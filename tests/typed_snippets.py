@@ -30,6 +30,7 @@ from greenproc import (
     dispatch,
     install,
     loop,
+    post,
     route,
     run_async,
     select,
@@ -383,6 +384,71 @@ class MessageWithTooMuch(Process):
 
 class Join(msgspec.Struct):
     name: str
+
+
+class Leave(msgspec.Struct, tag=True):
+    name: str
+
+
+class Rename(msgspec.Struct, tag=True):
+    name: str
+
+
+class HandlesValues(Process):
+    def initialize(self) -> None:
+        self.install("join", self.on_join, Join)
+        self.install(Join, self.on_join)
+        self.install("number", lambda sender, value: None, int)
+        self.install("either", self.on_either, Leave | Rename)
+        self.install("join", self.on_join, int)  # E: arg-type reportArgumentType
+        self.install(Leave, self.on_join)  # E: arg-type reportArgumentType
+        self.install("join", self.on_join)  # E: arg-type reportArgumentType
+
+    @install("join", Join)
+    def on_join(self, sender: UPID, join: Join) -> None: ...
+
+    @install(Leave)
+    def on_leave(self, sender: UPID, leave: Leave, retries: int = 3) -> int:
+        return retries
+
+    @install("either", Leave | Rename)
+    def on_either(self, sender: UPID, one: Leave | Rename) -> None: ...
+
+    @install("numbers", list[int])
+    def on_numbers(self, sender: UPID, numbers: list[int]) -> None: ...
+
+    @install("object", Join)
+    def on_object(self, sender: UPID, value: object) -> None: ...
+
+
+class ValueOfAnotherType(Process):
+    @install("join", Join)  # E: arg-type reportArgumentType
+    def on_join(self, sender: UPID, join: Leave) -> None: ...
+
+
+class NamedValueOfAnotherType(Process):
+    @install(Join)  # E: arg-type reportArgumentType
+    def on_join(self, sender: UPID, join: Leave) -> None: ...
+
+
+class ValueAsBytes(Process):
+    @install("join", Join)  # E: arg-type reportArgumentType
+    def on_join(self, sender: UPID, body: bytes) -> None: ...
+
+
+class ValueWithoutSender(Process):
+    @install("join", Join)  # E: arg-type reportArgumentType
+    def on_join(self, join: Join) -> None: ...
+
+
+def values_are_sent(process: HandlesValues, pid: UPID, runtime: Runtime) -> None:
+    process.send(pid, "join", Join("ann"))
+    process.send(pid, Join("ann"))
+    process.send(pid, "raw", b"x")
+    runtime.post(pid, Join("ann"), sender=pid)
+    post(pid, "numbers", [1, 2])
+    process.send("pid", Join("ann"))  # E: call-overload reportCallIssue
+    process.send(pid, Join("ann"), 1, 2)  # E: call-overload reportCallIssue
 
 
 class HandlesRequests(Process):

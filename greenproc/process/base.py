@@ -58,6 +58,8 @@ from greenproc.process.signatures import (
 from greenproc.process.typed import MessageOptions
 
 if TYPE_CHECKING:
+    from types import UnionType
+
     from greenproc.http.request import Request
     from greenproc.process.manager import ProcessManager
 
@@ -369,7 +371,9 @@ class Process:
     @overload
     def install(self, name: builtins.type[T], handler: Callable[[UPID, T], object]) -> None: ...
     @overload
-    def install(self, name: str, handler: Callable[[UPID, Any], object], type: Any) -> None: ...
+    def install(
+        self, name: str, handler: Callable[[UPID, Any], object], type: UnionType
+    ) -> None: ...
     def install(self, name: Any, handler: Callable[[UPID, Any], object], type: Any = None) -> None:
         """Call *handler* with sender and body of each message called *name*. See `greenproc.install`.
 
