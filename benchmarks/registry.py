@@ -26,6 +26,7 @@ from benchmarks.rows import (
     spawn,
     timers_cancel,
     timers_fire,
+    typed,
     websocket,
     wsgi,
 )
@@ -33,6 +34,7 @@ from benchmarks.rows import (
 ROWS: tuple[Row, ...] = (
     local_round_trip.ROW,
     local_burst.ROW,
+    typed.LOCAL,
     dispatch.ROW,
     spawn.ROW,
     restart.ROW,
@@ -50,6 +52,7 @@ ROWS: tuple[Row, ...] = (
     remote_burst.UNLINKED,
     remote_round_trip.ONE,
     remote_round_trip.MANY,
+    typed.REMOTE,
     http_route.KEPT,
     http_route.PIPELINED,
     http_idle.ROW,

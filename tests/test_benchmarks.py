@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 QUICK_ROWS = [
     "local-round-trip",
     "local-burst",
+    "typed-local",
     "dispatch",
     "spawn",
     "restart",
@@ -32,6 +33,7 @@ QUICK_ROWS = [
     "remote-unlinked",
     "remote-window-1",
     "remote-window-256",
+    "typed-remote",
     "http-route",
     "http-route-pipelined",
     "http-idle-memory",

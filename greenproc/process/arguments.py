@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import Struct
+
 from greenproc.errors import InvalidArgument
 from greenproc.pid import UPID
 from greenproc.process.cell import Cell
@@ -32,6 +34,17 @@ def _advise(target: object) -> str:
         f": an id alone is no address, use what spawn() returned, or UPID({target!r}, "
         "greenproc.address())"
     )
+
+
+def as_message(to: Any, name: Any, body: Any) -> tuple[UPID, str, bytes]:
+    """Return receiver, name and body of a message, as they are given to `Process.send`.
+
+    Raises:
+        InvalidArgument: one of them is none.
+    """
+    if isinstance(body, Struct) and type(name) is str and isinstance(to, UPID):
+        return to, name, encode(body)  # as below, without what mostly need not be asked
+    return as_upid(to), *as_named_body(name, body)
 
 
 def as_named_body(name: Any, body: Any) -> tuple[str, bytes]:

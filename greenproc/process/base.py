@@ -29,7 +29,7 @@ from greenproc.future import Failure, Future
 from greenproc.http.response import BadRequest
 from greenproc.message import Message
 from greenproc.pid import PID, UPID
-from greenproc.process.arguments import as_named_body, as_upid, label
+from greenproc.process.arguments import as_message, as_upid, label
 from greenproc.process.assets import checked_asset
 from greenproc.process.cell import Cell
 from greenproc.process.defer import Deferred, make_call
@@ -276,7 +276,7 @@ class Process:
         cell = self.__cell
         manager = cell.manager or self.__manager()
         if type(body) is not bytes or type(name) is not str or not isinstance(to, UPID):
-            to, (name, body) = as_upid(to), as_named_body(name, body)
+            to, name, body = as_message(to, name, body)
         manager.send(Message(name, cell.pid, to, body))
 
     @overload

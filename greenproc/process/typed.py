@@ -10,7 +10,7 @@ from inspect import isclass
 from typing import TYPE_CHECKING, Any, Final
 
 from greenproc.errors import InvalidArgument, InvalidMessage
-from greenproc.failures import FailureLog
+from greenproc.failures import FAILURES, FailureLog
 from greenproc.message import Message
 from greenproc.pid import UPID
 from greenproc.typed import Codec, codec_of
@@ -61,16 +61,19 @@ class MessageOptions:
         """
         if self.codec is None:
             return function
-        decode, name = self.codec.decode, self.name
+        codec, name, attempt = self.codec, self.name, self.codec.attempt
 
         @wraps(function)
         def handle(process: Any, sender: UPID, body: bytes) -> Any:
             try:
-                value = decode(body)
-            except InvalidMessage as error:
-                message = Message(name, sender, process.pid, body)
-                _report(process.runtime.processes, message, error)
-                return None
+                value = attempt(body)
+            except FAILURES as error:
+                try:
+                    value = codec.recover(body, error)
+                except InvalidMessage as fault:
+                    message = Message(name, sender, process.pid, body)
+                    _report(process.runtime.processes, message, fault)
+                    return None
             return function(process, sender, value)
 
         return handle

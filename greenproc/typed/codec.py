@@ -66,6 +66,11 @@ class Codec(Generic[T]):
         """
         return _name(self.type)
 
+    @property
+    def attempt(self) -> Callable[[bytes], T]:
+        """What decodes most bodies; what it raises is for `recover`. The two make up `decode`."""
+        return self.decode if self._decoder is None else self._decoder.decode
+
     def encode(self, value: T) -> bytes:
         """Return *value* as a body. See the function `encode`."""
         return encode(value)
@@ -84,20 +89,31 @@ class Codec(Generic[T]):
                 return message
             decoder = self._decoder = _decoder(self.type)
         try:
-            try:
-                value: T = decoder.decode(body)
-            except msgspec.ValidationError as error:
-                if "got `ext`" not in error.args[0]:
-                    raise
-                value = self._decode_big(body)
-            return value
+            value: T = decoder.decode(body)
         except FAILURES as error:
-            raise _explain(error, body) from error
+            return self.recover(body, error)
+        return value
 
-    def _decode_big(self, body: bytes) -> Any:
+    def recover(self, body: bytes, error: BaseException) -> T:
+        """Return *body* as a value of the type, which `attempt` could not because of *error*.
+
+        Raises:
+            InvalidMessage: it is no such value.
+        """
+        if isinstance(error, InvalidMessage):
+            raise error
+        if isinstance(error, msgspec.ValidationError) and "got `ext`" in error.args[0]:
+            try:
+                return self._decode_big(body)
+            except FAILURES as second:
+                error = second
+        raise _explain(error, body) from error
+
+    def _decode_big(self, body: bytes) -> T:
         """Decode *body* in two steps: msgspec takes no extension for an integer."""
         tree = msgspec.msgpack.decode(body, ext_hook=from_extension)
-        return msgspec.convert(tree, self.type, builtin_types=_BUILTIN, dec_hook=to_type)
+        value: T = msgspec.convert(tree, self.type, builtin_types=_BUILTIN, dec_hook=to_type)
+        return value
 
     def __repr__(self) -> str:
         return f"<Codec of {self.type!r}>"
