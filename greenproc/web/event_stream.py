@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Literal
-
-from gevent import getcurrent
 
 from greenproc.checks import whole_number
 from greenproc.clock.awake import check_here
@@ -29,8 +26,9 @@ from greenproc.http.response import (
 )
 from greenproc.http.status import Status
 from greenproc.process.current import current_process
+from greenproc.web.callbacks import Callbacks, call
 from greenproc.web.event_history import EventHistory
-from greenproc.web.subscriber import GAP, Subscriber, call
+from greenproc.web.subscriber import GAP, Subscriber
 
 HEARTBEAT_SECONDS = 15.0
 """nginx gives up a response that is silent for 60 s, many load balancers for 30 s."""
@@ -136,8 +134,7 @@ class EventStream:
         self.heartbeat = float(heartbeat)
         self.max_waiting_bytes = self.limits.waiting_bytes
         self._when_slow = when_slow
-        self._on_slow = on_slow
-        self._on_gone = on_gone
+        self._callbacks = Callbacks(on_slow, on_gone)
         # Unique over restarts: an id of an earlier life is not known.
         self._epoch = secrets.token_hex(6)
         self._numbers = count(1)
@@ -153,10 +150,6 @@ class EventStream:
         self._is_draining = False
         self._runtime: Any = None
         self._counts: dict[str, int] | None = None
-        self._teller: object = None
-        self._calls: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
-        self._told: set[Subscriber] = set()
-        self._untold: dict[Subscriber, int] = {}
         self._published = self._slow = self._dropped = 0
         # As soon as there is a runtime: also what begins while that drains has to end.
         self._hear_of_the_end()
@@ -259,9 +252,12 @@ class EventStream:
         text = encode_event(data, event=event, id=id)
         self._history.add(id, text)
         self._published += 1
+        self._callbacks.run(self._push, text)
+        return id
+
+    def _push(self, text: bytes) -> None:
         for subscriber in self.subscribers:
             subscriber.push(text)
-        return id
 
     # The end
 
@@ -332,46 +328,15 @@ class EventStream:
         self._dropped += dropped
         self._count("slow")
         self._count("dropped", dropped)
-        if self._on_slow is not None:
-            self._untold[subscriber] = self._untold.get(subscriber, 0) + dropped
-            # A callback that publishes would drop again, and be told of it again, for ever.
-            if subscriber not in self._told:
-                self._tell(self._tell_slow, subscriber)
+        self._callbacks.slow(subscriber, dropped)
 
     def gone(self, subscriber: Subscriber) -> None:
         """The stream of *subscriber* is over."""
         if subscriber in self._subscribers:
             del self._subscribers[subscriber]
             self._count("clients", -1)
-            if self.keeps_slow:  # else it may be gone for being slow, which is told next
-                self._untold.pop(subscriber, None)
-            self._tell(call, self._on_gone, subscriber)
-
-    def _tell_slow(self, subscriber: Subscriber) -> None:
-        self._told.add(subscriber)
-        dropped = self._untold.pop(subscriber, 0)
-        if dropped:
-            call(self._on_slow, subscriber, dropped)
-
-    def _tell(self, function: Callable[..., object], *arguments: object) -> None:
-        """Call *function*, or leave that to the callback that is running in this greenlet.
-
-        A callback may publish, which may end other streams; one in the other they would be as deep
-        as there are clients.
-        """
-        me = getcurrent()
-        if self._teller is me:
-            self._calls.append((function, arguments))
-            return
-        before, self._teller = self._teller, me
-        try:
-            function(*arguments)
-            while self._calls:
-                function, arguments = self._calls.popleft()
-                function(*arguments)
-        finally:
-            self._teller = before
-            self._told.clear()
+            # One may be gone for being slow, which is told next.
+            self._callbacks.gone(subscriber, is_told=not self.keeps_slow)
 
 
 def _last_event_id(request: Request) -> str | None:

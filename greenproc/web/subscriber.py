@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Protocol
 
 from gevent.monkey import get_original
 
 from greenproc.clock.current import current_clock
-from greenproc.failures import FAILURES
 from greenproc.http.event_text import EMPTY_COMMENT, encode_event
 from greenproc.http.request import Request
 from greenproc.process.base import Process
@@ -21,8 +19,6 @@ from greenproc.sync.pipe import Pipe, Reader
 BATCH_BYTES = 64 * 1024  # events that are joined into one piece of the response
 EARLY = 0.001  # seconds by which an alarm may be early, as floats are compared
 GAP = "gap"
-
-log = logging.getLogger("greenproc.web")
 
 _allocate_lock = get_original("_thread", "allocate_lock")
 
@@ -260,13 +256,3 @@ class Subscriber:
     def __repr__(self) -> str:
         state = "open" if self.is_open else "closed"
         return f"<Subscriber {self.request.client} {state}, {self._waiting_bytes} bytes wait>"
-
-
-def call(function: Callable[..., object] | None, *arguments: object) -> None:
-    """Call what the user gave; an error of it is logged and changes nothing."""
-    if function is None:
-        return
-    try:
-        function(*arguments)
-    except FAILURES:
-        log.exception("a callback of an event stream failed")

@@ -1,0 +1,93 @@
+"""Callbacks of an event stream, one after the other."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from gevent import getcurrent
+
+from greenproc.failures import FAILURES
+
+log = logging.getLogger("greenproc.web")
+
+
+def call(function: Callable[..., object] | None, *arguments: object) -> None:
+    """Call what the user gave; an error of it is logged and changes nothing."""
+    if function is None:
+        return
+    try:
+        function(*arguments)
+    except FAILURES:
+        log.exception("a callback of an event stream failed")
+
+
+class Callbacks:
+    """Calls what a stream has to tell, after that which made it tell.
+
+    A callback may publish, which may make other clients too slow. A callback inside of another
+    one would be as deep as there are clients, and one for what the callback of the same client
+    has caused would go on for ever.
+
+    Args:
+        on_slow: called with a client and how many events it lost since it was told last.
+        on_gone: called with a client.
+    """
+
+    def __init__(
+        self,
+        on_slow: Callable[..., object] | None,
+        on_gone: Callable[..., object] | None,
+    ) -> None:
+        self._on_slow = on_slow
+        self._on_gone = on_gone
+        self._calls: deque[tuple[Callable[..., object], Any]] = deque()
+        self._greenlet: object = None
+        self._told: set[Any] = set()
+        self._lost: dict[Any, int] = {}
+
+    def slow(self, client: Any, lost: int) -> None:
+        """*client* has lost some events. It is told of once for each call of `run`."""
+        if self._on_slow is not None:
+            self._lost[client] = self._lost.get(client, 0) + lost
+            if client not in self._told:
+                self._tell(self._tell_slow, client)
+
+    def gone(self, client: Any, *, is_told: bool) -> None:
+        """*client* is gone; *is_told* says whether what it has lost is still of interest."""
+        if not is_told:
+            self._lost.pop(client, None)
+        self._tell(self._tell_gone, client)
+
+    def run(self, function: Callable[..., object] | None, *arguments: Any) -> None:
+        """Call *function*, and then what it made due, unless that is up to a call around it."""
+        me = getcurrent()
+        if self._greenlet is me:
+            if function is not None:
+                function(*arguments)
+            return
+        before, self._greenlet = self._greenlet, me
+        try:
+            if function is not None:
+                function(*arguments)
+            while self._calls:
+                tell, client = self._calls.popleft()
+                tell(client)
+        finally:
+            self._greenlet = before
+            self._told.clear()
+
+    def _tell(self, tell: Callable[..., object], client: Any) -> None:
+        self._calls.append((tell, client))
+        self.run(None)
+
+    def _tell_slow(self, client: Any) -> None:
+        self._told.add(client)
+        lost = self._lost.pop(client, 0)
+        if lost:
+            call(self._on_slow, client, lost)
+
+    def _tell_gone(self, client: Any) -> None:
+        call(self._on_gone, client)
