@@ -48,7 +48,7 @@ from greenproc.future import (
     undiscardable,
 )
 from greenproc.message import Message
-from greenproc.patterns import Topic
+from greenproc.patterns import Pool, Router, Topic
 from greenproc.pid import PID, UPID
 from greenproc.process import (
     Deferred,
@@ -100,6 +100,7 @@ __all__ = [
     "Message",
     "MessageEvent",
     "Mutex",
+    "Pool",
     "Process",
     "Promise",
     "Queue",
@@ -107,6 +108,7 @@ __all__ = [
     "ReadWriteLock",
     "RemoteConnection",
     "RestartLimit",
+    "Router",
     "Runtime",
     "Sequence",
     "Settings",

@@ -1,0 +1,96 @@
+"""Which worker gets a message. Decisions only: what is sent is of `greenproc.patterns.router`."""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from typing import Any, Literal
+
+from greenproc.errors import InvalidArgument
+from greenproc.message import Message
+from greenproc.pid import UPID
+
+Route = Literal["round_robin", "least_busy", "hash", "broadcast"]
+
+ROUTES: tuple[Route, ...] = ("round_robin", "least_busy", "hash", "broadcast")
+
+Key = Callable[[Message], Any]
+
+Load = Callable[[UPID], int]
+
+POINTS = 64
+"""How often each worker is on the ring of hashes: the busiest of ten gets a third more than the mean."""
+
+
+class Chooser:
+    """Chooses among *workers*, which are replaced by `use`.
+
+    Args:
+        route: the rule.
+        key: what of a message decides, for ``"hash"``.
+        load: how much a worker has to do, for ``"least_busy"``.
+
+    Raises:
+        InvalidArgument: the rule is another text, or a key is missing or of no use.
+    """
+
+    def __init__(self, route: Route, key: Key | None, load: Load) -> None:
+        if route not in ROUTES:
+            raise InvalidArgument(
+                f"expected route to be one of {', '.join(ROUTES)}, got {route!r}"
+            )
+        if (key is not None) != (route == "hash"):
+            raise InvalidArgument(f"expected a key for the route 'hash' alone, got {key!r}")
+        if key is not None and not callable(key):
+            raise InvalidArgument(f"expected a function for a key, got {key!r}")
+        self._choose: Callable[[Message], Sequence[UPID]] = getattr(self, f"_{route}")
+        self._key = key
+        self._load = load
+        self._workers: list[UPID] = []
+        self._next = 0
+        self._ring: list[tuple[int, UPID]] = []
+
+    def use(self, workers: Sequence[UPID]) -> None:
+        """Choose among *workers* from now on."""
+        self._workers = list(workers)
+        if self._key is not None:
+            points = [
+                (_hash(f"{pid} {number}".encode()), pid)
+                for pid in workers
+                for number in range(POINTS)
+            ]
+            self._ring = sorted(points)
+
+    def choose(self, message: Message) -> Sequence[UPID]:
+        """Return the workers that are to get *message*; none if there is no worker.
+
+        Raises whatever the key raises.
+        """
+        return self._choose(message) if self._workers else ()
+
+    def _broadcast(self, message: Message) -> Sequence[UPID]:
+        return tuple(self._workers)
+
+    def _round_robin(self, message: Message) -> Sequence[UPID]:
+        self._next = (self._next + 1) % len(self._workers)
+        return (self._workers[self._next - 1],)
+
+    def _least_busy(self, message: Message) -> Sequence[UPID]:
+        # Of those that have as little to do, the one whose turn it is.
+        at = self._next % len(self._workers)
+        order = self._workers[at:] + self._workers[:at]
+        chosen = min(order, key=self._load)
+        self._next = self._workers.index(chosen) + 1
+        return (chosen,)
+
+    def _hash(self, message: Message) -> Sequence[UPID]:
+        assert self._key is not None
+        key = self._key(message)
+        point = _hash(key if isinstance(key, bytes) else str(key).encode("utf-8", "replace"))
+        at = bisect(self._ring, point, key=lambda one: one[0])
+        return (self._ring[at % len(self._ring)][1],)
+
+
+def _hash(data: bytes) -> int:
+    return int.from_bytes(blake2b(data, digest_size=8).digest())
