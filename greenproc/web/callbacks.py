@@ -84,8 +84,8 @@ class Callbacks:
         self.run(None)
 
     def _tell_slow(self, client: Any) -> None:
+        lost = 0 if client in self._told else self._lost.pop(client, 0)
         self._told.add(client)
-        lost = self._lost.pop(client, 0)
         if lost:
             call(self._on_slow, client, lost)
 
