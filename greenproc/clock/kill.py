@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-from gevent import Greenlet, Timeout, killall
+from gevent import Timeout, killall
+from greenlet import greenlet
 
 
-def kill_within(seconds: float, greenlets: Iterable[Greenlet[..., Any]]) -> int:
+def kill_within(seconds: float, greenlets: Iterable[greenlet]) -> int:
     """Kill *greenlets*, and return how many still run after *seconds*.
 
     A greenlet may catch its kill, and thousands need a while. ``gevent.killall`` raises its
@@ -17,4 +17,4 @@ def kill_within(seconds: float, greenlets: Iterable[Greenlet[..., Any]]) -> int:
     alive = list(greenlets)
     with Timeout(seconds, False):  # type: ignore[arg-type]  # False: end quietly
         killall(alive)
-    return sum(not greenlet.dead for greenlet in alive)
+    return sum(not one.dead for one in alive)

@@ -18,8 +18,8 @@ from gevent.hub import Hub
 from greenlet import getcurrent
 
 from greenproc.clock.awake import has_ended
-from greenproc.current import RUNTIME
 from greenproc.failures import graver
+from greenproc.future.owned import each_owned
 
 log = logging.getLogger("greenproc.future")
 
@@ -163,13 +163,7 @@ def is_outermost() -> bool:
 def _run_elsewhere(take: Take, source: Any) -> None:
     """Make, in a greenlet for that alone, the calls that could not be made where they came up."""
     TURN.set(Turn(id(getcurrent()), get_hub_if_exists(), is_own=True))
-    run(_enter_runtimes, take(source))
-
-
-def _enter_runtimes(calls: Iterable[Call]) -> Iterator[Call]:
-    for call in calls:
-        RUNTIME.set(call[2])
-        yield call
+    run(each_owned, take(source))
 
 
 def _drain(backlog: deque[Delivery], fatal: BaseException | None) -> BaseException | None:

@@ -21,6 +21,7 @@ from greenproc.future.core import (
     request_weakly,
 )
 from greenproc.future.future import Future
+from greenproc.future.owned import run_owned
 from greenproc.future.promise import Promise
 from greenproc.future.state import END, READY
 
@@ -70,7 +71,8 @@ def loop(
     Args:
         inline: run the first round before this returns and later ones in whoever completes what
             was waited for, and never give others a turn. Else it runs in a greenlet of its own,
-            with the context of the caller, and others get a turn after each round.
+            with the context of the caller, and others get a turn after each round. The end of the
+            caller's runtime kills that.
 
     Raises:
         InvalidArgument: one of the two cannot be called.
@@ -110,7 +112,7 @@ class _Loop:
             self.run(value, is_flow)
         else:
             # A copy: the greenlet before may not have left the context yet.
-            spawn_raw(self.context.copy().run, self.run, value, is_flow)
+            spawn_raw(self.context.copy().run, run_owned, self.run, value, is_flow)
 
     def run(self, value: object, is_flow: bool) -> None:
         try:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from contextvars import Context, Token, copy_context
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 import gevent
@@ -61,6 +62,8 @@ class RuntimeLife:
         self.state = RuntimeState.NEW
         self.hub: Hub | None = None
         """The hub of the native thread that started it."""
+        self.owned: set[Any] = set()
+        """Greenlets that run a function of this runtime, but are not its own."""
         self._built: Parts | None = None
         self._context: Context | None = None
         self._turn = RLock()  # receivers of the signals may call start and stop
@@ -139,6 +142,7 @@ class RuntimeLife:
         if self._built is not None:
             self._built.lifecycle.stop(seconds)
             self._end_greenlets(self._built.processes.greenlets)
+            self._end_owned()
             self._built.processes.close()
         self.state = RuntimeState.STOPPED
 
@@ -150,6 +154,7 @@ class RuntimeLife:
         if self._built is not None:
             self._built.disown()
             silence(self._built.processes.greenlets)
+            silence(self.owned)
         if self.hub is not None and not has_ended(self.hub):
             self.hub = None
         if RUNTIME.get() is self:  # the child goes on in what was a block or a handler of it
@@ -213,6 +218,16 @@ class RuntimeLife:
         stuck = kill_within(KILL_SECONDS, others)
         if stuck:
             log.warning("%d greenlets of the runtime did not end when they were killed", stuck)
+
+    def _end_owned(self) -> None:
+        """Kill greenlets of others where they run functions for this runtime, and what comes next."""
+        deadline = monotonic() + KILL_SECONDS
+        while others := self.owned - {gevent.getcurrent()}:
+            stuck = kill_within(max(deadline - monotonic(), 0.0), others)
+            if stuck:
+                log.warning("%d functions of the runtime did not end when killed", stuck)
+                return
+            gevent.sleep(0)  # a sequence goes on with the next function, which may be of this one
 
     def _enter(self) -> None:
         RUNTIME.set(self)

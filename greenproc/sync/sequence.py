@@ -16,6 +16,7 @@ from greenproc.checks import check_callable, whole_number
 from greenproc.errors import Closed, StateError
 from greenproc.future.core import allocate_lock
 from greenproc.future.future import Future
+from greenproc.future.owned import run_owned
 from greenproc.future.promise import Promise
 from greenproc.future.waiting import keep_awake
 
@@ -31,7 +32,8 @@ class Sequence:
     sequence, each in a copy of the context in which it was added. ``with`` closes it at the end.
 
     It may be used from any native thread; the functions run in the one that made it. Without a
-    reference it goes on until all have run.
+    reference it goes on until all have run. A function that runs while the runtime of the greenlet that added it stops is killed; the
+    others have their turn.
 
     Args:
         name: for `repr`.
@@ -72,7 +74,7 @@ class Sequence:
             StateError: as many functions wait as may, or the thread of the sequence has ended.
         """
         check_callable(function)
-        item = _Item(partial(copy_context().run, function, *args, **kwargs))
+        item = _Item(partial(copy_context().run, run_owned, partial(function, *args, **kwargs)))
         with self._guard:
             if self._is_closed:
                 raise Closed("expected an open sequence, but it was closed")
@@ -169,8 +171,10 @@ class _Item:
         try:
             value = self.call()
         except (Exception, Timeout) as error:
-            # Without this frame, which would tie the error and the future into a cycle.
-            traceback = error.__traceback__ and error.__traceback__.tb_next
+            # Without the frames here, which would tie the error and the future into a cycle.
+            traceback = error.__traceback__
+            while traceback is not None and traceback.tb_frame.f_code in _OURS:
+                traceback = traceback.tb_next
             self.promise.fail(error.with_traceback(traceback))
         except BaseException:
             self.promise.abandon()
@@ -191,3 +195,6 @@ class _Item:
         self.is_dropped = True
         if self.result is not None:
             self.result.discard()
+
+
+_OURS = _Item.run.__code__, run_owned.__code__

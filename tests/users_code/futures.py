@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gevent import get_hub
 from gevent.event import Event
 
 from greenproc import io
@@ -198,6 +199,36 @@ def ignore(_: object) -> None:
 def iterate(runtime: Runtime, call: Misbehaviour) -> Check:
     looping = loop(call, lambda _: Break())
     return lambda: assert_follows(looping, call)
+
+
+def of_runtime(start: Callable[[Misbehaviour], Future[Any]]) -> Trigger:
+    """Return what begins something in the context of the runtime, which then ends it."""
+
+    def run(runtime: Runtime, call: Misbehaviour) -> Check:
+        with runtime.selected():
+            future = start(call)
+        return lambda: assert_follows(future, call)
+
+    return run
+
+
+def add_two(call: Misbehaviour) -> Future[Any]:
+    """The first function is over, whatever it does, before the other begins."""
+    sequence = Sequence()
+    first = sequence.add(call)
+    sequence.add(call).on_failed(ignore)
+    return first
+
+
+def call_in_hub(runtime: Runtime, call: Misbehaviour) -> Check:
+    """The hub leaves callbacks to a greenlet of its own, whatever runtime they are of."""
+    promise: Promise[int] = Promise()
+    with runtime.selected():
+        promise.future.on_any(call)
+    second = Event()
+    promise.future.on_any(lambda _: second.set())
+    get_hub().loop.run_callback(promise.set, 1)
+    return lambda: assert_set(second)
 
 
 def inline_body(runtime: Runtime, call: Misbehaviour) -> Check:
@@ -453,6 +484,11 @@ FUTURES = {
     "function of after": Row(on_expiry, timeout_logger="greenproc.clock", outlives=NO_RUNTIME),
     "callback of after": Row(after_a_while, HUB, "greenproc.clock", outlives=NO_RUNTIME),
     "step of a loop": Row(iterate, outlives=NO_RUNTIME),
+    "step of a loop of a runtime": Row(of_runtime(lambda call: loop(call, lambda _: Break()))),
+    "body of a loop of a runtime": Row(of_runtime(lambda call: loop(int, call))),
+    "Sequence of a runtime": Row(of_runtime(lambda call: Sequence().add(call))),
+    "two functions of a Sequence of a runtime": Row(of_runtime(add_two)),
+    "callback that the hub leaves to others": Row(call_in_hub, HUB, holds_up=ONE_BY_ONE),
     "body of an inline loop": Row(inline_body, timeout_logger=HUB),
     "callback of a state": Row(transition, HUB),
     "function of a transition": Row(function_of_transition, HUB),
