@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from gevent import socket, subprocess
 
+from tests.cli.conftest import RunHere
 from tests.shell import GREENPROC, Program, node, run
 
 MODULE = """
@@ -235,15 +236,17 @@ WRONG = {
 
 
 @pytest.mark.parametrize("target", WRONG)
-def test_a_target_that_is_no_process_class_is_told(target: str, folder: Path) -> None:
-    code, out, err = run("run", target, cwd=folder)
+def test_a_target_that_is_no_process_class_is_told(
+    target: str, folder: Path, run_here: RunHere
+) -> None:
+    code, out, err = run_here("run", target, cwd=folder)
 
     assert (code, out, err) == (2, "", f"greenproc: {WRONG[target]}\n")
 
 
 @pytest.mark.parametrize("module", ["missing", "json.missing", "missing.part"])
-def test_a_module_that_is_missing_is_told(module: str, folder: Path) -> None:
-    code, _, err = run("run", f"{module}:Plain", cwd=folder)
+def test_a_module_that_is_missing_is_told(module: str, folder: Path, run_here: RunHere) -> None:
+    code, _, err = run_here("run", f"{module}:Plain", cwd=folder)
 
     assert code == 2
     assert err.startswith(
@@ -263,10 +266,10 @@ def test_a_module_that_is_missing_is_told(module: str, folder: Path) -> None:
     ],
 )
 def test_a_module_that_fails_is_told_with_its_traceback(
-    source: str, error: str, tmp_path: Path
+    source: str, error: str, tmp_path: Path, run_here: RunHere
 ) -> None:
     (tmp_path / "faulty.py").write_text(source)
-    code, _, err = run("run", "faulty:Plain", cwd=tmp_path)
+    code, _, err = run_here("run", "faulty:Plain", cwd=tmp_path)
 
     assert code == 1
     assert f'faulty.py", line 1, in <module>\n    {source}\n' in err
@@ -301,15 +304,18 @@ def test_an_id_that_is_taken_is_told(folder: Path) -> None:
     assert err.endswith("greenproc: Taken was not spawned: its id is taken\n")
 
 
-def test_a_setting_out_of_range_is_told(folder: Path) -> None:
-    code, _, err = run("run", "actors:Plain", "--port", "99999", cwd=folder)
+def test_a_setting_out_of_range_is_told(folder: Path, run_here: RunHere) -> None:
+    code, _, err = run_here("run", "actors:Plain", "--port", "99999", cwd=folder)
 
     assert code == 2
     assert err.endswith("argument --port: expected a port from 0 to 65535, got '99999'\n")
 
 
-def test_a_variable_out_of_range_is_told(folder: Path) -> None:
-    code, _, err = run("run", "actors:Plain", cwd=folder, env={"LIBPROCESS_PORT": "http"})
+def test_a_variable_out_of_range_is_told(
+    folder: Path, run_here: RunHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIBPROCESS_PORT", "http")
+    code, _, err = run_here("run", "actors:Plain", cwd=folder)
 
     assert code == 2
     assert err.startswith("greenproc: LIBPROCESS_PORT=http is not a valid port: ")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from greenproc.address import Address
+from tests.cli.conftest import RunHere
 from tests.peer import Peer
 from tests.shell import GREENPROC, Program, run
 
@@ -129,7 +130,6 @@ def test_a_request_that_does_not_end_is_cut_off_in_time(folder: Path) -> None:
         ("site_under_test:nothing", "nothing does not exist in site_under_test", 2),
         ("site_under_test:number", "number of site_under_test is no WSGI app, got 7", 2),
         ("site_under_test:broken()", "which makes the app, failed: ValueError: no luck", 1),
-        ("site_under_test:failing", "the function greenproc of the app failed", 1),
         (
             "site_under_test:Bystander",
             "is a Process, no WSGI app: use greenproc run site_under_test:Bystander",
@@ -141,8 +141,17 @@ def test_a_request_that_does_not_end_is_cut_off_in_time(folder: Path) -> None:
         ("no_such_module:app", "no module named 'no_such_module'", 2),
     ],
 )
-def test_what_cannot_be_served_is_told(folder: Path, target: str, text: str, code: int) -> None:
-    result = run("serve", target, "--port", "0", cwd=folder)
+def test_what_cannot_be_served_is_told(
+    folder: Path, target: str, text: str, code: int, run_here: RunHere
+) -> None:
+    result = run_here("serve", target, "--port", "0", cwd=folder)
 
     assert (result.code, result.out) == (code, "")
     assert text in result.err
+
+
+def test_an_app_whose_processes_fail_is_told(folder: Path) -> None:
+    result = run("serve", "site_under_test:failing", "--port", "0", cwd=folder)
+
+    assert (result.code, result.out) == (1, "")
+    assert "the function greenproc of the app failed" in result.err
