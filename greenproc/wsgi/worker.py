@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -75,6 +76,9 @@ class GreenprocWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no ty
 
     def init_process(self) -> None:
         """Start the node, serve requests until the worker is to end, and stop the node."""
+        # Until init_signals() this has the master's handler, which would note a SIGTERM where
+        # nobody looks: the master would wait for the whole graceful timeout.
+        signal.signal(signal.SIGTERM, self._end_before_it_begins)
         try:
             super().init_process()
         finally:
@@ -107,6 +111,9 @@ class GreenprocWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no ty
         """Begin to end; gunicorn 23 may ask for that again and again."""
         super().handle_exit(sig, frame)
         gevent.spawn(self._drain)
+
+    def _end_before_it_begins(self, _number: int, _frame: object) -> None:
+        self.alive = False
 
     def handle_abort(self, sig: int, frame: Any) -> None:
         """End the request that blocks the hub; an idle worker ends by its main greenlet.

@@ -16,9 +16,12 @@ SLOW = {
     "long names to a busy process",
     "one-byte chunks",
     "one-byte chunks, streamed",
+    "slow to unpack, a message",
+    "slow to unpack, streamed",
+    "streams in small pieces",
     "surveys",
 }
-"""Those that take two seconds of CPU time and more; a faster one of each kind runs each time."""
+"""Those that take a second of CPU time and more; a faster one of each kind runs each time."""
 
 
 def row(abuse: Abuse) -> Any:

@@ -16,10 +16,11 @@ RunHere = Callable[..., Result]
 
 @pytest.fixture
 def run_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunHere:
-    """Run ``greenproc`` without an OS process of its own, where it ends before it starts a node."""
+    """Run ``greenproc`` without an OS process of its own, where it starts no node that is to be stopped."""
 
-    def run(*arguments: str, cwd: Path) -> Result:
-        monkeypatch.chdir(cwd)
+    def run(*arguments: str, cwd: Path | None = None) -> Result:
+        if cwd is not None:
+            monkeypatch.chdir(cwd)
         monkeypatch.setattr(sys, "path", [*sys.path])
         try:
             code = main(arguments)
@@ -27,7 +28,7 @@ def run_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
             code = int(ended.code or 0)
         finally:
             for name, module in list(sys.modules.items()):
-                if str(getattr(module, "__file__", "")).startswith(f"{cwd}/"):
+                if cwd and str(getattr(module, "__file__", "")).startswith(f"{cwd}/"):
                     del sys.modules[name]
         return Result(code, *capsys.readouterr())
 

@@ -27,6 +27,10 @@ def test_demo_tells_the_story_in_a_pipe() -> None:
 
     check_story(out)
     assert (code, err) == (0, "")
+    match = re.search(SUMMARY, out, re.MULTILINE)
+    assert match is not None
+    round_trips, messages = (int(text.replace(",", "")) for text in match.groups())
+    assert messages == 2 * round_trips > 0
 
 
 def test_readme_shows_what_demo_prints() -> None:
@@ -57,14 +61,6 @@ def check_story(out: str) -> None:
         assert re.search(pattern, line), line
 
 
-def test_demo_counts_two_messages_for_a_round_trip() -> None:
-    match = re.search(SUMMARY, run("demo", "--seconds", "0.4").out, re.MULTILINE)
-
-    assert match is not None
-    round_trips, messages = (int(text.replace(",", "")) for text in match.groups())
-    assert messages == 2 * round_trips > 0
-
-
 def test_demo_rewrites_one_line_on_a_terminal() -> None:
     shown = run_on_terminal("demo", "--seconds", "1")
 
@@ -77,13 +73,17 @@ def test_demo_rewrites_one_line_on_a_terminal() -> None:
     assert re.search(SUMMARY, shown.replace("\r", ""), re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_demo_ignores_settings_meant_for_other_nodes() -> None:
     env = {"LIBPROCESS_IP": "192.0.2.1", "LIBPROCESS_ADVERTISE_IP": "192.0.2.1"}
 
     assert run("demo", "--seconds", "0.2", env=env).code == 0
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
+)
 def test_a_signal_stops_both_nodes(number: signal.Signals, code: int) -> None:
     with Program(*GREENPROC, "demo", "--seconds", "600") as demo:
         other = Witness(int(demo.line(OTHER_NODE)[1]))

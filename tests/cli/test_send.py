@@ -9,6 +9,7 @@ import pytest
 from gevent import socket
 
 from greenproc.cli.main import main
+from tests.cli.conftest import RunHere
 from tests.cli.stranger import Stranger
 from tests.shell import Program, node, run
 
@@ -54,8 +55,8 @@ def test_send_tells_that_the_node_has_the_message(echo: Program, pid: str) -> No
     echo.line("^noted b'one'$")
 
 
-def test_a_message_needs_no_body(echo: Program, pid: str) -> None:
-    assert run("send", pid, "note").code == 0
+def test_a_message_needs_no_body(echo: Program, pid: str, run_here: RunHere) -> None:
+    assert run_here("send", pid, "note").code == 0
 
     echo.line("^noted b''$")
 
@@ -66,20 +67,20 @@ def test_a_dash_reads_the_body_from_standard_input(pid: str) -> None:
     assert (code, out) == (0, "echoed from a file\n\n")
 
 
-def test_the_reply_is_printed_with_its_name(pid: str) -> None:
-    code, out, err = run("send", pid, "echo", "hällo", "--reply")
+def test_the_reply_is_printed_with_its_name(pid: str, run_here: RunHere) -> None:
+    code, out, err = run_here("send", pid, "echo", "hällo", "--reply")
 
     assert (code, out, err) == (0, "echoed hällo\n", "")
 
 
-def test_a_reply_without_a_body_is_its_name(pid: str) -> None:
-    assert run("send", pid, "echo", "--reply").out == "echoed\n"
+def test_a_reply_without_a_body_is_its_name(pid: str, run_here: RunHere) -> None:
+    assert run_here("send", pid, "echo", "--reply").out == "echoed\n"
 
 
-def test_the_receiver_may_be_named_by_its_host(pid: str) -> None:
+def test_the_receiver_may_be_named_by_its_host(pid: str, run_here: RunHere) -> None:
     port = pid.rpartition(":")[2]
 
-    assert run("send", f"echo@localhost:{port}", "echo", "x", "--reply").out == "echoed x\n"
+    assert run_here("send", f"echo@localhost:{port}", "echo", "x", "--reply").out == "echoed x\n"
 
 
 def test_the_port_of_the_environment_is_left_to_nodes(pid: str) -> None:
@@ -94,9 +95,9 @@ def test_the_sender_listens_where_the_environment_says(pid: str) -> None:
     assert out.startswith("you Sender(1)@127.0.0.2:")
 
 
-def test_a_process_that_is_not_there_is_told(pid: str) -> None:
+def test_a_process_that_is_not_there_is_told(pid: str, run_here: RunHere) -> None:
     address = pid.partition("@")[2]
-    code, out, err = run("send", f"nobody@{address}", "note")
+    code, out, err = run_here("send", f"nobody@{address}", "note")
 
     assert (code, out) == (1, "")
     assert err == (
@@ -105,8 +106,8 @@ def test_a_process_that_is_not_there_is_told(pid: str) -> None:
     )
 
 
-def test_a_reply_that_does_not_come_is_told(pid: str) -> None:
-    code, out, err = run("send", pid, "note", "--reply", "--timeout", "0.5")
+def test_a_reply_that_does_not_come_is_told(pid: str, run_here: RunHere) -> None:
+    code, out, err = run_here("send", pid, "note", "--reply", "--timeout", "0.5")
 
     assert (code, out) == (1, "")
     assert err == (

@@ -7,7 +7,9 @@ import re
 import shutil
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gevent import subprocess
@@ -101,8 +103,18 @@ def test_a_signal_stops_the_node_in_order(number: signal.Signals, folder: Path) 
     assert result == (0, f"{address}\nfinalized\n", "")
 
 
-@pytest.mark.parametrize("second", [INT, TERM])
-@pytest.mark.parametrize("first", [INT, TERM, HUP])
+def pairs(pairs: Sequence[tuple[signal.Signals, signal.Signals]], often: int) -> list[Any]:
+    """Return parameters of *pairs*, of which only the first *often* are tried each time."""
+    return [
+        pytest.param(*pair, marks=[pytest.mark.slow] if number >= often else [])
+        for number, pair in enumerate(pairs)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    pairs([(TERM, TERM), (INT, INT), (HUP, TERM), (INT, TERM), (TERM, INT), (HUP, INT)], 3),
+)
 def test_a_second_signal_kills_at_once(
     first: signal.Signals, second: signal.Signals, folder: Path
 ) -> None:
@@ -223,7 +235,10 @@ def test_the_environment_sets_the_time_to_stop_too(folder: Path) -> None:
         assert program.finish().code == 1
 
 
-@pytest.mark.parametrize(("name", "line"), [("Busy", "^computing$"), ("BusyFinally", "@")])
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("Busy", "^computing$"), pytest.param("BusyFinally", "@", marks=pytest.mark.slow)],
+)
 def test_a_blocked_hub_cannot_keep_the_node_from_ending_in_time(
     name: str, line: str, folder: Path
 ) -> None:
@@ -270,8 +285,9 @@ with StopSignals() as stop:
 """
 
 
-@pytest.mark.parametrize("second", [INT, HUP])
-@pytest.mark.parametrize("first", [INT, TERM])
+@pytest.mark.parametrize(
+    ("first", "second"), pairs([(TERM, HUP), (INT, HUP), (INT, INT), (TERM, INT)], 1)
+)
 def test_signals_that_come_together_count_as_one(
     first: signal.Signals, second: signal.Signals
 ) -> None:

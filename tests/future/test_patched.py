@@ -99,7 +99,13 @@ PROGRAMS = {
 }
 
 
-@pytest.mark.parametrize("patch", ["", PATCHED], ids=["unpatched", "patched"])
+@pytest.mark.parametrize(
+    "patch",
+    [
+        pytest.param("", id="unpatched", marks=pytest.mark.slow),
+        pytest.param(PATCHED, id="patched"),
+    ],
+)
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS.keys())
 def test_a_program_prints_42(program: str, patch: str) -> None:
     if patch and "offload(loop.run_forever)" in program:

@@ -170,9 +170,13 @@ def test_many_curls_ask_at_the_same_time(url: str) -> None:
 
 # wrk
 
+LESS_USUAL = ("long", "stream", "lost")  # each takes a second, as wrk does whatever it asks for
+
 
 @needs("wrk")
-@pytest.mark.parametrize("path", ["number", "long", "stream", "lost"])
+@pytest.mark.parametrize(
+    "path", ["number", *(pytest.param(path, marks=pytest.mark.slow) for path in LESS_USUAL)]
+)
 def test_wrk_sees_no_errors(url: str, path: str) -> None:
     result = finish("wrk", "-t1", "-c16", "-d1s", f"{url}/{path}")
 

@@ -246,7 +246,7 @@ def test_what_is_no_descriptor_cannot_be_kept(
 
 def test_many_children_run_at_once_and_each_gives_its_own_status() -> None:
     launchers = [
-        gevent.spawn(launch, f"read word; exit {count}", stdin=PIPE) for count in range(60)
+        gevent.spawn(launch, f"read word; exit {count}", stdin=PIPE) for count in range(20)
     ]
     children = [launcher.get(timeout=LIMIT * 4) for launcher in launchers]
     assert not any(child.status.ready() for child in children)
@@ -255,7 +255,7 @@ def test_many_children_run_at_once_and_each_gives_its_own_status() -> None:
         child.stdin.close()
 
     codes = [os.WEXITSTATUS(child.status.get(timeout=LIMIT)) for child in children]
-    assert codes == list(range(60))
+    assert codes == list(range(20))
 
 
 def test_a_child_that_ends_at_once_gives_its_status() -> None:

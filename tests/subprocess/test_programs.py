@@ -12,8 +12,19 @@ RUN = "import runpy; runpy.run_module('tests.subprocess.scenarios', run_name='__
 PATCH = "from gevent import monkey; monkey.patch_all(); "
 
 
-@pytest.mark.parametrize("loop", ["libev-cext", "libuv"])
-@pytest.mark.parametrize("kind", ["plain", "patched", "replaced", "thieving"])
+KINDS = ["plain", "patched", "replaced", "thieving"]
+CASES = [
+    *(pytest.param(kind, "libev-cext", id=kind) for kind in KINDS),
+    pytest.param("plain", "libuv", id="plain-libuv"),
+    *(
+        pytest.param(kind, "libuv", id=f"{kind}-libuv", marks=pytest.mark.slow)
+        for kind in KINDS
+        if kind != "plain"
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "loop"), CASES)
 def test_everything_works_in_a_program_that_is(kind: str, loop: str) -> None:
     code = PATCH + RUN if kind == "patched" else RUN
     env = {"GEVENT_LOOP": loop}

@@ -432,6 +432,26 @@ def test_gu_on_start(start: Start) -> None:
     assert end(gunicorn) == 0
 
 
+def test_a_sigterm_before_the_worker_has_its_handlers_ends_it(
+    start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "early.py").write_text(
+        "import os, signal\n"
+        "from greenproc.wsgi import GreenprocWorker\n"
+        "class Worker(GreenprocWorker):\n"
+        "    def patch(self):\n"
+        "        if self.age == 1:\n"  # its successor lives
+        "            os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        super().patch()\n"
+    )
+    gunicorn = start(worker="early.Worker", waits=False)
+    first = gunicorn.booted(2)[0]  # and a successor
+
+    assert gunicorn.find(rf"Worker exiting \(pid: {first}\)")
+    assert gunicorn.where()[0] != first
+    assert end(gunicorn) == 0
+
+
 def test_a_subclass_may_spawn_what_it_wants(start: Start, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "from greenproc.wsgi import GreenprocWorker\n"
