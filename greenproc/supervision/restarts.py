@@ -125,14 +125,12 @@ class Restarts:
         self._runner.look(record)
 
     def _stop_group(self, record: ChildRecord) -> None:
-        """Stop the siblings of *record* that are restarted with it, the last one first."""
+        """Stop the siblings of *record* that are restarted with it, the last one first.
+
+        An attempt that is due for one of them is void: it is started with the others.
+        """
         for sibling in reversed(self._table.group(record, self.strategy)):
-            if sibling is record:
-                continue
-            if sibling.state is ChildState.RESTARTING:
-                sibling.void()
-                sibling.state = ChildState.ABSENT
-            elif sibling.state is not ChildState.ABSENT:
+            if sibling is not record and sibling.state is not ChildState.ABSENT:
                 self._runner.stop(sibling, for_restart=True)
 
     def _start_group(self, record: ChildRecord) -> None:

@@ -20,6 +20,7 @@ from greenproc.settings import Settings
 from greenproc.supervision import Backoff, Child, Supervisor
 from greenproc.testing import RuntimeMaker, expect_failure
 from tests.supervision.support import Family, Poisoned, Worker
+from tests.supervision.test_catalogue_stops import turns
 
 DELAY = Backoff(first=1.0, jitter=0.0, factor=1.0)
 
@@ -340,3 +341,33 @@ def test_helpers_end_with_the_incarnation(family: Family) -> None:
     family.runtime.settle()
     gevent.idle()
     assert helpers[1].dead
+
+
+def test_a_child_that_had_to_be_killed_hands_nothing_over(family: Family) -> None:
+    dropped = Dropped(family)
+    family.start(
+        [family.worker("b"), family.worker("a", mailbox="keep", shutdown=1.0)],
+        strategy="one_for_all",
+    )
+    family.runtime.post(family.upid("a"), "wait")
+    turns()
+    notes(family, b"1", b"2")
+    with expect_failure(Poisoned):
+        family.runtime.post(family.upid("b"), "poison")
+        turns()
+    family.runtime.clock.advance(1.0)
+    family.runtime.settle()
+    assert family.incarnations() == [1, 1]
+    assert family.object("a").served == []
+    assert [body for body, _ in dropped.seen if body] == [b"1", b"2"]
+
+
+def test_a_call_that_a_timer_has_queued_is_not_handed_over(family: Family) -> None:
+    family.start([family.worker("a", mailbox="keep")])
+    called: list[str] = []
+    with expect_failure(Poisoned):
+        family.runtime.post(family.upid("a"), "poison")
+        family.runtime.processes.dispatch_quietly(family.upid("a"), called.append, ("x",))
+        family.runtime.settle()
+    assert family.incarnations() == [1]
+    assert called == []

@@ -321,6 +321,22 @@ def test_a_huge_exponent_gives_the_most() -> None:
     assert Backoff(jitter=0.0).delay(10_000, random.Random(1)) == 30.0
 
 
+def test_an_attempt_of_one_is_void_when_its_group_restarts(family: Family) -> None:
+    backoff = Backoff(first=4.0, jitter=0.0, factor=1.0)
+    family.start([family.worker(id) for id in "ab"], strategy="rest_for_one", backoff=backoff)
+    family.poison("b")
+    family.runtime.clock.advance(3.0)
+    family.poison("a")
+    assert family.states() == ["restarting", "absent"]
+    family.runtime.clock.advance(3.0)
+    family.runtime.settle()
+    assert family.states() == ["restarting", "absent"]
+    family.runtime.clock.advance(1.0)
+    family.runtime.settle()
+    assert family.states() == ["running", "running"]
+    assert family.incarnations() == [1, 1]
+
+
 def test_siblings_are_down_in_a_delay(family: Family) -> None:
     backoff = Backoff(first=1.0, jitter=0.0)
     family.start([family.worker(id) for id in "abc"], strategy="one_for_all", backoff=backoff)
@@ -348,6 +364,8 @@ def test_a_runtime_stops_a_tree_in_order(
     children = [family.worker("a"), Child(outer, "outer"), family.worker("late")]
     family.start(children, backoff=Backoff(first=5.0))
     family.poison("late")
+    family.call(Supervisor.terminate_child, "a")
+    family.call(Supervisor.restart_child, "a")  # the youngest, and yet the last one to stop
     family.log.clear()
     caplog.clear()
     with caplog.at_level(logging.INFO, "greenproc"):
@@ -467,3 +485,33 @@ def test_a_supervisor_that_forgot_its_finalize_leaves_no_child(family: Family) -
     family.runtime.terminate(family.pid)
     family.runtime.settle()
     assert family.running() == []
+
+
+def test_a_delay_begins_at_the_time_of_the_clock(family: Family) -> None:
+    backoff = Backoff(first=1.0, jitter=0.0)
+    family.start([family.worker("a")], backoff=backoff)
+    family.runtime.clock.advance(100.0)  # which moves no process, and neither does a kill
+    family.kill("a")
+    family.runtime.settle()
+    assert "a" not in family.running()
+    family.runtime.clock.advance(1.0)
+    family.runtime.settle()
+    assert "a" in family.running()
+
+
+def test_a_limit_of_a_stop_begins_at_the_time_of_the_clock(family: Family) -> None:
+    family.start(
+        [family.worker("a"), family.worker("b", shutdown=5.0)],
+        strategy="rest_for_one",
+    )
+    family.runtime.post(family.upid("b"), "wait")
+    turns()
+    before = family.object("b")
+    family.runtime.clock.advance(100.0)
+    family.kill("a")
+    turns()
+    assert family.object("b") is before
+    family.runtime.clock.advance(5.0)
+    family.runtime.settle()
+    assert family.states() == ["running", "running"]
+    assert family.object("b") is not before
