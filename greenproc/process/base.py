@@ -23,16 +23,15 @@ import gevent
 from greenlet import getcurrent
 
 from greenproc.current import find_runtime
-from greenproc.errors import InvalidArgument, InvalidURL, NoRuntime, StateError
+from greenproc.errors import InvalidArgument, NoRuntime, StateError
 from greenproc.failures import FAILURES, note
-from greenproc.future import Failure, Future
-from greenproc.http.response import BadRequest
+from greenproc.future import Failure, Future, offload
 from greenproc.message import Message
 from greenproc.pid import PID, UPID
 from greenproc.process.arguments import as_message, as_upid, label
 from greenproc.process.assets import checked_asset
 from greenproc.process.cell import Cell
-from greenproc.process.defer import Deferred, make_call
+from greenproc.process.defer import Deferred, Offloaded, make_call
 from greenproc.process.event import (
     DispatchEvent,
     Event,
@@ -47,7 +46,7 @@ from greenproc.process.mailbox import Mailbox, as_event, count_events
 from greenproc.process.ports import RemoteConnection
 from greenproc.process.route_options import RouteKeywords, RouteOptions
 from greenproc.process.routes import Route, RouteTable
-from greenproc.process.serving import CALLBACK_FAILED, answer, complete, serve_match, serve_request
+from greenproc.process.serving import CALLBACK_FAILED, complete, serve_http
 from greenproc.process.signatures import (
     check_message_handler,
     check_methods,
@@ -194,18 +193,7 @@ class Process:
 
     def consume_http(self, event: HttpEvent) -> None:
         """Answer with the route that matches path and method best, else with a file, else 404."""
-        routes = self.__cell.routes or self.__routes()
-        try:
-            match = routes.find(event.request.url.path)
-        except InvalidURL as error:
-            event.promise.set(BadRequest(f"{error}\n"))
-            return
-        if match is None:
-            answer(self.__cell, event, routes.provided, event.request.url.path)
-        elif match.plain is not None:
-            serve_request(self.__cell, match.plain, event)
-        else:
-            serve_match(self.__cell, match.found, event)
+        serve_http(self.__cell, self.__cell.routes or self.__routes(), event)
 
     def streams_body(self, path: str) -> bool:
         """Tell whether a request for *path* is to be served before its body is there.
@@ -519,6 +507,24 @@ class Process:
     def terminate(self, *, inject: bool = True) -> None:
         """Terminate this process. See `greenproc.terminate`."""
         self.__manager().terminate(self.pid, inject=inject)
+
+    def offload(
+        self,
+        function: Callable[Q, R],
+        /,
+        *args: Q.args,
+        **kwargs: Q.kwargs,
+    ) -> Offloaded[R]:
+        """Call *function* in a native thread; what comes of it comes back as an event.
+
+        ``self.offload(resize, picture).then(self.on_resized)``: see `Offloaded`.
+
+        Raises:
+            InvalidArgument: *function* cannot be called.
+            StateError: too many functions wait for a thread, or this is another native thread.
+        """
+        self.__manager().check_thread("offload")
+        return Offloaded(self.__cell, offload(function, *args, **kwargs))
 
     def spawn_greenlet(
         self, function: Callable[Q, R], /, *args: Q.args, **kwargs: Q.kwargs

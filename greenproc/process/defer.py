@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import CoroutineType, FunctionType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -11,6 +12,7 @@ from greenproc.checks import refuse_method
 from greenproc.errors import InvalidArgument
 from greenproc.future import Failure, Future
 from greenproc.pid import UPID
+from greenproc.process.cell import Cell
 from greenproc.process.event import DispatchEvent
 from greenproc.process.signatures import explain_arguments, refused_coroutine
 
@@ -176,3 +178,39 @@ def bound_method(process: object, name: str) -> Callable[..., Any]:
     """Return the method of *process* called *name*."""
     method: Callable[..., Any] = getattr(process, name)
     return method
+
+
+class Offloaded(Generic[R]):
+    """A call in a native thread, whose result comes back to the process that made it.
+
+    The process serves other events meanwhile. ``future`` is the future of the result, which a
+    handler may wait for.
+    """
+
+    def __init__(self, cell: Cell, future: Future[R]) -> None:
+        self._cell = cell
+        self.future = future
+
+    def __repr__(self) -> str:
+        return f"<Offloaded by {self._cell.pid}: {self.future!r}>"
+
+    def then(self, method: Callable[[R], object]) -> None:
+        """Call *method* with the result, in a turn of the process, unless that has ended.
+
+        An error of what was called is the process' own, as in a message handler; so is one of
+        *method*.
+
+        Raises:
+            InvalidArgument: *method* cannot be called.
+        """
+        if not callable(method):
+            refuse_method(method)
+        self.future.on_any(partial(_give_back, self._cell, method))
+
+
+def _give_back(cell: Cell, method: Callable[[Any], object], future: Future[Any]) -> None:
+    def serve() -> None:
+        method(future.get())
+
+    assert cell.manager is not None
+    cell.manager.push(cell, DispatchEvent(serve))

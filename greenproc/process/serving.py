@@ -7,10 +7,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from greenproc.errors import InvalidURL
 from greenproc.failures import FAILURES, note
 from greenproc.future import Future, Promise
 from greenproc.http.request import Request
-from greenproc.http.response import Forbidden, Response, ServiceUnavailable
+from greenproc.http.response import BadRequest, Forbidden, Response, ServiceUnavailable
 from greenproc.pid import NO_SENDER
 from greenproc.process.cell import Cell
 from greenproc.process.choice import choose
@@ -18,13 +19,28 @@ from greenproc.process.event import DispatchEvent, HttpEvent
 from greenproc.process.ports import TERMINATED, Gatekeeper
 from greenproc.process.quota import MAILBOX_FULL, weight_of_request
 from greenproc.process.results import as_response, dismiss
-from greenproc.process.routes import Found, Route, call_route
+from greenproc.process.routes import Found, Route, RouteTable, call_route
 from greenproc.sync.pipe import Pipe
 
 if TYPE_CHECKING:
     from greenproc.process.manager import ProcessManager
 
 logger = logging.getLogger("greenproc.process")
+
+
+def serve_http(cell: Cell, routes: RouteTable, event: HttpEvent) -> None:
+    """Serve a request by the one of *routes* that matches it best, else by a file, else 404."""
+    try:
+        match = routes.find(event.request.url.path)
+    except InvalidURL as error:
+        event.promise.set(BadRequest(f"{error}\n"))
+        return
+    if match is None:
+        answer(cell, event, routes.provided, event.request.url.path)
+    elif match.plain is not None:
+        serve_request(cell, match.plain, event)
+    else:
+        serve_match(cell, match.found, event)
 
 
 def serve_request(cell: Cell, route: Route, event: HttpEvent) -> None:
