@@ -7,7 +7,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import gevent
+import msgspec
 import pytest
+from gevent.event import Event
 
 import greenproc
 from greenproc import UPID, Message, Process, Promise, Runtime, install
@@ -282,3 +285,65 @@ def message_to(target: Process, name: str, body: bytes) -> bytes:
     """Return the request that carries a message, as libprocess sends it."""
     head = f"POST /{target.pid.id}/{name} HTTP/1.1\r\nHost: x\r\nLibprocess-From: a@1.2.3.4:5\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+class Moody(msgspec.Struct):
+    """Does while it is made what a test asks for."""
+
+    mood: str
+
+    def __post_init__(self) -> None:
+        if self.mood != "calm":
+            MOODS[self.mood]()
+
+
+GATE = Event()
+
+
+def raise_timeout() -> None:
+    raise gevent.Timeout(1)
+
+
+def raise_exit() -> None:
+    raise gevent.GreenletExit
+
+
+MOODS: dict[str, Callable[[], object]] = {
+    "times out": raise_timeout,
+    "exits": raise_exit,
+    "waits": lambda: GATE.wait(15),
+}
+
+
+def test_class_that_times_out_while_it_is_made_drops_the_message(runtime: Runtime) -> None:
+    target = Target(Moody)
+    runtime.spawn(target)
+    with expect_failure(InvalidMessage):
+        runtime.post(target, "typed", {"mood": "times out"})
+        runtime.settle()
+    runtime.post(target, "typed", Moody("calm"))
+    runtime.settle()
+    assert target.got == [Moody("calm")]
+
+
+def test_class_that_ends_its_greenlet_while_it_is_made_ends_the_process(runtime: Runtime) -> None:
+    target = Target(Moody)
+    pid = runtime.spawn(target)
+    runtime.post(target, "typed", {"mood": "exits"})
+    runtime.wait(pid)
+    assert target.got == []
+
+
+def test_class_that_waits_while_it_is_made_lets_others_go_on(runtime: Runtime) -> None:
+    GATE.clear()
+    slow, quick = Target(Moody, "slow"), Target(Moody, "quick")
+    runtime.spawn(slow)
+    pid = runtime.spawn(quick)
+    runtime.post(slow, "typed", {"mood": "waits"})
+    for _ in range(3):
+        runtime.post(quick, "typed", Moody("calm"))
+    runtime.dispatch(pid, lambda: None).get(timeout=15)
+    assert (slow.got, quick.got) == ([], [Moody("calm")] * 3)
+    GATE.set()
+    runtime.settle()
+    assert [one.mood for one in slow.got] == ["waits"]
