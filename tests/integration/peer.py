@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+import msgspec
+
 from greenproc import UPID, Process, install
+
+
+class Record(msgspec.Struct, frozen=True):
+    """A body with each of the extensions."""
+
+    pid: UPID
+    number: int
+    at: datetime
 
 
 class Peer(Process):
@@ -16,6 +28,10 @@ class Peer(Process):
     @install("echo")
     def on_echo(self, sender: UPID, body: bytes) -> None:
         self.send(sender, "echoed", body)
+
+    @install(Record)
+    def on_record(self, sender: UPID, record: Record) -> None:
+        self.send(sender, "echoed", Record(record.pid, record.number + 1, record.at))
 
     @install("data")
     def on_data(self, sender: UPID, body: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 
 from greenproc import UPID, Process, Promise, RemoteConnection, Runtime, install
 from greenproc.testing import await_ready
+from greenproc.typed import codec_of
+from tests.integration.peer import Record
 from tests.shell import GREENPROC, Program
 
 HERE = Path(__file__).parent
@@ -65,6 +68,16 @@ def echo(runtime: Runtime, client: Client, to: UPID, body: bytes) -> Any:
     future = client.replies["echoed"].future
     runtime.dispatch(client, client.send, to, "echo", body).get()
     return await_ready(future)
+
+
+def test_a_value_comes_back_from_another_os_process(runtime: Runtime, client: Client) -> None:
+    record = Record(client.pid, 2**80, datetime(2026, 11, 24, 1, 2, 3, 4, UTC))
+    with peer() as (_, pid):
+        runtime.dispatch(client, client.send, pid, "Record", {"number": "none"}).get()
+        runtime.dispatch(client, client.send, pid, record).get()
+        body = await_ready(client.replies["echoed"].future)
+
+    assert codec_of(Record).decode(body) == Record(record.pid, 2**80 + 1, record.at)
 
 
 @pytest.mark.parametrize("linked", [True, False])
