@@ -245,7 +245,7 @@ def make_room(
             return None
     elif policy == "block" and may_wait and _wait_for_room(manager, cell, bound, item):
         if bound.is_closed and isinstance(item, Message):
-            return manager.deliver(item)  # to what has the id now, if anything
+            return manager.deliver(item, may_wait=True)  # to what has the id now, if anything
         return None
     drop_item(manager, cell, item)
     is_message = item.__class__ is Message

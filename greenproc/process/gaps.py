@@ -7,8 +7,9 @@ from types import MethodType
 from typing import TYPE_CHECKING
 
 from greenproc.message import Message
-from greenproc.process.cell import Cell
+from greenproc.process.cell import TERMINATING, Cell
 from greenproc.process.event import DispatchEvent, HttpEvent, MessageEvent
+from greenproc.process.flow import limit_mailbox
 from greenproc.process.mailbox import Item
 
 if TYPE_CHECKING:
@@ -54,44 +55,48 @@ class Gaps:
             return False
         return cell.supervised is None or cell.supervised.owner is not gap.owner
 
-    def open(self, id: str, owner: object, *, keeps: bool) -> Cell | None:
-        """Open a gap for the process *id*; return what holds its events if it *keeps* them."""
+    def open(self, cell: Cell, owner: object, *, keeps: bool) -> Cell | None:
+        """Open a gap for the process of *cell*; return what holds its events if it *keeps* them."""
+        id = cell.pid.id
         gap = self._gaps.get(id)
         if gap is None or gap.owner is not owner:
             holder = None
             if keeps:
                 holder = Cell(None, id)
                 self._manager.bind(holder)
+                if cell.bound is not None:
+                    limit_mailbox(self._manager, holder, cell.bound.limit)
             gap = self._gaps[id] = Gap(owner, holder)
         return gap.holder
 
     def close(self, id: str, owner: object) -> None:
         """Close the gap, if *owner* has opened it, and drop what was held."""
-        gap = self._gaps.get(id)
-        if gap is None or gap.owner is not owner:
-            return
-        del self._gaps[id]
-        holder = gap.holder
-        if holder is None:
-            return
-        self._manager.quota.forget(holder)
-        while holder.events:
+        holder = self._take(id, owner)
+        while holder is not None and holder.events:
             reason = f"process {holder.pid} was not restarted"
             self._manager.life.discard(holder, holder.events.popleft(), reason)
 
-    def hand_over(self, cell: Cell, owner: object) -> None:
+    def hand_over(self, cell: Cell) -> None:
         """Close the gap and put what was held into the mailbox of *cell*, the next incarnation."""
-        id = cell.pid.id
+        supervised = cell.supervised
+        holder = None if supervised is None else self._take(cell.pid.id, supervised.owner)
+        if holder is not None and holder.events:
+            move(holder, cell)
+
+    def _take(self, id: str, owner: object) -> Cell | None:
+        """Forget the gap of *owner*, and return what held events in it, which takes no more."""
         gap = self._gaps.get(id)
         if gap is None or gap.owner is not owner:
-            return
+            return None
         del self._gaps[id]
         holder = gap.holder
         if holder is None:
-            return
+            return None
+        holder.state = TERMINATING
         self._manager.quota.forget(holder)
-        if holder.events:
-            move(holder, cell)
+        if holder.bound is not None:
+            holder.bound.close()  # what waits for room goes to the next process
+        return holder
 
 
 def move(source: Cell, target: Cell) -> None:

@@ -105,8 +105,7 @@ class ProcessManager:
         self.address: Address | None = None
         self.accepting = False
         self._is_over = self._is_inherited = False
-        self.served_by_ended = 0
-        """How many events were served by processes that are over."""
+        self.served_by_ended = 0  # how many events were served by processes that are over
         self.ending = 0  # how many processes are being taken out of everything
         # What runs beside the processes, and is to end with the runtime.
         self.greenlets: set[gevent.Greenlet[..., Any]] = set()
@@ -198,6 +197,7 @@ class ProcessManager:
         if refusal is not None:
             logger.warning("not spawning %s: %s", cell.pid, refusal)
             return PID()
+        self.gaps.hand_over(cell)
         cell.context = copy_context()
         cell.context.run(self._enter, process)
         if self.clock.paused:
@@ -371,7 +371,7 @@ class ProcessManager:
         """Queue *message* for the local process that it names; wait for room if that *may_wait*."""
         cell = self.cells.get(message.to.id)
         if cell is None:
-            return self._deliver_elsewhere(message)
+            return self._deliver_elsewhere(message, may_wait=may_wait)
         # As `_deliver_to` and `enqueue`, but without calls: messages come this way.
         items = cell.events
         if items is not None and self._is_plain:
@@ -384,13 +384,13 @@ class ProcessManager:
                 return ACCEPTED
         return self._deliver_to(cell, message, may_wait=may_wait)
 
-    def _deliver_elsewhere(self, message: Message) -> Delivery:
+    def _deliver_elsewhere(self, message: Message, *, may_wait: bool) -> Delivery:
         """Deliver a message that no process has the id for: to what has asked for it, if anything."""
         if self.asks.answer(message):
             return ACCEPTED
         holder = self.gaps.find_holder(message.to.id)
         if holder is not None:  # a process of that id is being restarted
-            return self._deliver_to(holder, message)
+            return self._deliver_to(holder, message, may_wait=may_wait)
         self._refuse_at_end(message)
         is_late = self.asks.is_late(message)
         self.observer.message_dropped(message, LATE_ANSWER if is_late else UNKNOWN_RECEIVER)

@@ -94,7 +94,7 @@ class Incarnation:
         manager = self.cell.manager
         assert manager is not None
         keeps = self.owner.spec.mailbox == "keep"
-        holder = manager.gaps.open(self.owner.id, self.owner, keeps=keeps)
+        holder = manager.gaps.open(self.cell, self.owner, keeps=keeps)
         if holder is not None and not self.is_killed and self.cell.events:
             move(self.cell, holder)
 

@@ -11,7 +11,7 @@ import gevent
 from gevent.event import Event as Gate
 from greenlet import GreenletExit
 
-from greenproc.errors import StartFailed
+from greenproc.errors import InvalidArgument, StartFailed
 from greenproc.failures import FAILURES
 from greenproc.pid import PID
 from greenproc.process.base import Process, cell_of
@@ -178,8 +178,11 @@ class ChildRunner:
         record.incarnation = incarnation
         record.number += 1
         record.state = ChildState.STARTING
-        self.manager.gaps.hand_over(cell, record)
-        self.manager.runtime.spawn(process)
+        try:
+            self.manager.runtime.spawn(process)
+        except InvalidArgument as error:  # of an attribute of the class
+            cell.supervised = None
+            raise self._failed(record, str(error)) from error
         # In the same turn: a link to what has ended already would not tell the reason.
         self.supervisor.link(incarnation.pid)
         return incarnation

@@ -15,7 +15,7 @@ from greenproc.http import Request
 from greenproc.http.url import URL
 from greenproc.message import Message
 from greenproc.pid import UPID
-from greenproc.process import ExitedEvent, Process, install, route
+from greenproc.process import ExitedEvent, MailboxLimit, Process, install, route
 from greenproc.settings import Settings
 from greenproc.supervision import Backoff, Child, Supervisor
 from greenproc.testing import RuntimeMaker, expect_failure
@@ -371,3 +371,59 @@ def test_a_call_that_a_timer_has_queued_is_not_handed_over(family: Family) -> No
         family.runtime.settle()
     assert family.incarnations() == [1]
     assert called == []
+
+
+class Limited(Worker):
+    """Has a mailbox of three."""
+
+    mailbox_limit = MailboxLimit(events=3)
+
+
+def test_the_limit_of_a_mailbox_holds_in_the_gap_and_after_it(family: Family) -> None:
+    dropped = Dropped(family)
+    family.start([family.worker("a", Limited, mailbox="keep")], backoff=DELAY)
+    with expect_failure(Poisoned):
+        family.runtime.post(family.upid("a"), "poison")
+        notes(family, b"1", b"2")
+        family.runtime.settle()
+    notes(family, b"3", b"4")
+    family.runtime.clock.advance(1.0)
+    family.runtime.settle()
+    family.runtime.post(family.upid("a"), "wait")
+    turns()
+    notes(family, b"5", b"6", b"7", b"8")
+    assert family.object("a").served == [b"1", b"2", b"3"]
+    assert [body for body, _ in dropped.seen if body] == [b"4", b"8"]
+    family.kill("a")
+    family.runtime.settle()
+    family.runtime.clock.advance(1.0)
+    family.runtime.settle()
+    assert family.object("a").served == [b"5", b"6", b"7"]
+
+
+def test_a_sender_that_waits_for_room_reaches_the_successor(family: Family) -> None:
+    class Blocking(Worker):
+        mailbox_limit = MailboxLimit(events=1, when_full="block", timeout=100.0)
+
+    class Sender(Process):
+        def go(self) -> None:
+            for body in (b"1", b"2", b"3"):
+                self.send(family.upid("a"), "note", body)
+
+    family.start([family.worker("a", Blocking, mailbox="keep")], backoff=DELAY)
+    sender = family.runtime.spawn(Sender())
+    family.poison("a")
+    family.runtime.dispatch(sender, Sender.go)
+    turns()
+    family.runtime.clock.advance(1.0)
+    family.runtime.settle()
+    assert family.object("a").served == [b"1", b"2", b"3"]
+
+
+def test_a_limit_that_is_none_fails_the_start(family: Family) -> None:
+    class Wrong(Worker):
+        mailbox_limit = 5  # type: ignore[assignment]
+
+    family.start([family.worker("b"), family.worker("a", Wrong)])
+    assert "mailbox_limit" in str(family.reason_of_end)
+    assert family.running() == []
