@@ -70,6 +70,16 @@ def refuse_method(value: object) -> NoReturn:
     )
 
 
+def refuse_to_spawn(value: object) -> NoReturn:
+    """Refuse *value*, which was given to be spawned and is no process.
+
+    Raises:
+        InvalidArgument: always.
+    """
+    advice = f": make one, as in spawn({value.__name__}())" if isinstance(value, type) else ""
+    raise InvalidArgument(f"expected a Process to spawn, got {value!r}{advice}")
+
+
 class Elsewhere:
     """Stands in a class for an attribute that is often looked for there; says where it is.
 

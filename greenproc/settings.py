@@ -47,6 +47,8 @@ class _Kind:
     read: Callable[[str], Any]
     check: Callable[[Any], Any]
     """Both return the value to use, or raise a ValueError or LookupError."""
+    expected_in_code: str | None = None
+    """What is expected of a value made in code, where that is no text as in the environment."""
 
     def apply(self, function: Callable[[Any], Any], variable: str, value: object) -> Any:
         """Return what *function* makes of *value*, and name *variable* when it refuses."""
@@ -54,8 +56,9 @@ class _Kind:
             return function(value)
         except (ValueError, LookupError, TypeError) as error:
             told = f"{variable}={str(value)[:80]} is not {self.name}"
-            got = repr(value)[:80]
-            raise InvalidSettings(f"{told}: expected {self.expected}, got {got}") from error
+            in_code = self.expected_in_code if function is self.check else None
+            expected, got = in_code or self.expected, repr(value)[:80]
+            raise InvalidSettings(f"{told}: expected {expected}, got {got}") from error
 
 
 def _require(condition: bool) -> None:
@@ -176,6 +179,7 @@ _HOSTS = _Kind(
     "host names without ports, such as example.org, .example.org or *.example.org",
     lambda text: _hosts(parse_hosts(text)),
     _hosts,
+    "a tuple of host names without ports, such as ('example.org', '*.example.org')",
 )
 _ORIGINS = _Kind(
     "valid",
@@ -188,11 +192,12 @@ _SECONDS = _Kind(
     "a duration such as 10secs, in ns, us, ms, secs, mins, hrs, days or weeks",
     parse_duration,
     _seconds,
+    "a number of seconds, such as 10.0",
 )
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
-_FLAG = _Kind("valid", "true, 1, false or 0", _TRUTH.__getitem__, _is_bool)
+_FLAG = _Kind("valid", "true, 1, false or 0", _TRUTH.__getitem__, _is_bool, "True or False")
 # Not a flag of libprocess: its profiler looks at the variable itself, and for this value only.
-_EXACTLY_1 = _Kind("valid", "1", lambda text: text == "1", _is_bool)
+_EXACTLY_1 = _Kind("valid", "1", lambda text: text == "1", _is_bool, "True or False")
 _RATE = _Kind("valid", "<number of requests>/<interval duration> or no text", _rate, _rate)
 
 

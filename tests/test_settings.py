@@ -133,6 +133,21 @@ def test_a_bad_value_made_in_code_is_refused(name: str, value: object) -> None:
     assert str(caught.value).endswith(f", got {value!r}")
 
 
+IN_CODE = {
+    "stop_timeout": ("10secs", "expected a number of seconds, such as 10.0, got '10secs'"),
+    "debug": ("true", "expected True or False, got 'true'"),
+    "enable_profiler": (1, "expected True or False, got 1"),
+    "allowed_hosts": ("a.org", "expected a tuple of host names without ports, such as ('exam"),
+}
+
+
+@pytest.mark.parametrize("name", IN_CODE)
+def test_code_is_told_of_values_and_not_of_texts_of_the_environment(name: str) -> None:
+    value, told = IN_CODE[name]
+    with pytest.raises(InvalidSettings, match=re.escape(told)):
+        Settings(**{name: value})  # type: ignore[arg-type]
+
+
 def test_a_bad_tls_value_made_in_code_is_refused() -> None:
     with pytest.raises(InvalidSettings, match=r"^tls\.verification_depth=-1 is not valid: "):
         TLSSettings(verification_depth=-1)

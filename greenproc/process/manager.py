@@ -13,6 +13,7 @@ from gevent.hub import get_hub
 from gevent.monkey import get_original
 
 from greenproc.address import Address
+from greenproc.checks import refuse_to_spawn
 from greenproc.clock import Clock
 from greenproc.clock.awake import call_in_hub, check_here, has_ended
 from greenproc.clock.fork import silence
@@ -182,7 +183,7 @@ class ProcessManager:
     def spawn(self, process: P) -> PID[P]:
         """Start *process*. See `Runtime.spawn`."""
         if not isinstance(process, Process):
-            raise InvalidArgument(f"expected a Process to spawn, got {process!r}")
+            refuse_to_spawn(process)
         try:
             cell = cell_of(process)
         except AttributeError:

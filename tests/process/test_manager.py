@@ -64,6 +64,12 @@ def test_something_else_than_a_process_is_refused(runtime: Runtime) -> None:
         runtime.spawn(1)  # type: ignore[type-var]
 
 
+def test_a_class_in_place_of_a_process_is_refused_with_what_to_do(runtime: Runtime) -> None:
+    told = r"^expected a Process to spawn, got <class .*>: make one, as in spawn\(Process\(\)\)$"
+    with pytest.raises(InvalidArgument, match=told):
+        runtime.spawn(Process)  # type: ignore[type-var]
+
+
 def test_forgotten_init_of_the_base_is_told(runtime: Runtime) -> None:
     class Forgetful(Process):
         def __init__(self) -> None:
