@@ -43,6 +43,8 @@ def parent_hook(runtime: Runtime, call: Misbehaviour) -> Check:
 
     def check() -> None:
         assert_ended(launching, call, by_errors=True)
+        if call.fails:
+            assert "raised by the parent hook" in launching.exception.__notes__[0]
         assert_started()
 
     return check
