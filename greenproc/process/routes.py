@@ -143,10 +143,20 @@ class RouteTable:
     Source: libprocess src/process.cpp, ProcessBase::consume(HttpEvent), which has prefixes only.
     """
 
-    __slots__ = ("_assets", "_cors", "_endpoints", "_found", "_patterns", "connections", "line")
+    __slots__ = (
+        "_assets",
+        "_cors",
+        "_endpoints",
+        "_found",
+        "_longest",
+        "_patterns",
+        "connections",
+        "line",
+    )
 
     def __init__(self) -> None:
         self._endpoints: dict[str, Endpoint] = {}  # without parameters
+        self._longest = 0  # characters of a path of theirs
         self._patterns: dict[str, Endpoint] = {}  # by shape, in the order in which they are tried
         self._found: dict[str, Endpoint | Match] = {}  # by whole paths that were asked for
         self._assets: dict[str, Asset] = {}
@@ -169,6 +179,7 @@ class RouteTable:
         endpoint.add(route if self._cors is None else route.allowing(self._cors))
         table[shape] = endpoint
         self._found.clear()
+        self._longest = max(map(len, self._endpoints), default=0)
         if pattern is not None:
             self._patterns = dict(sorted(self._patterns.items(), key=_precedence))
 
@@ -237,6 +248,9 @@ class RouteTable:
         return Match(tuple(found)) if found else None
 
     def _search(self, rest: str) -> Endpoint | None:
+        if len(rest) > self._longest:
+            # Looking up each prefix of a long path of many segments would be quadratic.
+            rest = rest[: self._longest + 1].rpartition("/")[0]
         while rest:
             endpoint = self._endpoints.get(rest)
             if endpoint is not None:

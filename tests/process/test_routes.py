@@ -187,6 +187,23 @@ def test_a_body_streams_if_that_is_so_whatever_its_method() -> None:
     assert not routes.streams("/p/a/new")
 
 
+def test_prefixes_that_are_longer_than_every_route_are_not_looked_up() -> None:
+    class Counting(dict[str, Any]):
+        asked = 0
+
+        def get(self, *args: Any) -> Any:
+            self.asked += 1
+            return super().get(*args)
+
+    routes = table("/a", "/a/b", "/long/path")
+    routes._endpoints = counting = Counting(routes._endpoints)
+    for path in ("/p/a/b" + "/%2e%2e" * 10_000, "/p" + "/x" * 10_000, "/p/" + "x" * 70_000):
+        counting.asked = 0
+        expected = ["/a/b"] if "/a/b" in path else []
+        assert [one for one, _ in found(routes, path)] == expected
+        assert counting.asked <= 10
+
+
 SEGMENTS = st.sampled_from(["a", "b", "7", "<x>", "<int:x>", "<path:x>"])
 
 
