@@ -75,7 +75,7 @@ FAULTS: dict[str, tuple[Any, bytes, str]] = {
     "too long an integer": (int, b"\xc8\x04\x01\x02" + b"\x01" * 1025, "$"),
     "a big number that is not wanted": (str, encode(2**64), "$"),
     "a malformed UPID": (UPID, b"\xc7\x03\x01ann", "$"),
-    "a UPID with blanks": (UPID, b"\xc7\x0b\x01 a@1.2.3.4:5", "$"),
+    "a UPID with blanks": (UPID, b"\xc7\x0c\x01 a@1.2.3.4:5", "$"),
     "a UPID that is no UTF-8": (UPID, b"\xd4\x01\xff", "$"),
     "a text for a UPID": (Join, encode({"name": "a", "who": str(ANN)}), "$.who"),
     "the PID of another node": (PID, encode(ANN), "$"),
