@@ -129,6 +129,7 @@ def test_the_state_tells_what_processes_have_to_do(runtime: Runtime) -> None:
         "queued": 4,
         "served": 0,
         "builtin": False,
+        "supervisor": None,
         "help": True,
     }
     assert told["system"]["builtin"] is True
