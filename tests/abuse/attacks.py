@@ -119,11 +119,19 @@ def small_pieces(target: Target) -> None:
         assert target.drain(connected).endswith(b"0\r\n\r\n")
 
 
+def long_paths(target: Target) -> None:
+    """Send requests whose paths have many segments, for which no route is."""
+    path = b"/target/nothing" + b"/%2e%2e" * 10_000
+    data = b"GET %b HTTP/1.1\r\nHost: enemy\r\n\r\n" % path
+    target.exchange(data * 50 + LAST)
+
+
 TABLE: tuple[Abuse, ...] = (
     Abuse(name="pipelined requests", attack=pipelined_requests),
     Abuse(name="requests of many connections", attack=many_at_once),
     Abuse(name="messages", attack=messages),
     Abuse(name="messages with new heads", attack=new_heads),
+    Abuse(name="paths of many segments", attack=long_paths),
     Abuse(name="slow to unpack", attack=unpacked_whole, max_grown_bytes=UNPACKED),
     Abuse(name="slow to unpack, a message", attack=unpacked_message, max_grown_bytes=UNPACKED),
     Abuse(name="slow to unpack, streamed", attack=unpacked_stream),
