@@ -206,6 +206,7 @@ RUNTIME: dict[str, tuple[Use, bool]] = {
     "is_here": works(lambda it: it.runtime.is_here),
     "hub": works(lambda it: it.runtime.hub),
     "metrics": works(lambda it: it.runtime.metrics),
+    "owned": works(lambda it: it.runtime.owned),
     "post": works(lambda it: it.runtime.post(it.process.pid, "x")),
     "processes": works(lambda it: it.runtime.processes),
     "readonly_realm": works(lambda it: it.runtime.readonly_realm),
