@@ -283,8 +283,16 @@ def test_statistics_count_what_there_is(runtime: Runtime) -> None:
     assert told["state"] == "running"
     assert told["processes"]["processes"] == built_in + 1
     assert told["clock"]["timers"] == 1
-    parts = {"state", "processes", "clock", "inbound", "outbound", "websockets", "event_streams"}
-    assert set(told) == parts
+    assert set(told) == {
+        "state",
+        "processes",
+        "clock",
+        "inbound",
+        "outbound",
+        "websockets",
+        "event_streams",
+        "messages_dropped",
+    }
 
 
 def test_workers_are_those_of_the_settings() -> None:
