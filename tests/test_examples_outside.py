@@ -23,6 +23,8 @@ Make = Callable[[type[Process], Path], Process]
 pytest.importorskip("flask")
 
 PROCESSES: dict[str, Make] = {
+    "auction:Auction": lambda cls, _: cls("auction"),
+    "auction:Bidder": lambda cls, _: cls(spawn_process(Process()), 5),  # type: ignore[call-arg, arg-type]
     "counter:Counter": lambda cls, _: cls(),
     "celery_free_jobs:Jobs": lambda cls, _: cls(),
     "fetch:Pages": lambda cls, _: cls(),
@@ -33,10 +35,14 @@ PROCESSES: dict[str, Make] = {
     "pingpong:Pong": lambda cls, _: cls(),
     "private:Vault": lambda cls, _: cls(),
     "programs:Shell": lambda cls, _: cls(),
+    "supervised:Shop": lambda cls, _: cls(),
+    "supervised:Till": lambda cls, _: cls(),
     "talk:Member": lambda cls, _: cls(),
     "talk:Room": lambda cls, _: cls(),
     "testing_actors:Alarm": lambda cls, _: cls(UPID()),  # type: ignore[arg-type]
 }
+
+MEANT_TO_FAIL = {"supervised:Clerk"}  # whose end, and successor, its example shows
 
 BODIES = [
     b"",
@@ -88,7 +94,7 @@ def test_each_process_of_an_example_is_here() -> None:
         for one in processes_of(load(path.stem))
     }
 
-    assert found == set(PROCESSES)
+    assert found == set(PROCESSES) | MEANT_TO_FAIL
 
 
 @pytest.mark.parametrize("target", PROCESSES)
