@@ -22,9 +22,11 @@ from greenproc.future import Failure, Future, Promise
 from greenproc.future.core import allocate_lock
 from greenproc.patterns import Repetition
 from greenproc.pid import PID, UPID, PlainUPID
+from greenproc.process.arguments import as_upid
 from greenproc.process.base import Process
 from greenproc.process.defer import Deferred
 from greenproc.process.life import EventFilter
+from greenproc.process.proxy import Proxy
 from greenproc.runtime import BackgroundRuntime, DeadLetters, Runtime, RuntimeState, Signals
 from greenproc.settings import Settings, check_settings
 
@@ -444,6 +446,20 @@ def dispatch(
 def dispatch(target: Any, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
     """Call *method* in a process of the current runtime. See `Runtime.dispatch`."""
     return _runtime().dispatch(target, method, *args, **kwargs)
+
+
+@overload
+def proxy(target: PID[P] | P) -> Proxy[P]: ...
+@overload
+def proxy(target: UPID) -> Proxy[Any]: ...
+def proxy(target: Any) -> Proxy[Any]:
+    """Return an object that stands for a process of the current runtime. See `Proxy`.
+
+    Raises:
+        InvalidArgument: *target* is on another node, or no process.
+        StateError: it is not running.
+    """
+    return Proxy(_runtime().processes, as_upid(target))
 
 
 @overload

@@ -12,7 +12,7 @@ NAMES = """
 Process PID UPID Address Message MessageEvent DispatchEvent HttpEvent ExitedEvent TerminateEvent
 RemoteConnection Runtime Settings Timer Deferred
 initialize finalize current_runtime address workers absolute_path spawn terminate wait post
-ask dispatch defer delay run_async filter install route start_in_thread websocket WebSocket
+ask proxy dispatch defer delay run_async filter install route start_in_thread websocket WebSocket
 Future Promise Failure Discarded Abandoned undiscardable select collect await_all after loop
 Continue Break
 Sequence RateLimiter Mutex ReadWriteLock Queue Latch CountDownLatch signals dead_letters

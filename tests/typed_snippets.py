@@ -23,6 +23,7 @@ from greenproc import (
     Runtime,
     WebSocket,
     after,
+    ask,
     await_all,
     collect,
     defer,
@@ -31,6 +32,7 @@ from greenproc import (
     install,
     loop,
     post,
+    proxy,
     route,
     run_async,
     select,
@@ -92,6 +94,16 @@ def the_result_of_the_method(counter: PID[Counter]) -> None:
     reveal_type(dispatch(counter, Counter.add, 1))  # R: Future[int]
     reveal_type(dispatch(counter, Counter.add, 1, twice=True).get())  # R: int
     reveal_type(dispatch(counter, Counter.reset))  # R: Future[None]
+
+
+def an_answer_and_its_type(counter: PID[Counter]) -> None:
+    reveal_type(ask(counter, "x"))  # R: Future[bytes]
+    reveal_type(ask(counter, "x", b"y", returns=int, timeout=1.0).get())  # R: int
+
+
+def a_proxy_knows_whose_it_is(counter: PID[Counter]) -> None:
+    reveal_type(proxy(counter))  # R: Proxy[Counter]
+    reveal_type(proxy(counter).add(1))  # R: Any
 
 
 def what_spawn_returns() -> None:

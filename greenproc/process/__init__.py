@@ -25,6 +25,7 @@ from greenproc.process.help import (
     USAGE,
 )
 from greenproc.process.ports import Delivery, RemoteConnection
+from greenproc.process.proxy import Proxy
 
 __all__ = [
     "AUTHENTICATION",
@@ -45,6 +46,7 @@ __all__ = [
     "MailboxLimit",
     "MessageEvent",
     "Process",
+    "Proxy",
     "RemoteConnection",
     "TerminateEvent",
     "Visitor",

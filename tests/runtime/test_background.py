@@ -212,6 +212,10 @@ class Counter(Process):
     def stop(self):
         self.terminate()
 
+    @greenproc.install("total")
+    def on_total(self, sender, body):
+        self.reply(b"%d" % self.total)
+
 greenproc.start_in_thread()
 
 def use():
@@ -219,6 +223,10 @@ def use():
     assert greenproc.dispatch(counter, Counter.add, 1).get() == 1
     assert greenproc.dispatch(counter, Counter.add, 2).then(str).get(timeout=9) == "3"
     assert greenproc.defer(counter, Counter.add)(1).get() == 4
+    assert greenproc.ask(counter, "total", timeout=9.0).get() == b"4"
+    assert greenproc.ask(counter, "total", returns=int).get() == ord("4")  # a small integer
+    assert greenproc.proxy(counter).add(0).get() == 4
+    assert greenproc.proxy(counter).total.get() == 4
     assert greenproc.run_async(sum, [1, 2]).get() == 3
     assert greenproc.defer(lambda: 5)().get() == 5
     greenproc.delay(0.001, counter, Counter.stop)

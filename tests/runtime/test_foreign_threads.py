@@ -179,6 +179,7 @@ FACADE: dict[str, tuple[Use, bool]] = {
     "finalize": refuses(lambda _: greenproc.finalize()),
     "initialize": works(lambda _: greenproc.initialize()),
     "loop": works(lambda _: greenproc.loop(lambda: 1, lambda _: greenproc.Break(2)).get()),
+    "proxy": works(lambda it: greenproc.proxy(it.process.pid).add(1).get()),
     "post": works(lambda it: greenproc.post(it.process.pid, "x")),
     "run_async": refuses(lambda _: greenproc.run_async(int)),
     "select": works(lambda _: greenproc.select([Future(1)]).get()),
