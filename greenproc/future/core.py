@@ -62,7 +62,6 @@ class Core(Generic[T_co]):
         "lock",
         "open",
         "outcome",
-        "producer",
         "requested",
         "requests",
         "state",
@@ -88,8 +87,6 @@ class Core(Generic[T_co]):
     """The first greenlet that waits for the end, while it does. Most futures have just that."""
     home: Hub | None
     """The hub of the thread that made this; callbacks run in its thread."""
-    producer: Hub
-    """The hub of the thread that was asked for the value, where that is another one; else unset."""
 
     def __init__(self, value: T_co = MISSING) -> None:
         self.state = PENDING

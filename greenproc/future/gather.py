@@ -154,8 +154,9 @@ def _checked(futures: Iterable[Any]) -> list[Future[Any]]:
     if not isinstance(futures, Iterable):
         raise InvalidArgument(f"expected a list of futures, got {futures!r}{_advise(futures)}")
     inputs = list(futures)
-    for position, source in enumerate(inputs, start=1):
+    for source in inputs:
         if not isinstance(source, Future):
+            position = next(at for at, one in enumerate(inputs, start=1) if one is source)
             place = f" as number {position} of {len(inputs)}" if len(inputs) > 1 else ""
             raise InvalidArgument(f"expected a future, got {source!r}{place}{_advise(source)}")
     return inputs
@@ -204,11 +205,12 @@ class _Gathering(Party):
         self.heed_requests(inputs)
         for index, source in enumerate(inputs):
             if not result.open:
-                self.look_at(source)
-            elif source.ready():
-                self.arrive(index, source)
-            else:
+                if source.state is FAILED:
+                    self.look_at(source)
+            elif source.state is PENDING and not source.abandoned:  # `ready`, without its call
                 register(source, END, _Gathering.arrive, self, index)
+            else:
+                self.arrive(index, source)
         if timeout is not None and result.open:
             timer = current_clock().timer(timeout, partial(_expire, ref(self), timeout))
             hub = get_hub_if_exists()
@@ -220,14 +222,14 @@ class _Gathering(Party):
         register_request(self.promise.future, _discard, ref(self), references)
 
     def arrive(self, index: int, source: Future[Any]) -> None:
-        self.look_at(source)
+        if source.state is FAILED:
+            self.look_at(source)
         if self.promise.future.open:
             self.take(index, source)
 
     def look_at(self, source: Future[Any]) -> None:
-        """Take note of an error, of which only the first makes a difference."""
-        if source.state is FAILED:
-            mark_read(source.outcome)
+        """Take note of the error of *source*; only the first of all makes a difference."""
+        mark_read(source.outcome)
 
     def take(self, index: int, source: Future[Any]) -> None:
         raise NotImplementedError

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from gevent._hub_local import get_hub_if_exists
 from gevent.exceptions import InvalidSwitchError, LoopExit
@@ -23,6 +24,9 @@ from greenproc.future.state import PENDING
 MAX_WAIT = 86_400.0 * 365  # seconds; a longer time overflows locks and is for ever anyway
 
 _TIMED_OUT: Final = object()
+
+_PRODUCERS: Final[WeakKeyDictionary[Core[Any], Hub]] = WeakKeyDictionary()
+"""The hub of the thread that was asked for the value of a future, where that is another one."""
 
 
 def add_link(core: Core[Any], link: Link, hub: Hub | None) -> None:
@@ -119,7 +123,7 @@ def wait_for(core: Core[Any], timeout: float) -> None:
         WaitTimeout: the time is over. The text says if the thread that was asked for the value,
             else that of the runtime, could not do anything about it.
     """
-    watch = watch_hub(getattr(core, "producer", None))
+    watch = watch_hub(_PRODUCERS.get(core) if _PRODUCERS else None)
     wait(core, timeout)
     if core.state is PENDING and not core.abandoned:
         raise WaitTimeout(f"the future is pending {after(timeout)}{explain_wait(watch)}")
@@ -157,7 +161,7 @@ def keep_awake(core: Core[Any], producer: Hub | None = None) -> None:
     This is to be called where another thread, that of *producer*, is asked to complete a future.
     """
     if producer is not None:
-        core.producer = producer
+        _PRODUCERS[core] = producer
     hub = get_hub_if_exists()
     if hub is not None:
         add_link(core, partial(_release, hold_awake(hub)), hub)
