@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks.harness import Row
 from benchmarks.rows import (
+    ask,
     chat,
     dispatch,
     future_chain,
@@ -36,6 +37,9 @@ ROWS: tuple[Row, ...] = (
     local_burst.ROW,
     typed.LOCAL,
     dispatch.ROW,
+    ask.LOCAL,
+    ask.REMOTE,
+    ask.PROXY,
     spawn.ROW,
     restart.ROW,
     memory.ROW,

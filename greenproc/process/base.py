@@ -54,7 +54,7 @@ from greenproc.process.signatures import (
     name_functions,
     new_methods,
 )
-from greenproc.process.typed import MessageOptions
+from greenproc.process.typed import Handler, MessageOptions
 
 if TYPE_CHECKING:
     from types import UnionType
@@ -350,19 +350,23 @@ class Process:
 
     @overload
     def install(
-        self, name: str, handler: Callable[[UPID, bytes], object], type: None = None
+        self, name: str, handler: Handler[bytes], type: None = None, *, returns: Any = None
     ) -> None: ...
     @overload
     def install(
-        self, name: str, handler: Callable[[UPID, T], object], type: builtins.type[T]
+        self, name: str, handler: Handler[T], type: builtins.type[T], *, returns: Any = None
     ) -> None: ...
-    @overload
-    def install(self, name: builtins.type[T], handler: Callable[[UPID, T], object]) -> None: ...
     @overload
     def install(
-        self, name: str, handler: Callable[[UPID, Any], object], type: UnionType
+        self, name: builtins.type[T], handler: Handler[T], *, returns: Any = None
     ) -> None: ...
-    def install(self, name: Any, handler: Callable[[UPID, Any], object], type: Any = None) -> None:
+    @overload
+    def install(
+        self, name: str, handler: Handler[Any], type: UnionType, *, returns: Any = None
+    ) -> None: ...
+    def install(
+        self, name: Any, handler: Handler[Any], type: Any = None, *, returns: Any = None
+    ) -> None:
         """Call *handler* with sender and body of each message called *name*. See `greenproc.install`.
 
         It takes the place of the handler that the class declares for *name*, and of one that was
@@ -373,18 +377,16 @@ class Process:
 
         Source: libprocess include/process/process.hpp, ProcessBase::install.
         """
-        options = MessageOptions.checked(name, type)
+        options = MessageOptions.checked(name, type, returns)
         check_message_handler(handler, options.name)
         cell = self.__cell
-        if cell.handlers is None:
-            cell.handlers = {}
+        cell.handlers = cell.handlers or {}
         cell.handlers[options.name] = options.bind(handler, self)
 
     def delegate(self, name: str, pid: UPID | Process) -> None:
         """Forward messages called *name*, for which no handler is installed, to *pid*."""
         cell = self.__cell
-        if cell.delegates is None:
-            cell.delegates = {}
+        cell.delegates = cell.delegates or {}
         cell.delegates[name] = as_upid(pid)
 
     @overload

@@ -62,22 +62,24 @@ class InAnyRealm(Protocol):
 
 
 @overload
-def install(name: str, type: None = None) -> Callable[[OnMessage], OnMessage]: ...
+def install(
+    name: str, type: None = None, *, returns: Any = None
+) -> Callable[[OnMessage], OnMessage]: ...
 @overload
 def install(
-    name: str, type: type[T]
+    name: str, type: type[T], *, returns: Any = None
 ) -> Callable[
     [Callable[Concatenate[S, UPID, T, P], R]], Callable[Concatenate[S, UPID, T, P], R]
 ]: ...
 @overload
 def install(
-    name: type[T],
+    name: type[T], *, returns: Any = None
 ) -> Callable[
     [Callable[Concatenate[S, UPID, T, P], R]], Callable[Concatenate[S, UPID, T, P], R]
 ]: ...
 @overload
-def install(name: str, type: Any) -> Callable[[Function], Function]: ...
-def install(name: Any, type: Any = None) -> Callable[[Any], Any]:
+def install(name: str, type: Any, *, returns: Any = None) -> Callable[[Function], Function]: ...
+def install(name: Any, type: Any = None, *, returns: Any = None) -> Callable[[Any], Any]:
     """Declare a method as the handler of messages called *name*.
 
     The method is called with the sender's `UPID` and the body: ``bytes``, or with *type* a value of
@@ -93,13 +95,16 @@ def install(name: Any, type: Any = None) -> Callable[[Any], Any]:
             its name is the tag of a Struct that has one, else that of the class.
         type: a `msgspec.Struct`, a dataclass, one such as ``list[int]``, or a union of Structs
             with tags.
+        returns: the type of the answer, which the method returns, or returns a future of; it is
+            sent as `Process.reply` sends one. A future that fails, or ends without a value, fails
+            what asks.
 
     Raises:
         InvalidArgument: *name* is neither, or there are no bodies of that type.
 
     Source: libprocess include/process/process.hpp, ProcessBase::install; types are ours.
     """
-    return _mark(MessageOptions.checked(name, type))
+    return _mark(MessageOptions.checked(name, type, returns))
 
 
 @overload

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from inspect import isclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from greenproc.errors import InvalidArgument, InvalidMessage
 from greenproc.failures import FAILURES, FailureLog
 from greenproc.message import Message
 from greenproc.pid import UPID
+from greenproc.process.answering import answer_with
 from greenproc.typed import Codec, codec_of
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("greenproc.process")
 failure_log = FailureLog(logger)
+
+T = TypeVar("T")
+Handler: TypeAlias = Callable[[UPID, T], object]
+"""Is called with the sender and the body of a message."""
 
 MAX_NAME = 80  # how much of a name is logged
 
@@ -36,29 +41,34 @@ class MessageOptions:
 
     name: str
     codec: Codec[Any] | None
+    returns: Codec[Any] | None = None
+    """What encodes the answer, which the handler returns; None if it returns none."""
 
     @classmethod
-    def checked(cls, name: Any, type: Any) -> MessageOptions:
+    def checked(cls, name: Any, type: Any, returns: Any = None) -> MessageOptions:
         """Return the options for messages called *name*, or as *type* says if *name* is a type.
 
         Raises:
-            InvalidArgument: there is no codec for the type, or the type gives no name.
+            InvalidArgument: there is no codec for a type, or the type gives no name.
         """
+        answers = None if returns is None else codec_of(returns)
         if isinstance(name, str):
-            return cls(name, None if type is None else codec_of(type))
+            return cls(name, None if type is None else codec_of(type), answers)
         if type is not None or not isclass(name):
             raise InvalidArgument(
                 "expected a message name, as in @install('ping'), or the class of its bodies, got "
                 f"{name!r}"
             )
         codec: Codec[Any] = codec_of(name)
-        return cls(codec.name, codec)
+        return cls(codec.name, codec, answers)
 
     def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return *function*, called with process, sender and value, as what takes the body.
 
         A message that cannot be decoded does not reach it, and is reported as dropped.
         """
+        if self.returns is not None:
+            function = answer_with(function, self.name, self.returns)
         if self.codec is None:
             return function
         codec, name, attempt = self.codec, self.name, self.codec.attempt
@@ -84,7 +94,7 @@ class MessageOptions:
         Args:
             process: that of the handler.
         """
-        if self.codec is None:
+        if self.codec is None and self.returns is None:
             return handler
         handle = self.wrap(lambda _, sender, value: handler(sender, value))
         return lambda sender, body: handle(process, sender, body)

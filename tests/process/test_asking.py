@@ -14,7 +14,18 @@ import msgspec
 import pytest
 from gevent.event import Event as Gate
 
-from greenproc import UPID, Address, Future, Message, MessageEvent, Process, Runtime, install
+from greenproc import (
+    UPID,
+    Address,
+    Failure,
+    Future,
+    Message,
+    MessageEvent,
+    Process,
+    Promise,
+    Runtime,
+    install,
+)
 from greenproc.errors import (
     Abandoned,
     AskTimeout,
@@ -607,3 +618,162 @@ def test_a_circle_of_two_nodes_is_named_by_the_timeout(make_runtime: RuntimeMake
     here.clock.resume()
     assert f"{one.pid}, which waits for it, cannot serve 'ask' of __ask__(" in told
     assert "the two wait for each other" in told
+
+
+# Handlers that return the answer
+
+
+class Bank(Process):
+    """Answers by what its handlers return."""
+
+    def __init__(self) -> None:
+        super().__init__("bank")
+        self.promise: Promise[Any] = Promise()
+
+    @install("add", list[int], returns=int)
+    def on_add(self, sender: UPID, numbers: list[int]) -> int:
+        return sum(numbers)
+
+    @install("length", returns=int)
+    def on_length(self, sender: UPID, body: bytes) -> int:
+        return len(body)
+
+    @install("later", returns=int)
+    def on_later(self, sender: UPID, body: bytes) -> Future[int]:
+        return self.promise.future
+
+    @install("formless", returns=int)
+    def on_formless(self, sender: UPID, body: bytes) -> object:
+        return object()
+
+    @install("refuse", returns=int)
+    def on_refuse(self, sender: UPID, body: bytes) -> Failure:
+        raise Failure("the account is closed")
+
+    @install("break", returns=int)
+    def on_break(self, sender: UPID, body: bytes) -> int:
+        raise ValueError("a secret")
+
+
+class Teller(Process):
+    """Asks by a message of its own, without an ask."""
+
+    def __init__(self, bank: UPID) -> None:
+        super().__init__("teller")
+        self.bank = bank
+        self.answers: list[object] = []
+        self.install("add", lambda sender, total: self.answers.append(total), int)
+
+    def begin(self) -> None:
+        self.send(self.bank, "add", [1, 2])
+
+
+@pytest.fixture
+def bank(runtime: Runtime) -> Bank:
+    bank = Bank()
+    runtime.spawn(bank)
+    return bank
+
+
+def failure_of(future: Future[object]) -> str:
+    with pytest.raises(Failure) as told:
+        future.get(timeout=15.0)
+    return str(told.value)
+
+
+def test_what_a_handler_returns_is_the_answer(asking: Runtime, bank: Bank) -> None:
+    assert asking.ask(bank.pid, "add", [1, 2, 39], returns=int).get(timeout=15.0) == 42
+    assert asking.ask(bank.pid, "length", b"four", returns=int).get(timeout=15.0) == 4
+
+
+def test_an_installed_handler_answers_likewise(asking: Runtime, bank: Bank) -> None:
+    bank.install("double", lambda sender, number: 2 * number, int, returns=int)
+
+    assert asking.ask(bank.pid, "double", 21, returns=int).get(timeout=15.0) == 42
+
+
+def test_a_future_that_a_handler_returns_is_followed(asking: Runtime, bank: Bank) -> None:
+    answer = asking.ask(bank.pid, "later", returns=int)
+    assert asking.ask(bank.pid, "length", b"", returns=int).get(timeout=15.0) == 0
+    assert answer.is_pending
+
+    bank.promise.set(42)
+
+    assert answer.get(timeout=15.0) == 42
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        (lambda promise: promise.fail("the account is closed"), "the account is closed"),
+        (
+            lambda promise: promise.fail(ValueError("a secret")),
+            "has no answer to 'later': ValueError",
+        ),
+        (lambda promise: promise.discard(), "has no answer to 'later': Discarded"),
+        (lambda promise: promise.abandon(), "has no answer to 'later': Abandoned"),
+    ],
+    ids=["failure", "error", "discarded", "abandoned"],
+)
+def test_a_future_without_a_value_fails_the_ask(
+    asking: Runtime, bank: Bank, end: Callable[[Promise[Any]], object], told: str
+) -> None:
+    answer = asking.ask(bank.pid, "later", returns=int)
+    asking.ask(bank.pid, "length", returns=int).get(timeout=15.0)
+
+    end(bank.promise)
+
+    failure = failure_of(answer)
+    assert failure.endswith(told)
+    assert "a secret" not in failure
+    assert asking.ask(bank.pid, "length", returns=int).get(timeout=15.0) == 0  # it lives
+
+
+def test_a_later_value_without_a_form_fails_the_ask(asking: Runtime, bank: Bank) -> None:
+    answer = asking.ask(bank.pid, "later", returns=int)
+
+    with expect_failure(InvalidArgument):
+        bank.promise.set(object())
+        assert failure_of(answer).endswith("has no answer to 'later': InvalidArgument")
+        gc.collect()
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "told"),
+    [
+        ("refuse", Failure, "the account is closed"),
+        ("break", ValueError, "has no answer to 'break': ValueError"),
+        ("formless", InvalidArgument, "has no answer to 'formless': InvalidArgument"),
+    ],
+)
+def test_a_handler_that_raises_fails_the_ask_and_its_process(
+    asking: Runtime, bank: Bank, name: str, error: type[Exception], told: str
+) -> None:
+    with expect_failure(error):
+        failure = failure_of(asking.ask(bank.pid, name, returns=int))
+        bank.runtime.wait(bank.pid)
+
+    assert failure.endswith(told)
+    assert "a secret" not in failure
+
+
+def test_a_process_gets_the_answer_as_a_message(runtime: Runtime, bank: Bank) -> None:
+    teller = Teller(bank.pid)
+    runtime.spawn(teller)
+
+    runtime.dispatch(teller, Teller.begin).get()
+    runtime.settle()
+
+    assert teller.answers == [3]
+
+
+def test_a_message_without_a_sender_needs_no_answer(runtime: Runtime, bank: Bank) -> None:
+    runtime.post(bank.pid, "add", [1])
+    runtime.settle()
+
+    assert runtime.ask(bank.pid, "length", returns=int).get(timeout=15.0) == 0
+
+
+def test_returns_is_a_type() -> None:
+    with pytest.raises(InvalidArgument, match="expected a Struct, a dataclass or a type"):
+        install("add", returns=42)
