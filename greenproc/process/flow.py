@@ -257,6 +257,7 @@ def drop_item(manager: ProcessManager, cell: Cell, item: Item) -> None:
     manager.quota.count_refused(weigh_item(item))
     if isinstance(item, Message):
         manager.observer.message_dropped(item, MAILBOX_FULL)
+        manager.asks.lose(item, "its mailbox is full")
         return
     manager.observer.event_dropped(cell.pid, item, NO_SENDER, MAILBOX_FULL)
     try:

@@ -388,3 +388,17 @@ def test_what_is_handed_over_at_a_restart_is_counted(runtime: Runtime) -> None:
     queue.clear()
 
     assert (bound.count, bound.bytes, len(queue)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("policy", "lost"), [("refuse", 2), ("drop_newest", 2), ("drop_oldest", 0)]
+)
+def test_an_ask_whose_message_is_dropped_ends(runtime: Runtime, policy: Policy, lost: int) -> None:
+    gated = busy(runtime, policy)
+
+    asks = [runtime.ask(gated.pid, "m") for _ in range(3)]
+
+    assert [ask.is_abandoned for ask in asks] == [number == lost for number in range(3)]
+    with pytest.raises(Abandoned, match="mailbox .*full"):
+        asks[lost].get(block=False)
+    serve_all(runtime, gated)
