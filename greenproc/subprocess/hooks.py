@@ -94,7 +94,7 @@ def _portable(error: BaseException) -> Exception:
     return RuntimeError(f"a child hook failed: {error!r}")
 
 
-class ChildError(Exception):
+class HookError(Exception):
     """Carries an error of the child. Popen would name another file in a bare OSError."""
 
     def __init__(self, error: Exception) -> None:

@@ -16,7 +16,7 @@ from greenproc.failures import FAILURES, note
 from greenproc.future import Future
 from greenproc.io.descriptor import number_of
 from greenproc.subprocess.child_loop import ChildLoop
-from greenproc.subprocess.hooks import ChildError, Hold, run_child_hooks
+from greenproc.subprocess.hooks import HookError, Hold, run_child_hooks
 from greenproc.subprocess.options import Options, arguments_of
 from greenproc.subprocess.pipes import FD, Stream, Streams
 from greenproc.subprocess.process import Subprocess
@@ -127,7 +127,7 @@ class _Child(Popen[bytes]):
                 self._make(None)
         except BaseException as error:
             self._destroy()
-            if isinstance(error, ChildError):
+            if isinstance(error, HookError):
                 raise error.error from None
             raise
 
@@ -144,7 +144,7 @@ class _Child(Popen[bytes]):
             if supervisor is not None:
                 end_with(supervisor)  # at last, since becoming another user would undo it
         except Exception as error:
-            raise ChildError(error) from None
+            raise HookError(error) from None
 
     def _start_held(self, parent_hooks: Sequence[Callable[[int], object]]) -> None:
         hold = Hold()

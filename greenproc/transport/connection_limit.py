@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 from collections import Counter, deque
 from collections.abc import Callable, Collection
-from time import monotonic
+from time import monotonic, thread_time
 from typing import Protocol
 
 from greenproc.address import Address
@@ -98,9 +98,9 @@ class ConnectionLimit:
         """Close the connection whose loss costs the least, and return whether there was one."""
         if self._close_candidate():
             return True
-        begin = monotonic()
-        if begin < self._scan_due:
+        if monotonic() < self._scan_due:
             return False
+        begin = thread_time()  # on a busy machine real time would count that of others
         found = [
             (cost, connection)
             for connection in self._connections
@@ -109,8 +109,7 @@ class ConnectionLimit:
         least = min((cost for cost, _ in found), default=0)
         # Not the others: until it is their turn there may be new ones that cost less.
         self._candidates.extend(one for one in found if one[0] == least)
-        now = monotonic()
-        self._scan_due = now + SCAN_SHARE * (now - begin)
+        self._scan_due = monotonic() + SCAN_SHARE * (thread_time() - begin)
         return self._close_candidate()
 
     def _close_candidate(self) -> bool:

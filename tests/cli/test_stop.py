@@ -280,7 +280,7 @@ with StopSignals() as stop:
     for number in {numbers}:
         os.kill(os.getpid(), number)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-    stop.event.wait()
+    stop.event.wait(20.0)  # as a node, this keeps the hub waiting: without, it might give up
     print("stopped by", int(stop.received), "at last")
 """
 

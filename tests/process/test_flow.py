@@ -291,7 +291,7 @@ def test_ten_times_too_much_is_served_or_reported_and_memory_stays_flat(
     reported: Counter[bytes] = Counter()
     runtime.dead_letters.subscribe(lambda letter: reported.update([letter.start]))
     limit, ticks = 20, 200
-    ticket = gevent.queue.Queue[None]()
+    ticket, served = gevent.queue.Queue[None](), gevent.queue.Queue[None]()
 
     class Slow(Process):
         mailbox_limit = MailboxLimit(events=limit, when_full=policy, timeout=0.0)
@@ -305,6 +305,7 @@ def test_ten_times_too_much_is_served_or_reported_and_memory_stays_flat(
         def on_message(self, sender: UPID, body: bytes) -> None:
             ticket.get()
             self.served[body] += 1
+            served.put(None)
 
         def exited(self, pid: UPID) -> None:
             self.pinged.append(sum(self.served.values()))
@@ -320,7 +321,7 @@ def test_ten_times_too_much_is_served_or_reported_and_memory_stays_flat(
             before = sum(slow.served.values())
             runtime.processes.inject_exited(UPID("other", runtime.address), pid)
         ticket.put(None)
-        gevent.sleep(0)
+        served.get()
     for _ in range(limit + 1):
         ticket.put(None)
     runtime.settle()
