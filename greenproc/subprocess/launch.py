@@ -16,7 +16,7 @@ from greenproc.failures import FAILURES, note
 from greenproc.future import Future
 from greenproc.io.descriptor import number_of
 from greenproc.subprocess.child_loop import ChildLoop
-from greenproc.subprocess.hooks import HookError, Hold, run_child_hooks
+from greenproc.subprocess.hooks import Hold, HookError, run_child_hooks
 from greenproc.subprocess.options import Options, arguments_of
 from greenproc.subprocess.pipes import FD, Stream, Streams
 from greenproc.subprocess.process import Subprocess

@@ -400,6 +400,6 @@ def test_an_ask_whose_message_is_dropped_ends(runtime: Runtime, policy: Policy, 
     asks = [runtime.ask(gated.pid, "m") for _ in range(3)]
 
     assert [ask.is_abandoned for ask in asks] == [number == lost for number in range(3)]
-    with pytest.raises(Abandoned, match="mailbox .*full"):
+    with pytest.raises(Abandoned, match=r"mailbox .*full"):
         asks[lost].get(block=False)
     serve_all(runtime, gated)
