@@ -19,7 +19,7 @@ from gevent.event import AsyncResult
 from greenproc.clock.microseconds import MICROSECONDS, from_seconds, point, span, to_seconds
 from greenproc.clock.source import Source
 from greenproc.clock.timers import Timer, TimerQueue
-from greenproc.clock.turn import yield_if_spent
+from greenproc.clock.turn import iteration_budget
 from greenproc.errors import Closed, InvalidArgument, StateError
 
 log = logging.getLogger("greenproc.clock")
@@ -270,10 +270,11 @@ class Clock:
             InvalidArgument: *seconds* is no number, or *thunk* cannot be called.
             StateError: the clock was stopped.
         """
-        if not callable(thunk):
+        if thunk.__class__ is MethodType:
+            if issubclass(thunk.__self__.__class__, self._owners):
+                thunk = self._loosen(thunk)
+        elif not callable(thunk):
             raise InvalidArgument(f"expected a function to call, got {thunk!r}")
-        if thunk.__class__ is MethodType and issubclass(thunk.__self__.__class__, self._owners):
-            thunk = self._loosen(thunk)
         creator = self._current()
         # This is _time plus from_seconds, spelt out because it is most of what a timer costs.
         try:
@@ -403,8 +404,10 @@ class Clock:
         try:
             self._expire()
             self._call_some()
+            budget = iteration_budget()
             while self._expired:
-                yield_if_spent()
+                if budget.is_spent():
+                    budget.wait()
                 self._call_some()
         finally:
             self._ticks -= 1
@@ -413,10 +416,11 @@ class Clock:
 
     def _call_some(self) -> None:
         """Call some of the timers that are due; whether there is time for more is asked then."""
+        expired = self._expired
         for _ in range(CALLS):
-            if not self._expired:
+            if not expired:
                 return
-            timer = self._expired.popleft()
+            timer = expired.popleft()
             thunk = timer.thunk
             if thunk is None:
                 continue

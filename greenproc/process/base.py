@@ -121,6 +121,7 @@ class Process:
                 f"expected the id of a process as str of one character or more, got {id!r}"
             )
         self.__cell = Cell(self, id)
+        self.__cell.declared = self.__declared.messages
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -570,7 +571,7 @@ class Process:
         if cell.handlers is not None and name in cell.handlers:
             cell.handlers[name](message.sender, message.body)
             return
-        declared = self.__declared.messages.get(name)
+        declared = cell.declared.get(name)
         if declared is not None:
             declared(self, message.sender, message.body)
         elif cell.delegates is not None and name in cell.delegates:

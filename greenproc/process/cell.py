@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextvars import Context
 from enum import Enum
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import gevent
 from gevent.event import Event as GateEvent
@@ -45,6 +45,9 @@ class State(Enum):
     """Served its terminate event; every further event is refused."""
 
 
+NOTHING_DECLARED: Final[dict[str, Callable[..., Any]]] = {}
+"""The `Cell.declared` of what is no process: handlers of messages, by name, as its class has them."""
+
 NOTHING_FITS = -1
 """The `Cell.byte_mark` of a process that is ending."""
 
@@ -67,6 +70,7 @@ class Cell:
         "bound",
         "byte_mark",
         "context",
+        "declared",
         "delegates",
         "events",
         "gate",
@@ -105,6 +109,7 @@ class Cell:
         self.message: Message | None = None  # whose handler runs
         self.reason: BaseException | None = None
         self.gate: GateEvent | None = None
+        self.declared: dict[str, Callable[..., Any]] = NOTHING_DECLARED
         self.handlers: dict[str, Callable[..., Any]] | None = None
         self.delegates: dict[str, Any] | None = None
         self.routes: RouteTable | None = None
