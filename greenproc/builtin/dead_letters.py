@@ -23,7 +23,7 @@ class DeadLettersEndpoint(Process):
 
     Args:
         dead_letters: the `DeadLetters` of the runtime.
-        realm: whose principals may look; None lets everybody.
+        realm: whose principals may look; None needs no principal.
     """
 
     def __init__(self, dead_letters: Any, realm: str | None = None) -> None:

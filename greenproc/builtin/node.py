@@ -34,7 +34,7 @@ class Node(Process):
     """Shows the node in a browser: what its processes have to do, and what it sends and drops.
 
     Args:
-        realm: whose principals may look; None lets everybody.
+        realm: whose principals may look; None needs no principal.
     """
 
     def __init__(

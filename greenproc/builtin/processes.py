@@ -45,7 +45,7 @@ class ProcessesEndpoint(Process):
     thousand are found by the last id, so that none is left out when others end meanwhile.
 
     Args:
-        realm: whose principals may look; None lets everybody.
+        realm: whose principals may look; None needs no principal.
 
     Source: libprocess src/process.cpp, ProcessManager::__processes__.
     Differs: there a busy process is waited for however long that takes, everybody may look, and

@@ -6,10 +6,9 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from greenproc.cli.exchange import Exchange, get, printable
-from greenproc.errors import Failure, RemoteProtocolError
+from greenproc.cli.exchange import Exchange, get, printable, read_object
+from greenproc.errors import Failure
 from greenproc.http.response import Response
-from greenproc.http.status import status_line_text
 
 PAGE = 1000
 """How many a node lists at a time; `offset` gets the others."""
@@ -64,15 +63,8 @@ def read_page(response: Response, where: str) -> list[dict[str, Any]]:
     Raises:
         Failure: it is not the list of a node.
     """
-    if response.status != 200:
-        raise Failure(
-            f"{where} answered {status_line_text(response.status)}: is it a greenproc node?"
-        )
-    try:
-        told = response.json()
-    except RemoteProtocolError:
-        told = None
-    letters = told.get("letters") if isinstance(told, dict) else None
+    told = read_object(response, where)
+    letters = told.get("letters")
     if not isinstance(letters, list) or not all(map(is_letter, letters)):
         raise Failure(f"{where} answered something else than a list of dead letters")
     return letters

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import Self
+from typing import Any, Self
 
 from gevent import Timeout, socket
 
 from greenproc.address import split_host_port
-from greenproc.errors import Broken, InvalidAddress, RemoteProtocolError, WaitTimeout
+from greenproc.errors import Broken, Failure, InvalidAddress, RemoteProtocolError, WaitTimeout
 from greenproc.http.headers import Headers
 from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.http.response_parser import RawResponse, ResponseParser, to_response
+from greenproc.http.status import status_line_text
 from greenproc.http.url import URL
 from greenproc.http.writer import encode_request
 
@@ -109,6 +110,23 @@ def get(exchange: Exchange, path: str) -> Response:
     """Return what the node answers to a GET of *path*. See `Exchange.ask` about errors."""
     headers = Headers({"Host": exchange.where, "Connection": "close"})
     return exchange.ask(encode_request(Request("GET", URL.parse(path), headers)))
+
+
+def read_object(response: Response, where: str) -> dict[str, Any]:
+    """Return the JSON object in *response*, which came from *where*; empty if there is none.
+
+    Raises:
+        Failure: the status is not 200.
+    """
+    if response.status != 200:
+        raise Failure(
+            f"{where} answered {status_line_text(response.status)}: is it a greenproc node?"
+        )
+    try:
+        told = response.json()
+    except RemoteProtocolError:
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def printable(text: str) -> str:

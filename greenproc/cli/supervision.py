@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from greenproc.cli.exchange import Exchange, get, printable
-from greenproc.errors import Failure, RemoteProtocolError
+from greenproc.cli.exchange import Exchange, get, printable, read_object
+from greenproc.errors import Failure
 from greenproc.http.response import Response
-from greenproc.http.status import status_line_text
 
 MAX_LISTED = 1000
 """How many rows a node lists."""
@@ -42,18 +41,10 @@ def read_tree(response: Response, where: str) -> dict[str, Any]:
     Raises:
         Failure: it is not the tree of a node.
     """
-    if response.status != 200:
-        raise Failure(
-            f"{where} answered {status_line_text(response.status)}: is it a greenproc node?"
-        )
-    try:
-        told = response.json()
-    except RemoteProtocolError:
-        told = None
-    rows = told.get("rows") if isinstance(told, dict) else None
+    told = read_object(response, where)
+    rows = told.get("rows")
     if not isinstance(rows, list) or not all(map(is_row, rows)):
         raise Failure(f"{where} answered something else than a tree of supervisors")
-    assert isinstance(told, dict)
     return told
 
 

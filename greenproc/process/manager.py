@@ -455,7 +455,7 @@ class ProcessManager:
         self.asks.lose(message, "it has no handler for that")
 
     def forward(self, message: Message, to: UPID) -> None:
-        """Send *message* on to *to*; who sent it stays its sender."""
+        """Send *message* on to *to*; its sender stays the same."""
         forwarded = Message(message.name, message.sender, to, message.body)
         self.asks.hand_on(forwarded)
         self.send(forwarded)

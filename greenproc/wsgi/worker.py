@@ -76,8 +76,8 @@ class GreenprocWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no ty
 
     def init_process(self) -> None:
         """Start the node, serve requests until the worker is to end, and stop the node."""
-        # Until init_signals() this has the master's handler, which would note a SIGTERM where
-        # nobody looks: the master would wait for the whole graceful timeout.
+        # Until init_signals() this has the master's handler, which would note a SIGTERM in
+        # a queue that is never read: the master would wait for the whole graceful timeout.
         signal.signal(signal.SIGTERM, self._end_before_it_begins)
         try:
             super().init_process()
