@@ -134,7 +134,16 @@ class RequestHead:
 class ResponseHead:
     """What stands before the body of a response."""
 
-    __slots__ = ("status", "reason", "headers", "version", "keep_alive", "length", "is_gzip")
+    __slots__ = (
+        "_parsed",
+        "headers",
+        "is_gzip",
+        "keep_alive",
+        "length",
+        "reason",
+        "status",
+        "version",
+    )
 
     status: int
     reason: bytes
@@ -144,6 +153,15 @@ class ResponseHead:
     length: int
     """The length of the body, `CHUNKED`, or `UNTIL_EOF`."""
     is_gzip: bool
+
+    def __init__(self) -> None:
+        self._parsed: Headers | None = None
+
+    def parsed_headers(self) -> Headers:
+        """Return the headers as a value of their own, decoded once for all responses of this head."""
+        if self._parsed is None:
+            self._parsed = Headers.from_wire(self.headers)
+        return self._parsed.copy()
 
     def __repr__(self) -> str:
         return f"<ResponseHead {self.status}>"

@@ -237,7 +237,7 @@ def to_response(
         RemoteProtocolError: the body cannot be unpacked.
     """
     response = Response(raw.head.status)
-    headers = Headers.from_wire(raw.head.headers)
+    headers = raw.head.parsed_headers()
     body = raw.body
     if raw.head.is_gzip and raw.head.length != 0:
         # Nothing at all is no gzip, but what servers send that had nothing to pack.

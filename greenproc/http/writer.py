@@ -22,6 +22,8 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 _NOT_IN_TARGET = re.compile(r"[\x00-\x20\x7f]")
 _STRIPPED = frozenset(("date", "transfer-encoding"))
+_WRITTEN = frozenset(("host", "content-length", "transfer-encoding"))
+_WRITTEN_AT_CLOSE = _WRITTEN | {"connection"}
 # RFC 9112 section 6.3: a client takes what follows these for the next response.
 _WITHOUT_BODY = frozenset((204, 304))
 _MAX_KNOWN_STATUSES = 64
@@ -129,29 +131,22 @@ def encode_request(request: Request) -> bytes:
     method, target = request.method, request.url.target
     if not method.isascii() or not method.replace("-", "").isalpha():
         raise LocalProtocolError(f"expected a method, got {method!r}")
-    headers = request.headers.copy()
-    host = request.url.place or headers.get("Host")
+    host = request.url.place or request.headers.get("Host")
     if host is None:
         raise LocalProtocolError("expected a URL with a host, or a Host header")
     bad = _NOT_IN_TARGET.search(target) or _NOT_IN_TARGET.search(host)
     if bad is not None:
         raise LocalProtocolError(f"a URL must not contain {bad[0]!r}, got {str(request.url)!r}")
-    for name in ("Host", "Content-Length", "Transfer-Encoding"):
-        headers.pop(name, None)
-    lines = [f"{method} {target} HTTP/1.1"]
-    if not request.keep_alive:
-        headers.pop("Connection", None)
-        lines.append("Connection: close")
     if request.reader is None:
-        lines.append(f"Content-Length: {len(request.body)}")
+        framing = f"Content-Length: {len(request.body)}"
     elif request.body:
         raise LocalProtocolError("expected either a body or a reader")
     else:
-        lines.append("Transfer-Encoding: chunked")
-    lines.append(f"Host: {host}")
-    head = "".join(f"{line}\r\n" for line in lines).encode("utf-8", "surrogateescape")
-    rest = "".join(f"{name}: {value}\r\n" for name, value in headers.fields)
-    return head + rest.encode("latin-1") + b"\r\n" + request.body
+        framing = "Transfer-Encoding: chunked"
+    connection = "" if request.keep_alive else "Connection: close\r\n"
+    head = f"{method} {target} HTTP/1.1\r\n{connection}{framing}\r\nHost: {host}\r\n"
+    rest = _encode_request_fields(request.headers.fields, request.keep_alive)
+    return b"".join((head.encode("utf-8", "surrogateescape"), rest, b"\r\n", request.body))
 
 
 def _cut(body: bytes, length: str) -> bytes:
@@ -193,6 +188,14 @@ def _date(now: float | None) -> bytes:
 @lru_cache(maxsize=2)
 def _date_of_second(second: int) -> bytes:
     return f"Date: {rfc1123(second * NANOSECONDS)}\r\n".encode()
+
+
+@lru_cache(maxsize=_MAX_KNOWN_FIELDS)
+def _encode_request_fields(fields: Fields, keep_alive: bool) -> bytes:
+    """Encode the lines of a request but for those that the writer adds itself."""
+    written = _WRITTEN if keep_alive else _WRITTEN_AT_CLOSE
+    lines = [f"{name}: {value}\r\n" for name, value in fields if name.lower() not in written]
+    return "".join(lines).encode("latin-1")
 
 
 @lru_cache(maxsize=_MAX_KNOWN_FIELDS)

@@ -321,3 +321,15 @@ def test_nothing_is_counted_after_the_last_response() -> None:
     counter.feed(ACCEPTED + last + ACCEPTED)
     assert counter.complete == 2 and counter.is_finished
     assert counter.feed(last) == 0
+
+
+def test_responses_with_equal_heads_have_headers_of_their_own() -> None:
+    parser = ResponseParser()
+    first, second = (to_response(raw) for raw in parser.feed(ACCEPTED + ACCEPTED))
+
+    first.headers["Date"] = "never"
+    del first.headers["Content-Length"]
+
+    assert second.headers["Date"] == "Tue, 24 Nov 2026 02:22:25 GMT"
+    (third,) = parser.feed(ACCEPTED)
+    assert to_response(third).headers == second.headers
