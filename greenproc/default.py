@@ -14,8 +14,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 from greenproc.address import Address, canonical_ip
 from greenproc.clock import Timer
-from greenproc.clock.awake import ENDED, has_ended
 from greenproc.clock.fork import call_after_fork
+from greenproc.clock.hub import ENDED, has_ended
 from greenproc.current import default, find_runtime
 from greenproc.errors import Abandoned, InvalidAddress, InvalidArgument, NoRuntime, StateError
 from greenproc.future import Failure, Future, Promise

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from gevent import get_hub
 
-from greenproc.clock.turn import HUB_ATTRIBUTE, IterationBudget
+from greenproc.clock.iteration_budget import HUB_ATTRIBUTE, IterationBudget
 
 
 class Polls:

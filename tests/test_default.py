@@ -11,7 +11,7 @@ import pytest
 
 import greenproc
 from greenproc import Process, Runtime, Settings
-from greenproc.clock.awake import ENDED
+from greenproc.clock.hub import ENDED
 from greenproc.current import default
 from greenproc.errors import InvalidArgument, InvalidSettings, NoRuntime
 from greenproc.testing.runtimes import RuntimeMaker

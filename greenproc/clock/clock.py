@@ -16,10 +16,16 @@ from weakref import ref
 from gevent import Timeout, spawn_raw
 from gevent.event import AsyncResult
 
-from greenproc.clock.microseconds import MICROSECONDS, from_seconds, point, span, to_seconds
+from greenproc.clock.iteration_budget import iteration_budget
+from greenproc.clock.microseconds import (
+    MICROSECONDS,
+    check_duration,
+    check_time,
+    from_seconds,
+    to_seconds,
+)
 from greenproc.clock.source import Source
 from greenproc.clock.timers import Timer, TimerQueue
-from greenproc.clock.turn import iteration_budget
 from greenproc.errors import Closed, InvalidArgument, StateError
 
 log = logging.getLogger("greenproc.clock")
@@ -47,7 +53,7 @@ class Clock:
     inside an owner. One that waits holds up those that were due with it, until the next are due.
 
     A clock belongs to one thread, the first that starts it or makes a timer; `current_clock` gives
-    others a `DistantClock`. It runs from the start; `start` is needed only after `stop`.
+    others a `CrossThreadClock`. It runs from the start; `start` is needed only after `stop`.
 
     Args:
         source: where real time comes from.
@@ -204,9 +210,9 @@ class Clock:
         """
         if seconds is None:
             owner, seconds = None, cast("float", owner)
-        step = span(seconds)
+        step = check_duration(seconds)
         if self.paused:
-            self._move(owner, point(self._time(owner) + step))
+            self._move(owner, check_time(self._time(owner) + step))
 
     @overload
     def update(self, time: float, /) -> None: ...
@@ -235,7 +241,7 @@ class Clock:
             owner, time = None, cast("float", owner)
         if force and owner is None:
             raise InvalidArgument("expected an owner with force: the global time never goes back")
-        target = point(from_seconds(time))
+        target = check_time(from_seconds(time))
         if self.paused and (force or target > self._time(owner)):
             self._move(owner, target)
 
@@ -322,7 +328,7 @@ class Clock:
             StateError: the clock was stopped.
             Closed: the clock was stopped meanwhile.
         """
-        span(seconds)
+        check_duration(seconds)
         sleeper: AsyncResult[None] = AsyncResult()
         timer = self.timer(seconds, sleeper.set)
         self._sleepers.add(sleeper)

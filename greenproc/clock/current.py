@@ -9,7 +9,7 @@ from gevent import get_hub
 from gevent._hub_local import get_hub_if_exists
 
 from greenproc.clock.clock import Clock
-from greenproc.clock.distant import origin, reach
+from greenproc.clock.cross_thread import clock_of_thread, origin
 from greenproc.clock.source import HubSource
 from greenproc.current import default, find_runtime
 from greenproc.errors import NoRuntime
@@ -20,7 +20,7 @@ HUB_ATTRIBUTE = "greenproc_clock"
 def current_clock() -> Clock:
     """Return the clock of the runtime of this greenlet, else a clock of this thread's hub.
 
-    In a native thread that is not the runtime's, it is a `DistantClock` of the runtime's clock.
+    In a native thread that is not the runtime's, it is a `CrossThreadClock` of the runtime's clock.
     Without a runtime, and with a default one whose thread has ended, each thread has a clock of
     its own, whose timers fire while something there waits by the hub.
 
@@ -28,11 +28,11 @@ def current_clock() -> Clock:
         NoRuntime: there is none, nor a hub, and the thread runs an asyncio loop, which would keep
             a hub from running.
     """
-    return reach(find_clock())
+    return clock_of_thread(find_clock())
 
 
 def find_clock() -> Clock:
-    """Return the clock behind `current_clock`, which may belong to another thread: see `reach`.
+    """Return the clock behind `current_clock`, which may belong to another thread: see `clock_of_thread`.
 
     Raises:
         NoRuntime: as for `current_clock`.

@@ -36,7 +36,7 @@ def to_seconds(microseconds: int) -> float:
     return microseconds / MICROSECONDS
 
 
-def span(seconds: float) -> int:
+def check_duration(seconds: float) -> int:
     """Return a length of time that is not negative as whole microseconds.
 
     Raises:
@@ -50,7 +50,7 @@ def span(seconds: float) -> int:
     return microseconds
 
 
-def point(microseconds: int) -> int:
+def check_time(microseconds: int) -> int:
     """Return a time that a clock is to show.
 
     Raises:

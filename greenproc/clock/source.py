@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from gevent import get_hub
 from gevent._hub_local import get_hub_if_exists
 
-from greenproc.clock.awake import has_ended
+from greenproc.clock.hub import has_ended
 from greenproc.clock.microseconds import from_seconds, to_seconds
 
 MAX_WAIT = 86_400.0  # seconds; waking once a day is free, and no loop overflows on it

@@ -66,7 +66,7 @@ class Timer:
         return f"<Timer {'due' if self.is_pending else 'over, was due'} {self.due!r}>"
 
 
-Entry = tuple[int, int, Timer]
+HeapEntry = tuple[int, int, Timer]
 """Due time in microseconds, age, and the timer."""
 
 _due = itemgetter(0)
@@ -91,7 +91,7 @@ class TimerQueue:
     def __init__(self) -> None:
         self._young: list[Timer] = []
         self.push = self._young.append
-        self._heap: list[Entry] = []
+        self._heap: list[HeapEntry] = []
         self._is_sorted = True
         self._ages = count()
         self._cancelled = 0
@@ -163,7 +163,7 @@ class TimerQueue:
             heappush(heap, (due, next(self._ages), timer))
         self._young.clear()
 
-    def _cut(self, now: int) -> list[Entry]:
+    def _cut(self, now: int) -> list[HeapEntry]:
         heap = self._heap
         # Timers often come in the order in which they are due, and then the heap is sorted.
         # Where an eighth of it or more is due, a slice is cheaper than many pops.

@@ -18,7 +18,7 @@ from gevent.hub import Hub, Waiter
 from gevent.monkey import get_original
 
 from greenproc.checks import check_callable
-from greenproc.clock.awake import has_ended
+from greenproc.clock.hub import has_ended
 from greenproc.current import RUNTIME
 from greenproc.errors import Abandoned, Discarded, Failure, InvalidArgument
 from greenproc.future.delivery import Call, deliver, deliver_here

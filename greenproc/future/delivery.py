@@ -17,7 +17,7 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub
 from greenlet import getcurrent
 
-from greenproc.clock.awake import has_ended
+from greenproc.clock.hub import has_ended
 from greenproc.failures import graver
 from greenproc.future.owned import each_owned
 

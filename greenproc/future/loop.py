@@ -11,7 +11,7 @@ from weakref import ref
 from gevent import Timeout, sleep, spawn_raw
 
 from greenproc.checks import check_callable
-from greenproc.clock.turn import iteration_budget
+from greenproc.clock.iteration_budget import iteration_budget
 from greenproc.errors import InvalidArgument
 from greenproc.future.core import (
     copy,

@@ -21,7 +21,7 @@ from greenproc.errors import InvalidArgument, StateError
 from greenproc.future.delivery import call_in
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
-from greenproc.future.waiting import keep_awake
+from greenproc.future.waiting import keep_hub_alive_until
 
 if TYPE_CHECKING:
     import asyncio
@@ -48,7 +48,7 @@ def from_greenlet(greenlet: Greenlet[..., T], *, kill_on_discard: bool = True) -
     hub = greenlet.parent if isinstance(greenlet.parent, Hub) else None
     call_in(hub, greenlet.rawlink, promise)
     if hub is not None and hub is not get_hub_if_exists():
-        keep_awake(future)
+        keep_hub_alive_until(future)
     if kill_on_discard:
         future.on_discard(partial(call_in, hub, _call_if_alive, ref(greenlet), _kill))
     return future
@@ -89,7 +89,7 @@ def from_concurrent(source: concurrent.futures.Future[T]) -> Future[T]:
     future.on_discard(partial(_call_if_alive, ref(source), _cancel))
     source.add_done_callback(partial(_take, promise))
     if not future.ready():
-        keep_awake(future)
+        keep_hub_alive_until(future)
     return future
 
 

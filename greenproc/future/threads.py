@@ -21,13 +21,13 @@ from gevent.hub import Hub
 from gevent.threadpool import ThreadPool
 
 from greenproc.checks import check_callable, whole_number
-from greenproc.clock.awake import note_pool
 from greenproc.clock.fork import call_after_fork
+from greenproc.clock.hub import note_pool
 from greenproc.errors import Closed, StateError
 from greenproc.future.delivery import call_in
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
-from greenproc.future.waiting import keep_awake
+from greenproc.future.waiting import keep_hub_alive_until
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -175,7 +175,7 @@ class Threads:
         future.on_discard(partial(_drop, self._hub, ref(task)))
         del promise, task  # the queue has the only one: if that is lost, so is the promise
         if not is_here:
-            keep_awake(future)
+            keep_hub_alive_until(future)
             call_in(self._hub, self._start_queued)
         return future
 

@@ -12,7 +12,12 @@ from gevent.exceptions import InvalidSwitchError, LoopExit
 from gevent.hub import Hub, Waiter
 from greenlet import getcurrent
 
-from greenproc.clock.awake import TurnWatch, count_threads, hold_awake, hold_for_threads
+from greenproc.clock.hub import (
+    TurnWatch,
+    count_threads,
+    keep_hub_alive,
+    keep_hub_alive_for_threads,
+)
 from greenproc.clock.microseconds import from_seconds, to_seconds
 from greenproc.current import find_runtime
 from greenproc.errors import WaitTimeout
@@ -94,7 +99,7 @@ def wait(core: Core[Any], timeout: float | None) -> None:
             close = timer.close
             timer.start(waiter.switch, _TIMED_OUT)
         else:
-            close = hold_for_threads(hub) if count_threads() else None
+            close = keep_hub_alive_for_threads(hub) if count_threads() else None
         result = waiter.get()
     finally:
         if end_wait is not None:
@@ -155,7 +160,7 @@ def explain_wait(watch: TurnWatch | None) -> str:
     return "" if watch is None else watch.explain()
 
 
-def keep_awake(core: Core[Any], producer: Hub | None = None) -> None:
+def keep_hub_alive_until(core: Core[Any], producer: Hub | None = None) -> None:
     """Let the hub of this thread, if it has one, wait for the end of *core*, whatever it may be.
 
     This is to be called where another thread, that of *producer*, is asked to complete a future.
@@ -164,7 +169,7 @@ def keep_awake(core: Core[Any], producer: Hub | None = None) -> None:
         _PRODUCERS[core] = producer
     hub = get_hub_if_exists()
     if hub is not None:
-        add_link(core, partial(_release, hold_awake(hub)), hub)
+        add_link(core, partial(_release, keep_hub_alive(hub)), hub)
 
 
 def _release(release: Callable[[], None], _: object) -> None:

@@ -1,6 +1,6 @@
 """File descriptors: waiting until they are ready, reading, writing, copying, watching files."""
 
-from greenproc.clock.turn import yield_if_spent, yield_to_io
+from greenproc.clock.iteration_budget import yield_if_spent, yield_to_io
 from greenproc.io.descriptor import Descriptor, close, is_async, prepare_async
 from greenproc.io.poll import READ, WRITE, poll
 from greenproc.io.redirect import redirect

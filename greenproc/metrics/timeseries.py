@@ -8,7 +8,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from greenproc.checks import whole_number
 from greenproc.clock.current import current_clock
-from greenproc.clock.microseconds import from_seconds, span, to_seconds
+from greenproc.clock.microseconds import check_duration, from_seconds, to_seconds
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ class TimeSeries(Generic[T]):
     __slots__ = ("_capacity", "_cursor", "_times", "_values", "_window")
 
     def __init__(self, window: float = WINDOW_SECONDS, capacity: int = CAPACITY) -> None:
-        self._window = span(window)
+        self._window = check_duration(window)
         self._capacity = max(whole_number("capacity", capacity, least=0), MIN_CAPACITY)
         self._times: list[int] = []  # in microseconds, as the clock counts
         self._values: list[T] = []

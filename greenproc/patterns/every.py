@@ -7,7 +7,7 @@ from typing import Any
 
 from greenproc.checks import refuse_method
 from greenproc.clock import Timer
-from greenproc.clock.microseconds import span
+from greenproc.clock.microseconds import check_duration
 from greenproc.errors import InvalidArgument
 from greenproc.future import Future
 from greenproc.pid import UPID
@@ -32,7 +32,7 @@ class Repetition:
         target: UPID | Process,
         call: tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]],
     ) -> None:
-        if span(seconds) < span(MIN_SECONDS):
+        if check_duration(seconds) < check_duration(MIN_SECONDS):
             raise InvalidArgument(f"expected a period of {MIN_SECONDS} s or more, got {seconds!r}")
         method, args, kwargs = call
         if not callable(method):

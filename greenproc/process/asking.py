@@ -16,14 +16,14 @@ from gevent import spawn_raw
 
 from greenproc.address import Address
 from greenproc.clock import Timer
-from greenproc.clock.microseconds import span
+from greenproc.clock.microseconds import check_duration
 from greenproc.current import default
 from greenproc.errors import AskTimeout, Broken, InvalidArgument
 from greenproc.failures import FAILURES
 from greenproc.future import Future
 from greenproc.future.core import abandon, fail, settle
 from greenproc.future.state import DISCARDED, READY
-from greenproc.future.waiting import keep_awake
+from greenproc.future.waiting import keep_hub_alive_until
 from greenproc.message import Message
 from greenproc.pid import UPID, ClaimedUPID
 from greenproc.process.arguments import as_body, as_upid
@@ -106,7 +106,7 @@ class Asks:
         if type(body) is not bytes:
             body = as_body(body)
         if timeout is not None:
-            span(timeout)
+            check_duration(timeout)
         if self._is_over:
             manager.refuse_over("ask")
         ask: AskFuture[Any] = AskFuture()
@@ -123,7 +123,7 @@ class Asks:
             self._begin(ask, body, timeout)
         else:
             manager.run_in_hub(self._begin, ask, body, timeout)
-            keep_awake(ask, manager.hub)
+            keep_hub_alive_until(ask, manager.hub)
         return ask
 
     def _begin(self, ask: AskFuture[Any], body: bytes, timeout: float | None) -> None:

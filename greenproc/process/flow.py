@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from gevent.event import Event as WakeUp
 from greenlet import getcurrent
 
-from greenproc.clock.microseconds import span
+from greenproc.clock.microseconds import check_duration
 from greenproc.errors import InvalidArgument
 from greenproc.failures import FAILURES
 from greenproc.http.response import ServiceUnavailable
@@ -78,7 +78,7 @@ class MailboxLimit:
             raise InvalidArgument(
                 f"expected when_full to be one of {', '.join(POLICIES)}, got {self.when_full!r}"
             )
-        span(self.timeout)
+        check_duration(self.timeout)
 
 
 class MailboxBound:

@@ -15,12 +15,12 @@ from gevent.monkey import get_original
 from greenproc.address import Address
 from greenproc.checks import refuse_to_spawn
 from greenproc.clock import Clock
-from greenproc.clock.awake import call_in_hub, check_here, has_ended
 from greenproc.clock.fork import silence
+from greenproc.clock.hub import call_in_hub, check_here, has_ended
 from greenproc.current import RUNTIME
 from greenproc.errors import InvalidArgument, StateError
 from greenproc.future import Future
-from greenproc.future.waiting import keep_awake
+from greenproc.future.waiting import keep_hub_alive_until
 from greenproc.http.cors import CORS
 from greenproc.message import Message
 from greenproc.pid import NO_SENDER, PID, UPID
@@ -491,7 +491,7 @@ class ProcessManager:
             promise = event.promise
             self.run_in_hub(self._dispatch, pid, event)
             if promise is not None:
-                keep_awake(promise.future, self.hub)
+                keep_hub_alive_until(promise.future, self.hub)
             return
         # As `find_cell`, mostly without its call.
         cell = self.cells.get(pid.id) if pid.address is self.address else self.find_cell(pid)

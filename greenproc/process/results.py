@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import gevent
 
-from greenproc.clock.turn import iteration_budget
+from greenproc.clock.iteration_budget import iteration_budget
 from greenproc.errors import Abandoned, Failure
 from greenproc.failures import FAILURES
 from greenproc.future import Future, Promise

@@ -7,7 +7,7 @@ from time import monotonic
 import gevent
 
 from greenproc.clock import Clock, Timer
-from greenproc.clock.microseconds import span
+from greenproc.clock.microseconds import check_duration
 from greenproc.errors import NotSettled, StateError
 from greenproc.future import Promise
 from greenproc.pid import UPID
@@ -96,7 +96,7 @@ def settle(manager: ProcessManager, seconds: float) -> None:
     """
     if current_process() is not None:
         raise StateError("settle() was called from a process, which can never be idle meanwhile")
-    span(seconds)
+    check_duration(seconds)
     deadline = monotonic() + seconds
     while True:
         # Returns when no callback and no descriptor is ready, so what is running is waiting.

@@ -14,7 +14,7 @@ from weakref import WeakSet
 import gevent
 from gevent.monkey import is_module_patched
 
-from greenproc.clock.microseconds import span
+from greenproc.clock.microseconds import check_duration
 from greenproc.current import select_runtime
 from greenproc.errors import StateError, WaitTimeout
 from greenproc.future.waiting import bounded
@@ -126,7 +126,7 @@ class BackgroundRuntime(Runtime):
             WaitTimeout: something blocks its hub, so that it does not come to stop.
         """
         if timeout is not None:
-            span(timeout)
+            check_duration(timeout)
         thread = self._thread
         if thread is None or self.state in (RuntimeState.NEW, RuntimeState.STOPPED):
             return super().stop(timeout)

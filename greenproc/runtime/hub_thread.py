@@ -15,13 +15,12 @@ from gevent import GreenletExit
 from gevent.event import Event
 from gevent.hub import Hub
 
-from greenproc.clock.awake import INHERITED, TurnWatch, hold_awake
 from greenproc.clock.fork import watch_fork
-from greenproc.clock.kill import kill_within
+from greenproc.clock.hub import INHERITED, TurnWatch, keep_hub_alive, kill_within
 from greenproc.errors import StateError, WaitTimeout
 from greenproc.future import Future, Promise
 from greenproc.future.core import allocate_lock
-from greenproc.future.waiting import keep_awake
+from greenproc.future.waiting import keep_hub_alive_until
 
 R = TypeVar("R")
 
@@ -83,7 +82,7 @@ class HubThread:
                 raise StateError(self._refusal)
             self._calls[outcome] = None
             hub.loop.run_callback_threadsafe(self._begin, outcome, function, copy_context())
-        keep_awake(future, hub)
+        keep_hub_alive_until(future, hub)
         return future
 
     def call(self, function: Callable[[], R], *, within: float | None = None) -> R:
@@ -139,7 +138,7 @@ class HubThread:
     def _run(self) -> None:
         self._is_to_end = Event()
         hub = gevent.get_hub()
-        release = hold_awake(hub)  # or the hub would give up when it has nothing to wait for
+        release = keep_hub_alive(hub)  # or the hub would give up when it has nothing to wait for
         self._hub = hub
         self._begun.release()
         try:

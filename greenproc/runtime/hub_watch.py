@@ -12,7 +12,7 @@ from types import FrameType
 from gevent.hub import Hub
 from gevent.monkey import get_original
 
-from greenproc.clock.awake import has_ended
+from greenproc.clock.hub import has_ended
 from greenproc.pid import UPID
 from greenproc.process.cell import Cell
 

@@ -14,10 +14,9 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub
 from gevent.lock import RLock
 
-from greenproc.clock.awake import INHERITED, has_ended, note_runtime
 from greenproc.clock.fork import silence, watch_fork
-from greenproc.clock.kill import kill_within
-from greenproc.clock.microseconds import span
+from greenproc.clock.hub import INHERITED, has_ended, kill_within, note_runtime
+from greenproc.clock.microseconds import check_duration
 from greenproc.current import RUNTIME, deselect_runtime, select_runtime
 from greenproc.errors import StateError
 from greenproc.pid import UPID
@@ -114,7 +113,7 @@ class RuntimeLife:
             InvalidArgument: *timeout* is negative or no number.
         """
         if timeout is not None:
-            span(timeout)
+            check_duration(timeout)
         if self.state in (RuntimeState.NEW, RuntimeState.STOPPED):
             return ()
         if self.hub is not None and has_ended(self.hub):

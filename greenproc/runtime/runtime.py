@@ -15,8 +15,8 @@ from greenproc.address import Address
 from greenproc.auth import Authenticator, Authenticators, Authorization
 from greenproc.checks import check_callable, refuse_method
 from greenproc.clock import Clock, Timer
-from greenproc.clock.distant import reach
-from greenproc.clock.microseconds import span
+from greenproc.clock.cross_thread import clock_of_thread
+from greenproc.clock.microseconds import check_duration
 from greenproc.current import default, deselect_runtime, select_runtime
 from greenproc.errors import InvalidArgument, StateError
 from greenproc.future import Failure, Future
@@ -114,9 +114,9 @@ class Runtime(RuntimeLife):
     def clock(self) -> Clock:
         """The time of this node, which tests can pause.
 
-        Another native thread gets a `DistantClock`, which tells the time and makes timers.
+        Another native thread gets a `CrossThreadClock`, which tells the time and makes timers.
         """
-        return reach(self._parts().clock)
+        return clock_of_thread(self._parts().clock)
 
     @property
     def processes(self) -> ProcessManager:
@@ -209,7 +209,7 @@ class Runtime(RuntimeLife):
         processes.check_thread("wait")
         if timeout is None:
             return processes.wait(pid)
-        span(timeout)
+        check_duration(timeout)
         return wait_with_limit(processes, as_upid(pid), timeout)
 
     @overload
@@ -493,7 +493,7 @@ class Runtime(RuntimeLife):
         """
         if not callable(method):
             refuse_method(method)
-        span(seconds)
+        check_duration(seconds)
         pid = as_upid(target)
         self._refuse_ended(pid, "delay")
         self.processes.refuse_others_method(pid, method, args)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from greenproc.clock.clock import Clock
-from greenproc.clock.distant import reach
+from greenproc.clock.cross_thread import clock_of_thread
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
 
@@ -28,7 +28,7 @@ class Alarm:
     def __init__(self, clock: Clock, seconds: float, call: Callable[[bool], object]) -> None:
         tick: Promise[None] = Promise()
         self._call: Callable[[bool], object] | None = call
-        self._clock = reach(clock)
+        self._clock = clock_of_thread(clock)
         # Only the timer holds the promise: a clock that stops lets go of it, and so abandons.
         self._timer = self._clock.timer(seconds, partial(tick.set, None))
         tick.future.add_done_callback(self._ring)
@@ -36,7 +36,7 @@ class Alarm:
     def cancel(self) -> None:
         """Do not call any more."""
         self._call = None
-        reach(self._clock).cancel(self._timer)
+        clock_of_thread(self._clock).cancel(self._timer)
 
     def _ring(self, tick: Future[None]) -> None:
         call, self._call = self._call, None

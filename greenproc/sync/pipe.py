@@ -14,8 +14,8 @@ from typing import Self
 from gevent.monkey import get_original
 
 from greenproc.checks import whole_number
-from greenproc.clock.awake import TurnWatch
 from greenproc.clock.current import current_clock
+from greenproc.clock.hub import TurnWatch
 from greenproc.errors import Closed, Failure, InvalidArgument, WaitTimeout
 from greenproc.future.each import call_all
 from greenproc.future.future import Future

@@ -14,8 +14,8 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.exceptions import InvalidSwitchError
 from gevent.hub import Hub, Waiter
 
-from greenproc.clock.awake import count_threads, hold_for_threads
 from greenproc.clock.current import current_clock
+from greenproc.clock.hub import count_threads, keep_hub_alive_for_threads
 from greenproc.future.core import allocate_lock, settle
 from greenproc.future.delivery import TURN, hand_over
 from greenproc.future.each import call_all
@@ -84,7 +84,7 @@ class Sleeper(Generic[T]):
         """Wait until woken."""
         if TURN.get() is not None:
             hand_over()
-        release = hold_for_threads(self._hub) if count_threads() else None
+        release = keep_hub_alive_for_threads(self._hub) if count_threads() else None
         try:
             result = self._waiter.get()
         finally:

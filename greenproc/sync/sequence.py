@@ -18,7 +18,7 @@ from greenproc.future.core import allocate_lock
 from greenproc.future.future import Future
 from greenproc.future.owned import run_owned
 from greenproc.future.promise import Promise
-from greenproc.future.waiting import keep_awake
+from greenproc.future.waiting import keep_hub_alive_until
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -87,7 +87,7 @@ class Sequence:
             is_first = not self._is_running
             self._is_running = True
         if self._home is not get_hub_if_exists():
-            keep_awake(item.promise.future)
+            keep_hub_alive_until(item.promise.future)
         if is_first:
             self._start()
         return item.promise.future

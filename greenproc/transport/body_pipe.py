@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from greenproc.clock.turn import yield_if_spent
+from greenproc.clock.iteration_budget import yield_if_spent
 from greenproc.errors import Failure, RemoteProtocolError
 from greenproc.http.body import BODY_FAILED
 from greenproc.http.content import Inflater

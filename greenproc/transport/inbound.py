@@ -11,7 +11,7 @@ from gevent import Timeout, socket
 
 from greenproc.address import Address
 from greenproc.clock.fork import close_copy
-from greenproc.clock.turn import iteration_budget, yield_if_spent
+from greenproc.clock.iteration_budget import iteration_budget, yield_if_spent
 from greenproc.errors import RemoteProtocolError
 from greenproc.http.head import RequestHead
 from greenproc.http.parser import RawRequest, RequestParser, to_raw_request, to_request

@@ -14,8 +14,8 @@ from gevent.server import StreamServer
 
 from greenproc.address import ADDRESS_EMPTY, Address
 from greenproc.clock.fork import close_copy, silence, watch_fork
-from greenproc.clock.kill import kill_within
-from greenproc.clock.turn import yield_if_spent
+from greenproc.clock.hub import kill_within
+from greenproc.clock.iteration_budget import yield_if_spent
 from greenproc.errors import StateError
 from greenproc.http.head_cache import HeadCache
 from greenproc.http.hosts import AllowedHosts

@@ -13,7 +13,7 @@ from greenlet import greenlet
 
 from greenproc.address import Address
 from greenproc.clock.fork import close_copy
-from greenproc.clock.turn import iteration_budget, yield_if_spent
+from greenproc.clock.iteration_budget import iteration_budget, yield_if_spent
 from greenproc.errors import Broken
 from greenproc.http.response_counter import ResponseCounter
 from greenproc.message import Message

@@ -12,7 +12,7 @@ from gevent.event import Event
 from gevent.hub import Waiter
 
 from greenproc.address import Address
-from greenproc.clock.turn import iteration_budget, yield_if_spent
+from greenproc.clock.iteration_budget import iteration_budget, yield_if_spent
 from greenproc.errors import Failure
 from greenproc.future import Future
 from greenproc.future.waiting import attach

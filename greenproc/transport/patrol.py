@@ -9,7 +9,7 @@ from typing import Protocol
 
 from gevent import sleep
 
-from greenproc.clock.turn import yield_if_spent
+from greenproc.clock.iteration_budget import yield_if_spent
 from greenproc.settings import Settings
 
 ROUNDS = 4  # in the shortest limit: how late the end of it is noticed

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from gevent import socket
 
-from greenproc.clock.turn import iteration_budget, yield_if_spent
+from greenproc.clock.iteration_budget import iteration_budget, yield_if_spent
 from greenproc.failures import FAILURES
 from greenproc.future import Future
 from greenproc.http.request import Request

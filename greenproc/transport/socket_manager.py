@@ -11,7 +11,7 @@ from gevent.event import Event
 
 from greenproc.address import Address
 from greenproc.clock.fork import silence
-from greenproc.clock.kill import kill_within
+from greenproc.clock.hub import kill_within
 from greenproc.errors import Broken
 from greenproc.message import Message
 from greenproc.process.ports import RemoteConnection

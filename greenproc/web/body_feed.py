@@ -9,7 +9,7 @@ from weakref import ref
 
 from gevent import get_hub
 
-from greenproc.clock.turn import iteration_budget
+from greenproc.clock.iteration_budget import iteration_budget
 from greenproc.errors import RemoteProtocolError
 from greenproc.future import Future, Promise
 from greenproc.http.content import Inflater

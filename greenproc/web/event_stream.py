@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any, Literal
 
 from greenproc.checks import whole_number
-from greenproc.clock.awake import check_here
+from greenproc.clock.hub import check_here
 from greenproc.current import find_runtime
 from greenproc.errors import InvalidArgument
 from greenproc.http.event_text import EMPTY_COMMENT, EVENT_STREAM, encode_event

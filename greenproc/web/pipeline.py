@@ -10,7 +10,7 @@ from gevent import get_hub, socket
 
 from greenproc.clock.current import current_clock
 from greenproc.clock.fork import close_copy, watch_fork
-from greenproc.clock.turn import iteration_budget, yield_if_spent
+from greenproc.clock.iteration_budget import iteration_budget, yield_if_spent
 from greenproc.errors import (
     Broken,
     Closed,

@@ -9,7 +9,7 @@ from typing import Any
 
 from gevent import Greenlet, get_hub, getcurrent, socket
 
-from greenproc.clock.turn import yield_if_spent
+from greenproc.clock.iteration_budget import yield_if_spent
 from greenproc.errors import Abandoned
 from greenproc.failures import FAILURES
 from greenproc.http.writer import LAST_CHUNK, encode_chunk

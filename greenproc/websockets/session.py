@@ -11,7 +11,7 @@ from gevent import Timeout, socket
 from gevent.event import Event
 
 from greenproc.clock import Timer
-from greenproc.clock.turn import iteration_budget, yield_if_spent
+from greenproc.clock.iteration_budget import iteration_budget, yield_if_spent
 from greenproc.failures import FAILURES, FailureLog, note
 from greenproc.future import Future, Promise
 from greenproc.http.upgrade import UpgradedConnection

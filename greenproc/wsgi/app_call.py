@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import gevent
 
-from greenproc.clock.turn import yield_if_spent
+from greenproc.clock.iteration_budget import yield_if_spent
 from greenproc.errors import Failure, InvalidArgument, StateError
 from greenproc.failures import FailureLog
 from greenproc.future import Promise

@@ -9,7 +9,7 @@ from typing import Any
 
 import gevent
 
-from greenproc.clock.kill import kill_within
+from greenproc.clock.hub import kill_within
 from greenproc.http.response import ServiceUnavailable
 from greenproc.process.event import HttpEvent
 

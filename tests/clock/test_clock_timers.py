@@ -47,7 +47,9 @@ class TestRunning:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         moments = count()
-        monkeypatch.setattr("greenproc.clock.turn.perf_counter", lambda: float(next(moments)))
+        monkeypatch.setattr(
+            "greenproc.clock.iteration_budget.perf_counter", lambda: float(next(moments))
+        )
         fired: list[int] = []
         clock = Clock(HubSource())
         ours, theirs = socket.socketpair()

@@ -14,8 +14,8 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.threadpool import ThreadPool
 
 from greenproc.clock.clock import Clock
+from greenproc.clock.cross_thread import CrossThreadClock, clock_of_thread
 from greenproc.clock.current import current_clock, find_clock
-from greenproc.clock.distant import DistantClock, reach
 from greenproc.clock.source import HubSource, ManualSource
 from greenproc.current import RUNTIME, default
 from greenproc.errors import NoRuntime
@@ -105,13 +105,13 @@ def test_behind_the_current_clock_is_that_of_the_runtime_also_in_another_thread(
 
     def find() -> tuple[Clock, Clock]:
         RUNTIME.set(SimpleNamespace(clock=clock))
-        return find_clock(), reach(reach(clock))
+        return find_clock(), clock_of_thread(clock_of_thread(clock))
 
     try:
         found, reached = pool.apply(find)
     finally:
         pool.kill()
     assert found is clock
-    assert isinstance(reached, DistantClock)
-    assert reach(clock) is clock
+    assert isinstance(reached, CrossThreadClock)
+    assert clock_of_thread(clock) is clock
     clock.stop()

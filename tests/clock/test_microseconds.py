@@ -8,7 +8,13 @@ from decimal import Decimal
 
 import pytest
 
-from greenproc.clock.microseconds import MAX_MICROSECONDS, from_seconds, point, span, to_seconds
+from greenproc.clock.microseconds import (
+    MAX_MICROSECONDS,
+    check_duration,
+    check_time,
+    from_seconds,
+    to_seconds,
+)
 from greenproc.errors import InvalidArgument
 
 
@@ -39,14 +45,14 @@ def test_what_is_no_number_is_refused_and_shown(value: float) -> None:
 @pytest.mark.parametrize("seconds", [-1.0, -1e-9, -math.inf])
 def test_a_span_is_not_negative(seconds: float) -> None:
     with pytest.raises(InvalidArgument, match="not negative"):
-        span(seconds)
+        check_duration(seconds)
 
 
 def test_a_span_may_be_zero() -> None:
-    assert span(0.0) == 0
+    assert check_duration(0.0) == 0
 
 
 def test_a_point_lies_before_the_year_2262() -> None:
-    assert point(MAX_MICROSECONDS - 1) == MAX_MICROSECONDS - 1
+    assert check_time(MAX_MICROSECONDS - 1) == MAX_MICROSECONDS - 1
     with pytest.raises(InvalidArgument, match="2262"):
-        point(MAX_MICROSECONDS)
+        check_time(MAX_MICROSECONDS)

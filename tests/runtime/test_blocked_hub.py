@@ -10,7 +10,7 @@ import pytest
 
 import greenproc
 from greenproc import Process
-from greenproc.clock import distant
+from greenproc.clock import cross_thread
 from greenproc.errors import WaitTimeout
 from greenproc.runtime import BackgroundRuntime, hub_thread
 from greenproc.sync import Pipe
@@ -38,7 +38,7 @@ class Blocker(Process):
 @pytest.fixture
 def blocker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Blocker]:
     """A process that blocks the hub of its node, which runs in a thread."""
-    monkeypatch.setattr(distant, "STALL_SECONDS", 0.0)
+    monkeypatch.setattr(cross_thread, "STALL_SECONDS", 0.0)
     monkeypatch.setattr(hub_thread, "STALL_SECONDS", 0.0)
     node = BackgroundRuntime()
     node.start()

@@ -21,7 +21,7 @@ from greenproc import metrics as metrics_package
 from greenproc import sync as sync_package
 from greenproc import web as web_package
 from greenproc.clock import Clock
-from greenproc.clock.awake import has_ended, note_runtime
+from greenproc.clock.hub import has_ended, note_runtime
 from greenproc.current import default
 from greenproc.errors import BindError, NoRuntime, StateError, WaitTimeout
 from greenproc.future import Future, Promise

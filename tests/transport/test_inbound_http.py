@@ -12,7 +12,7 @@ from gevent import socket
 from gevent.event import Event
 
 from greenproc.address import Address
-from greenproc.clock.turn import iteration_budget, yield_to_io
+from greenproc.clock.iteration_budget import iteration_budget, yield_to_io
 from greenproc.errors import Failure
 from greenproc.future import Future, Promise
 from greenproc.http.request import Request
@@ -746,7 +746,9 @@ def test_a_client_with_one_request_goes_ahead_of_those_with_many(
     node: Node, listen: Listen, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moments = count()
-    monkeypatch.setattr("greenproc.clock.turn.perf_counter", lambda: float(next(moments)))
+    monkeypatch.setattr(
+        "greenproc.clock.iteration_budget.perf_counter", lambda: float(next(moments))
+    )
     served: list[str] = []
 
     def answer(request: Request) -> Future[Response]:

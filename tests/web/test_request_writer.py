@@ -9,7 +9,7 @@ import pytest
 from gevent import socket
 
 from greenproc.clock import current_clock
-from greenproc.clock.turn import iteration_budget, yield_to_io
+from greenproc.clock.iteration_budget import iteration_budget, yield_to_io
 from greenproc.future import Promise
 from greenproc.http.request import Request
 from greenproc.http.response import Response

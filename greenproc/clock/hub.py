@@ -1,15 +1,16 @@
-"""Hubs and the native threads they belong to: which waits for another one, and which has ended.
+"""Hubs and their native threads: keeping a hub alive, noticing its end, calling into it.
 
-Nothing here knows what is waited for.
+What a greenlet waits for is not known here; that is in `greenproc.future.waiting`.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 from weakref import ref
 
+from gevent import Timeout, killall
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub
 from gevent.monkey import get_original, is_module_patched
@@ -42,7 +43,7 @@ ENDED = (
 )
 
 
-def hold_awake(hub: Hub) -> Callable[[], None]:
+def keep_hub_alive(hub: Hub) -> Callable[[], None]:
     """Let *hub* wait until what this returns is called, in its thread.
 
     A hub with nothing to wait for gives up, with LoopExit. It does not know of what another thread
@@ -80,15 +81,15 @@ def count_others(hub: Hub) -> int:
     return others
 
 
-def hold_for_threads(hub: Hub) -> Callable[[], None] | None:
-    """Do as `hold_awake` if there is another native thread, which could end the wait; else None.
+def keep_hub_alive_for_threads(hub: Hub) -> Callable[[], None] | None:
+    """Do as `keep_hub_alive` if there is another native thread, which could end the wait; else None.
 
     In a program of one thread, LoopExit is right: it tells of a wait that nothing can end. A
     runtime keeps its hub awake by itself. Each wait asks, so there `count_threads` is asked first.
     """
     if RUNTIMES in hub.__dict__ or count_others(hub) <= 0:
         return None
-    return hold_awake(hub)
+    return keep_hub_alive(hub)
 
 
 def note_runtime(hub: Hub, change: int) -> None:
@@ -185,5 +186,17 @@ class TurnWatch:
         self._has_turned = True
 
 
+def kill_within(seconds: float, greenlets: Iterable[greenlet]) -> int:
+    """Kill *greenlets*, and return how many still run after *seconds*.
+
+    A greenlet may catch its kill, and thousands need a while. ``gevent.killall`` raises its
+    `gevent.Timeout` then, which this does not.
+    """
+    alive = list(greenlets)
+    with Timeout(seconds, False):  # type: ignore[arg-type]  # False: end quietly
+        killall(alive)
+    return sum(not one.dead for one in alive)
+
+
 def _nothing() -> None:
-    """Be what a watcher has to call."""
+    """Do nothing: the callback of a watcher that only keeps its hub alive."""

@@ -14,7 +14,7 @@ from gevent.event import Event
 from gevent.monkey import get_original
 from gevent.threadpool import ThreadPool
 
-from greenproc.clock import Clock, DistantClock, HubSource, Timer, current_clock, distant
+from greenproc.clock import Clock, CrossThreadClock, HubSource, Timer, cross_thread, current_clock
 from greenproc.current import RUNTIME
 from greenproc.errors import InvalidArgument, StateError
 
@@ -108,7 +108,7 @@ def test_a_timer_is_cancelled_from_another_thread(clock: Clock, elsewhere: Any) 
 
 
 def test_a_stopped_clock_drops_the_timers_that_come_too_late(clock: Clock) -> None:
-    timer = DistantClock(clock).timer(5.0, lambda: None)
+    timer = CrossThreadClock(clock).timer(5.0, lambda: None)
     clock.stop()
     gevent.idle()
 
@@ -154,15 +154,15 @@ def test_a_time_that_is_no_number_is_refused_where_it_is_given(
 
 def test_what_cannot_be_called_is_refused_where_it_is_given(clock: Clock) -> None:
     with pytest.raises(InvalidArgument, match="expected a function to call, got 5"):
-        DistantClock(clock).timer(5.0, 5)  # type: ignore[arg-type]
+        CrossThreadClock(clock).timer(5.0, 5)  # type: ignore[arg-type]
 
 
 def test_what_belongs_to_the_thread_of_the_clock_says_so(clock: Clock) -> None:
     with pytest.raises(StateError, match=r"'sleep' of a clock .* in the thread of the clock"):
-        DistantClock(clock).sleep(1.0)
+        CrossThreadClock(clock).sleep(1.0)
     with pytest.raises(AttributeError, match="has no 'spin'"):
-        DistantClock(clock).spin()
-    assert repr(DistantClock(clock)).startswith("<DistantClock of <Clock paused")
+        CrossThreadClock(clock).spin()
+    assert repr(CrossThreadClock(clock)).startswith("<CrossThreadClock of <Clock paused")
 
 
 def test_a_clock_belongs_to_the_thread_that_starts_it() -> None:
@@ -188,7 +188,7 @@ def test_timers_of_another_thread_enter_the_queue_in_the_thread_of_the_clock() -
     clock = Clock(Noting())
     clock.start()
     pool = ThreadPool(1)
-    timer = pool.apply(lambda: DistantClock(clock).timer(1000.0, lambda: None))
+    timer = pool.apply(lambda: CrossThreadClock(clock).timer(1000.0, lambda: None))
     gevent.idle()
     pool.apply(timer.cancel)
     gevent.idle()
@@ -203,8 +203,8 @@ def test_a_long_timer_is_not_called_before_its_time_where_the_clock_makes_no_tur
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The hub of the other thread looks at it now and then."""
-    monkeypatch.setattr(distant, "MAX_WAIT", 0.001)
-    monkeypatch.setattr(distant, "STALL_SECONDS", 0.0)
+    monkeypatch.setattr(cross_thread, "MAX_WAIT", 0.001)
+    monkeypatch.setattr(cross_thread, "STALL_SECONDS", 0.0)
     called: list[str] = []
     looks: list[float] = []
 

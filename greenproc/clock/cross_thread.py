@@ -13,8 +13,8 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.monkey import get_original
 
 from greenproc.checks import check_callable
-from greenproc.clock.awake import ENDED
 from greenproc.clock.clock import Clock
+from greenproc.clock.hub import ENDED
 from greenproc.clock.microseconds import from_seconds
 from greenproc.clock.timers import Timer
 from greenproc.errors import StateError
@@ -30,7 +30,7 @@ STALL_SECONDS = 1.0
 """How long a hub may make no turn before a timer of another thread that is due is called there."""
 
 
-class DistantClock:
+class CrossThreadClock:
     """What a thread has of the clock of another one: it can tell the time and make timers.
 
     Timers are queued, called and cancelled in the thread of the clock. So one that is cancelled
@@ -89,19 +89,19 @@ class DistantClock:
         )
 
     def __repr__(self) -> str:
-        return f"<DistantClock of {self._clock!r}>"
+        return f"<CrossThreadClock of {self._clock!r}>"
 
 
-def reach(clock: Clock | DistantClock) -> Clock:
-    """Return what this thread may use of *clock*: itself, or a `DistantClock` of it."""
+def clock_of_thread(clock: Clock | CrossThreadClock) -> Clock:
+    """Return what this thread may use of *clock*: itself, or a `CrossThreadClock` of it."""
     if isinstance(clock, Clock) and clock.source.is_elsewhere:
-        clock = DistantClock(clock)
+        clock = CrossThreadClock(clock)
     return cast(Clock, clock)
 
 
-def origin(clock: Clock | DistantClock) -> Clock:
-    """Return the clock itself, which `reach` makes fit for this thread."""
-    return clock.origin if isinstance(clock, DistantClock) else clock
+def origin(clock: Clock | CrossThreadClock) -> Clock:
+    """Return the clock itself, which `clock_of_thread` makes fit for this thread."""
+    return clock.origin if isinstance(clock, CrossThreadClock) else clock
 
 
 def _cancel(clock: Clock, timer: Timer) -> None:
