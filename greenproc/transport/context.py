@@ -15,11 +15,11 @@ from greenproc.transport.postponed import Postponed
 from greenproc.transport.unsent import UnsentBytes
 
 if TYPE_CHECKING:
-    from greenproc.transport.inbound import Inbound
+    from greenproc.transport.server_connection import ServerConnection
 
 
 @dataclass(frozen=True, slots=True)
-class InboundContext:
+class ListenerContext:
     """What all accepted connections of a listener share."""
 
     settings: Settings
@@ -34,5 +34,5 @@ class InboundContext:
     unsent: UnsentBytes
     """What all of them may hold for clients that take nothing."""
     postponed: Postponed
-    closed: Callable[[Inbound], None]
+    closed: Callable[[ServerConnection], None]
     """Called with a connection whose socket is closed."""

@@ -25,14 +25,14 @@ from greenproc.http.response import ServiceUnavailable
 from greenproc.http.writer import encode_response
 from greenproc.settings import Settings
 from greenproc.transport.connection_limit import ConnectionLimit
-from greenproc.transport.context import InboundContext
+from greenproc.transport.context import ListenerContext
 from greenproc.transport.hooks import TransportHooks
-from greenproc.transport.inbound import Inbound
 from greenproc.transport.keep_alive import notice_loss
 from greenproc.transport.patrol import Patrol
 from greenproc.transport.places import address_of, listening_socket, path_of, remove_path
 from greenproc.transport.postponed import Postponed
 from greenproc.transport.respond import write_some
+from greenproc.transport.server_connection import ServerConnection
 from greenproc.transport.unsent import UnsentBytes
 from greenproc.wire.framing import MessageDecoder, is_message
 
@@ -74,7 +74,7 @@ class Listener:
         self._settings = settings
         self._hooks = hooks
         self._accepted = self._requests = 0  # the latter of connections that are closed
-        self._connections: dict[Inbound, None] = {}  # the oldest first
+        self._connections: dict[ServerConnection, None] = {}  # the oldest first
         self._greenlets: set[Greenlet[..., Any]] = set()
         self._rounds = Patrol(settings, self._connections)
         self._limit = ConnectionLimit(settings, self._connections, hooks.refused)
@@ -82,7 +82,7 @@ class Listener:
         self._socket: socket.socket | None = None
         self._path: str | None = None
         self._acceptor: Acceptor | None = None
-        self._context: InboundContext | None = None
+        self._context: ListenerContext | None = None
         self.address: Address | None = None
         self.owner: object = None
         """Whatever is to live as long as this accepts."""
@@ -125,7 +125,7 @@ class Listener:
         self._acceptor = Acceptor(self._socket, self._accept, self._limit.make_room)
         self._acceptor.start()
 
-    def _new_context(self, local: Address | None, *, carries_messages: bool) -> InboundContext:
+    def _new_context(self, local: Address | None, *, carries_messages: bool) -> ListenerContext:
         settings = self._settings
         limits = ParserLimits(
             max_header_bytes=settings.max_header_bytes,
@@ -138,7 +138,7 @@ class Listener:
             max_body_bytes=settings.max_body_bytes,
             pause=yield_if_spent,
         )
-        return InboundContext(
+        return ListenerContext(
             settings=settings,
             hooks=replace(self._hooks, spawn=self.spawn),
             carries_messages=carries_messages,
@@ -245,7 +245,7 @@ class Listener:
             "requests": self._requests + sum(one.requests for one in self._connections),
         }
 
-    def serve(self, connected: socket.socket) -> tuple[Inbound, Greenlet[..., Any]]:
+    def serve(self, connected: socket.socket) -> tuple[ServerConnection, Greenlet[..., Any]]:
         """Serve a connection that was accepted elsewhere, on which nothing is a message.
 
         Returns it with the greenlet that ends when it does.
@@ -272,14 +272,14 @@ class Listener:
 
     def _serve(
         self, accepted: socket.socket, client: Address | None
-    ) -> tuple[Inbound, Greenlet[..., Any]]:
+    ) -> tuple[ServerConnection, Greenlet[..., Any]]:
         assert self._context is not None
         accepted.settimeout(None)
         if client is not None:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             settings = self._settings
             notice_loss(accepted, settings.link_timeout, stall=settings.answer_timeout)
-        connection = Inbound(accepted, client, self._context)
+        connection = ServerConnection(accepted, client, self._context)
         self._accepted += 1
         self._connections[connection] = None
         self._limit.add(client)
@@ -288,7 +288,7 @@ class Listener:
             self._patrol.rawlink(self._end_patrol)
         return connection, self.spawn(connection.run)
 
-    def _forget(self, connection: Inbound) -> None:
+    def _forget(self, connection: ServerConnection) -> None:
         if connection in self._connections:
             del self._connections[connection]
             self._limit.remove(connection.client)

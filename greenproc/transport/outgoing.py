@@ -1,6 +1,6 @@
 """The messages of one outgoing connection: those to be sent, and those not answered yet.
 
-Pure: what is written to which socket, and when, is decided by `greenproc.transport.outbound`.
+Pure: what is written to which socket, and when, is decided by `greenproc.transport.peer_connection`.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.http.upgrade import UpgradedProtocol, UpgradeResponse
 from greenproc.transport.answers import Answers
-from greenproc.transport.context import InboundContext
+from greenproc.transport.context import ListenerContext
 from greenproc.transport.refusals import ANSWERS_NOT_READ, TOO_MUCH_UNSENT
 from greenproc.transport.respond import failure_log, write_some
 from greenproc.transport.sending import BrokenOff, Sender
@@ -64,7 +64,7 @@ class Outlet:
     which ends when it has nothing to write.
     """
 
-    def __init__(self, to: socket.socket, context: InboundContext, owner: Owner) -> None:
+    def __init__(self, to: socket.socket, context: ListenerContext, owner: Owner) -> None:
         self._socket = to
         self._owner = owner
         self._hooks = context.hooks

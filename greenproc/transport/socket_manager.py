@@ -18,7 +18,7 @@ from greenproc.process.ports import RemoteConnection
 from greenproc.settings import Settings
 from greenproc.transport.connection_limit import TEMPORARY_SHARE, share_of_descriptors
 from greenproc.transport.hooks import TransportHooks
-from greenproc.transport.outbound import Outbound, OutboundHooks
+from greenproc.transport.peer_connection import PeerConnection, PeerHooks
 from greenproc.transport.retries import IsAnswered, RetriedMessage, Retries
 from greenproc.transport.slots import Slots
 from greenproc.transport.unsent import UnsentBytes
@@ -46,12 +46,12 @@ class SocketManager:
         self._settings = settings
         self._hooks = hooks
         self._local = local
-        self._connections: dict[Address, Outbound] = {}
+        self._connections: dict[Address, PeerConnection] = {}
         # The entry that was used last, since messages come in runs; cleared when the table changes.
         self._recent_address: Address | None = None
-        self._recent: Outbound | None = None
+        self._recent: PeerConnection | None = None
         # Those that get no more messages: idle, or replaced by RECONNECT.
-        self._leaving: set[Outbound] = set()
+        self._leaving: set[PeerConnection] = set()
         self._greenlets: set[Greenlet[..., Any]] = set()
         self._none_left = Event()
         self._none_left.set()
@@ -61,7 +61,7 @@ class SocketManager:
         self._slots = Slots(
             settings.max_temporary_connections or share_of_descriptors(TEMPORARY_SHARE)
         )
-        self._outbound_hooks = OutboundHooks(
+        self._peer_hooks = PeerHooks(
             spawn=self._spawn,
             opened=self._opened,
             ended=self._ended,
@@ -213,16 +213,16 @@ class SocketManager:
         linked: bool,
         needs_slot: bool,
         encoder: MessageEncoder | None = None,
-    ) -> Outbound:
+    ) -> PeerConnection:
         """Begin to connect, and make that the connection to *address*."""
         if encoder is None:
             encoder = MessageEncoder(self._local)
         try:
-            connection = Outbound(
+            connection = PeerConnection(
                 address,
                 encoder,
                 self._settings,
-                self._outbound_hooks,
+                self._peer_hooks,
                 linked=linked,
                 needs_slot=needs_slot,
             )
@@ -234,7 +234,7 @@ class SocketManager:
         connection.start()
         return connection
 
-    def _give_up(self, connection: Outbound) -> None:
+    def _give_up(self, connection: PeerConnection) -> None:
         """Let an idle connection go; called in the hub."""
         if self._connections.get(connection.address) is connection:
             del self._connections[connection.address]
@@ -242,11 +242,11 @@ class SocketManager:
             self._leaving.add(connection)
             connection.leave()
 
-    def _opened(self, connection: Outbound) -> None:
+    def _opened(self, connection: PeerConnection) -> None:
         log.debug("connected to %s", connection.address)
         self._hooks.connected(connection.address)
 
-    def _ended(self, connection: Outbound, error: Broken | None) -> None:
+    def _ended(self, connection: PeerConnection, error: Broken | None) -> None:
         """Take a closed connection out of the tables, then tell what that means."""
         address = connection.address
         self._sent_before += connection.outgoing.taken
@@ -264,7 +264,7 @@ class SocketManager:
         if connection.was_open:
             self._hooks.disconnected(address)
 
-    def _report_dropped(self, connection: Outbound, error: Broken | None) -> None:
+    def _report_dropped(self, connection: PeerConnection, error: Broken | None) -> None:
         reason = str(error) if error else f"connection to {connection.address} was closed"
         for message in connection.outgoing.drain_sent():
             self._drop(message, f"{reason}; it may have arrived")

@@ -182,7 +182,7 @@ def test_a_listener_and_its_connections_tell_their_state(
     assert repr(listener) == f"<Listener {address} ACCEPTING, 1 connections>"
     (connection,) = listener._connections
     client = Address(*peer.socket.getsockname())
-    assert repr(connection) == f"<Inbound {client} OPEN, 0 unanswered>"
+    assert repr(connection) == f"<ServerConnection {client} OPEN, 0 unanswered>"
 
 
 def test_failures_to_accept_are_logged_once_and_tried_again(

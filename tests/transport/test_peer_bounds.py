@@ -230,4 +230,4 @@ def test_a_bound_of_what_is_sent_holds(
     case.leave()
     until(lambda: not (case.outbound["connections"] or case.outbound["leaving"]))
     assert case.outbound["queued_bytes"] == case.outbound["unanswered"] == 0
-    assert case.node.transport._outbound_hooks.unsent.total == 0
+    assert case.node.transport._peer_hooks.unsent.total == 0

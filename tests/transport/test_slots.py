@@ -218,7 +218,7 @@ def test_spoofed_senders_use_no_more_descriptors_than_there_are_slots(
         made.append(new(*args))
         return made[-1]
 
-    monkeypatch.setattr("greenproc.transport.outbound.socket.socket", note)
+    monkeypatch.setattr("greenproc.transport.peer_connection.socket.socket", note)
     sockets = manager(max_temporary_connections=10)
 
     # What TEST-NET-1 leads to drops everything, or refuses at once.

@@ -16,7 +16,7 @@ from greenproc.message import Message
 from greenproc.pid import UPID
 from greenproc.process.ports import Delivery, RemoteConnection
 from greenproc.settings import Settings
-from greenproc.transport import outbound
+from greenproc.transport import peer_connection
 from greenproc.transport.listener import Listener
 from greenproc.transport.socket_manager import SocketManager
 from tests.polls import Polls
@@ -419,7 +419,7 @@ def test_a_closed_port_that_connects_to_itself_is_a_closed_port(
         fresh.bind((address.ip, address.port))
         return fresh
 
-    monkeypatch.setattr(outbound, "new_socket", bound_to_the_same_port)
+    monkeypatch.setattr(peer_connection, "new_socket", bound_to_the_same_port)
 
     manager().link(address, REUSE)
 
@@ -661,7 +661,7 @@ def test_a_link_without_a_descriptor_raises_and_changes_nothing(
         raise OSError(errno.EMFILE, "Too many open files")
 
     with monkeypatch.context() as patched:
-        patched.setattr(outbound, "new_socket", refuse)
+        patched.setattr(peer_connection, "new_socket", refuse)
         with pytest.raises(Broken, match="Too many open files"):
             sockets.link(server.address, mode)
 
@@ -719,7 +719,7 @@ def test_a_connection_tells_its_state(manager: Manager, server: RawServer) -> No
     sockets = manager()
     sockets.link(server.address, REUSE)
     connection = sockets._connections[server.address]
-    assert repr(connection) == f"<Outbound {server.address} LINKED CONNECTING, 0 queued>"
+    assert repr(connection) == f"<PeerConnection {server.address} LINKED CONNECTING, 0 queued>"
     assert repr(sockets) == f"<SocketManager {LOCAL}, 1 open, 1 linked>"
     server.accept()
 

@@ -66,7 +66,7 @@ def test_messages_to_many_nodes_that_take_none_are_bounded_together(
     dropped = [node.dropped.get(timeout=LIMIT) for _ in range(6)]
 
     assert {text.split(" for ")[0] for _, text in dropped[:3]} == {"too much is queued"}
-    assert sockets._outbound_hooks.unsent.total <= 2 * MIB
+    assert sockets._peer_hooks.unsent.total <= 2 * MIB
 
 
 def test_what_was_counted_is_given_back() -> None:

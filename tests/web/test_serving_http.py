@@ -19,7 +19,7 @@ from greenproc.process import HttpEvent, Process, route
 from greenproc.runtime import Runtime
 from greenproc.sync.pipe import MAX_PIPE_BYTES
 from greenproc.testing import await_ready, expect_failure
-from greenproc.transport import inbound
+from greenproc.transport import server_connection
 from greenproc.web import Pipe, get, post
 from greenproc.web.firewall import DisabledEndpointsFirewallRule
 from tests.peer import LIMIT, Peer
@@ -134,7 +134,7 @@ def test_a_generator_is_closed_when_the_client_is_gone(runtime: Runtime, site: S
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a client that sends no more be taken for gone almost at once."""
-    monkeypatch.setattr(inbound, "GONE_SECONDS", 0.01)
+    monkeypatch.setattr(server_connection, "GONE_SECONDS", 0.01)
 
 
 def test_a_generator_is_closed_when_the_client_has_closed(

@@ -22,7 +22,7 @@ from greenproc.http.writer import CONTINUE, accepted_response
 from greenproc.message import Message
 from greenproc.process.ports import Delivery
 from greenproc.transport.body_pipe import BodyPipe
-from greenproc.transport.context import InboundContext
+from greenproc.transport.context import ListenerContext
 from greenproc.transport.keep_alive import has_ended
 from greenproc.transport.outlet import HOLD_ANSWERS, Outlet
 from greenproc.transport.patrol import Pace
@@ -58,7 +58,7 @@ LINGER_BYTES = 16 * 1024 * 1024  # and how much it may go on sending
 log = logging.getLogger("greenproc.transport")
 
 
-class Inbound:
+class ServerConnection:
     """A connection that a client opened.
 
     `run` reads in one greenlet. Whatever a read brings is delivered first and answered in one
@@ -69,7 +69,7 @@ class Inbound:
     """
 
     def __init__(
-        self, accepted: socket.socket, client: Address | None, context: InboundContext
+        self, accepted: socket.socket, client: Address | None, context: ListenerContext
     ) -> None:
         settings = context.settings
         self.client = client
@@ -112,7 +112,7 @@ class Inbound:
         else:
             state = "LAST" if self._last else "OPEN"
         client = self.client or "at a Unix socket"
-        return f"<Inbound {client} {state}, {len(self._answers)} unanswered>"
+        return f"<ServerConnection {client} {state}, {len(self._answers)} unanswered>"
 
     def run(self) -> None:
         """Serve the client until it closes, breaks a rule, or is done."""

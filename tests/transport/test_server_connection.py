@@ -22,7 +22,7 @@ from greenproc.message import Message
 from greenproc.process.ports import Delivery
 from greenproc.settings import Settings
 from greenproc.sync.pipe import Pipe
-from greenproc.transport import inbound
+from greenproc.transport import server_connection
 from greenproc.transport.answers import FIRST_ROOM, Answers
 from tests.transport.conftest import LIMIT, Node, Peer, undated
 
@@ -277,7 +277,7 @@ def test_a_half_closed_client_is_not_waited_for_for_ever(
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a client that sends no more be taken for gone almost at once."""
-    monkeypatch.setattr(inbound, "GONE_SECONDS", 0.01)
+    monkeypatch.setattr(server_connection, "GONE_SECONDS", 0.01)
 
 
 @pytest.mark.parametrize("leave", [Peer.close, Peer.reset])
@@ -700,7 +700,7 @@ def test_messages_behind_an_answer_that_nobody_takes_are_delivered(
     handlers: Handlers,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(inbound, "READ_BYTES", 2048)
+    monkeypatch.setattr(server_connection, "READ_BYTES", 2048)
     monkeypatch.setattr(iteration_budget(), "_max_seconds", 0.0)
     peer = connect(listen())
 
@@ -865,7 +865,7 @@ def test_a_client_that_reads_too_slowly_is_let_go(
 def test_messages_of_a_sender_that_takes_no_answers_are_not_taken_for_ever(
     node: Node, listen: Listen, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inbound, "MAX_HELD_ANSWERS", 10)
+    monkeypatch.setattr(server_connection, "MAX_HELD_ANSWERS", 10)
     peer = connect(listen())
     (connection,) = listen.listeners[0]._connections  # type: ignore[attr-defined]
     connection._outlet.is_writing = True  # its client does not read

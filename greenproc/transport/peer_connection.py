@@ -43,20 +43,20 @@ class State(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class OutboundHooks:
+class PeerHooks:
     """What a connection needs from its owner. All but *idle* are called from greenlets."""
 
     spawn: Spawn
     """Start a greenlet."""
-    opened: Callable[[Outbound], None]
+    opened: Callable[[PeerConnection], None]
     """The connection stands."""
-    ended: Callable[[Outbound, Broken | None], None]
+    ended: Callable[[PeerConnection, Broken | None], None]
     """The connection is closed; called exactly once, with the error if one ended it."""
     dropped: Callable[[Message, str], None]
     """A message cannot be sent."""
     refused: Callable[[Sequence[Message]], None]
     """Messages over a temporary connection were answered 503."""
-    idle: Callable[[Outbound], None]
+    idle: Callable[[PeerConnection], None]
     """A temporary connection has had nothing to do for a while. Also called in the hub."""
     slots: Slots
     """Which temporary connections hold while they stand, and links to claimed addresses until
@@ -65,7 +65,7 @@ class OutboundHooks:
     """What all of them may hold together."""
 
 
-class Outbound:
+class PeerConnection:
     """A connection to one address, shared by all processes that send to it.
 
     It is either *linked*, which means that its loss is told and that what the peer answers is
@@ -89,7 +89,7 @@ class Outbound:
         address: Address,
         encoder: MessageEncoder,
         settings: Settings,
-        hooks: OutboundHooks,
+        hooks: PeerHooks,
         *,
         linked: bool,
         needs_slot: bool,
@@ -135,7 +135,7 @@ class Outbound:
     def __repr__(self) -> str:
         kind = "LINKED" if self.linked else "TEMPORARY"
         state = "LEAVING" if self.leaving and self.state is State.OPEN else self.state.name
-        return f"<Outbound {self.address} {kind} {state}, {len(self.outgoing)} queued>"
+        return f"<PeerConnection {self.address} {kind} {state}, {len(self.outgoing)} queued>"
 
     def start(self) -> None:
         """Begin to connect."""
