@@ -20,28 +20,34 @@ from greenproc.checks import check_callable
 from greenproc.clock.current import current_clock
 from greenproc.clock.timers import Timer
 from greenproc.errors import Discarded
-from greenproc.future.core import (
-    Core,
-    adopt,
+from greenproc.future.delivery import call_in, is_outermost
+from greenproc.future.state import (
+    DISCARDED,
+    END,
+    FAILED,
+    PENDING,
+    READY,
+    FutureState,
+    Subscription,
+    abandon_claimed,
     claim,
-    conclude,
-    inherit,
-    lose,
+    complete_claimed,
+    inherit_outcome,
     register,
     request_weakly,
+    resolve,
 )
-from greenproc.future.delivery import call_in, is_outermost
-from greenproc.future.entries import Party
-from greenproc.future.state import DISCARDED, END, FAILED, PENDING, READY
 from greenproc.future.unread import mark_read
 
-D = TypeVar("D", bound=Core[Any])
+D = TypeVar("D", bound=FutureState[Any])
 
 Step: TypeAlias = Callable[[Any, Callable[[Any], object], Any], None]
 """Completes a future downstream, with a function, when the source has ended: its arguments."""
 
 
-def extend(source: Core[Any], downstream: D, step: Step, function: Callable[[Any], object]) -> D:
+def extend(
+    source: FutureState[Any], downstream: D, step: Step, function: Callable[[Any], object]
+) -> D:
     """Let *step* complete *downstream* once *source* has ended, with *function*; return it.
 
     Raises:
@@ -53,41 +59,47 @@ def extend(source: Core[Any], downstream: D, step: Step, function: Callable[[Any
     return downstream
 
 
-def then(downstream: Core[Any], function: Callable[[Any], object], source: Core[Any]) -> None:
+def then(
+    downstream: FutureState[Any], function: Callable[[Any], object], source: FutureState[Any]
+) -> None:
     """Complete *downstream* with ``function(value)`` if *source* is ready, else like *source*."""
     state = source.state
     if state is READY and not source.requested:
-        _complete(downstream, function, source.outcome)
+        _complete_with(downstream, function, source.outcome)
     elif state is READY:
-        conclude(downstream, DISCARDED, None)
+        complete_claimed(downstream, DISCARDED, None)
     else:
-        inherit(downstream, source)
+        inherit_outcome(downstream, source)
 
 
-def recover(downstream: Core[Any], function: Callable[[Any], object], source: Core[Any]) -> None:
+def recover(
+    downstream: FutureState[Any], function: Callable[[Any], object], source: FutureState[Any]
+) -> None:
     """Complete *downstream* with ``function(source)`` if *source* ended without a value."""
     if source.state is READY:
-        inherit(downstream, source)
+        inherit_outcome(downstream, source)
     else:
         with downstream.lock:
             downstream.requested = False  # what was asked of the source is not asked of *function*
         if source.state is FAILED:
             mark_read(source.outcome)
-        _complete(downstream, function, source)
+        _complete_with(downstream, function, source)
 
 
-def repair(downstream: Core[Any], function: Callable[[Any], object], source: Core[Any]) -> None:
+def repair(
+    downstream: FutureState[Any], function: Callable[[Any], object], source: FutureState[Any]
+) -> None:
     """Complete *downstream* with ``function(source)`` if *source* has failed."""
     if source.state is FAILED:
         mark_read(source.outcome)
-        _complete(downstream, function, source)
+        _complete_with(downstream, function, source)
     else:
-        inherit(downstream, source)
+        inherit_outcome(downstream, source)
 
 
 def after(
-    source: Core[Any],
-    downstream: Core[Any],
+    source: FutureState[Any],
+    downstream: FutureState[Any],
     seconds: float,
     function: Callable[[Any], object],
 ) -> None:
@@ -108,14 +120,16 @@ def after(
     register(source, END, _Delay.finish, delay)
 
 
-def _join(source: Core[Any], downstream: Core[Any]) -> None:
+def _join(source: FutureState[Any], downstream: FutureState[Any]) -> None:
     # Nobody else knows it yet: no lock.
     downstream.abandoned = False
     downstream.open = True
     downstream.requests = [(request_weakly, (ref(source),), None)]
 
 
-def _complete(downstream: Core[Any], function: Callable[[Any], object], argument: object) -> None:
+def _complete_with(
+    downstream: FutureState[Any], function: Callable[[Any], object], argument: object
+) -> None:
     """Complete *downstream* with what *function* returns or raises.
 
     A `gevent.Timeout` fails it, and goes on to what completed the source, since it may be a
@@ -124,32 +138,35 @@ def _complete(downstream: Core[Any], function: Callable[[Any], object], argument
     try:
         value = function(argument)
     except Discarded:
-        conclude(downstream, DISCARDED, None)
+        complete_claimed(downstream, DISCARDED, None)
     except Exception as error:
-        conclude(downstream, FAILED, (error, error.__traceback__))
+        complete_claimed(downstream, FAILED, (error, error.__traceback__))
     except Timeout as error:
-        conclude(downstream, FAILED, (error, error.__traceback__))
+        complete_claimed(downstream, FAILED, (error, error.__traceback__))
         if not is_outermost():
             raise
     except BaseException:
-        lose(downstream)
+        abandon_claimed(downstream)
         raise
     else:
-        adopt(downstream, value)
+        resolve(downstream, value)
 
 
-class _Delay(Party):
+class _Delay(Subscription):
     """The race of a source with a timer, and what is held while it lasts."""
 
     __slots__ = ("downstream", "function", "hub", "source", "timer")
 
-    source: Core[Any] | None
+    source: FutureState[Any] | None
     timer: Timer | None
     hub: Hub | None
     """Of the thread that made the timer, and the only one that may cancel it."""
 
     def __init__(
-        self, source: Core[Any], downstream: Core[Any], function: Callable[[Any], object]
+        self,
+        source: FutureState[Any],
+        downstream: FutureState[Any],
+        function: Callable[[Any], object],
     ) -> None:
         super().__init__()
         self.source = source
@@ -162,15 +179,15 @@ class _Delay(Party):
         source = self.source
         if claim(self.downstream):
             self._release()
-            _complete(self.downstream, self.function, source)
+            _complete_with(self.downstream, self.function, source)
 
-    def finish(self, source: Core[Any]) -> None:
+    def finish(self, source: FutureState[Any]) -> None:
         if source.state is not PENDING and claim(self.downstream):
             timer = self.timer
             self._release()
             if timer is not None:
                 call_in(self.hub, timer.cancel)
-            inherit(self.downstream, source)
+            inherit_outcome(self.downstream, source)
 
     def _release(self) -> None:
         self.is_over = True

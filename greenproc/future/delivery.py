@@ -10,7 +10,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from gevent import Timeout, spawn_raw
 from gevent._hub_local import get_hub_if_exists
@@ -18,8 +18,10 @@ from gevent.hub import Hub
 from greenlet import getcurrent
 
 from greenproc.clock.hub import has_ended
+from greenproc.current import RUNTIME
 from greenproc.failures import graver
-from greenproc.future.owned import each_owned
+
+T = TypeVar("T")
 
 log = logging.getLogger("greenproc.future")
 
@@ -29,7 +31,7 @@ Call: TypeAlias = tuple[Callable[..., object], tuple[Any, ...], Any]
 Take: TypeAlias = Callable[[Any], Iterable[Call]]
 """Gives the calls to make, from what is passed along with it."""
 
-Delivery: TypeAlias = tuple[Take, Any]
+PendingCalls: TypeAlias = tuple[Take, Any]
 """Calls to make, and what they are taken from."""
 
 MAX_DEPTH = 32
@@ -37,7 +39,7 @@ MAX_DEPTH = 32
 interpreter allows 1000; below it, code in a callback sees the effects of what it does at once."""
 
 
-class Turn:
+class CallbackStack:
     """The deliveries that nest in one greenlet, and those that were too deep to nest."""
 
     __slots__ = ("backlog", "depth", "hub", "is_own", "owner")
@@ -53,14 +55,16 @@ class Turn:
         self.hub = hub
         self.is_own = is_own
         self.depth = 0
-        self.backlog: deque[Delivery] | None = None
+        self.backlog: deque[PendingCalls] | None = None
 
 
-TURN: ContextVar[Turn | None] = ContextVar("greenproc.future.turn", default=None)
-"""The turn of this greenlet, if its owner is this greenlet: a context can be copied into another.
+CALLBACK_STACK: ContextVar[CallbackStack | None] = ContextVar(
+    "greenproc.future.callback_stack", default=None
+)
+"""The stack of this greenlet, if its owner is this greenlet: a context can be copied into another.
 
 The owner is known by its id, as holding it would be a cycle. A greenlet that got the id of one
-that is dead finds the turn idle, and takes it over."""
+that is dead finds the stack idle, and takes it over."""
 
 
 def deliver(home: Hub | None, take: Take, source: Any) -> None:
@@ -70,9 +74,9 @@ def deliver(home: Hub | None, take: Take, source: Any) -> None:
     thread) that is not the hub: callbacks may wait, and a hub cannot. A new greenlet has no
     context of its own, so there each call is made in the runtime of who wanted it.
     """
-    turn = TURN.get()
-    if turn is not None and turn.depth and turn.hub is home and turn.owner == id(getcurrent()):
-        _nest(turn, take, source)  # the shortest way, which the links of a chain take
+    stack = CALLBACK_STACK.get()
+    if stack is not None and stack.depth and stack.hub is home and stack.owner == id(getcurrent()):
+        _nest(stack, take, source)  # the shortest way, which the links of a chain take
         return
     here = get_hub_if_exists()
     if home is not here and home is not None and not has_ended(home):
@@ -104,22 +108,22 @@ def run(take: Take, source: Any) -> None:
     All calls are made. An Exception is reported; what ends a greenlet is raised at the end. So is
     a `gevent.Timeout`, which may be one that the caller has set; see `is_outermost`.
     """
-    turn = TURN.get()
+    stack = CALLBACK_STACK.get()
     me = id(getcurrent())
-    if turn is None or turn.owner != me:
-        turn = Turn(me, get_hub_if_exists())
-        TURN.set(turn)
-    _nest(turn, take, source)
+    if stack is None or stack.owner != me:
+        stack = CallbackStack(me, get_hub_if_exists())
+        CALLBACK_STACK.set(stack)
+    _nest(stack, take, source)
 
 
-def _nest(turn: Turn, take: Take, source: Any) -> None:
-    depth = turn.depth
+def _nest(stack: CallbackStack, take: Take, source: Any) -> None:
+    depth = stack.depth
     if depth >= MAX_DEPTH:
-        if turn.backlog is None:
-            turn.backlog = deque()
-        turn.backlog.append((take, source))
+        if stack.backlog is None:
+            stack.backlog = deque()
+        stack.backlog.append((take, source))
         return
-    turn.depth = depth + 1
+    stack.depth = depth + 1
     fatal: BaseException | None = None
     try:
         for function, arguments, _ in take(source):
@@ -128,27 +132,27 @@ def _nest(turn: Turn, take: Take, source: Any) -> None:
             except Exception:
                 _report(function)
             except BaseException as error:
-                if depth == 0 and turn.is_own and isinstance(error, Timeout):
+                if depth == 0 and stack.is_own and isinstance(error, Timeout):
                     _report(function)
                 else:
                     fatal = graver(fatal, error)
-        if turn.backlog and not depth:
-            fatal = _drain(turn.backlog, fatal)
+        if stack.backlog and not depth:
+            fatal = _drain(stack.backlog, fatal)
     finally:
-        turn.depth = depth
+        stack.depth = depth
     if fatal is not None:
         raise fatal
 
 
-def hand_over() -> None:
+def hand_over_backlog() -> None:
     """Give what waits for this greenlet's outermost `run` to a new greenlet.
 
     To be called before this greenlet waits: it could wait for just that.
     """
-    turn = TURN.get()
-    if turn is not None and turn.backlog and turn.owner == id(getcurrent()):
-        spawn_raw(_run_elsewhere, _take_all, list(turn.backlog))
-        turn.backlog.clear()
+    stack = CALLBACK_STACK.get()
+    if stack is not None and stack.backlog and stack.owner == id(getcurrent()):
+        spawn_raw(_run_elsewhere, _take_all, list(stack.backlog))
+        stack.backlog.clear()
 
 
 def is_outermost() -> bool:
@@ -156,17 +160,19 @@ def is_outermost() -> bool:
 
     A `gevent.Timeout` out of it then is its own, and no business of a caller.
     """
-    turn = TURN.get()
-    return turn is not None and turn.is_own and turn.depth == 1 and turn.owner == id(getcurrent())
+    stack = CALLBACK_STACK.get()
+    return (
+        stack is not None and stack.is_own and stack.depth == 1 and stack.owner == id(getcurrent())
+    )
 
 
 def _run_elsewhere(take: Take, source: Any) -> None:
     """Make, in a greenlet for that alone, the calls that could not be made where they came up."""
-    TURN.set(Turn(id(getcurrent()), get_hub_if_exists(), is_own=True))
+    CALLBACK_STACK.set(CallbackStack(id(getcurrent()), get_hub_if_exists(), is_own=True))
     run(each_owned, take(source))
 
 
-def _drain(backlog: deque[Delivery], fatal: BaseException | None) -> BaseException | None:
+def _drain(backlog: deque[PendingCalls], fatal: BaseException | None) -> BaseException | None:
     while backlog:
         try:
             run(*backlog.popleft())
@@ -175,7 +181,7 @@ def _drain(backlog: deque[Delivery], fatal: BaseException | None) -> BaseExcepti
     return fatal
 
 
-def _take_all(backlog: Iterable[Delivery]) -> Iterator[Call]:
+def _take_all(backlog: Iterable[PendingCalls]) -> Iterator[Call]:
     for take, source in backlog:
         yield from take(source)
 
@@ -187,3 +193,53 @@ def _report(function: object) -> None:
         log.error("error in %r", function, exc_info=error)
     else:
         hub.handle_error(function, *error)
+
+
+def call_all(calls: Iterable[Callable[[], object]]) -> None:
+    """Make all *calls*. What ends a greenlet, raised by a callback in one of them, comes last."""
+    fatal: BaseException | None = None
+    for call in calls:
+        try:
+            call()
+        except BaseException as error:
+            fatal = graver(fatal, error)
+    if fatal is not None:
+        raise fatal
+
+
+# Greenlets that run functions of a runtime for a while, and end with it
+
+
+def run_owned(function: Callable[..., T], *args: Any) -> T:
+    """Call *function* in this greenlet, which the runtime of the context kills if it stops meanwhile."""
+    owned, me = _owned_here(), getcurrent()
+    if owned is None or me in owned:
+        return function(*args)
+    owned.add(me)
+    try:
+        return function(*args)
+    finally:
+        owned.discard(me)
+
+
+def each_owned(calls: Iterable[tuple[Any, Any, Any]]) -> Iterator[Any]:
+    """Give *calls*, each to be made in the runtime that is its last item, which owns it meanwhile."""
+    me = getcurrent()
+    for call in calls:
+        RUNTIME.set(call[2])
+        owned = _owned_here()
+        if owned is None or me in owned:
+            yield call
+            continue
+        owned.add(me)
+        try:
+            yield call
+        finally:
+            owned.discard(me)
+
+
+def _owned_here() -> set[Any] | None:
+    """Return the greenlets that the runtime of this context owns, if it belongs to this thread."""
+    runtime = RUNTIME.get()
+    owned: set[Any] | None = getattr(runtime, "owned", None)
+    return owned if runtime is not None and owned is not None and runtime.is_here else None

@@ -11,16 +11,7 @@ from gevent import get_hub
 from greenproc.checks import Elsewhere, check_callable
 from greenproc.errors import Abandoned, Discarded, Failure, StateError, WaitTimeout
 from greenproc.future import chain
-from greenproc.future.core import (
-    Core,
-    T_co,
-    abandonment,
-    fail,
-    open_up,
-    register,
-    register_request,
-    request_discard,
-)
+from greenproc.future.adapters_out import to_asyncio
 from greenproc.future.state import (
     ABANDONMENT,
     ANY,
@@ -29,16 +20,23 @@ from greenproc.future.state import (
     FAILED,
     PENDING,
     READY,
-    Kind,
+    CallbackKind,
+    FutureState,
+    T_co,
+    abandonment_error,
+    fail,
+    make_pending,
+    register,
+    register_request,
+    request_discard,
 )
 from greenproc.future.unread import mark_read
-from greenproc.future.views import to_asyncio
 from greenproc.future.waiting import add_link, remove_link, wait, wait_for
 
 U = TypeVar("U")
 
 
-class Future(Core[T_co]):
+class Future(FutureState[T_co]):
     """A value that may still be on its way: pending, then once ready, failed or discarded.
 
     ``Future(value)`` is ready; a `Failure` as the value makes it failed, and a future as the
@@ -74,7 +72,7 @@ class Future(Core[T_co]):
             InvalidArgument: *error* is neither an exception nor a text.
         """
         future = cls()
-        open_up(future)
+        make_pending(future)
         fail(future, error)
         return future
 
@@ -146,7 +144,7 @@ class Future(Core[T_co]):
         if self.state is DISCARDED:
             return (Discarded, Discarded(), None)
         if self.abandoned:
-            return (Abandoned, abandonment(self), None)
+            return (Abandoned, abandonment_error(self), None)
         return ()
 
     def failure(self) -> str:
@@ -400,15 +398,17 @@ class Future(Core[T_co]):
         raise self.exception or StateError(f"expected a future without a value, but it is {self}")
 
 
-def _observe(core: Core[Any], kind: Kind, callback: Callable[..., object]) -> None:
+def _observe(
+    future: FutureState[Any], kind: CallbackKind, callback: Callable[..., object]
+) -> None:
     check_callable(callback)
-    register(core, kind, callback)
+    register(future, kind, callback)
 
 
-def _show(callback: Callable[[Any], object], core: Core[Any]) -> None:
-    if core.state is FAILED:
-        mark_read(core.outcome)
-    callback(core)
+def _show(callback: Callable[[Any], object], future: FutureState[Any]) -> None:
+    if future.state is FAILED:
+        mark_read(future.outcome)
+    callback(future)
 
 
 def _text(error: BaseException) -> str:

@@ -13,17 +13,18 @@ from gevent import Timeout, sleep, spawn_raw
 from greenproc.checks import check_callable
 from greenproc.clock.iteration_budget import iteration_budget
 from greenproc.errors import InvalidArgument
-from greenproc.future.core import (
-    copy,
+from greenproc.future.delivery import run_owned
+from greenproc.future.future import Future
+from greenproc.future.promise import Promise
+from greenproc.future.state import (
+    END,
+    READY,
+    copy_outcome,
     register,
     register_request,
     request_discard,
     request_weakly,
 )
-from greenproc.future.future import Future
-from greenproc.future.owned import run_owned
-from greenproc.future.promise import Promise
-from greenproc.future.state import END, READY
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -164,7 +165,7 @@ class _Loop:
         if source.state is READY:
             self.go_on(source.outcome, is_flow=is_flow)
         else:
-            copy(self.promise.future, source)
+            copy_outcome(self.promise.future, source)
 
 
 def _give_turn() -> None:

@@ -8,22 +8,23 @@ from gevent import GreenletExit
 
 from greenproc.checks import Elsewhere
 from greenproc.errors import Failure, InvalidArgument
-from greenproc.future.core import (
+from greenproc.future.future import Future
+from greenproc.future.gevent_links import wake_waiter
+from greenproc.future.state import (
+    DISCARDED,
     NO_PLAIN_VALUE,
-    Core,
+    READY,
+    FutureState,
     abandon,
-    adopt,
+    abandon_unreferenced,
     announce,
     claim,
-    copy,
+    complete,
+    copy_outcome,
     fail,
-    finalize,
     follow,
-    settle,
+    resolve,
 )
-from greenproc.future.future import Future
-from greenproc.future.links import wake
-from greenproc.future.state import DISCARDED, READY
 
 T = TypeVar("T")
 
@@ -48,7 +49,7 @@ class Promise(Generic[T]):
 
     def __init__(self) -> None:
         future: Future[T] = Future()
-        # What `open_up` does: calling it would cost as much as it does.
+        # What `make_pending` does: calling it would cost as much as it does.
         future.abandoned = False
         future.open = True
         self.future = future
@@ -62,8 +63,8 @@ class Promise(Generic[T]):
         A future as the value is followed as by `associate`, and a `Failure` fails.
         """
         if isinstance(value, NO_PLAIN_VALUE):
-            return self._adopt(value)
-        # What `settle` does, but for the price of calling it: every dispatch comes here.
+            return self._resolve(value)
+        # What `complete` does, but for the price of calling it: every dispatch comes here.
         future = self.future
         lock = future.lock
         lock.acquire()
@@ -77,7 +78,7 @@ class Promise(Generic[T]):
             lock.release()
         future.requests = None
         if future.waiter is not None:
-            wake(future)
+            wake_waiter(future)
         if future.links is not None or future.callbacks is not None:
             announce(future)
         return True
@@ -96,7 +97,7 @@ class Promise(Generic[T]):
 
     def discard(self) -> bool:
         """Complete the future as discarded. This is no request, but what grants one."""
-        return settle(self.future, DISCARDED, None)
+        return complete(self.future, DISCARDED, None)
 
     def associate(self, source: Future[T]) -> bool:
         """Let the future end as *source* does; nothing else can complete it from then on.
@@ -106,7 +107,7 @@ class Promise(Generic[T]):
         Raises:
             InvalidArgument: *source* is no future.
         """
-        if not isinstance(source, Core):
+        if not isinstance(source, FutureState):
             raise InvalidArgument(f"expected a future to follow, got {source!r}")
         if source is self.future or not claim(self.future):
             return False
@@ -131,8 +132,8 @@ class Promise(Generic[T]):
 
         A greenlet that was killed discards.
         """
-        if isinstance(source, Core):
-            copy(self.future, source)
+        if isinstance(source, FutureState):
+            copy_outcome(self.future, source)
         elif not source.successful():
             self.fail(source.exception)
         elif isinstance(source.value, GreenletExit):
@@ -140,15 +141,15 @@ class Promise(Generic[T]):
         else:
             self.set(source.value)
 
-    def _adopt(self, value: Any) -> bool:
+    def _resolve(self, value: Any) -> bool:
         if value is self.future or not claim(self.future):
             return False
-        adopt(self.future, value)
+        resolve(self.future, value)
         return True
 
     def __del__(self) -> None:
         if self.future.open:
-            finalize(self.future)
+            abandon_unreferenced(self.future)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a promise cannot be copied: there is one right to complete its future")

@@ -9,7 +9,7 @@ from weakref import WeakMethod, ref
 
 from greenproc.checks import check_callable
 from greenproc.errors import InvalidArgument, StateError
-from greenproc.future.each import call_all
+from greenproc.future.delivery import call_all
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
 

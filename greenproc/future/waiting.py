@@ -21,81 +21,80 @@ from greenproc.clock.hub import (
 from greenproc.clock.microseconds import from_seconds, to_seconds
 from greenproc.current import find_runtime
 from greenproc.errors import WaitTimeout
-from greenproc.future.core import Core, allocate_lock, spread_abandonment
-from greenproc.future.delivery import TURN, hand_over
-from greenproc.future.links import Link, notify
-from greenproc.future.state import PENDING
+from greenproc.future.delivery import CALLBACK_STACK, hand_over_backlog
+from greenproc.future.gevent_links import Link, notify_links
+from greenproc.future.state import PENDING, FutureState, allocate_lock, spread_abandonment
 
 MAX_WAIT = 86_400.0 * 365  # seconds; a longer time overflows locks and is for ever anyway
 
 _TIMED_OUT: Final = object()
 
-_PRODUCERS: Final[WeakKeyDictionary[Core[Any], Hub]] = WeakKeyDictionary()
+_PRODUCERS: Final[WeakKeyDictionary[FutureState[Any], Hub]] = WeakKeyDictionary()
 """The hub of the thread that was asked for the value of a future, where that is another one."""
 
 
-def add_link(core: Core[Any], link: Link, hub: Hub | None) -> None:
-    """Call *link* soon after the end of *core*, in *hub*. What is there already is not added."""
-    with core.lock:
-        if core.links is None:
-            core.links = {link: hub}
+def add_link(future: FutureState[Any], link: Link, hub: Hub | None) -> None:
+    """Call *link* soon after the end of *future*, in *hub*. What is there already is not added."""
+    with future.lock:
+        if future.links is None:
+            future.links = {link: hub}
         else:
-            core.links[link] = hub
-        is_over = core.state is not PENDING
-    if core.abandoned:
-        spread_abandonment(core)
+            future.links[link] = hub
+        is_over = future.state is not PENDING
+    if future.abandoned:
+        spread_abandonment(future)
     elif is_over:
-        notify(core)
+        notify_links(future)
 
 
-def remove_link(core: Core[Any], link: Link) -> None:
+def remove_link(future: FutureState[Any], link: Link) -> None:
     """Forget *link*, even if its call has been scheduled."""
-    with core.lock:
-        if core.links is not None:
-            core.links.pop(link, None)
-    if core.abandoned:
-        spread_abandonment(core)
+    with future.lock:
+        if future.links is not None:
+            future.links.pop(link, None)
+    if future.abandoned:
+        spread_abandonment(future)
 
 
-def attach(core: Core[Any], waiter: Waiter[Any]) -> bool:
-    """Let the hub of *waiter* switch to it soon after the end of *core*; False if that is over.
+def attach_waiter(future: FutureState[Any], waiter: Waiter[Any]) -> bool:
+    """Let the hub of *waiter* switch to it soon after the end of *future*; False if that is over.
 
     To be called in the thread of that hub. Once it is over, the hub may switch or not.
     """
-    if core.waiter is None and waiter.hub is core.home:
+    if future.waiter is None and waiter.hub is future.home:
         # No lock: only greenlets of one thread do this, and they do not switch in between. A
         # foreign thread that ends it now has seen the waiter, or is seen in the next line.
-        core.waiter = waiter
-        return core.state is PENDING and not core.abandoned
-    add_link(core, waiter.switch, waiter.hub)
+        future.waiter = waiter
+        return future.state is PENDING and not future.abandoned
+    add_link(future, waiter.switch, waiter.hub)
     return True
 
 
-def wait(core: Core[Any], timeout: float | None) -> None:
-    """Wait until *core* has completed or is abandoned, or *timeout* seconds have passed.
+def wait(future: FutureState[Any], timeout: float | None) -> None:
+    """Wait until *future* has completed or is abandoned, or *timeout* seconds have passed.
 
     In a thread with a hub only this greenlet waits, else the thread.
     """
     hub = get_hub_if_exists()
     if hub is None:
-        _wait_in_thread(core, timeout)
+        _wait_in_thread(future, timeout)
         return
-    if TURN.get() is not None:
-        hand_over()
+    if CALLBACK_STACK.get() is not None:
+        hand_over_backlog()
     here = getcurrent()
     # A greenlet may want to know what it waits for without a limit, and may refuse to.
     end_wait = None
     if timeout is None and (begin_wait := getattr(here, "begin_wait", None)) is not None:
-        begin_wait(core)
+        begin_wait(future)
         end_wait = here.end_wait  # type: ignore[attr-defined]
     waiter: Waiter[Any] = Waiter(hub)
     close: Callable[[], object] | None = None
     result = None
     try:
-        if not attach(core, waiter):
+        if not attach_waiter(future, waiter):
             return
         if timeout is not None:
-            timer = hub.loop.timer(bounded(timeout))
+            timer = hub.loop.timer(bounded_timeout(timeout))
             close = timer.close
             timer.start(waiter.switch, _TIMED_OUT)
         else:
@@ -106,13 +105,13 @@ def wait(core: Core[Any], timeout: float | None) -> None:
             end_wait()
         if close is not None:
             close()
-        if result is not core:
-            _remove_waiter(core, waiter)
-    if result is not core and result is not _TIMED_OUT:
+        if result is not future:
+            _remove_waiter(future, waiter)
+    if result is not future and result is not _TIMED_OUT:
         raise InvalidSwitchError(f"somebody switched into {here!r} with {result!r}")
 
 
-def bounded(timeout: float) -> float:
+def bounded_timeout(timeout: float) -> float:
     """Return seconds that loops and native locks can wait.
 
     Raises:
@@ -121,20 +120,22 @@ def bounded(timeout: float) -> float:
     return min(max(to_seconds(from_seconds(timeout)), 0.0), MAX_WAIT)
 
 
-def wait_for(core: Core[Any], timeout: float) -> None:
+def wait_for(future: FutureState[Any], timeout: float) -> None:
     """Wait as `wait` does, with a limit.
 
     Raises:
         WaitTimeout: the time is over. The text says if the thread that was asked for the value,
             else that of the runtime, could not do anything about it.
     """
-    watch = watch_hub(_PRODUCERS.get(core) if _PRODUCERS else None)
-    wait(core, timeout)
-    if core.state is PENDING and not core.abandoned:
-        raise WaitTimeout(f"the future is pending {after(timeout)}{explain_wait(watch)}")
+    watch = watch_hub(_PRODUCERS.get(future) if _PRODUCERS else None)
+    wait(future, timeout)
+    if future.state is PENDING and not future.abandoned:
+        raise WaitTimeout(
+            f"the future is pending {describe_timeout(timeout)}{explain_wait(watch)}"
+        )
 
 
-def after(timeout: float | None) -> str:
+def describe_timeout(timeout: float | None) -> str:
     """Return the words of a `WaitTimeout` for how long was waited.
 
     A negative time is over at once, as what is left until a deadline may be; it is also what
@@ -160,29 +161,29 @@ def explain_wait(watch: TurnWatch | None) -> str:
     return "" if watch is None else watch.explain()
 
 
-def keep_hub_alive_until(core: Core[Any], producer: Hub | None = None) -> None:
-    """Let the hub of this thread, if it has one, wait for the end of *core*, whatever it may be.
+def keep_hub_alive_until(future: FutureState[Any], producer: Hub | None = None) -> None:
+    """Let the hub of this thread, if it has one, wait for the end of *future*, whatever it may be.
 
     This is to be called where another thread, that of *producer*, is asked to complete a future.
     """
     if producer is not None:
-        _PRODUCERS[core] = producer
+        _PRODUCERS[future] = producer
     hub = get_hub_if_exists()
     if hub is not None:
-        add_link(core, partial(_release, keep_hub_alive(hub)), hub)
+        add_link(future, partial(_release, keep_hub_alive(hub)), hub)
 
 
 def _release(release: Callable[[], None], _: object) -> None:
     release()
 
 
-def _remove_waiter(core: Core[Any], waiter: Waiter[Any]) -> None:
-    if core.waiter is waiter:
-        core.waiter = None
-    remove_link(core, waiter.switch)
+def _remove_waiter(future: FutureState[Any], waiter: Waiter[Any]) -> None:
+    if future.waiter is waiter:
+        future.waiter = None
+    remove_link(future, waiter.switch)
 
 
-def _wait_in_thread(core: Core[Any], timeout: float | None) -> None:
+def _wait_in_thread(future: FutureState[Any], timeout: float | None) -> None:
     if timeout is None and not count_threads():
         raise LoopExit(
             "nothing can complete the future: this program has no other thread, and no hub with "
@@ -194,8 +195,8 @@ def _wait_in_thread(core: Core[Any], timeout: float | None) -> None:
     def open_gate(_: object) -> None:
         gate.release()
 
-    add_link(core, open_gate, None)
+    add_link(future, open_gate, None)
     try:
-        gate.acquire(timeout=-1 if timeout is None else bounded(timeout))
+        gate.acquire(timeout=-1 if timeout is None else bounded_timeout(timeout))
     finally:
-        remove_link(core, open_gate)
+        remove_link(future, open_gate)

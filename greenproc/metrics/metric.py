@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from greenproc.errors import InvalidArgument
 from greenproc.future import Future
-from greenproc.future.core import allocate_lock
+from greenproc.future.state import allocate_lock
 from greenproc.metrics.statistics import Statistics
 from greenproc.metrics.timeseries import TimeSeries
 

@@ -9,9 +9,7 @@ from typing import Any
 
 from greenproc.errors import Failure, InvalidArgument
 from greenproc.future import Future, Promise
-from greenproc.future.core import register
-from greenproc.future.entries import Party
-from greenproc.future.state import END
+from greenproc.future.state import END, Subscription, register
 from greenproc.metrics.metric import Metric, Reading
 
 Spawn = Callable[[Callable[[], None]], object]
@@ -135,7 +133,7 @@ def _answer(metric: Metric, promise: Promise[Any]) -> None:
         raise
 
 
-class _Waiting(Party):
+class _Waiting(Subscription):
     """Waits for the end of several values, however that is, until it is asked for a discard.
 
     Others wait for the same values, so no request is passed on to them.

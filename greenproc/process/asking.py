@@ -21,8 +21,7 @@ from greenproc.current import default
 from greenproc.errors import AskTimeout, Broken, InvalidArgument
 from greenproc.failures import FAILURES
 from greenproc.future import Future
-from greenproc.future.core import abandon, fail, settle
-from greenproc.future.state import DISCARDED, READY
+from greenproc.future.state import DISCARDED, READY, abandon, complete, fail
 from greenproc.future.waiting import keep_hub_alive_until
 from greenproc.message import Message
 from greenproc.pid import UPID, ClaimedUPID
@@ -188,9 +187,9 @@ class Asks:
             spawn_raw(self._decode, ask, message)
         elif ask.callbacks is None and ask.home is self._manager.hub:
             self._forget(ask)  # as `_end`, without its call
-            settle(ask, READY, message.body)
+            complete(ask, READY, message.body)
         else:
-            self._end(ask, settle, READY, message.body)
+            self._end(ask, complete, READY, message.body)
         return True
 
     def is_late(self, message: Message) -> bool:
@@ -247,7 +246,7 @@ class Asks:
             return
         ask = self._open.get(id)
         if ask is not None:
-            self._end(ask, settle, DISCARDED, None)
+            self._end(ask, complete, DISCARDED, None)
 
     def _expire(self, id: str, seconds: float) -> None:
         ask = self._open.get(id)
@@ -285,7 +284,7 @@ class Asks:
             abandon(ask, f"the decoding of the answer of {message.sender} was interrupted")
             raise
         else:
-            settle(ask, READY, value)
+            complete(ask, READY, value)
 
     def _abandon(self, ask: AskFuture[Any], reason: str) -> None:
         self._end(ask, abandon, reason)

@@ -17,7 +17,7 @@ from gevent.monkey import is_module_patched
 from greenproc.clock.microseconds import check_duration
 from greenproc.current import select_runtime
 from greenproc.errors import StateError, WaitTimeout
-from greenproc.future.waiting import bounded
+from greenproc.future.waiting import bounded_timeout
 from greenproc.pid import UPID
 from greenproc.process.manager import ProcessManager
 from greenproc.runtime.hub_thread import ENDED, HubThread
@@ -58,7 +58,7 @@ def _elsewhere(name: str) -> Callable[..., Any]:
         bound = signature(method).bind(self, *args, **kwargs)
         bound.apply_defaults()
         timeout = bound.arguments["timeout"]
-        within = None if timeout is None else bounded(timeout)
+        within = None if timeout is None else bounded_timeout(timeout)
         return thread.call(partial(method, self, *args, **kwargs), within=within)
 
     return call

@@ -10,11 +10,10 @@ from weakref import ref
 from gevent import Timeout
 
 from greenproc.checks import check_callable
-from greenproc.future.core import register_request, request_weakly
-from greenproc.future.delivery import is_outermost
-from greenproc.future.each import call_all
+from greenproc.future.delivery import call_all, is_outermost
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
+from greenproc.future.state import register_request, request_weakly
 
 GiveBack = Callable[[], object]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from greenproc.checks import whole_number
-from greenproc.future.core import allocate_lock
 from greenproc.future.future import Future
+from greenproc.future.state import allocate_lock
 from greenproc.sync.line import Line
 from greenproc.sync.seat import Seat, deliver_all
 

@@ -15,9 +15,9 @@ from greenproc.clock.clock import Clock
 from greenproc.clock.current import find_clock
 from greenproc.clock.microseconds import MAX_MICROSECONDS, from_seconds, to_seconds
 from greenproc.errors import Closed, InvalidArgument, StateError
-from greenproc.future.core import allocate_lock
-from greenproc.future.each import call_all
+from greenproc.future.delivery import call_all
 from greenproc.future.future import Future
+from greenproc.future.state import allocate_lock
 from greenproc.sync.alarm import Alarm
 from greenproc.sync.line import Line
 from greenproc.sync.seat import Seat, discard_all

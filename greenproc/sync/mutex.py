@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, overload
 
 from greenproc.errors import Closed
-from greenproc.future.core import allocate_lock
 from greenproc.future.future import Future
+from greenproc.future.state import allocate_lock
 from greenproc.sync.holding import run_holding
 from greenproc.sync.line import Line
 from greenproc.sync.seat import Seat, abandon_all

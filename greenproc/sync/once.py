@@ -9,8 +9,8 @@ from gevent import getcurrent
 
 from greenproc.checks import check_callable
 from greenproc.errors import Deadlock
-from greenproc.future.core import allocate_lock
 from greenproc.future.future import Future
+from greenproc.future.state import allocate_lock
 from greenproc.sync.latch import Latch
 
 P = ParamSpec("P")

@@ -17,11 +17,11 @@ from greenproc.checks import whole_number
 from greenproc.clock.current import current_clock
 from greenproc.clock.hub import TurnWatch
 from greenproc.errors import Closed, Failure, InvalidArgument, WaitTimeout
-from greenproc.future.each import call_all
+from greenproc.future.delivery import call_all
 from greenproc.future.future import Future
 from greenproc.future.loop import Break, Continue, Flow, loop
 from greenproc.future.promise import Promise
-from greenproc.future.waiting import after, explain_wait, watch_hub
+from greenproc.future.waiting import describe_timeout, explain_wait, watch_hub
 from greenproc.sync.alarm import Alarm
 
 MAX_PIPE_BYTES = 64 * 1024 * 1024
@@ -297,7 +297,11 @@ class _Channel:
                 return
             self.claims.remove(claim)
         if has_rung:
-            claim.fail(WaitTimeout(f"nothing was written {after(timeout)}{explain_wait(watch)}"))
+            claim.fail(
+                WaitTimeout(
+                    f"nothing was written {describe_timeout(timeout)}{explain_wait(watch)}"
+                )
+            )
         else:
             claim.abandon()
 

@@ -7,9 +7,9 @@ from typing import Generic, Self, TypeVar
 
 from greenproc.checks import whole_number
 from greenproc.errors import Closed, StateError, WaitTimeout
-from greenproc.future.core import allocate_lock
 from greenproc.future.future import Future
-from greenproc.future.waiting import after, explain_wait, watch_hub
+from greenproc.future.state import allocate_lock
+from greenproc.future.waiting import describe_timeout, explain_wait, watch_hub
 from greenproc.sync.line import Line
 from greenproc.sync.seat import Seat, abandon_all
 
@@ -105,7 +105,9 @@ class Queue(Generic[T]):
         if sleeper.is_given:
             return sleeper.value
         if sleeper.has_left:
-            raise WaitTimeout(f"there was no item {after(timeout)}{explain_wait(watch)}")
+            raise WaitTimeout(
+                f"there was no item {describe_timeout(timeout)}{explain_wait(watch)}"
+            )
         raise Closed("the queue was closed while an item was waited for")
 
     def get_nowait(self) -> T:

@@ -8,8 +8,8 @@ from enum import Enum
 from typing import Any, ParamSpec, TypeVar, overload
 
 from greenproc.errors import Closed, StateError
-from greenproc.future.core import allocate_lock
 from greenproc.future.future import Future
+from greenproc.future.state import allocate_lock
 from greenproc.sync.holding import run_holding
 from greenproc.sync.line import Line
 from greenproc.sync.seat import Seat, abandon_all, deliver_all

@@ -16,13 +16,11 @@ from gevent.hub import Hub, Waiter
 
 from greenproc.clock.current import current_clock
 from greenproc.clock.hub import count_threads, keep_hub_alive_for_threads
-from greenproc.future.core import allocate_lock, settle
-from greenproc.future.delivery import TURN, hand_over
-from greenproc.future.each import call_all
+from greenproc.future.delivery import CALLBACK_STACK, call_all, hand_over_backlog
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
-from greenproc.future.state import READY
-from greenproc.future.waiting import bounded
+from greenproc.future.state import READY, allocate_lock, complete
+from greenproc.future.waiting import bounded_timeout
 from greenproc.sync.alarm import Alarm
 
 T = TypeVar("T")
@@ -47,7 +45,7 @@ class Claim(Promise[T]):
 
     def deliver(self) -> None:
         """Make the future ready with what was given, whatever that is."""
-        settle(self.future, READY, self.value)
+        complete(self.future, READY, self.value)
 
 
 class Sleeper(Generic[T]):
@@ -82,8 +80,8 @@ class Sleeper(Generic[T]):
 
     def wait(self) -> None:
         """Wait until woken."""
-        if TURN.get() is not None:
-            hand_over()
+        if CALLBACK_STACK.get() is not None:
+            hand_over_backlog()
         release = keep_hub_alive_for_threads(self._hub) if count_threads() else None
         try:
             result = self._waiter.get()
@@ -137,7 +135,7 @@ class ThreadSleeper(Generic[T]):
 
         It is real time, since this thread cannot use the clock of another one.
         """
-        if not self._gate.acquire(timeout=bounded(timeout)):
+        if not self._gate.acquire(timeout=bounded_timeout(timeout)):
             expire()
 
 

@@ -14,10 +14,10 @@ from gevent._hub_local import get_hub_if_exists
 
 from greenproc.checks import check_callable, whole_number
 from greenproc.errors import Closed, StateError
-from greenproc.future.core import allocate_lock
+from greenproc.future.delivery import run_owned
 from greenproc.future.future import Future
-from greenproc.future.owned import run_owned
 from greenproc.future.promise import Promise
+from greenproc.future.state import allocate_lock
 from greenproc.future.waiting import keep_hub_alive_until
 
 P = ParamSpec("P")

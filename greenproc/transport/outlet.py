@@ -15,7 +15,7 @@ from greenproc.address import Address
 from greenproc.clock.iteration_budget import iteration_budget, yield_if_spent
 from greenproc.errors import Failure
 from greenproc.future import Future
-from greenproc.future.waiting import attach
+from greenproc.future.waiting import attach_waiter
 from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.http.upgrade import UpgradedProtocol, UpgradeResponse
@@ -117,7 +117,7 @@ class Outlet:
         waits is told: a callback would cost more than making the future.
         """
         self.is_expecting = True
-        if not attach(future, self._waiter):
+        if not attach_waiter(future, self._waiter):
             future.rawlink(self._waiter.switch)
 
     def _expect_next(self) -> None:

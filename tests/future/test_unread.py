@@ -13,7 +13,7 @@ import pytest
 
 from greenproc.errors import Abandoned, Failure, WaitTimeout
 from greenproc.future import Future, Promise, await_all, collect, select
-from greenproc.future.views import to_async_result, to_concurrent
+from greenproc.future.adapters_out import to_async_result, to_concurrent
 
 BROKEN = "broken on purpose"
 

@@ -1,39 +1,48 @@
-"""Futures of several futures: collect, await_all, select; and discard for several.
+"""Futures made of others, or of time: collect, await_all, select, after, undiscardable.
 
 Greenlets that just want to wait can use `gevent.wait`, `iwait` and `joinall` on futures.
 
-Source: libprocess include/process/collect.hpp, and select of include/process/future.hpp.
+Source: libprocess include/process/collect.hpp and after.hpp; select and undiscardable of
+include/process/future.hpp.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from typing import Any, TypeVar, overload
+from functools import partial, wraps
+from typing import Any, ParamSpec, TypeVar, overload
 from weakref import ref
 
 from gevent._hub_local import get_hub_if_exists
 
 from greenproc.clock.current import current_clock
+from greenproc.clock.timers import Timer
 from greenproc.errors import Failure, InvalidArgument, WaitTimeout
-from greenproc.future.core import (
+from greenproc.future.delivery import call_in
+from greenproc.future.future import Future
+from greenproc.future.promise import Promise
+from greenproc.future.state import (
+    ANY,
+    DISCARDED,
+    END,
+    FAILED,
+    PENDING,
+    READY,
+    Completion,
+    Subscription,
     allocate_lock,
     claim,
-    conclude,
+    complete,
+    complete_claimed,
     register,
     register_request,
     request_discard,
     request_weakly,
-    settle,
 )
-from greenproc.future.delivery import call_in
-from greenproc.future.entries import Party
-from greenproc.future.future import Future
-from greenproc.future.promise import Promise
-from greenproc.future.state import DISCARDED, END, FAILED, PENDING, READY, State
 from greenproc.future.unread import mark_read
-from greenproc.future.waiting import after
+from greenproc.future.waiting import describe_timeout
 
+P = ParamSpec("P")
 T = TypeVar("T")
 T1 = TypeVar("T1")
 T2 = TypeVar("T2")
@@ -141,6 +150,63 @@ def discard(futures: Iterable[Future[Any]]) -> None:
         request_discard(future)
 
 
+def after(seconds: float) -> Future[None]:
+    """Return a future that is ready, with None, after *seconds* of the current clock.
+
+    A discard request before that discards it and cancels the timer. It completes even if nobody
+    but its callbacks is left. In a native thread without a hub the clock is that of the runtime,
+    in whose thread callbacks run then: while that is blocked, only a limit of the wait itself, as in
+    ``get(timeout=...)``, ends it.
+
+    Raises:
+        InvalidArgument: *seconds* is no number.
+        StateError: the clock was stopped.
+        NoRuntime: there is none, and this is a thread that runs an asyncio loop.
+
+    Source: libprocess include/process/after.hpp.
+    """
+    # First, as it may make the hub of this thread: the timer is to be cancelled nowhere else.
+    clock = current_clock()
+    promise: Promise[None] = Promise()
+    future = promise.future
+    timer = clock.timer(seconds, partial(promise.set, None))
+    # Only the timer holds the promise: a clock that stops lets go of it, and so abandons.
+    future.on_discard(partial(_cancel, timer, ref(promise)))
+    return future
+
+
+@overload
+def undiscardable(target: Future[T]) -> Future[T]: ...
+@overload
+def undiscardable(target: Callable[P, Future[T]]) -> Callable[P, Future[T]]: ...
+def undiscardable(target: Any) -> Any:
+    """Return a future that completes as *target* does, but does not pass discard requests on.
+
+    Abandonment is passed on only when *target* itself is garbage. Given a function that returns
+    a future, return a function whose futures are so.
+
+    Raises:
+        InvalidArgument: *target* is neither.
+
+    Source: libprocess include/process/future.hpp, undiscardable.
+    """
+    if isinstance(target, Future):
+        promise: Promise[Any] = Promise()
+        register(target, ANY, promise)  # holds the promise, so it ends with *target*
+        return promise.future
+    if not callable(target):
+        raise InvalidArgument(f"expected a future, or a function that returns one, got {target!r}")
+
+    @wraps(target)
+    def shielded(*args: Any, **kwargs: Any) -> Future[Any]:
+        future = target(*args, **kwargs)
+        if not isinstance(future, Future):
+            raise InvalidArgument(f"expected {target!r} to return a future, got {future!r}")
+        return undiscardable(future)
+
+    return shielded
+
+
 def _inputs(futures: tuple[Any, ...]) -> tuple[list[Future[Any]], Callable[[Any], Any]]:
     if len(futures) == 1 and not isinstance(futures[0], Future):
         return _checked(futures[0]), list
@@ -177,7 +243,7 @@ def _only(values: Sequence[Any]) -> Any:
     return values[0]
 
 
-class _Gathering(Party):
+class _Gathering(Subscription):
     """Waits for inputs. Their callbacks hold it, and it holds the promise of the result.
 
     The result reaches it and the inputs weakly, so nothing here keeps itself alive.
@@ -247,8 +313,8 @@ class _Gathering(Party):
         if is_last:
             self.finish()
 
-    def end(self, state: State, outcome: Any) -> None:
-        settle(self.promise.future, state, outcome)
+    def end(self, state: Completion, outcome: Any) -> None:
+        complete(self.promise.future, state, outcome)
         self.leave()
 
     def abandon(self, reason: str | None) -> None:
@@ -316,12 +382,18 @@ def _discard(reference: ref[_Gathering], inputs: Iterable[ref[Future[Any]]]) -> 
             for source in inputs:
                 request_weakly(source)
         finally:
-            conclude(gathering.promise.future, DISCARDED, None)
+            complete_claimed(gathering.promise.future, DISCARDED, None)
             gathering.leave()
 
 
 def _expire(reference: ref[_Gathering], timeout: float) -> None:
     gathering = reference()
     if gathering is not None:
-        error = WaitTimeout(f"the futures were not there {after(timeout)}")
+        error = WaitTimeout(f"the futures were not there {describe_timeout(timeout)}")
         gathering.end(FAILED, (error, None))
+
+
+def _cancel(timer: Timer, reference: ref[Promise[None]]) -> None:
+    promise = reference()
+    if promise is not None and timer.cancel():
+        promise.discard()

@@ -1,6 +1,6 @@
 """How a future looks to others: as gevent's AsyncResult, of concurrent.futures, of asyncio.
 
-The other direction is in `greenproc.future.sources`.
+The other direction is in `greenproc.future.adapters_in`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,16 @@ from gevent import get_hub
 from gevent.event import AsyncResult
 
 from greenproc.errors import InvalidArgument, StateError
-from greenproc.future.core import Core, abandonment, register, request_discard
-from greenproc.future.state import DISCARDED, END, FAILED, READY
+from greenproc.future.state import (
+    DISCARDED,
+    END,
+    FAILED,
+    READY,
+    FutureState,
+    abandonment_error,
+    register,
+    request_discard,
+)
 from greenproc.future.unread import mark_read
 from greenproc.future.waiting import add_link
 
@@ -24,7 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def to_async_result(future: Core[T]) -> AsyncResult[T]:
+def to_async_result(future: FutureState[T]) -> AsyncResult[T]:
     """Return an AsyncResult of this thread's hub that ends as *future* does.
 
     What was discarded or abandoned raises `Discarded` or `Abandoned`. As every AsyncResult it is
@@ -39,7 +47,7 @@ def to_async_result(future: Core[T]) -> AsyncResult[T]:
     return result
 
 
-def to_concurrent(future: Core[T]) -> concurrent.futures.Future[T]:
+def to_concurrent(future: FutureState[T]) -> concurrent.futures.Future[T]:
     """Return a future of concurrent.futures that ends as *future* does.
 
     It is for other native threads, and for `wait` and `as_completed` there: its methods that
@@ -56,7 +64,7 @@ def to_concurrent(future: Core[T]) -> concurrent.futures.Future[T]:
 
 
 def to_asyncio(
-    future: Core[T], loop: asyncio.AbstractEventLoop | None = None
+    future: FutureState[T], loop: asyncio.AbstractEventLoop | None = None
 ) -> asyncio.Future[T]:
     """Return a future of asyncio that ends as *future* does, for the thread of *loop*.
 
@@ -89,31 +97,31 @@ def to_asyncio(
 
 
 def _check(future: object) -> None:
-    if not isinstance(future, Core):
+    if not isinstance(future, FutureState):
         raise InvalidArgument(f"expected a greenproc Future, got {future!r}")
 
 
 class _ConcurrentView(concurrent.futures.Future[T]):
     """Follows a future. It is never RUNNING, so that `cancel` can be granted at any time."""
 
-    def __init__(self, core: Core[T]) -> None:
+    def __init__(self, future: FutureState[T]) -> None:
         super().__init__()
-        self._core = core
-        register(core, END, self._take)
+        self._future = future
+        register(future, END, self._take)
 
     def cancel(self) -> bool:
-        request_discard(self._core)
+        request_discard(self._future)
         return self.cancelled()
 
-    def _take(self, core: Core[Any]) -> None:
+    def _take(self, future: FutureState[Any]) -> None:
         try:
-            if core.state is READY:
-                self.set_result(core.outcome)
-            elif core.state is FAILED:
-                mark_read(core.outcome)
-                self.set_exception(core.outcome[0])
-            elif core.state is not DISCARDED:
-                self.set_exception(abandonment(core))
+            if future.state is READY:
+                self.set_result(future.outcome)
+            elif future.state is FAILED:
+                mark_read(future.outcome)
+                self.set_exception(future.outcome[0])
+            elif future.state is not DISCARDED:
+                self.set_exception(abandonment_error(future))
             elif super().cancel():
                 # Without this, wait and as_completed would not be told.
                 self.set_running_or_notify_cancel()

@@ -14,7 +14,7 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub
 
 if TYPE_CHECKING:
-    from greenproc.future.core import Core
+    from greenproc.future.state import FutureState
 
 Link: TypeAlias = Callable[[Any], object]
 """Is called with the future."""
@@ -22,50 +22,50 @@ Link: TypeAlias = Callable[[Any], object]
 _GONE: Final = object()
 
 
-def wake(core: Core[Any]) -> None:
+def wake_waiter(future: FutureState[Any]) -> None:
     """Let the hub of the waiter switch to it soon.
 
     Unlike a link it needs no care: it is used once, and switching it too late does nothing.
     """
-    waiter = core.waiter
+    waiter = future.waiter
     if waiter is None:
         return
-    core.waiter = None
+    future.waiter = None
     hub = waiter.hub
     if hub is get_hub_if_exists():
-        hub.loop.run_callback(waiter.switch, core)
+        hub.loop.run_callback(waiter.switch, future)
     elif hub.loop is not None:
-        hub.loop.run_callback_threadsafe(waiter.switch, core)
+        hub.loop.run_callback_threadsafe(waiter.switch, future)
 
 
-def notify(core: Core[Any]) -> None:
+def notify_links(future: FutureState[Any]) -> None:
     """Let each hub call its links soon; those of threads without a hub are called now."""
-    links = core.links
+    links = future.links
     if links is None:
         return
     here = get_hub_if_exists()
     for hub in set(links.values()):
         if hub is None:
-            _call_links(core, hub)
+            _call_links(future, hub)
         elif hub is here:
-            hub.loop.run_callback(_call_links, core, hub)
+            hub.loop.run_callback(_call_links, future, hub)
         elif hub.loop is not None:
-            hub.loop.run_callback_threadsafe(_call_links, core, hub)
+            hub.loop.run_callback_threadsafe(_call_links, future, hub)
 
 
-def _call_links(core: Core[Any], hub: Hub | None) -> None:
+def _call_links(future: FutureState[Any], hub: Hub | None) -> None:
     """Call the links of *hub* that are still there. What they raise is reported."""
-    links = core.links
+    links = future.links
     if links is None:
         return
     for link in [link for link, its_hub in list(links.items()) if its_hub is hub]:
         if links.pop(link, _GONE) is _GONE:
             continue
         try:
-            link(core)
+            link(future)
         except BaseException:
             assert hub is not None  # what wakes a thread does not raise
             hub.handle_error(link, *sys.exc_info())
-    with core.lock:
-        if not links and core.links is links:
-            core.links = None
+    with future.lock:
+        if not links and future.links is links:
+            future.links = None

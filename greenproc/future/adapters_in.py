@@ -1,6 +1,6 @@
 """Futures that end as something of another library does: greenlets, AsyncResults, other futures.
 
-The other direction is in `greenproc.future.views`.
+The other direction is in `greenproc.future.adapters_out`.
 """
 
 from __future__ import annotations
