@@ -31,7 +31,7 @@ from greenproc.transport.keep_alive import notice_loss
 from greenproc.transport.patrol import Patrol
 from greenproc.transport.places import address_of, listening_socket, path_of, remove_path
 from greenproc.transport.postponed import Postponed
-from greenproc.transport.respond import write_some
+from greenproc.transport.responses import write_some
 from greenproc.transport.server_connection import ServerConnection
 from greenproc.transport.unsent import UnsentBytes
 from greenproc.wire.framing import MessageDecoder, is_message

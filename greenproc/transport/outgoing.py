@@ -21,7 +21,7 @@ MAX_BATCH_BYTES = 256 * 1024  # one send; more did not make a loopback connectio
 class Outgoing:
     """A bounded queue of encoded messages, and a bounded memory of what was sent.
 
-    A batch that was taken counts as sent, since nobody can tell how much of it arrived. Answers
+    A batch that was taken counts as sent, since nobody can tell how much of it arrived. Responses
     come in order, so counting them tells which messages the peer has.
 
     Args:

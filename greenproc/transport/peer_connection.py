@@ -21,7 +21,7 @@ from greenproc.settings import Settings
 from greenproc.transport.hooks import Spawn
 from greenproc.transport.keep_alive import notice_loss
 from greenproc.transport.outgoing import Outgoing
-from greenproc.transport.respond import write_some
+from greenproc.transport.responses import write_some
 from greenproc.transport.slots import Slots
 from greenproc.transport.unsent import UnsentBytes
 from greenproc.wire.framing import MessageEncoder
@@ -111,7 +111,7 @@ class PeerConnection:
         self._settings = settings
         self._hooks = hooks
         self._hub = get_hub()
-        self._answers = ResponseCounter(is_spent=iteration_budget().is_spent)
+        self._counter = ResponseCounter(is_spent=iteration_budget().is_spent)
         self._timer: Any = None
         self._last_used = monotonic()
         self.was_open = False
@@ -364,16 +364,16 @@ class PeerConnection:
         # until it has been silent for too long.
         self._last_used = monotonic()
         self._note_answers(received)
-        while self._answers.has_more:
+        while self._counter.has_more:
             yield_if_spent()
             self._note_answers(b"")
         if self._hooks.slots.waiting and self.is_idle:
             self.give_way()
 
     def _note_answers(self, received: bytes) -> None:
-        count = self._answers.feed(received)
-        if self._answers.unavailable:
-            refused = self.outgoing.find_sent(self._answers.unavailable)
+        count = self._counter.feed(received)
+        if self._counter.unavailable:
+            refused = self.outgoing.find_sent(self._counter.unavailable)
             self.outgoing.answer(count)
             self._hooks.refused(refused)
         else:

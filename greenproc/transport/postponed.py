@@ -1,4 +1,4 @@
-"""Answers that can wait a little, so that one send carries many of them."""
+"""Responses that can wait a little, so that one send carries many of them."""
 
 from __future__ import annotations
 

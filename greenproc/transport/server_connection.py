@@ -24,12 +24,12 @@ from greenproc.process.ports import Delivery
 from greenproc.transport.body_pipe import BodyPipe
 from greenproc.transport.context import ListenerContext
 from greenproc.transport.keep_alive import has_ended
-from greenproc.transport.outlet import HOLD_ANSWERS, Outlet
 from greenproc.transport.patrol import Pace
 from greenproc.transport.places import address_of
 from greenproc.transport.reader import Reader
 from greenproc.transport.refusals import BODY_TOO_SLOW, HEAD_TOO_SLOW, HOST_NOT_ALLOWED
-from greenproc.transport.respond import refuse_delivery, refuse_request, refuse_sender
+from greenproc.transport.response_writer import HOLD_ANSWERS, ResponseWriter
+from greenproc.transport.responses import refuse_delivery, refuse_request, refuse_sender
 
 READ_BYTES = 128 * 1024  # 4 % more messages a second than 64 KiB or 256 KiB
 YIELD_BYTES = (
@@ -63,7 +63,7 @@ class ServerConnection:
 
     `run` reads in one greenlet. Whatever a read brings is delivered first and answered in one
     send. An answer that is not known yet is a future; when it completes, the hub sends what can
-    leave. See `Outlet`.
+    leave. See `ResponseWriter`.
 
     Source: libprocess src/process.cpp, internal::receive, and src/http_proxy.cpp.
     """
@@ -86,12 +86,12 @@ class ServerConnection:
         self._parser = RequestParser(
             heads=context.heads, streams=self._open_body, is_spent=self._budget.is_spent
         )
-        self._outlet = Outlet(accepted, context, self)
-        self._answers = self._outlet.answers
-        self._queue = self._answers.queue
+        self._writer = ResponseWriter(accepted, context, self)
+        self._responses = self._writer.queue
+        self._queue = self._responses.queue
         # No request is taken any more; the client sends no more; the socket is closed.
         self._last = self._is_eof = self._closed = False
-        # The last head, and whether its sender ignores answers.
+        # The last head, and whether its sender ignores responses.
         self._head: RequestHead | None = None
         self._is_agent = False
         self._has_delivered = False  # a message: it may be the link of a node
@@ -107,12 +107,12 @@ class ServerConnection:
             state = "CLOSED"
         elif self._protocol is not None:
             state = "UPGRADED"
-        elif self._outlet.is_mute:
+        elif self._writer.is_mute:
             state = "MUTE"
         else:
             state = "LAST" if self._last else "OPEN"
         client = self.client or "at a Unix socket"
-        return f"<ServerConnection {client} {state}, {len(self._answers)} unanswered>"
+        return f"<ServerConnection {client} {state}, {len(self._responses)} unanswered>"
 
     def run(self) -> None:
         """Serve the client until it closes, breaks a rule, or is done."""
@@ -132,7 +132,7 @@ class ServerConnection:
 
     def disown(self) -> None:
         """Close the descriptor, in a forked child; the connection is the parent's."""
-        self._closed = self._outlet.is_mute = True
+        self._closed = self._writer.is_mute = True
         self._reader.disown()
         close_copy(self._socket)
 
@@ -141,7 +141,7 @@ class ServerConnection:
         if self._closed:
             return
         self._closed = True
-        self._outlet.mute()
+        self._writer.mute()
         self._reader.close()
         self._socket.close()
         if self._protocol is not None:
@@ -149,7 +149,7 @@ class ServerConnection:
         self._context.closed(self)
         if self._body is not None:
             self._body.fail("the client is gone")
-        self._outlet.forget()
+        self._writer.forget()
 
     # Reading
 
@@ -179,13 +179,13 @@ class ServerConnection:
 
     def _receive(self) -> bytes:
         """Answer, wait, and return what has come."""
-        if self._queue and not (self._is_agent and self._outlet.postpone()):
-            self._outlet.flush()
+        if self._queue and not (self._is_agent and self._writer.postpone()):
+            self._writer.flush()
         return self._reader.read()
 
     def _take(self, requests: list[RawRequest]) -> None:
-        """Deliver messages and serve requests, and queue their answers."""
-        append = self._answers.append
+        """Deliver messages and serve requests, and queue their responses."""
+        append = self._responses.append
         decode = self._context.decode
         deliver = self._deliver
         accepted_delivery = Delivery.ACCEPTED
@@ -211,11 +211,11 @@ class ServerConnection:
             head = requests[-1].head
             if head is not self._head or not self._has_delivered:
                 self._note_client(head, accepted)
-            if self._answers.is_full:
+            if self._responses.is_full:
                 self._wait_for_room()
 
     def _note_client(self, head: RequestHead, accepted: bytes) -> None:
-        """Find out whether the client delivers messages, and whether it ignores answers.
+        """Find out whether the client delivers messages, and whether it ignores responses.
 
         What is libprocess, or sends as it does, ignores them.
         """
@@ -238,10 +238,10 @@ class ServerConnection:
     def _serve(self, raw: RawRequest) -> None:
         """Hand an HTTP request to whoever answers it."""
         self._served += 1
-        if self._answers.is_full:
+        if self._responses.is_full:
             self._wait_for_room()
-        outlet = self._outlet
-        if outlet.is_mute and raw.sink is None:
+        writer = self._writer
+        if writer.is_mute and raw.sink is None:
             return  # the client is gone: what it sent ahead would be worked on for nothing
         if raw.head.upgrades and not self._hooks.upgrades(raw.head.path):
             error = RemoteProtocolError(NO_WEBSOCKET, status=Status.NOT_IMPLEMENTED)
@@ -262,9 +262,9 @@ class ServerConnection:
             request = to_raw_request(raw, self.client, connection=self)
         body = None if raw.sink is None else self._attach_body(raw, request)
         future = self._hooks.serve(request)
-        self._answers.append_pending(future, request)
-        if not outlet.is_expecting and not future.ready():
-            outlet.expect(future)
+        self._responses.append_pending(future, request)
+        if not writer.is_expecting and not future.ready():
+            writer.expect(future)
         if body is not None:
             body.begin()
         if self._budget.is_spent():
@@ -280,7 +280,7 @@ class ServerConnection:
             else:
                 self._refuse(parser.error, has_body=not parser.is_head_request)
         elif parser.expects_continue and (self._body is None or self._body.is_over):
-            self._answers.append(CONTINUE)
+            self._responses.append(CONTINUE)
         elif parser.is_finished:
             self._last = True
 
@@ -289,22 +289,22 @@ class ServerConnection:
         log.debug("refused a request from %s: %s", self.client, error)
         if error.status == Status.MISDIRECTED_REQUEST:
             self._hooks.refused(self.client, HOST_NOT_ALLOWED)
-        self._answers.append(refuse_request(error, last=True, has_body=has_body))
+        self._responses.append(refuse_request(error, last=True, has_body=has_body))
         self._last = True
 
     def _wait_for_room(self) -> None:
-        """Stop reading a client that has too many requests without answers."""
-        answers, queue = self._answers, self._queue
-        if answers.pending:
-            self._outlet.flush()
+        """Stop reading a client that has too many requests without responses."""
+        responses, queue = self._responses, self._queue
+        if responses.pending:
+            self._writer.flush()
             self._waits_for_room = True
             try:
-                self._outlet.wait(lambda: not answers.is_full, None)
+                self._writer.wait(lambda: not responses.is_full, None)
             finally:
                 self._waits_for_room = False
         elif len(queue) > MAX_HELD_ANSWERS:
-            self._outlet.flush()
-            self._outlet.wait(lambda: len(queue) <= MAX_HELD_ANSWERS, None)
+            self._writer.flush()
+            self._writer.wait(lambda: len(queue) <= MAX_HELD_ANSWERS, None)
 
     # Bodies that a handler reads as they come
 
@@ -337,7 +337,7 @@ class ServerConnection:
         if self._owes_continue and not self._hooks.is_raw(raw.head.path):
             # Ahead of its response, which would otherwise wait for a body that never comes.
             self._owes_continue = False
-            self._answers.append(CONTINUE)
+            self._responses.append(CONTINUE)
         return body
 
     @cached_property
@@ -349,10 +349,10 @@ class ServerConnection:
         """See `ClientConnection`; waits for the client if it does not read."""
         if self._owes_continue:
             self._owes_continue = False
-            if self._parser.expects_continue and self._answers.pending:
+            if self._parser.expects_continue and self._responses.pending:
                 # The last request of the queue is the one whose client waits.
                 self._queue.insert(len(self._queue) - 1, CONTINUE)
-                self._outlet.flush()
+                self._writer.flush()
 
     def answered(self, request: Request) -> None:
         """Skip what is left of the body of a request whose response is out."""
@@ -371,22 +371,22 @@ class ServerConnection:
     def pace(self) -> tuple[Pace, int, int]:
         """See `Patrolled`. A connection that delivered a message, or did nothing, may be a link."""
         number = self.requests
-        if self._last or self._outlet.is_sending:
+        if self._last or self._writer.is_sending:
             return Pace.FREE, number, 0
         parser = self._parser
         body_bytes = parser.body_bytes
         is_held = self._waits_for_room or (self._body is not None and self._body.is_full)
         if is_held and has_ended(self._socket):
-            return Pace.GONE, number, self._outlet.progress + (body_bytes or 0)
-        if self._outlet.is_writing:
+            return Pace.GONE, number, self._writer.progress + (body_bytes or 0)
+        if self._writer.is_writing:
             return Pace.FREE, number, 0
         if body_bytes is not None:
             is_ours = self._owes_continue or (self._body is not None and self._body.is_full)
             return (Pace.FREE if is_ours else Pace.BODY), number, body_bytes
         if not parser.is_idle:
-            return (Pace.FREE if self._answers.is_full else Pace.HEAD), number, 0
+            return (Pace.FREE if self._responses.is_full else Pace.HEAD), number, 0
         may_be_link = self._has_delivered or (self._context.carries_messages and self._is_silent)
-        is_idle = self._outlet.is_done and not may_be_link
+        is_idle = self._writer.is_done and not may_be_link
         return (Pace.IDLE if is_idle else Pace.FREE), number, 0
 
     @property
@@ -397,7 +397,7 @@ class ServerConnection:
     @property
     def cost_of_loss(self) -> int | None:
         """See `Dispensable`: silent ones, those with part of a first head, then idle ones."""
-        if self._last or self._closed or self._has_delivered or not self._outlet.is_done:
+        if self._last or self._closed or self._has_delivered or not self._writer.is_done:
             return None
         if self._parser.is_idle:
             return 0 if self._is_silent else 2
@@ -421,7 +421,7 @@ class ServerConnection:
 
     def end(self) -> None:
         """Take no more requests: the last answer is out, unless another request is under way."""
-        if not self._last and (self._answers.is_closing or self._parser.is_idle):
+        if not self._last and (self._responses.is_closing or self._parser.is_idle):
             self._last = True
             self._hooks.spawn(self._close_politely)
 
@@ -429,10 +429,10 @@ class ServerConnection:
         """End the connection as soon as everything that was asked is answered."""
         if self._protocol is not None:
             self._protocol.drain()
-        elif self._outlet.is_done and self._parser.is_idle:
+        elif self._writer.is_done and self._parser.is_idle:
             self.close()
         else:
-            self._answers.is_draining = True
+            self._responses.is_draining = True
 
     def drain_http(self) -> None:
         """End the connection likewise, unless it carries messages, or may come to.
@@ -447,15 +447,15 @@ class ServerConnection:
         if self._protocol is not None:
             self._protocol.wait_closed(seconds)
             return
-        self._outlet.wait(lambda: not self._outlet.is_sending, seconds)
+        self._writer.wait(lambda: not self._writer.is_sending, seconds)
 
     def _finish(self) -> None:
         """Send the answers that are still owed, and let the client read them."""
-        outlet = self._outlet
-        outlet.flush()
-        is_watched = not (outlet.is_done or self._is_eof)
+        writer = self._writer
+        writer.flush()
+        is_watched = not (writer.is_done or self._is_eof)
         watch = self._hooks.spawn(self._watch) if is_watched else None
-        while not (outlet.is_done or outlet.is_mute):
+        while not (writer.is_done or writer.is_mute):
             if not self._wait_for_progress():
                 return
         if self._protocol is not None:
@@ -463,32 +463,32 @@ class ServerConnection:
             if watch is not None:
                 watch.kill()  # which reads, as the protocol will
             return
-        if self._is_eof or outlet.is_mute or not self._last:
+        if self._is_eof or writer.is_mute or not self._last:
             return
         # RFC 9112, section 9.6: closing with unread bytes would take our answer from the client.
         self._socket.shutdown(socket.SHUT_WR)
         if is_watched:
-            outlet.wait(lambda: self._is_eof, LINGER_SECONDS)
+            writer.wait(lambda: self._is_eof, LINGER_SECONDS)
         else:
             with Timeout(LINGER_SECONDS, False):  # type: ignore[arg-type]  # False: end quietly
                 self._watch()
 
     def _wait_for_progress(self) -> bool:
         """Wait until more is sent; False if nothing was for long, and the client may be gone."""
-        outlet, progress, was_eof = self._outlet, self._outlet.progress, self._is_eof
+        writer, progress, was_eof = self._writer, self._writer.progress, self._is_eof
 
         def has_changed() -> bool:
-            return outlet.is_done or outlet.progress != progress or self._is_eof != was_eof
+            return writer.is_done or writer.progress != progress or self._is_eof != was_eof
 
         if not was_eof:
-            outlet.wait(has_changed, None)
+            writer.wait(has_changed, None)
             return True
         patience = self._settings.answer_timeout
         first = min(GONE_SECONDS, patience)
-        outlet.wait(has_changed, first)
+        writer.wait(has_changed, first)
         if not has_changed():
-            outlet.tell_unwanted()
-            outlet.wait(has_changed, patience - first)
+            writer.tell_unwanted()
+            writer.wait(has_changed, patience - first)
         return has_changed()
 
     def _watch(self) -> None:
@@ -506,17 +506,17 @@ class ServerConnection:
             if is_kept and budget <= 0:
                 return
         except OSError as error:
-            self._outlet.lose(error)
+            self._writer.lose(error)
         self._is_eof = True
-        self._outlet.notify()
+        self._writer.notify()
 
     def _close_politely(self) -> None:
         """Let the client read the last answer, whose handler asked for the end."""
-        self._outlet.forget()
+        self._writer.forget()
         try:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError as error:
             log.debug("connection from %s lost: %s", self.client, error)
         else:
-            self._outlet.wait(lambda: self._closed, LINGER_SECONDS)
+            self._writer.wait(lambda: self._closed, LINGER_SECONDS)
         self.close()

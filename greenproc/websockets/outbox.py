@@ -8,7 +8,7 @@ from typing import Any
 
 from gevent import get_hub
 
-from greenproc.transport.respond import write_some
+from greenproc.transport.responses import write_some
 from greenproc.transport.unsent import UnsentBytes
 
 SEND_BYTES = 256 * 1024

@@ -30,7 +30,7 @@ from greenproc.http.url import URL
 from greenproc.process.ports import Delivery
 from greenproc.runtime import RuntimeState
 from greenproc.transport.body_pipe import BodyPipe
-from greenproc.transport.respond import response_of
+from greenproc.transport.responses import response_of
 from greenproc.wire.framing import MessageDecoder, is_message
 from greenproc.wsgi.app_call import App
 from greenproc.wsgi.environ import Environ

@@ -15,8 +15,8 @@ from greenproc.http.status import status_line_text
 from greenproc.http.writer import may_have_body
 from greenproc.runtime import Signals
 from greenproc.sync.pipe import Reader
-from greenproc.transport.respond import response_of
-from greenproc.transport.sending import open_file
+from greenproc.transport.body_writer import open_file
+from greenproc.transport.responses import response_of
 from greenproc.wsgi.environ import Environ
 from greenproc.wsgi.file_wrapper import FileWrapper
 

@@ -20,7 +20,7 @@ from greenproc.runtime import Runtime
 from greenproc.settings import Settings
 from greenproc.sync.pipe import HIGH_WATER_BYTES
 from greenproc.testing import RuntimeMaker
-from greenproc.transport.answers import FIRST_ROOM
+from greenproc.transport.response_queue import FIRST_ROOM
 from greenproc.transport.server_connection import READ_BYTES
 from tests.peer import Acceptor, Peer
 from tests.transport.bounds import (

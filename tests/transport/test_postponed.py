@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from greenproc.address import Address
-from greenproc.transport import outlet, postponed
+from greenproc.transport import postponed, response_writer
 from tests.transport.conftest import LIMIT, Node, Peer, undated
 
 Listen = Callable[..., Address]
@@ -82,7 +82,7 @@ def test_what_is_put_off_leaves_with_the_answer_to_the_next_request(
 def test_no_more_than_a_number_of_answers_is_put_off(
     node: Node, listen: Listen, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outlet, "HOLD_ANSWERS", 3)
+    monkeypatch.setattr(response_writer, "HOLD_ANSWERS", 3)
     peer = connect(listen())
 
     for _ in range(3):
@@ -96,7 +96,7 @@ def test_no_more_than_a_number_of_answers_is_put_off(
 def test_answers_are_put_off_for_no_longer_than_a_time(
     node: Node, listen: Listen, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outlet, "HOLD_SECONDS", -1.0)
+    monkeypatch.setattr(response_writer, "HOLD_SECONDS", -1.0)
     peer = connect(listen())
 
     peer.send(AGENT)

@@ -23,7 +23,7 @@ from greenproc.process.ports import Delivery
 from greenproc.settings import Settings
 from greenproc.sync.pipe import Pipe
 from greenproc.transport import server_connection
-from greenproc.transport.answers import FIRST_ROOM, Answers
+from greenproc.transport.response_queue import FIRST_ROOM, ResponseQueue
 from tests.transport.conftest import LIMIT, Node, Peer, undated
 
 Listen = Callable[..., Address]
@@ -377,7 +377,7 @@ def test_a_stream_that_its_client_does_not_read_is_not_one_that_nobody_writes_to
     gevent.idle()
     (connection,) = listen.listeners[0]._connections  # type: ignore[attr-defined]
 
-    connection._outlet.tell_unwanted()
+    connection._writer.tell_unwanted()
 
     assert not pipes[0].writer.reader_closed.ready()
     peer.end_sending()
@@ -820,7 +820,7 @@ def test_a_client_that_goes_on_to_read_gets_all_its_answers(
 
 
 def test_large_answers_of_the_past_fade(node: Node) -> None:
-    answers = Answers(Settings(max_answer_bytes=1024 * 1024), answered=lambda request: None)
+    answers = ResponseQueue(Settings(max_answer_bytes=1024 * 1024), answered=lambda request: None)
     request = Request("GET", URL.parse("/"), keep_alive=True)
 
     def rooms(size: int, count: int) -> int:
@@ -843,7 +843,7 @@ def test_a_client_that_reads_too_slowly_is_let_go(
     node: Node, listen: Listen, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr("greenproc.transport.respond.monotonic", lambda: now[0])
+    monkeypatch.setattr("greenproc.transport.responses.monotonic", lambda: now[0])
     size = 64 * 1024 * 1024  # more than the system buffers for both sides, 10 MiB as a rule
     node.answer = lambda request: Future(OK(bytes(size)))
     peer = connect(listen(answer_timeout=LIMIT, min_bytes_per_second=1_000_000))
@@ -868,7 +868,7 @@ def test_messages_of_a_sender_that_takes_no_answers_are_not_taken_for_ever(
     monkeypatch.setattr(server_connection, "MAX_HELD_ANSWERS", 10)
     peer = connect(listen())
     (connection,) = listen.listeners[0]._connections  # type: ignore[attr-defined]
-    connection._outlet.is_writing = True  # its client does not read
+    connection._writer.is_writing = True  # its client does not read
     peer.send(MESSAGE * 100)
     gevent.idle()
     peer.send(MESSAGE * 100)
@@ -876,7 +876,7 @@ def test_messages_of_a_sender_that_takes_no_answers_are_not_taken_for_ever(
 
     assert len(node.delivered) == 100
 
-    connection._outlet.is_writing = False
-    connection._outlet.flush()
+    connection._writer.is_writing = False
+    connection._writer.flush()
     peer.end_sending()
     assert statuses(peer.receive_to_end()) == [202] * 200

@@ -16,7 +16,7 @@ from greenproc.http.request import Request
 from greenproc.http.response import OK, Response
 from greenproc.sync.pipe import Pipe
 from greenproc.testing import expect_failure
-from greenproc.transport import sending
+from greenproc.transport import body_writer
 from tests.polls import Polls
 from tests.transport.conftest import LIMIT, Node, Peer, undated
 
@@ -100,7 +100,7 @@ def test_a_large_file_arrives_whole_at_a_slow_client(
     has_sendfile: bool,
 ) -> None:
     if not has_sendfile:
-        monkeypatch.setattr(sending.os, "sendfile", refuse)
+        monkeypatch.setattr(body_writer.os, "sendfile", refuse)
     content = os.urandom(1024) * 8 * 1024
     file.write_bytes(content)
     answering(node, Response(200, path=str(file)))
@@ -174,7 +174,7 @@ def test_a_file_that_cannot_be_read_is_an_error_of_the_server(
     answering(node, Response(200, path=str(file)))
     peer = connect(listen())
     with monkeypatch.context() as patched:
-        patched.setattr(sending.os, "open", forbid)
+        patched.setattr(body_writer.os, "open", forbid)
         peer.send(get())
         peer.end_sending()
         answer = peer.receive_to_end()
@@ -195,8 +195,8 @@ def test_a_file_that_gets_shorter_breaks_the_connection(
             self.st_mode = stat.st_mode
             self.st_size = stat.st_size + 5
 
-    with monkeypatch.context() as patched, expect_failure(sending.BrokenOff, "after 10 of 15"):
-        patched.setattr(sending.os, "fstat", lambda number: Longer(size(number)))
+    with monkeypatch.context() as patched, expect_failure(body_writer.BrokenOff, "after 10 of 15"):
+        patched.setattr(body_writer.os, "fstat", lambda number: Longer(size(number)))
         peer.send(get() + get("/b"))
         answer = peer.receive_to_end()
 

@@ -20,7 +20,7 @@ from greenproc.http.writer import LAST_CHUNK, encode_chunk, encode_response_head
 from greenproc.settings import Settings
 from greenproc.sync.pipe import Reader
 from greenproc.transport.file_body import FileBody
-from greenproc.transport.respond import closes, encode, failure_log, response_of, write_all
+from greenproc.transport.responses import closes, encode, failure_log, response_of, write_all
 
 STEP_BYTES = 1024 * 1024  # the most that one system call reads from the disk
 GATHERED_BYTES = 64 * 1024  # pieces of a stream that are joined into one send
@@ -37,7 +37,7 @@ class BrokenOff(Exception):
     """A body ended too early, after its head was sent; the cause tells why."""
 
 
-class Sender:
+class BodyWriter:
     """Writes to the socket of one accepted connection; waits for the client.
 
     Args:

@@ -11,7 +11,7 @@ from greenproc.future.state import PENDING
 from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.settings import Settings
-from greenproc.transport.respond import closes, closing, encode, response_of
+from greenproc.transport.responses import closes, closing, encode, response_of
 
 MAX_TAKEN_BYTES = 256 * 1024  # bodies that are encoded before the first of them is sent
 
@@ -26,10 +26,10 @@ Pending: TypeAlias = tuple[Future[Response], Request]
 """A response that a handler owes."""
 
 
-class Answers:
+class ResponseQueue:
     """A queue of answers: bytes where the answer is known, futures where it is not yet.
 
-    Answers leave in the order of their requests, so one that is not ready holds up those behind
+    Responses leave in the order of their requests, so one that is not ready holds up those behind
     it. A response that closes the connection is the last one: what is behind it is never sent.
 
     Args:

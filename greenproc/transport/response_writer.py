@@ -19,11 +19,11 @@ from greenproc.future.waiting import attach_waiter
 from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.http.upgrade import UpgradedProtocol, UpgradeResponse
-from greenproc.transport.answers import Answers
+from greenproc.transport.body_writer import BodyWriter, BrokenOff
 from greenproc.transport.context import ListenerContext
 from greenproc.transport.refusals import ANSWERS_NOT_READ, TOO_MUCH_UNSENT
-from greenproc.transport.respond import failure_log, write_some
-from greenproc.transport.sending import BrokenOff, Sender
+from greenproc.transport.response_queue import ResponseQueue
+from greenproc.transport.responses import failure_log, write_some
 
 # A libprocess peer closes its socket right after its last byte, and an answer that meets a
 # closed socket makes the system throw away what is still on its way to us. So its answers are
@@ -37,7 +37,7 @@ log = logging.getLogger("greenproc.transport")
 
 
 class Owner(Protocol):
-    """The connection that an outlet belongs to."""
+    """The connection that a response writer belongs to."""
 
     @property
     def client(self) -> Address | None:
@@ -56,7 +56,7 @@ class Owner(Protocol):
         """The last answer is out, and what follows is no HTTP."""
 
 
-class Outlet:
+class ResponseWriter:
     """Sends the answers of one connection.
 
     What is at hand leaves in one send, from the greenlet that reads or from the hub. Only a
@@ -71,7 +71,7 @@ class Outlet:
         self._postponing = context.postponed
         settings = context.settings
         self._unsent = context.unsent
-        self._sender = Sender(to, settings, self._progressed)
+        self._body_writer = BodyWriter(to, settings, self._progressed)
         self._waiter = _Flush(self._flush_soon)
         self.is_expecting = False
         """Whether the first of the answers that are not ready is waited for."""
@@ -82,7 +82,7 @@ class Outlet:
         self._is_unwanted = False
         self._flushed_at = monotonic()
         self._stream: Any = None  # the reader of the response that is being sent
-        self.answers = Answers(settings, answered=owner.answered)
+        self.queue = ResponseQueue(settings, answered=owner.answered)
         self.is_writing = False
         """Whether a greenlet is writing, so that nobody else may."""
         self.is_mute = False
@@ -93,12 +93,12 @@ class Outlet:
     @property
     def is_done(self) -> bool:
         """Whether everything that was owed is sent; behind a response that closes nothing is."""
-        return not self.is_writing and (not self.answers or self.answers.is_closing)
+        return not self.is_writing and (not self.queue or self.queue.is_closing)
 
     @property
     def is_sending(self) -> bool:
         """Whether the client is waited for, and not a handler."""
-        return self.is_writing and not self._sender.is_starved
+        return self.is_writing and not self._body_writer.is_starved
 
     # Sending
 
@@ -106,7 +106,7 @@ class Outlet:
         """Send all that can leave; waits for the client."""
         if self.is_mute:
             self.forget()
-        elif not self.is_writing and self.answers.can_leave():
+        elif not self.is_writing and self.queue.can_leave():
             self._flushed_at = monotonic()
             self._write(b"", may_stream=False)
 
@@ -122,13 +122,13 @@ class Outlet:
 
     def _expect_next(self) -> None:
         """Expect the first answer, after all that was ready has left."""
-        if not self.is_expecting and (future := self.answers.first_pending) is not None:
+        if not self.is_expecting and (future := self.queue.first_pending) is not None:
             self.expect(future)
 
     def _flush_soon(self) -> None:
         """Send what can leave, but many answers when there is time for that."""
         self.is_expecting = False
-        if self.answers.pending <= FEW_ANSWERS:
+        if self.queue.pending <= FEW_ANSWERS:
             self._flush_now()
         elif not self._is_due:
             if self._budget.is_spent():
@@ -142,14 +142,14 @@ class Outlet:
         self._is_due = False
         if self.is_writing or self.is_mute:
             return
-        data = self.answers.take()
+        data = self.queue.take()
         try:
             sent = write_some(self._socket, data) if data else 0
         except OSError as error:
             self.is_mute = True
             self._hooks.spawn(self.lose, error)
             return
-        if sent < len(data) or self.answers.can_leave():
+        if sent < len(data) or self.queue.can_leave():
             self.is_writing = True
             self._hooks.spawn(self._write, memoryview(data)[sent:])
         elif data:
@@ -168,9 +168,9 @@ class Outlet:
         try:
             if rest:
                 self._send(rest)
-            while self.answers.can_leave() and not self.is_mute:
+            while self.queue.can_leave() and not self.is_mute:
                 yield_if_spent()
-                if data := self.answers.take():
+                if data := self.queue.take():
                     self._send(data)
                 elif may_stream:
                     self._write_streamed()
@@ -196,9 +196,9 @@ class Outlet:
             return
         rest = memoryview(data)[sent:]
         try:
-            self._unsent.hold(self, len(rest) + self.answers.ready_bytes)
+            self._unsent.hold(self, len(rest) + self.queue.ready_bytes)
             if not self.is_mute:
-                self._sender.write(rest)
+                self._body_writer.write(rest)
         finally:
             self._unsent.release(self)
 
@@ -208,7 +208,7 @@ class Outlet:
         self._owner.close()
 
     def _write_streamed(self) -> None:
-        taken = self.answers.take_streamed()
+        taken = self.queue.take_streamed()
         if taken is None:
             return
         response, request = taken
@@ -217,7 +217,7 @@ class Outlet:
             return
         self._stream = response.reader
         try:
-            self._sender.send(response, request)
+            self._body_writer.send(response, request)
         finally:
             self._stream = None
         if request.reader is not None:
@@ -225,7 +225,7 @@ class Outlet:
 
     def _write_upgrade(self, response: UpgradeResponse) -> None:
         try:
-            self._sender.write(response.encode())
+            self._body_writer.write(response.encode())
         except OSError:
             response.protocol.close()
             raise
@@ -236,8 +236,10 @@ class Outlet:
         self._expect_next()
         if self._changed is not None:
             self.notify()
-        answers = self.answers
-        if (answers.is_closing or (answers.is_draining and not answers)) and not self.is_mute:
+        responses = self.queue
+        if (
+            responses.is_closing or (responses.is_draining and not responses)
+        ) and not self.is_mute:
             self._owner.end()
 
     def _break_off(self, error: BrokenOff) -> None:
@@ -256,7 +258,7 @@ class Outlet:
 
         Source: mesos-go's upid server, which sends no answers to clients of that name at all.
         """
-        if self.answers.pending or self._is_holding_long():
+        if self.queue.pending or self._is_holding_long():
             return False
         if not self._is_postponed:
             self._is_postponed = True
@@ -272,7 +274,7 @@ class Outlet:
         return True
 
     def _is_holding_long(self) -> bool:
-        held = len(self.answers)
+        held = len(self.queue)
         return held >= HOLD_ANSWERS or monotonic() - self._flushed_at > HOLD_SECONDS
 
     def _has_input(self) -> bool:
@@ -308,7 +310,7 @@ class Outlet:
 
     def forget(self) -> None:
         """Tell the handlers that their answers are not wanted any more."""
-        for future in self.answers.clear():
+        for future in self.queue.clear():
             future.discard()
             future.on_ready(_close_reader)
 
@@ -318,12 +320,12 @@ class Outlet:
         A stream that waits for its next piece is closed. None of this happens while it is the
         client who is waited for: a write would have shown that it is gone.
         """
-        if self.is_writing and not self._sender.is_starved:
+        if self.is_writing and not self._body_writer.is_starved:
             return
         if self._stream is not None:
             self._is_unwanted = True
             self._stream.close()
-        for future in self.answers.futures:
+        for future in self.queue.futures:
             future.discard()
 
     # Waiting for room or for the end, which is rare; so no event exists unless somebody waits
@@ -348,7 +350,7 @@ class Outlet:
 
 
 class _Flush(Waiter):  # type: ignore[type-arg]  # which it does not take when it runs
-    """What an outlet waits for answers with."""
+    """Wakes a response writer when a future completes."""
 
     __slots__ = ("_flush",)
 
