@@ -34,7 +34,7 @@ class BodyPipe:
     body, of which one byte can become a thousand, is unpacked no faster than it is read.
 
     Args:
-        give_up: called when nobody reads the body and its rest is too long to be skipped, or
+        stop_taking: called when nobody reads the body and its rest is too long to be skipped, or
             when it cannot be unpacked: nothing more is to be taken.
         blame: returns the status that suits what the client did when the body fails.
         is_packed: the handler is to get unpacked what comes in gzip.
@@ -46,7 +46,7 @@ class BodyPipe:
     __slots__ = (
         "_blame",
         "_dropped",
-        "_give_up",
+        "_stop_taking",
         "_held",
         "_inflater",
         "_writer",
@@ -56,11 +56,11 @@ class BodyPipe:
     )
 
     def __init__(
-        self, give_up: Callable[[], None], *, blame: Callable[[], int], is_packed: bool
+        self, stop_taking: Callable[[], None], *, blame: Callable[[], int], is_packed: bool
     ) -> None:
         pipe = Pipe()
         self._writer = pipe.writer
-        self._give_up = give_up
+        self._stop_taking = stop_taking
         self._blame = blame
         self._inflater = Inflater() if is_packed else None
         self._held: list[Callable[[], None]] | None = []
@@ -85,7 +85,7 @@ class BodyPipe:
         except RemoteProtocolError as error:
             self.is_over = True
             self._writer.fail(BodyFailure(BODY_FAILED, error.status))
-            self._give_up()
+            self._stop_taking()
 
     def write(self, data: bytes) -> None:
         """Take the next piece; see `BodySink`.
@@ -136,7 +136,7 @@ class BodyPipe:
         if not self._writer.write(data):
             self._dropped += len(data)
             if self._dropped > DROPPED_BYTES:
-                self._give_up()
+                self._stop_taking()
             return
         room = self._writer.writable()
         if not room.ready():

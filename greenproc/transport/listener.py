@@ -28,11 +28,11 @@ from greenproc.transport.connection_limit import ConnectionLimit
 from greenproc.transport.context import ListenerContext
 from greenproc.transport.hooks import TransportHooks
 from greenproc.transport.keep_alive import notice_loss
-from greenproc.transport.patrol import Patrol
 from greenproc.transport.places import address_of, listening_socket, path_of, remove_path
 from greenproc.transport.postponed import Postponed
 from greenproc.transport.responses import write_some
 from greenproc.transport.server_connection import ServerConnection
+from greenproc.transport.timeouts import IdleMonitor
 from greenproc.transport.unsent import UnsentBytes
 from greenproc.wire.framing import MessageDecoder, is_message
 
@@ -76,9 +76,9 @@ class Listener:
         self._accepted = self._requests = 0  # the latter of connections that are closed
         self._connections: dict[ServerConnection, None] = {}  # the oldest first
         self._greenlets: set[Greenlet[..., Any]] = set()
-        self._rounds = Patrol(settings, self._connections)
+        self._monitor = IdleMonitor(settings, self._connections)
         self._limit = ConnectionLimit(settings, self._connections, hooks.refused)
-        self._patrol: Greenlet[..., Any] | None = None
+        self._monitoring: Greenlet[..., Any] | None = None
         self._socket: socket.socket | None = None
         self._path: str | None = None
         self._acceptor: Acceptor | None = None
@@ -186,7 +186,7 @@ class Listener:
             connection.disown()
         if self._context is not None:
             self._context.postponed.disown()
-        silence((*self._greenlets, self._patrol))
+        silence((*self._greenlets, self._monitoring))
 
     def drain_http(self) -> None:
         """Stop accepting, and let each connection end with what it owes by HTTP.
@@ -224,7 +224,7 @@ class Listener:
             connection.wait_written(max(deadline - monotonic(), 0.0))
         for connection in list(self._connections):
             connection.close()
-        self._stop_patrol()
+        self._stop_monitoring()
         joinall(list(self._greenlets), timeout=timeout)
         stuck = list(self._greenlets)
         kill_within(KILL_SECONDS, stuck)
@@ -283,9 +283,9 @@ class Listener:
         self._accepted += 1
         self._connections[connection] = None
         self._limit.add(client)
-        if self._patrol is None and self._rounds.is_needed:
-            self._patrol = self._hooks.spawn(self._rounds.run)
-            self._patrol.rawlink(self._end_patrol)
+        if self._monitoring is None and self._monitor.is_needed:
+            self._monitoring = self._hooks.spawn(self._monitor.run)
+            self._monitoring.rawlink(self._end_monitoring)
         return connection, self.spawn(connection.run)
 
     def _forget(self, connection: ServerConnection) -> None:
@@ -294,14 +294,14 @@ class Listener:
             self._limit.remove(connection.client)
         self._requests += connection.requests
         if self._acceptor is None and not self._connections:
-            self._stop_patrol()
+            self._stop_monitoring()
 
-    def _stop_patrol(self) -> None:
-        if self._patrol is not None:
-            self._patrol.kill(block=False)
+    def _stop_monitoring(self) -> None:
+        if self._monitoring is not None:
+            self._monitoring.kill(block=False)
 
-    def _end_patrol(self, _greenlet: object) -> None:
-        self._patrol = None
+    def _end_monitoring(self, _greenlet: object) -> None:
+        self._monitoring = None
 
     def spawn(self, function: Callable[..., object], /, *args: object) -> Greenlet[..., Any]:
         """Start a greenlet that `stop` waits for."""

@@ -24,12 +24,12 @@ from greenproc.process.ports import Delivery
 from greenproc.transport.body_pipe import BodyPipe
 from greenproc.transport.context import ListenerContext
 from greenproc.transport.keep_alive import has_ended
-from greenproc.transport.patrol import Pace
 from greenproc.transport.places import address_of
 from greenproc.transport.reader import Reader
 from greenproc.transport.refusals import BODY_TOO_SLOW, HEAD_TOO_SLOW, HOST_NOT_ALLOWED
 from greenproc.transport.response_writer import HOLD_ANSWERS, ResponseWriter
 from greenproc.transport.responses import refuse_delivery, refuse_request, refuse_sender
+from greenproc.transport.timeouts import ConnectionPhase
 
 READ_BYTES = 128 * 1024  # 4 % more messages a second than 64 KiB or 256 KiB
 YIELD_BYTES = (
@@ -368,26 +368,34 @@ class ServerConnection:
 
     # Clients that take too long
 
-    def pace(self) -> tuple[Pace, int, int]:
-        """See `Patrolled`. A connection that delivered a message, or did nothing, may be a link."""
+    def phase(self) -> tuple[ConnectionPhase, int, int]:
+        """See `Monitored`. A connection that delivered a message, or did nothing, may be a link."""
         number = self.requests
         if self._last or self._writer.is_sending:
-            return Pace.FREE, number, 0
+            return ConnectionPhase.UNTIMED, number, 0
         parser = self._parser
         body_bytes = parser.body_bytes
         is_held = self._waits_for_room or (self._body is not None and self._body.is_full)
         if is_held and has_ended(self._socket):
-            return Pace.GONE, number, self._writer.progress + (body_bytes or 0)
+            return ConnectionPhase.HALF_CLOSED, number, self._writer.progress + (body_bytes or 0)
         if self._writer.is_writing:
-            return Pace.FREE, number, 0
+            return ConnectionPhase.UNTIMED, number, 0
         if body_bytes is not None:
             is_ours = self._owes_continue or (self._body is not None and self._body.is_full)
-            return (Pace.FREE if is_ours else Pace.BODY), number, body_bytes
+            return (
+                (ConnectionPhase.UNTIMED if is_ours else ConnectionPhase.BODY),
+                number,
+                body_bytes,
+            )
         if not parser.is_idle:
-            return (Pace.FREE if self._responses.is_full else Pace.HEAD), number, 0
+            return (
+                (ConnectionPhase.UNTIMED if self._responses.is_full else ConnectionPhase.HEAD),
+                number,
+                0,
+            )
         may_be_link = self._has_delivered or (self._context.carries_messages and self._is_silent)
         is_idle = self._writer.is_done and not may_be_link
-        return (Pace.IDLE if is_idle else Pace.FREE), number, 0
+        return (ConnectionPhase.IDLE if is_idle else ConnectionPhase.UNTIMED), number, 0
 
     @property
     def _is_silent(self) -> bool:
@@ -403,14 +411,16 @@ class ServerConnection:
             return 0 if self._is_silent else 2
         return 1 if not self.requests and self._parser.body_bytes is None else None
 
-    def give_up(self, pace: Pace) -> None:
-        """See `Patrolled`. Answers 408 to a request under way, unless its handler has it."""
-        if pace is Pace.IDLE or pace is Pace.GONE:
+    def time_out(self, phase: ConnectionPhase) -> None:
+        """See `Monitored`. Answers 408 to a request under way, unless its handler has it."""
+        if phase is ConnectionPhase.IDLE or phase is ConnectionPhase.HALF_CLOSED:
             self.close()
             return
-        error = RemoteProtocolError(f"the {pace.value} took too long", status=408)
-        self._hooks.refused(self.client, HEAD_TOO_SLOW if pace is Pace.HEAD else BODY_TOO_SLOW)
-        if pace is Pace.BODY and self._body is not None and not self._body.is_over:
+        error = RemoteProtocolError(f"the {phase.value} took too long", status=408)
+        self._hooks.refused(
+            self.client, HEAD_TOO_SLOW if phase is ConnectionPhase.HEAD else BODY_TOO_SLOW
+        )
+        if phase is ConnectionPhase.BODY and self._body is not None and not self._body.is_over:
             self._last = True
             self._parser.fail(error)
         else:

@@ -67,7 +67,7 @@ class SocketManager:
             ended=self._ended,
             dropped=self._drop,
             refused=self._refused,
-            idle=self._give_up,
+            idle=self._leave_idle,
             slots=self._slots,
             unsent=UnsentBytes(settings.max_unsent_bytes),
         )
@@ -234,7 +234,7 @@ class SocketManager:
         connection.start()
         return connection
 
-    def _give_up(self, connection: PeerConnection) -> None:
+    def _leave_idle(self, connection: PeerConnection) -> None:
         """Let an idle connection go; called in the hub."""
         if self._connections.get(connection.address) is connection:
             del self._connections[connection.address]

@@ -129,20 +129,20 @@ class RawServer:
 
 
 class Time:
-    """What the patrol takes for the time. It goes round only when it is told to."""
+    """What the idle monitor takes for the time. It makes its rounds only when the test says so."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
         self.turns: Queue[None] = Queue()
-        monkeypatch.setattr("greenproc.transport.patrol.monotonic", lambda: self.now)
-        monkeypatch.setattr("greenproc.transport.patrol.sleep", self.sleep)
+        monkeypatch.setattr("greenproc.transport.timeouts.monotonic", lambda: self.now)
+        monkeypatch.setattr("greenproc.transport.timeouts.sleep", self.sleep)
 
     def sleep(self, seconds: float) -> None:
         if seconds:
             self.turns.get()
 
     def pass_by(self, rounds: int = 3) -> None:
-        """Let everybody get ready, then the patrol look at them, and again when it is late."""
+        """Let all greenlets run, then the monitor check the connections, and again when it is late."""
         for _ in range(rounds):
             gevent.idle()
             self.turns.put(None)

@@ -19,9 +19,9 @@ class Body:
 
     def __init__(self, *, is_packed: bool = True) -> None:
         self.has_given_up = False
-        self.pipe = BodyPipe(self.give_up, blame=lambda: 408, is_packed=is_packed)
+        self.pipe = BodyPipe(self.stop_taking, blame=lambda: 408, is_packed=is_packed)
 
-    def give_up(self) -> None:
+    def stop_taking(self) -> None:
         self.has_given_up = True
 
     def failure(self) -> tuple[str, int]:

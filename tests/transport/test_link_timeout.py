@@ -146,7 +146,9 @@ def test_a_peer_that_linked_and_vanishes_is_forgotten(node: Node, other_host: Ot
 
     other_host.pull_cable()
 
-    gevent.joinall([one for one in node.greenlets if one is not listener._patrol], timeout=LIMIT)
+    gevent.joinall(
+        [one for one in node.greenlets if one is not listener._monitoring], timeout=LIMIT
+    )
     assert listener.statistics()["connections"] == 0
     assert repr(connection).endswith("CLOSED, 0 unanswered>")
     assert listener.stop(LIMIT) == 0

@@ -14,7 +14,7 @@ from greenproc.http.response import OK, Response
 from greenproc.process.ports import Delivery
 from greenproc.settings import Settings
 from greenproc.sync.pipe import Pipe
-from greenproc.transport.patrol import Pace, Patrol
+from greenproc.transport.timeouts import ConnectionPhase, IdleMonitor
 from tests.transport.conftest import LIMIT, Node, Peer, Time
 
 Listen = Callable[..., Address]
@@ -336,31 +336,33 @@ def test_no_limits_are_none(node: Node, listen: Listen, connect: Connect, time: 
     time.pass_by()
 
     assert is_open(peer)
-    assert listen.listeners[0]._patrol is None  # type: ignore[attr-defined]
+    assert listen.listeners[0]._monitoring is None  # type: ignore[attr-defined]
 
 
 class Client:
-    """A connection whose pace a test sets."""
+    """A connection whose phase a test sets."""
 
-    def __init__(self, *paces: tuple[Pace, int, int]) -> None:
-        self.paces = list(paces)
-        self.ended: Pace | None = None
+    def __init__(self, *phases: tuple[ConnectionPhase, int, int]) -> None:
+        self.phases = list(phases)
+        self.ended: ConnectionPhase | None = None
 
-    def pace(self) -> tuple[Pace, int, int]:
-        return self.paces.pop(0) if len(self.paces) > 1 else self.paces[0]
+    def phase(self) -> tuple[ConnectionPhase, int, int]:
+        return self.phases.pop(0) if len(self.phases) > 1 else self.phases[0]
 
-    def give_up(self, pace: Pace) -> None:
-        self.ended = pace
+    def time_out(self, phase: ConnectionPhase) -> None:
+        self.ended = phase
 
 
 def test_a_limit_is_counted_from_the_last_change(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("greenproc.transport.patrol.monotonic", lambda: now[0])
-    changing = Client((Pace.BODY, 0, 1), (Pace.BODY, 0, 2), (Pace.BODY, 0, 3))
-    standing = Client((Pace.BODY, 0, 1))
-    coming = Client((Pace.FREE, 0, 0), (Pace.BODY, 0, 1))
+    monkeypatch.setattr("greenproc.transport.timeouts.monotonic", lambda: now[0])
+    changing = Client(
+        (ConnectionPhase.BODY, 0, 1), (ConnectionPhase.BODY, 0, 2), (ConnectionPhase.BODY, 0, 3)
+    )
+    standing = Client((ConnectionPhase.BODY, 0, 1))
+    coming = Client((ConnectionPhase.UNTIMED, 0, 0), (ConnectionPhase.BODY, 0, 1))
     connections = {changing, standing, coming}
-    patrol = Patrol(Settings(body_timeout=10.0, min_bytes_per_second=0), connections)
+    monitor = IdleMonitor(Settings(body_timeout=10.0, min_bytes_per_second=0), connections)
     ended = []
 
     def turn(seconds: float) -> None:
@@ -369,10 +371,10 @@ def test_a_limit_is_counted_from_the_last_change(monkeypatch: pytest.MonkeyPatch
         if len(ended) == 4:
             connections.clear()
 
-    monkeypatch.setattr("greenproc.transport.patrol.sleep", turn)
-    patrol.run()
+    monkeypatch.setattr("greenproc.transport.timeouts.sleep", turn)
+    monitor.run()
 
-    body = Pace.BODY
+    body = ConnectionPhase.BODY
     assert ended == [
         [None, None, None],
         [None, None, None],
@@ -382,9 +384,9 @@ def test_a_limit_is_counted_from_the_last_change(monkeypatch: pytest.MonkeyPatch
 
 
 def rounds(monkeypatch: pytest.MonkeyPatch, client: Client, settings: Settings) -> list[bool]:
-    """Return after which round of ten seconds the patrol has ended *client*."""
+    """Return after which round of ten seconds the monitor has ended *client*."""
     now = [0.0]
-    monkeypatch.setattr("greenproc.transport.patrol.monotonic", lambda: now[0])
+    monkeypatch.setattr("greenproc.transport.timeouts.monotonic", lambda: now[0])
     connections = {client}
     ended: list[bool] = []
 
@@ -394,8 +396,8 @@ def rounds(monkeypatch: pytest.MonkeyPatch, client: Client, settings: Settings) 
         if len(ended) == 5:
             connections.clear()
 
-    monkeypatch.setattr("greenproc.transport.patrol.sleep", turn)
-    Patrol(settings, connections).run()
+    monkeypatch.setattr("greenproc.transport.timeouts.sleep", turn)
+    IdleMonitor(settings, connections).run()
     return ended
 
 
@@ -406,26 +408,26 @@ def rounds(monkeypatch: pytest.MonkeyPatch, client: Client, settings: Settings) 
 def test_a_body_that_comes_too_slowly_is_refused(
     monkeypatch: pytest.MonkeyPatch, bytes_a_round: int, ended: list[bool]
 ) -> None:
-    client = Client(*((Pace.BODY, 1, number * bytes_a_round) for number in range(10)))
+    client = Client(*((ConnectionPhase.BODY, 1, number * bytes_a_round) for number in range(10)))
     settings = Settings(body_timeout=15.0, min_bytes_per_second=150)
 
     assert rounds(monkeypatch, client, settings) == ended
 
 
 def test_each_body_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    client = Client(*((Pace.BODY, number, 1) for number in range(10)))
+    client = Client(*((ConnectionPhase.BODY, number, 1) for number in range(10)))
 
     assert not any(rounds(monkeypatch, client, Settings(body_timeout=15.0)))
 
 
 def test_a_rate_of_none_lets_a_body_drip(monkeypatch: pytest.MonkeyPatch) -> None:
-    client = Client(*((Pace.BODY, 1, number) for number in range(10)))
+    client = Client(*((ConnectionPhase.BODY, 1, number) for number in range(10)))
     settings = Settings(body_timeout=15.0, min_bytes_per_second=0)
 
     assert not any(rounds(monkeypatch, client, settings))
 
 
-def test_the_patrol_goes_home_when_there_is_nobody(
+def test_the_idle_monitor_ends_when_there_are_no_connections(
     node: Node, listen: Listen, connect: Connect, time: Time
 ) -> None:
     address = listen()
@@ -435,4 +437,4 @@ def test_the_patrol_goes_home_when_there_is_nobody(
         time.pass_by()
         assert peer.receive_to_end().endswith(b"hello")
         time.pass_by()
-        assert listen.listeners[0]._patrol is None  # type: ignore[attr-defined]
+        assert listen.listeners[0]._monitoring is None  # type: ignore[attr-defined]

@@ -18,27 +18,27 @@ MAX_INTERVAL = 5.0
 AT_A_TIME = 1000  # connections, half a millisecond of them, between looks at the time
 
 
-class Pace(Enum):
+class ConnectionPhase(Enum):
     """What a connection is doing, as far as it may take too long over it."""
 
-    FREE = "free"
+    UNTIMED = "untimed"
     """Nothing of the kind: it is us who take long, or it may be the link of a node."""
     IDLE = "idle"
     HEAD = "head"
     BODY = "body"
-    GONE = "gone"
+    HALF_CLOSED = "half-closed"
     """It sends no more, while what it has sent waits for responses to leave, or for a handler."""
 
 
-class Patrolled(Protocol):
+class Monitored(Protocol):
     """A connection that is looked at now and then."""
 
-    def pace(self) -> tuple[Pace, int, int]:
+    def phase(self) -> tuple[ConnectionPhase, int, int]:
         """Return what it does, the number of the request, and how much has come of its body, or
         left for one that sends no more.
         """
 
-    def give_up(self, pace: Pace) -> None:
+    def time_out(self, phase: ConnectionPhase) -> None:
         """End it, since its client took too long."""
 
 
@@ -47,13 +47,13 @@ class _Seen:
 
     __slots__ = ("began", "began_bytes", "body_bytes", "changed", "doing")
 
-    def __init__(self, doing: tuple[Pace, int], body_bytes: int, now: float) -> None:
+    def __init__(self, doing: tuple[ConnectionPhase, int], body_bytes: int, now: float) -> None:
         self.doing = doing
         self.body_bytes = self.began_bytes = body_bytes
         self.began = self.changed = now
 
 
-class Patrol:
+class IdleMonitor:
     """Ends the connections whose clients take too long.
 
     A head has a time for all of it. A body may not stand still for long, and when it has taken
@@ -67,16 +67,16 @@ class Patrol:
         connections: to look at; `run` ends when there are none.
     """
 
-    def __init__(self, settings: Settings, connections: Collection[Patrolled]) -> None:
+    def __init__(self, settings: Settings, connections: Collection[Monitored]) -> None:
         self._connections = connections
         self._limits = {
-            Pace.IDLE: settings.idle_timeout,
-            Pace.HEAD: settings.head_timeout,
-            Pace.BODY: settings.body_timeout,
-            Pace.GONE: settings.answer_timeout,
+            ConnectionPhase.IDLE: settings.idle_timeout,
+            ConnectionPhase.HEAD: settings.head_timeout,
+            ConnectionPhase.BODY: settings.body_timeout,
+            ConnectionPhase.HALF_CLOSED: settings.answer_timeout,
         }
         self._rate = settings.min_bytes_per_second
-        self._seen: dict[Patrolled, _Seen] = {}
+        self._seen: dict[Monitored, _Seen] = {}
         shortest = min((limit for limit in self._limits.values() if limit), default=0.0)
         self._interval = min(max(shortest / ROUNDS, MIN_INTERVAL), MAX_INTERVAL)
         self.is_needed = shortest > 0
@@ -92,20 +92,22 @@ class Patrol:
                 if number % AT_A_TIME == 0:
                     yield_if_spent()
 
-    def _look(self, connection: Patrolled, seen: _Seen | None) -> None:
-        pace, request, body_bytes = connection.pace()
-        limit = self._limits.get(pace)
+    def _look(self, connection: Monitored, seen: _Seen | None) -> None:
+        phase, request, body_bytes = connection.phase()
+        limit = self._limits.get(phase)
         if not limit:
             return
         now = monotonic()
-        if seen is None or seen.doing != (pace, request):
-            seen = _Seen((pace, request), body_bytes, now)
+        if seen is None or seen.doing != (phase, request):
+            seen = _Seen((phase, request), body_bytes, now)
         elif body_bytes != seen.body_bytes:
             seen.body_bytes = body_bytes
             seen.changed = now
         late = now - seen.began - limit
-        is_slow = pace is Pace.BODY and late * self._rate > body_bytes - seen.began_bytes
+        is_slow = (
+            phase is ConnectionPhase.BODY and late * self._rate > body_bytes - seen.began_bytes
+        )
         if is_slow or now - seen.changed >= limit:
-            connection.give_up(pace)
+            connection.time_out(phase)
             return
         self._seen[connection] = seen
