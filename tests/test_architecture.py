@@ -26,6 +26,14 @@ def test_the_code_obeys(rule, code: Code) -> None:
     assert rule(code) == []
 
 
+def test_no_module_is_small_with_one_importer_but_the_listed_ones(code: Code) -> None:
+    assert architecture.new_small_modules(code, architecture.SMALL_MODULES) == []
+
+
+def test_no_part_tells_more_of_persons_than_it_did(code: Code) -> None:
+    assert architecture.personal_prose(code, architecture.PERSONS_IN_PROSE) == []
+
+
 def test_no_test_sleeps() -> None:
     assert architecture.sleeping_tests(read_modules(ROOT, "tests", word="sleep")) == []
 
@@ -271,3 +279,38 @@ def test_a_facade_that_differs_from_the_runtime_is_caught() -> None:
     assert [
         text.partition("(")[0] for text in architecture.unequal_signatures(facade, Runtime)
     ] == ["differs"]
+
+
+def test_a_small_module_with_one_importer_is_caught(tree: FakeTree) -> None:
+    tree.write("address.py", '"""Addresses."""\n')
+
+    assert architecture.new_small_modules(Code.load(tree.root), ["greenproc.address"]) == [
+        "greenproc.errors has under 60 lines and one importer: it belongs there",
+        "greenproc.address is no small module any more: take it off the list",
+    ]
+
+
+def test_the_listed_small_modules_are_allowed(tree: FakeTree) -> None:
+    tree.add("metrics.py", "import greenproc.address\n")
+    code = Code.load(tree.root)
+
+    assert architecture.new_small_modules(code, architecture.small_modules(code)) == []
+    assert "greenproc.address" in architecture.small_modules(code)
+
+
+def test_a_part_that_makes_persons_its_subjects_is_caught(tree: FakeTree) -> None:
+    tree.add("errors.py", "# Whoever reads " + "this " * 96 + "is told.\n")
+    tree.add("address.py", "# Nobody is told.\n")
+    code = Code.load(tree.root)
+
+    complaints = architecture.personal_prose(code, {"address": 250.0, "errors": 9.0})
+
+    assert [text.partition(" of who")[0] for text in complaints] == ["errors has 9.71"]
+
+
+def test_a_part_without_a_limit_keeps_to_the_goal(tree: FakeTree) -> None:
+    tree.add("process/base.py", "# Nobody is told.\n")
+
+    complaints = architecture.personal_prose(Code.load(tree.root), {})
+
+    assert [text.partition(" ")[0] for text in complaints] == ["process"]
