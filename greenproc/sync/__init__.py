@@ -4,10 +4,9 @@ Like promises, none of this may be used in a finalizer or in a signal handler of
 can interrupt another use of the same object, whose lock they would wait for.
 """
 
-from greenproc.sync.latch import CountDownLatch, Latch
+from greenproc.sync.latch import CountDownLatch, Latch, Once
 from greenproc.sync.limiter import RateLimiter
 from greenproc.sync.mutex import Mutex
-from greenproc.sync.once import Once
 from greenproc.sync.pipe import Pipe, Reader, Writer
 from greenproc.sync.queue import Queue
 from greenproc.sync.rwlock import ReadWriteLock

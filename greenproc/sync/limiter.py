@@ -18,14 +18,13 @@ from greenproc.errors import Closed, InvalidArgument, StateError
 from greenproc.future.delivery import call_all
 from greenproc.future.future import Future
 from greenproc.future.state import allocate_lock
-from greenproc.sync.alarm import Alarm
-from greenproc.sync.line import Line
-from greenproc.sync.seat import Seat, discard_all
+from greenproc.sync.cancellable_timer import CancellableTimer
+from greenproc.sync.waitqueue import Waiter, WaitQueue, discard_all
 
-Driver: TypeAlias = tuple[Clock, Hub | None]
-"""A clock, and the hub of the thread that waits by it: each has an alarm of its own.
+ThreadClock: TypeAlias = tuple[Clock, Hub | None]
+"""A clock, and the hub of the thread that waits by it: each has a timer of its own.
 
-The alarm keeps that hub from giving up, and no thread depends on the hub of another one, which may
+The timer keeps that hub from giving up, and no thread depends on the hub of another one, which may
 stand still or end.
 """
 
@@ -63,7 +62,7 @@ class RateLimiter:
 
     __slots__ = (
         "__weakref__",
-        "_alarms",
+        "_timers",
         "_capacity",
         "_clock",
         "_granted",
@@ -71,7 +70,7 @@ class RateLimiter:
         "_handed",
         "_interval",
         "_is_closed",
-        "_line",
+        "_waiters",
         "_next",
     )
 
@@ -83,9 +82,9 @@ class RateLimiter:
             whole_number("capacity", capacity, least=0)
         self._capacity = capacity
         self._guard = allocate_lock()
-        self._line: Line[None] = Line(self._guard, self._rest)
+        self._waiters: WaitQueue[None] = WaitQueue(self._guard, self._rest)
         self._clock: Clock | None = None
-        self._alarms: dict[Driver, Alarm] = {}
+        self._timers: dict[ThreadClock, CancellableTimer] = {}
         self._handed: list[frozenset[object]] = []
         self._next = -MAX_MICROSECONDS
         self._granted = 0
@@ -104,15 +103,15 @@ class RateLimiter:
     def acquire(self) -> Future[None]:
         """Return a future that is ready once a permit is granted.
 
-        A discard request gives the place in the line up; no permit is used.
+        A discard request gives the place in the queue up; no permit is used.
 
         Raises:
             Closed: it was closed.
             StateError: as many wait as may, or the clock was stopped.
         """
         clock = find_clock()
-        claim = self._line.claim()
-        return claim.grant(None) if self._grant_or_join(claim, clock) else claim.future
+        waiter = self._waiters.future_waiter()
+        return waiter.grant(None) if self._grant_or_wait(waiter, clock) else waiter.future
 
     def wait_acquire(self, timeout: float | None = None) -> bool:
         """Wait for a permit, and tell whether there was one in time.
@@ -126,31 +125,31 @@ class RateLimiter:
         """
         # This makes the hub that the clock needs, so that this thread waits by running it.
         clock = find_clock()
-        sleeper = self._line.sleeper()
-        if self._grant_or_join(sleeper, clock):
+        waiter = self._waiters.blocking_waiter()
+        if self._grant_or_wait(waiter, clock):
             return True
-        self._line.wait(sleeper, timeout)
-        if self._is_closed and not sleeper.is_given:
+        self._waiters.wait(waiter, timeout)
+        if self._is_closed and not waiter.is_given:
             raise Closed("the limiter was closed while it was waited for")
-        if not sleeper.is_given and not sleeper.has_left:
+        if not waiter.is_given and not waiter.has_left:
             raise Closed("the clock was stopped while the limiter was waited for")
-        return sleeper.is_given
+        return waiter.is_given
 
     def close(self) -> None:
         """Discard whoever waits, and grant nothing from now on."""
         self._is_closed = True
         with self._guard:
-            seats = self._line.clear()
-            drivers = self._hand_over(seats)
+            waiters = self._waiters.clear()
+            thread_clocks = self._hand_over(waiters)
         try:
-            discard_all(seats)
+            discard_all(waiters)
         finally:
-            self._handed_over(drivers)
+            self._handed_over(thread_clocks)
 
     def statistics(self) -> dict[str, float]:
         """Tell how many wait, how many permits were granted, and the seconds between two."""
         return {
-            "waiting": len(self._line),
+            "waiting": len(self._waiters),
             "granted": self._granted,
             "interval": self.interval,
         }
@@ -168,23 +167,23 @@ class RateLimiter:
 
     def __repr__(self) -> str:
         state = "closed, " if self._is_closed else ""
-        return f"<RateLimiter {state}one per {self.interval:g} s, {len(self._line)} waiting>"
+        return f"<RateLimiter {state}one per {self.interval:g} s, {len(self._waiters)} waiting>"
 
-    def _grant_or_join(self, seat: Seat[None], clock: Clock) -> bool:
-        """Grant a permit and return True, or put *seat* in the line."""
+    def _grant_or_wait(self, waiter: Waiter[None], clock: Clock) -> bool:
+        """Grant a permit and return True, or put *waiter* in the queue."""
         with self._guard:
             if self._is_closed:
                 raise Closed("expected an open limiter, but it was closed")
             base = self._follow(clock)
-            if not len(self._line) and self._grant(base.now()):
+            if not len(self._waiters) and self._grant(base.now()):
                 return True
-            if len(self._line) == self._capacity:
+            if len(self._waiters) == self._capacity:
                 raise StateError(f"expected a limiter that fewer wait for, got {self!r}")
             here = clock if base.source.is_elsewhere else base
-            seat.tag = driver = (here, get_hub_if_exists())
-            if driver not in self._alarms:
-                self._arm(driver)
-            self._line.join(seat)
+            waiter.tag = thread_clock = (here, get_hub_if_exists())
+            if thread_clock not in self._timers:
+                self._arm(thread_clock)
+            self._waiters.append(waiter)
             return False
 
     def _follow(self, clock: Clock) -> Clock:
@@ -206,62 +205,69 @@ class RateLimiter:
         self._granted += 1
         return True
 
-    def _arm(self, driver: Driver) -> None:
-        """Wait for the next permit. A driver has an alarm while it has seats. Needs the lock."""
-        clock, _ = driver
+    def _arm(self, thread_clock: ThreadClock) -> None:
+        """Wait for the next permit. A thread_clock has a timer while it has waiters. Needs the lock."""
+        clock, _ = thread_clock
         rest = self._next - from_seconds(self._follow(clock).now())
-        # Without a rest nobody is in the line; then it only keeps the hub awake.
+        # Without a rest nobody is in the queue; then it only keeps the hub awake.
         wait = to_seconds(rest if rest > 0 else self._interval)
-        alarm = Alarm(clock, wait, lambda is_time: self._ring(driver, alarm, is_time))
-        self._alarms[driver] = alarm
+        timer = CancellableTimer(
+            clock, wait, lambda is_time: self._expire(thread_clock, timer, is_time)
+        )
+        self._timers[thread_clock] = timer
 
-    def _ring(self, driver: Driver, alarm: Alarm, is_time: bool) -> None:
-        """Grant the next permit to whose turn it is, unless another driver has just done so.
+    def _expire(self, thread_clock: ThreadClock, timer: CancellableTimer, is_time: bool) -> None:
+        """Grant the next permit to whose turn it is, unless another thread_clock has just done so.
 
         If the clock was stopped instead, abandon all who wait by it.
         """
-        clock, _ = driver
-        granted: Seat[None] | None = None
+        clock, _ = thread_clock
+        granted: Waiter[None] | None = None
         with self._guard:
-            if self._alarms.get(driver) is not alarm:
+            if self._timers.get(thread_clock) is not timer:
                 return  # another thread was cancelling it
-            del self._alarms[driver]
-            # The last who waited may have left just now, and not have stopped the alarm yet.
-            if is_time and len(self._line) and self._grant(self._follow(clock).now(None)):
-                granted = self._line.pop(None)
-            if is_time and self._is_needed(driver):
+            del self._timers[thread_clock]
+            # The last who waited may have left just now, and not have stopped the timer yet.
+            if is_time and len(self._waiters) and self._grant(self._follow(clock).now(None)):
+                granted = self._waiters.pop(None)
+            if is_time and self._is_needed(thread_clock):
                 with suppress(StateError):  # stopped just now
-                    self._arm(driver)
-            lost = [] if driver in self._alarms else self._line.take(driver)
+                    self._arm(thread_clock)
+            lost = [] if thread_clock in self._timers else self._waiters.take(thread_clock)
             on_the_way = self._hand_over([*lost, granted] if granted is not None else lost)
-        tell = [seat.abandon for seat in lost]
+        tell = [waiter.abandon for waiter in lost]
         try:
             call_all(tell if granted is None else [granted.deliver, *tell])
         finally:
             self._handed_over(on_the_way)
 
-    def _hand_over(self, seats: list[Seat[None]]) -> frozenset[object]:
-        """Keep the alarms of *seats* until they have been told. Needs the lock."""
-        drivers = frozenset(seat.tag for seat in seats)
-        self._handed.append(drivers)
-        return drivers
+    def _hand_over(self, waiters: list[Waiter[None]]) -> frozenset[object]:
+        """Keep the timers of *waiters* until they have been told. Needs the lock."""
+        thread_clocks = frozenset(waiter.tag for waiter in waiters)
+        self._handed.append(thread_clocks)
+        return thread_clocks
 
-    def _handed_over(self, drivers: frozenset[object]) -> None:
+    def _handed_over(self, thread_clocks: frozenset[object]) -> None:
         with self._guard:
-            self._handed.remove(drivers)
+            self._handed.remove(thread_clocks)
         self._rest()
 
-    def _is_needed(self, driver: Driver) -> bool:
-        """Tell whether a thread may be waiting by *driver*. Needs the lock."""
-        return any(driver in drivers for drivers in self._handed) or driver in self._line.tags()
+    def _is_needed(self, thread_clock: ThreadClock) -> bool:
+        """Tell whether a thread may be waiting by *thread_clock*. Needs the lock."""
+        return (
+            any(thread_clock in thread_clocks for thread_clocks in self._handed)
+            or thread_clock in self._waiters.tags()
+        )
 
     def _rest(self) -> None:
-        """Stop the alarms that nobody needs any more."""
+        """Stop the timers that nobody needs any more."""
         with self._guard:
-            idle = [driver for driver in self._alarms if not self._is_needed(driver)]
-            alarms = [self._alarms.pop(driver) for driver in idle]
-        for alarm in alarms:
-            alarm.cancel()
+            idle = [
+                thread_clock for thread_clock in self._timers if not self._is_needed(thread_clock)
+            ]
+            timers = [self._timers.pop(thread_clock) for thread_clock in idle]
+        for timer in timers:
+            timer.cancel()
 
 
 def _interval(permits: float, seconds: float) -> int:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, overload
+from weakref import ref
 
+from gevent import Timeout
+
+from greenproc.checks import check_callable
 from greenproc.errors import Closed
+from greenproc.future.delivery import call_all, is_outermost
 from greenproc.future.future import Future
-from greenproc.future.state import allocate_lock
-from greenproc.sync.holding import run_holding
-from greenproc.sync.line import Line
-from greenproc.sync.seat import Seat, abandon_all
+from greenproc.future.promise import Promise
+from greenproc.future.state import allocate_lock, register_request, request_weakly
+from greenproc.sync.waitqueue import Waiter, WaitQueue, abandon_all
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,7 +31,7 @@ class Mutex:
             ...
         mutex.run(work).then(...)        # nobody waits
 
-    It is handed over: from the moment of `unlock` the next one in the line has it, and nobody can
+    It is handed over: from the moment of `unlock` the next one in the queue has it, and nobody can
     take it in between. It has no owner, so anybody may unlock it, and locking it twice waits for
     an `unlock` by somebody else. It may be used from any native thread.
 
@@ -37,11 +42,11 @@ class Mutex:
     of libprocess, ``lock().then(work).on_any(unlock)``, would unlock what somebody else has.
     """
 
-    __slots__ = ("__weakref__", "_guard", "_is_closed", "_is_locked", "_line")
+    __slots__ = ("__weakref__", "_guard", "_is_closed", "_is_locked", "_waiters")
 
     def __init__(self) -> None:
         self._guard = allocate_lock()
-        self._line: Line[None] = Line(self._guard)
+        self._waiters: WaitQueue[None] = WaitQueue(self._guard)
         self._is_locked = False
         self._is_closed = False
 
@@ -53,15 +58,15 @@ class Mutex:
     def lock(self) -> Future[None]:
         """Return a future that is ready once the caller has the lock.
 
-        A discard request gives the place in the line up.
+        A discard request gives the place in the queue up.
 
         Raises:
             Closed: it was closed.
         """
         if self._take():
             return Future(None)
-        claim = self._line.claim()
-        return claim.grant(None) if self._take_or_join(claim) else claim.future
+        waiter = self._waiters.future_waiter()
+        return waiter.grant(None) if self._take_or_wait(waiter) else waiter.future
 
     def wait_lock(self, timeout: float | None = None) -> bool:
         """Wait for the lock, and tell whether the caller has it now.
@@ -74,18 +79,18 @@ class Mutex:
         """
         if self._take():
             return True
-        sleeper = self._line.sleeper()
-        if self._take_or_join(sleeper):
+        waiter = self._waiters.blocking_waiter()
+        if self._take_or_wait(waiter):
             return True
         try:
-            self._line.wait(sleeper, timeout)
+            self._waiters.wait(waiter, timeout)
         except BaseException:
-            if sleeper.is_given:
+            if waiter.is_given:
                 self.unlock()
             raise
-        if not sleeper.is_given and not sleeper.has_left:
+        if not waiter.is_given and not waiter.has_left:
             raise Closed("the mutex was closed while it was waited for")
-        return sleeper.is_given
+        return waiter.is_given
 
     @overload
     def run(
@@ -97,7 +102,7 @@ class Mutex:
         """Call *function* with the lock, and unlock when the future that it returns is over.
 
         It is called as a callback is, and may return a value as well. Return the future of its
-        result. A discard request gives up the place in the line, or once it was called, goes to
+        result. A discard request gives up the place in the queue, or once it was called, goes to
         the future that it returned.
 
         Raises:
@@ -114,19 +119,19 @@ class Mutex:
         guard = self._guard
         guard.acquire()  # a third of the price of a with statement
         try:
-            seat = self._line.pop(None)
-            self._is_locked = seat is not None
+            waiter = self._waiters.pop(None)
+            self._is_locked = waiter is not None
         finally:
             guard.release()
-        if seat is not None:
-            seat.deliver()
+        if waiter is not None:
+            waiter.deliver()
 
     def close(self) -> None:
         """Abandon whoever waits, and refuse the lock from now on. Who has it may unlock it."""
         with self._guard:
             self._is_closed = True
-            seats = self._line.clear()
-        abandon_all(seats)
+            waiters = self._waiters.clear()
+        abandon_all(waiters)
 
     def __enter__(self) -> None:
         self.wait_lock()
@@ -141,10 +146,10 @@ class Mutex:
 
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else "locked" if self._is_locked else "free"
-        return f"<Mutex {state}, {len(self._line)} waiting>"
+        return f"<Mutex {state}, {len(self._waiters)} waiting>"
 
     def _take(self) -> bool:
-        """Take the lock if it is free; tell whether it was. Spares making a seat."""
+        """Take the lock if it is free; tell whether it was. Spares making a waiter."""
         guard = self._guard
         guard.acquire()
         try:
@@ -155,13 +160,69 @@ class Mutex:
             guard.release()
         return is_free
 
-    def _take_or_join(self, seat: Seat[None]) -> bool:
-        """Take the lock and return True, or put *seat* in the line."""
+    def _take_or_wait(self, waiter: Waiter[None]) -> bool:
+        """Take the lock and return True, or put *waiter* in the queue."""
         with self._guard:
             if self._is_closed:
                 raise Closed("expected an open mutex, but it was closed")
             if self._is_locked:
-                self._line.join(seat)
+                self._waiters.append(waiter)
                 return False
             self._is_locked = True
             return True
+
+
+def run_holding(
+    take: Callable[[], Future[None]],
+    give_back: Callable[[], object],
+    function: Callable[..., Any],
+    /,
+    *args: Any,
+    **kwargs: Any,
+) -> Future[Any]:
+    """Call *function* once what *take* returns is ready, and *give_back* when its result is over.
+
+    Nothing is given back that was not taken, whoever discards what at which moment: that is what
+    ``lock().then(work).on_any(unlock)`` gets wrong.
+
+    Raises:
+        InvalidArgument: *function* cannot be called.
+    """
+    check_callable(function)
+    turn = take()
+    promise: Promise[Any] = Promise()
+    result = promise.future
+    register_request(result, request_weakly, ref(turn))
+    turn.add_done_callback(partial(_work, promise, give_back, partial(function, *args, **kwargs)))
+    return result
+
+
+def _work(
+    promise: Promise[Any],
+    give_back: Callable[[], object],
+    call: Callable[[], Any],
+    turn: Future[None],
+) -> None:
+    if not turn.is_ready:
+        promise(turn)
+        return
+    if promise.future.has_discard:
+        call_all((give_back, promise.discard))
+        return
+    try:
+        value = call()
+    except Exception as error:
+        call_all((give_back, partial(promise.fail, error)))
+    except Timeout as error:
+        call_all((give_back, partial(promise.fail, error)))
+        if not is_outermost():
+            raise  # it may be one that is set where this is called, or where the lock is unlocked
+    except BaseException:
+        call_all((give_back, promise.abandon))
+        raise
+    else:
+        if isinstance(value, Future):
+            value.add_done_callback(lambda _: give_back())
+            promise.associate(value)
+        else:
+            call_all((give_back, partial(promise.set, value)))

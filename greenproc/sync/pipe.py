@@ -22,7 +22,7 @@ from greenproc.future.future import Future
 from greenproc.future.loop import Break, Continue, Flow, loop
 from greenproc.future.promise import Promise
 from greenproc.future.waiting import describe_timeout, explain_wait, watch_hub
-from greenproc.sync.alarm import Alarm
+from greenproc.sync.cancellable_timer import CancellableTimer
 
 MAX_PIPE_BYTES = 64 * 1024 * 1024
 """How much may wait for a slow reader before the pipe breaks: as much as a whole body may have."""
@@ -99,16 +99,16 @@ class Reader:
             InvalidArgument: *timeout* is no number. Nothing was taken.
             StateError: the clock was stopped. Nothing was taken.
         """
-        claim: Promise[bytes] = Promise()
-        future = claim.future
-        if not self._channel.take_or_join(claim) and timeout is not None:
-            expire = partial(self._channel.expire, claim, timeout, watch_hub())
+        read: Promise[bytes] = Promise()
+        future = read.future
+        if not self._channel.take_or_wait(read) and timeout is not None:
+            expire = partial(self._channel.expire, read, timeout, watch_hub())
             try:
-                alarm = Alarm(current_clock(), timeout, expire)
+                timer = CancellableTimer(current_clock(), timeout, expire)
             except BaseException:
-                self._channel.leave(claim)
+                self._channel.leave(read)
                 raise
-            future.on_any(lambda _: alarm.cancel())
+            future.on_any(lambda _: timer.cancel())
         return future
 
     def read_all(self) -> Future[bytes]:
@@ -137,12 +137,12 @@ class Reader:
         return self
 
     def __next__(self) -> bytes:
-        claim: Promise[bytes] = Promise()
+        read: Promise[bytes] = Promise()
         try:
-            self._channel.take_or_join(claim)
-            piece = claim.future.get()
+            self._channel.take_or_wait(read)
+            piece = read.future.get()
         except BaseException:
-            self._channel.leave(claim)
+            self._channel.leave(read)
             raise
         if not piece:
             raise StopIteration
@@ -220,7 +220,7 @@ class _Channel:
     """What the two ends share. Promises are completed after the lock is free."""
 
     __slots__ = (
-        "claims",
+        "reads",
         "error",
         "guard",
         "high_water",
@@ -240,15 +240,15 @@ class _Channel:
         self.pieces: deque[bytes] = deque()
         self.unread = 0
         # Reads that wait. There is no bound: each belongs to a future that the program has made.
-        self.claims: deque[Promise[bytes]] = deque()
+        self.reads: deque[Promise[bytes]] = deque()
         self.room: list[Promise[None]] = []
         self.reader = _End.OPEN
         self.writer = _End.OPEN
         self.error: BaseException | None = None
         self.reader_closed: Promise[None] = Promise()
 
-    def take_or_join(self, claim: Promise[bytes]) -> bool:
-        """Complete *claim* and return True, or let it wait for a piece."""
+    def take_or_wait(self, read: Promise[bytes]) -> bool:
+        """Complete *read* and return True, or let it wait for a piece."""
         room: list[Promise[None]] = []
         piece = b""
         with self.guard:
@@ -261,27 +261,27 @@ class _Channel:
                 if self.unread < self.high_water:
                     room, self.room = self.room, room
             elif self.writer is _End.OPEN:
-                self.claims.append(claim)
+                self.reads.append(read)
                 return False
             else:
                 error = self.error
         if error is None:
-            claim.set(piece)
+            read.set(piece)
         else:
-            claim.fail(error)
+            read.fail(error)
         call_all(_told(room))
         return True
 
-    def leave(self, claim: Promise[bytes]) -> None:
-        """Let *claim* take nothing; what it was given goes to the next read."""
+    def leave(self, read: Promise[bytes]) -> None:
+        """Let *read* take nothing; what it was given goes to the next read."""
         with self.guard:
-            if claim in self.claims:
-                self.claims.remove(claim)
+            if read in self.reads:
+                self.reads.remove(read)
                 return
-            piece = claim.future.value
+            piece = read.future.value
             if not piece or self.reader is not _End.OPEN:
                 return
-            successor = self.claims.popleft() if self.claims else None
+            successor = self.reads.popleft() if self.reads else None
             if successor is None:
                 self.pieces.appendleft(piece)
                 self.unread += len(piece)
@@ -289,21 +289,21 @@ class _Channel:
             successor.set(piece)
 
     def expire(
-        self, claim: Promise[bytes], timeout: float, watch: TurnWatch | None, has_rung: bool
+        self, read: Promise[bytes], timeout: float, watch: TurnWatch | None, has_expired: bool
     ) -> None:
-        """Fail *claim* if it still waits; *has_rung* says whether the time is up or its clock stopped."""
+        """Fail *read* if it still waits; *has_expired* says whether the time is up or its clock stopped."""
         with self.guard:
-            if claim not in self.claims:
+            if read not in self.reads:
                 return
-            self.claims.remove(claim)
-        if has_rung:
-            claim.fail(
+            self.reads.remove(read)
+        if has_expired:
+            read.fail(
                 WaitTimeout(
                     f"nothing was written {describe_timeout(timeout)}{explain_wait(watch)}"
                 )
             )
         else:
-            claim.abandon()
+            read.abandon()
 
     def write(self, data: bytes) -> bool:
         with self.guard:
@@ -311,13 +311,13 @@ class _Channel:
                 return False
             if not data:
                 return True
-            claim = self.claims.popleft() if self.claims else None
-            is_full = claim is None and self.unread >= self.max_bytes
-            if claim is None and not is_full:
+            read = self.reads.popleft() if self.reads else None
+            is_full = read is None and self.unread >= self.max_bytes
+            if read is None and not is_full:
                 self.pieces.append(data)
                 self.unread += len(data)
-        if claim is not None:
-            claim.set(data)
+        if read is not None:
+            read.set(data)
         elif is_full:
             text = f"the reader is too slow: {self.max_bytes} bytes or more were unread"
             self.close_writer(_End.FAILED, Failure(text))
@@ -330,13 +330,13 @@ class _Channel:
                 return False
             self.writer = end
             self.error = error
-            claims = list(self.claims)
-            self.claims.clear()
+            reads = list(self.reads)
+            self.reads.clear()
             room, self.room = self.room, []
         if error is None:
-            ends = [partial(claim.set, b"") for claim in claims]
+            ends = [partial(read.set, b"") for read in reads]
         else:
-            ends = [partial(claim.fail, error) for claim in claims]
+            ends = [partial(read.fail, error) for read in reads]
         call_all([*ends, *_told(room)])
         return True
 
@@ -346,12 +346,12 @@ class _Channel:
                 return False
             self.reader = _End.CLOSED
             is_early = self.writer is _End.OPEN
-            claims = list(self.claims)
-            self.claims.clear()
+            reads = list(self.reads)
+            self.reads.clear()
             self.pieces.clear()
             self.unread = 0
             room, self.room = self.room, []
-        ends = [partial(claim.fail, Closed("closed")) for claim in claims]
+        ends = [partial(read.fail, Closed("closed")) for read in reads]
         news = self.reader_closed
         last = partial(news.set, None) if is_early else news.discard
         call_all([*ends, *_told(room), last])
@@ -375,12 +375,12 @@ class _Channel:
         return {
             "unread_bytes": self.unread,
             "unread_pieces": len(self.pieces),
-            "waiting": len(self.claims),
+            "waiting": len(self.reads),
         }
 
     def __repr__(self) -> str:
         ends = f"writer {self.writer.value}, reader {self.reader.value}"
-        return f"{ends}, {self.unread} bytes unread, {len(self.claims)} waiting"
+        return f"{ends}, {self.unread} bytes unread, {len(self.reads)} waiting"
 
 
 def _told(promises: list[Promise[None]]) -> list[Callable[[], bool]]:

@@ -10,8 +10,7 @@ from greenproc.errors import Closed, StateError, WaitTimeout
 from greenproc.future.future import Future
 from greenproc.future.state import allocate_lock
 from greenproc.future.waiting import describe_timeout, explain_wait, watch_hub
-from greenproc.sync.line import Line
-from greenproc.sync.seat import Seat, abandon_all
+from greenproc.sync.waitqueue import Waiter, WaitQueue, abandon_all
 
 T = TypeVar("T")
 
@@ -38,13 +37,13 @@ class Queue(Generic[T]):
     Source: libprocess include/process/queue.hpp.
     """
 
-    __slots__ = ("__weakref__", "_capacity", "_guard", "_is_closed", "_items", "_line", "_put")
+    __slots__ = ("__weakref__", "_capacity", "_guard", "_is_closed", "_items", "_waiters", "_put")
 
     def __init__(self, *, capacity: int | None = None) -> None:
         if capacity is not None:
             whole_number("capacity", capacity, least=1)
         self._guard = allocate_lock()
-        self._line: Line[T] = Line(self._guard)
+        self._waiters: WaitQueue[T] = WaitQueue(self._guard)
         self._items: deque[T] = deque()
         self._capacity = capacity
         self._is_closed = False
@@ -60,27 +59,27 @@ class Queue(Generic[T]):
         with self._guard:
             if self._is_closed:
                 raise Closed("expected an open queue, but it was closed")
-            seat = self._line.pop(item)
-            if seat is None:
+            waiter = self._waiters.pop(item)
+            if waiter is None:
                 if self._capacity is not None and len(self._items) >= self._capacity:
                     raise StateError(f"expected a queue with room, got {self!r}")
                 self._items.append(item)
             self._put += 1
-        if seat is not None:
-            seat.deliver()
+        if waiter is not None:
+            waiter.deliver()
 
     def get(self) -> Future[T]:
         """Return the future of an item.
 
-        A discard request gives the place in the line up, so no item is lost to it.
+        A discard request gives the place in the queue up, so no item is lost to it.
 
         Raises:
             Closed: it was closed, and is empty.
         """
-        claim = self._line.claim()
-        if self._take_or_join(claim):
-            claim.deliver()
-        return claim.future
+        waiter = self._waiters.future_waiter()
+        if self._take_or_wait(waiter):
+            waiter.deliver()
+        return waiter.future
 
     def wait_get(self, timeout: float | None = None) -> T:
         """Wait for an item and return it.
@@ -92,19 +91,19 @@ class Queue(Generic[T]):
             WaitTimeout: the time is over.
             Closed: it was closed, before or meanwhile, and is empty.
         """
-        sleeper = self._line.sleeper()
+        waiter = self._waiters.blocking_waiter()
         watch = None
-        if not self._take_or_join(sleeper):
+        if not self._take_or_wait(waiter):
             watch = None if timeout is None else watch_hub()
             try:
-                self._line.wait(sleeper, timeout)
+                self._waiters.wait(waiter, timeout)
             except BaseException:
-                if sleeper.is_given:
-                    self._put_back(sleeper.value)
+                if waiter.is_given:
+                    self._put_back(waiter.value)
                 raise
-        if sleeper.is_given:
-            return sleeper.value
-        if sleeper.has_left:
+        if waiter.is_given:
+            return waiter.value
+        if waiter.has_left:
             raise WaitTimeout(
                 f"there was no item {describe_timeout(timeout)}{explain_wait(watch)}"
             )
@@ -134,12 +133,12 @@ class Queue(Generic[T]):
         """Refuse items from now on, and abandon whoever waits. What is stored can still be got."""
         with self._guard:
             self._is_closed = True
-            seats = self._line.clear()
-        abandon_all(seats)
+            waiters = self._waiters.clear()
+        abandon_all(waiters)
 
     def statistics(self) -> dict[str, float]:
         """Count the items that are stored, those who wait for one, and all that were ever put."""
-        return {"items": len(self._items), "waiting": len(self._line), "put": self._put}
+        return {"items": len(self._items), "waiting": len(self._waiters), "put": self._put}
 
     def __len__(self) -> int:
         return len(self._items)
@@ -160,25 +159,25 @@ class Queue(Generic[T]):
     def __repr__(self) -> str:
         state = "closed, " if self._is_closed else ""
         room = "" if self._capacity is None else f" of {self._capacity}"
-        return f"<Queue {state}{len(self._items)}{room} items, {len(self._line)} waiting>"
+        return f"<Queue {state}{len(self._items)}{room} items, {len(self._waiters)} waiting>"
 
-    def _take_or_join(self, seat: Seat[T]) -> bool:
-        """Give the first item to *seat* and return True, or put it in the line."""
+    def _take_or_wait(self, waiter: Waiter[T]) -> bool:
+        """Give the first item to *waiter* and return True, or put it in the queue."""
         with self._guard:
             if self._items:
-                seat.value = self._items.popleft()
-                seat.is_given = True
+                waiter.value = self._items.popleft()
+                waiter.is_given = True
                 return True
             if self._is_closed:
                 raise Closed("expected an open queue, but it was closed")
-            self._line.join(seat)
+            self._waiters.append(waiter)
             return False
 
     def _put_back(self, item: T) -> None:
         """Pass on what a greenlet was given that was killed before it could take it."""
         with self._guard:
-            seat = self._line.pop(item)
-            if seat is None:
+            waiter = self._waiters.pop(item)
+            if waiter is None:
                 self._items.appendleft(item)
-        if seat is not None:
-            seat.deliver()
+        if waiter is not None:
+            waiter.deliver()

@@ -10,16 +10,15 @@ from typing import Any, ParamSpec, TypeVar, overload
 from greenproc.errors import Closed, StateError
 from greenproc.future.future import Future
 from greenproc.future.state import allocate_lock
-from greenproc.sync.holding import run_holding
-from greenproc.sync.line import Line
-from greenproc.sync.seat import Seat, abandon_all, deliver_all
+from greenproc.sync.mutex import run_holding
+from greenproc.sync.waitqueue import Waiter, WaitQueue, abandon_all, deliver_all
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class _Kind(Enum):
-    """What is waited for, kept as the tag of a seat."""
+    """What is waited for, kept as the tag of a waiter."""
 
     READ = "read"
     WRITE = "write"
@@ -35,7 +34,7 @@ class ReadWriteLock:
         lock.run_writing(work).then(...)    # nobody waits
 
     All wait in one line, so neither kind starves the other: a reader that comes while a writer
-    waits is behind it, and readers that follow each other in the line get in together. It has no
+    waits is behind it, and readers that follow each other in the queue get in together. It has no
     owners, cannot be taken twice, and a reader cannot become the writer. It may be used from any
     native thread.
 
@@ -46,11 +45,11 @@ class ReadWriteLock:
     ``write_lock().then(work).on_any(write_unlock)`` is wrong here; a mistaken unlock raises.
     """
 
-    __slots__ = ("__weakref__", "_guard", "_has_writer", "_is_closed", "_line", "_readers")
+    __slots__ = ("__weakref__", "_guard", "_has_writer", "_is_closed", "_waiters", "_readers")
 
     def __init__(self) -> None:
         self._guard = allocate_lock()
-        self._line: Line[None] = Line(self._guard, self._admit)
+        self._waiters: WaitQueue[None] = WaitQueue(self._guard, self._admit)
         self._readers = 0
         self._has_writer = False
         self._is_closed = False
@@ -68,7 +67,7 @@ class ReadWriteLock:
     def read_lock(self) -> Future[None]:
         """Return a future that is ready once the caller may read.
 
-        A discard request gives the place in the line up.
+        A discard request gives the place in the queue up.
 
         Raises:
             Closed: it was closed.
@@ -78,7 +77,7 @@ class ReadWriteLock:
     def write_lock(self) -> Future[None]:
         """Return a future that is ready once the caller may write.
 
-        A discard request gives the place in the line up.
+        A discard request gives the place in the queue up.
 
         Raises:
             Closed: it was closed.
@@ -168,8 +167,8 @@ class ReadWriteLock:
         """Abandon whoever waits, and refuse the lock from now on. Who has it may unlock it."""
         with self._guard:
             self._is_closed = True
-            seats = self._line.clear()
-        abandon_all(seats)
+            waiters = self._waiters.clear()
+        abandon_all(waiters)
 
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else "free"
@@ -177,36 +176,36 @@ class ReadWriteLock:
             state = "written"
         elif self._readers:
             state = f"read by {self._readers}"
-        return f"<ReadWriteLock {state}, {len(self._line)} waiting>"
+        return f"<ReadWriteLock {state}, {len(self._waiters)} waiting>"
 
     def _lock(self, kind: _Kind) -> Future[None]:
-        claim = self._line.claim()
-        return claim.grant(None) if self._take_or_join(kind, claim) else claim.future
+        waiter = self._waiters.future_waiter()
+        return waiter.grant(None) if self._take_or_wait(kind, waiter) else waiter.future
 
     def _wait(self, kind: _Kind, timeout: float | None) -> bool:
-        sleeper = self._line.sleeper()
-        if self._take_or_join(kind, sleeper):
+        waiter = self._waiters.blocking_waiter()
+        if self._take_or_wait(kind, waiter):
             return True
         try:
-            self._line.wait(sleeper, timeout)
+            self._waiters.wait(waiter, timeout)
         except BaseException:
-            if sleeper.is_given:
+            if waiter.is_given:
                 self._unlock(kind)
             raise
-        if not sleeper.is_given and not sleeper.has_left:
+        if not waiter.is_given and not waiter.has_left:
             raise Closed("the lock was closed while it was waited for")
-        return sleeper.is_given
+        return waiter.is_given
 
-    def _take_or_join(self, kind: _Kind, seat: Seat[None]) -> bool:
-        """Take what is asked for and return True, or put *seat* in the line."""
+    def _take_or_wait(self, kind: _Kind, waiter: Waiter[None]) -> bool:
+        """Take what is asked for and return True, or put *waiter* in the queue."""
         with self._guard:
             if self._is_closed:
                 raise Closed("expected an open lock, but it was closed")
-            if not len(self._line) and self._is_open_to(kind):
+            if not len(self._waiters) and self._is_open_to(kind):
                 self._take(kind)
                 return True
-            seat.tag = kind
-            self._line.join(seat)
+            waiter.tag = kind
+            self._waiters.append(waiter)
             return False
 
     def _is_open_to(self, kind: object) -> bool:
@@ -233,8 +232,8 @@ class ReadWriteLock:
         """Let in who can be let in at the front of the line."""
         admitted = []
         with self._guard:
-            while (seat := self._line.peek()) is not None and self._is_open_to(seat.tag):
-                self._take(seat.tag)
-                self._line.pop(None)
-                admitted.append(seat)
+            while (waiter := self._waiters.peek()) is not None and self._is_open_to(waiter.tag):
+                self._take(waiter.tag)
+                self._waiters.pop(None)
+                admitted.append(waiter)
         deliver_all(admitted)

@@ -13,11 +13,11 @@ from greenproc.http.event_text import EMPTY_COMMENT, encode_event
 from greenproc.http.request import Request
 from greenproc.process.base import Process
 from greenproc.process.connections import end_with, forget_connection
-from greenproc.sync.alarm import Alarm
+from greenproc.sync.cancellable_timer import CancellableTimer
 from greenproc.sync.pipe import Pipe, Reader
 
 BATCH_BYTES = 64 * 1024  # events that are joined into one piece of the response
-EARLY = 0.001  # seconds by which an alarm may be early, as floats are compared
+EARLY = 0.001  # seconds by which a timer may be early, as floats are compared
 GAP = "gap"
 
 _allocate_lock = get_original("_thread", "allocate_lock")
@@ -45,7 +45,7 @@ class Subscriber:
 
     __slots__ = (
         "__weakref__",
-        "_alarm",
+        "_beat_timer",
         "_clock",
         "_events",
         "_guard",
@@ -95,7 +95,7 @@ class Subscriber:
         self._is_gone = False
         self._clock = current_clock()
         self._last_at = self._clock.now()
-        self._alarm: Alarm | None = None
+        self._beat_timer: CancellableTimer | None = None
 
     def start(self, first: bytes, replay: Iterable[bytes]) -> None:
         """Send *first*, then *replay*, which no bound applies to; from now on heartbeats."""
@@ -221,7 +221,7 @@ class Subscriber:
 
     def _watch(self, seconds: float) -> None:
         if self.is_open:
-            self._alarm = Alarm(self._clock, seconds, self._beat)
+            self._beat_timer = CancellableTimer(self._clock, seconds, self._beat)
 
     def _beat(self, has_rung: bool) -> None:
         """Send a comment if there was silence: it keeps proxies, and finds clients that are gone."""
@@ -245,9 +245,9 @@ class Subscriber:
                 self._replay.clear()
                 self._events.clear()
                 self._waiting_bytes = 0
-        alarm, self._alarm = self._alarm, None
-        if alarm is not None:
-            alarm.cancel()
+        timer, self._beat_timer = self._beat_timer, None
+        if timer is not None:
+            timer.cancel()
         process, self._process = self._process, None
         if process is not None:
             forget_connection(process, self)

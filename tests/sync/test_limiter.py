@@ -392,11 +392,11 @@ def test_an_alarm_that_rings_while_another_thread_cancels_it_grants_nothing(
 ) -> None:
     limiter.acquire()
     first = limiter.acquire()
-    [(driver, cancelled)] = limiter._alarms.items()
+    [(thread_clock, cancelled)] = limiter._timers.items()
     first.discard()
     second = limiter.acquire()
 
-    limiter._ring(driver, cancelled, True)
+    limiter._expire(thread_clock, cancelled, True)
 
     assert second.is_pending
     time.advance(1.0)

@@ -44,7 +44,7 @@ def take(limiter: RateLimiter, number: int) -> None:
 
 def granted(limiter: RateLimiter) -> float:
     """Return how many permits there were; nobody may wait any more, and nothing be armed."""
-    assert not limiter._alarms
+    assert not limiter._timers
     assert not limiter._handed
     assert limiter.statistics()["waiting"] == 0
     return limiter.statistics()["granted"]
@@ -108,7 +108,7 @@ def test_threads_and_greenlets_outside_of_the_runtime_that_uses_it_first() -> No
 
 @pytest.mark.usefixtures("awake")
 def test_threads_with_hubs_of_their_own_wait_for_the_clock_of_a_runtime() -> None:
-    """Each keeps its hub awake itself, whoever has armed an alarm before."""
+    """Each keeps its hub awake itself, whoever has armed a timer before."""
     clock = Clock(HubSource())
     clock.start()
     runtime = SimpleNamespace(clock=clock)
@@ -197,7 +197,7 @@ def test_a_clock_that_stops_abandons_only_who_waits_by_it() -> None:
     here = start(lambda: expect_error(Closed, limiter.wait_acquire))
     RUNTIME.reset(token)
     join = in_own_hub(lambda: take(limiter, 1))
-    while len(limiter._line) < 2:
+    while len(limiter._waiters) < 2:
         gevent.sleep(0)
 
     clock.stop()
@@ -237,11 +237,11 @@ def test_who_is_being_told_is_kept_awake_until_then(time: Time) -> None:
     limiter.acquire()
     permit = limiter.acquire()
     with limiter._guard:
-        drivers = limiter._hand_over(limiter._line.clear())
+        thread_clocks = limiter._hand_over(limiter._waiters.clear())
 
     time.advance(1.0)
     assert time.timers == 1
-    limiter._handed_over(drivers)
+    limiter._handed_over(thread_clocks)
 
     assert not time.timers
     assert permit.is_abandoned

@@ -1,4 +1,4 @@
-"""The seats in a line: what their users do not see."""
+"""The waiters of a queue: what their users do not see."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from gevent.exceptions import InvalidSwitchError
 
 from greenproc.future import Promise
 from greenproc.sync import Mutex
-from greenproc.sync.seat import Sleeper, ThreadSleeper
+from greenproc.sync.waitqueue import GreenletWaiter, ThreadWaiter
 from tests.sync.support import expect_error, start
 
 
 def test_a_greenlet_that_is_woken_before_it_waits_does_not_wait() -> None:
-    sleeper: Sleeper[None] = Sleeper(gevent.get_hub())
-    sleeper.deliver()
+    waiter: GreenletWaiter[None] = GreenletWaiter(gevent.get_hub())
+    waiter.deliver()
     gevent.idle()
-    sleeper.wait()
+    waiter.wait()
 
 
 def test_a_thread_that_is_woken_before_it_waits_does_not_wait() -> None:
-    sleeper: ThreadSleeper[None] = ThreadSleeper()
-    sleeper.deliver()
-    sleeper.wait()
+    waiter: ThreadWaiter[None] = ThreadWaiter()
+    waiter.deliver()
+    waiter.wait()
 
 
 def test_a_switch_by_somebody_else_is_an_error_and_gives_the_place_up() -> None:

@@ -11,7 +11,7 @@ from greenproc.future.future import Future
 from greenproc.future.promise import Promise
 
 
-class Alarm:
+class CancellableTimer:
     """Calls a function after a while with True, or with False if the clock is stopped before.
 
     It may be made and cancelled in any native thread, and calls where it was made.
@@ -31,17 +31,17 @@ class Alarm:
         self._clock = clock_of_thread(clock)
         # Only the timer holds the promise: a clock that stops lets go of it, and so abandons.
         self._timer = self._clock.timer(seconds, partial(tick.set, None))
-        tick.future.add_done_callback(self._ring)
+        tick.future.add_done_callback(self._expire)
 
     def cancel(self) -> None:
         """Do not call any more."""
         self._call = None
         clock_of_thread(self._clock).cancel(self._timer)
 
-    def _ring(self, tick: Future[None]) -> None:
+    def _expire(self, tick: Future[None]) -> None:
         call, self._call = self._call, None
         if call is not None:
             call(tick.is_ready)
 
     def __repr__(self) -> str:
-        return f"<Alarm {'over' if self._call is None else self._timer}>"
+        return f"<CancellableTimer {'over' if self._call is None else self._timer}>"

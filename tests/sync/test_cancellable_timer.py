@@ -9,33 +9,33 @@ import pytest
 
 from greenproc.clock import Clock, HubSource, Timer
 from greenproc.errors import StateError
-from greenproc.sync.alarm import Alarm
+from greenproc.sync.cancellable_timer import CancellableTimer
 from tests.future.support import Time, in_thread
 
 
 def test_it_calls_with_true_when_the_time_has_come(time: Time) -> None:
     calls: list[bool] = []
-    alarm = Alarm(time.clock, 1.0, calls.append)
+    timer = CancellableTimer(time.clock, 1.0, calls.append)
     time.advance(0.5)
     assert calls == []
     time.advance(0.5)
     assert calls == [True]
-    assert repr(alarm) == "<Alarm over>"
+    assert repr(timer) == "<CancellableTimer over>"
 
 
 def test_it_calls_with_false_when_the_clock_is_stopped(time: Time) -> None:
     calls: list[bool] = []
-    alarm = Alarm(time.clock, 1.0, calls.append)
+    timer = CancellableTimer(time.clock, 1.0, calls.append)
     time.clock.stop()
     gevent.idle()
     assert calls == [False]
-    assert repr(alarm) == "<Alarm over>"
+    assert repr(timer) == "<CancellableTimer over>"
 
 
 def test_it_never_calls_after_it_was_cancelled(time: Time) -> None:
     calls: list[bool] = []
-    alarm = Alarm(time.clock, 1.0, calls.append)
-    alarm.cancel()
+    timer = CancellableTimer(time.clock, 1.0, calls.append)
+    timer.cancel()
     assert not time.timers
     time.advance(1.0)
     time.clock.stop()
@@ -46,7 +46,7 @@ def test_it_never_calls_after_it_was_cancelled(time: Time) -> None:
 def test_a_stopped_clock_takes_none(time: Time) -> None:
     time.clock.stop()
     with pytest.raises(StateError):
-        Alarm(time.clock, 1.0, print)
+        CancellableTimer(time.clock, 1.0, print)
 
 
 class Watched(Clock):
@@ -65,9 +65,9 @@ class Watched(Clock):
 def test_it_is_cancelled_in_another_thread_than_it_was_made_in() -> None:
     clock = Watched()
     calls: list[bool] = []
-    made: list[Alarm] = []
-    in_thread(lambda: made.append(Alarm(clock, 60.0, calls.append)))
-    made.append(Alarm(clock, 60.0, calls.append))
+    made: list[CancellableTimer] = []
+    in_thread(lambda: made.append(CancellableTimer(clock, 60.0, calls.append)))
+    made.append(CancellableTimer(clock, 60.0, calls.append))
     gevent.idle()
     assert clock.statistics()["timers"] == 2
 
