@@ -1,8 +1,7 @@
 """File descriptors: waiting until they are ready, reading, writing, copying, watching files."""
 
 from greenproc.clock.iteration_budget import yield_if_spent, yield_to_io
-from greenproc.io.descriptor import Descriptor, close, is_async, prepare_async
-from greenproc.io.poll import READ, WRITE, poll
+from greenproc.io.descriptor import READ, WRITE, Descriptor, close, is_async, poll, prepare_async
 from greenproc.io.redirect import redirect
 from greenproc.io.transfer import read, write
 from greenproc.io.watcher import Event, EventType, Watcher

@@ -10,14 +10,16 @@ from typing import Any, TypeVar
 from greenproc.errors import Discarded, InvalidArgument, StateError
 from greenproc.future import Break, Continue, Future, loop, offload
 from greenproc.io.descriptor import (
+    READ,
+    WRITE,
     Descriptor,
     close_unwatched,
     duplicate_async,
     is_storage,
     number_of,
+    poll,
     require_async,
 )
-from greenproc.io.poll import READ, WRITE, poll
 
 T = TypeVar("T")
 

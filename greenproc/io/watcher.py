@@ -1,12 +1,15 @@
-"""Telling when files change."""
+"""Watching files for changes, by inotify. Linux only."""
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
+import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
+from functools import cache, partial
 from types import TracebackType
 from typing import Any, Self
 from weakref import ref
@@ -15,12 +18,21 @@ from gevent import GreenletExit, Timeout
 
 from greenproc.errors import Broken, Closed, InvalidArgument
 from greenproc.future import Break, Continue, Future, loop
-from greenproc.io import inotify
 from greenproc.io.descriptor import close_unwatched
 from greenproc.io.transfer import read
 from greenproc.sync.queue import Queue
 
-MASK = inotify.MODIFY | inotify.DELETE_SELF | inotify.MOVE_SELF | inotify.MASK_CREATE
+# From <sys/inotify.h>.
+IN_MODIFY = 0x00000002
+IN_DELETE_SELF = 0x00000400
+IN_MOVE_SELF = 0x00000800
+IN_Q_OVERFLOW = 0x00004000
+IN_IGNORED = 0x00008000
+IN_MASK_CREATE = 0x10000000  # Linux 4.18: refuse what is watched already; older ones ignore it
+
+_RECORD = struct.Struct("iIII")  # watch, mask, cookie, length of the name that follows
+
+MASK = IN_MODIFY | IN_DELETE_SELF | IN_MOVE_SELF | IN_MASK_CREATE
 BUFFER = 32 * (16 + 256)  # bytes: 32 records with the longest name, as in libprocess
 MAX_EVENTS = 16 * 1024  # events nobody has fetched; as many as the kernel itself queues
 
@@ -62,8 +74,8 @@ class Watcher:
     """
 
     def __init__(self) -> None:
-        self._state = _State()
-        self._done = _follow(self._state)
+        self._watches = _Watches()
+        self._done = _follow(self._watches)
 
     def add(self, path: str | os.PathLike[str]) -> None:
         """Watch a file; its content must not matter before.
@@ -73,21 +85,21 @@ class Watcher:
             OSError: it cannot be watched, for example because it does not exist.
             Closed: the watcher was closed.
         """
-        self._state.add(os.fspath(path))
+        self._watches.add(os.fspath(path))
 
     def remove(self, path: str | os.PathLike[str]) -> None:
         """Stop watching a file. One that is not watched is no error."""
-        self._state.remove(os.fspath(path))
+        self._watches.remove(os.fspath(path))
 
     @property
     def events(self) -> Queue[Event]:
         """What happened, in order. With 16384 events that nobody fetches the watcher fails."""
-        return self._state.events
+        return self._watches.events
 
     def close(self) -> None:
         """Stop. Events that are queued can still be fetched; whoever waits for one is abandoned."""
         self._done.discard()
-        self._state.events.close()
+        self._watches.events.close()
 
     def __enter__(self) -> Self:
         return self
@@ -107,17 +119,17 @@ class Watcher:
             done.home.loop.run_callback_threadsafe(done.discard)
 
     def __repr__(self) -> str:
-        return f"<Watcher of {len(self._state.watches)} files>"
+        return f"<Watcher of {len(self._watches.watches)} files>"
 
 
-class _State:
+class _Watches:
     """The descriptor, what is watched through it, and the events."""
 
     def __init__(self) -> None:
         self.events: Queue[Event] = Queue()
         self.paths: dict[int, str] = {}
         self.watches: dict[str, int] = {}
-        self.number: int | None = inotify.open_queue()
+        self.number: int | None = open_queue()
 
     def add(self, path: str) -> None:
         if self.number is None:
@@ -127,7 +139,7 @@ class _State:
         if path in self.watches:
             raise InvalidArgument(f"expected a file that is not watched yet, got {path!r}")
         try:
-            watch = inotify.add_watch(self.number, path, MASK)
+            watch = add_watch(self.number, path, MASK)
         except FileExistsError as error:
             raise InvalidArgument(f"{path!r} is watched already by another name") from error
         self.paths[watch] = path
@@ -138,19 +150,19 @@ class _State:
         if watch is not None:
             del self.paths[watch]
             if self.number is not None:
-                inotify.remove_watch(self.number, watch)
+                remove_watch(self.number, watch)
 
     def take(self, watch: int, mask: int) -> None:
         """Queue the event of one record."""
-        if mask & inotify.OVERFLOW or self.events.size() >= MAX_EVENTS:
+        if mask & IN_Q_OVERFLOW or self.events.size() >= MAX_EVENTS:
             raise Broken("events of watched files came faster than they were fetched")
         path = self.paths.get(watch)
-        if path is None or mask & inotify.IGNORED:
+        if path is None or mask & IN_IGNORED:
             return  # it was removed meanwhile
-        if mask & inotify.MODIFY:
+        if mask & IN_MODIFY:
             kind = EventType.WRITE
         else:
-            is_move = mask & inotify.MOVE_SELF
+            is_move = mask & IN_MOVE_SELF
             kind = EventType.RENAME if is_move else EventType.REMOVE
             self.remove(path)
         self.tell(Event(kind, path))
@@ -176,25 +188,87 @@ class _State:
             self.number = None
 
 
-def _follow(state: _State) -> Future[None]:
+def _follow(watches: _Watches) -> Future[None]:
     """Read events until a discard is requested or something fails."""
-    number = state.number
+    number = watches.number
     assert number is not None
 
     def take_all(data: bytes) -> Any:
         if not data:
             return Break()
-        for watch, mask in inotify.records(data):
-            state.take(watch, mask)
+        for watch, mask in records(data):
+            watches.take(watch, mask)
         return Continue()
 
     done: Future[None] = loop(lambda: read(number, BUFFER), take_all)
-    done.on_failed(partial(_tell, ref(state)))
-    done.add_done_callback(lambda _: state.close())
+    done.on_failed(partial(_tell, ref(watches)))
+    done.add_done_callback(lambda _: watches.close())
     return done
 
 
-def _tell(reference: ref[_State], error: BaseException) -> None:
-    state = reference()
-    if state is not None:
-        state.tell(Event(EventType.FAILURE, str(error)))
+def _tell(reference: ref[_Watches], error: BaseException) -> None:
+    watches = reference()
+    if watches is not None:
+        watches.tell(Event(EventType.FAILURE, str(error)))
+
+
+# The system calls of inotify
+
+
+def open_queue() -> int:
+    """Return the descriptor of a new queue of events, non-blocking and not inherited.
+
+    Raises:
+        OSError: there are too many, or this system has no inotify.
+    """
+    return _checked(_library().inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify")
+
+
+def add_watch(queue: int, path: str, mask: int) -> int:
+    """Watch *path* and return the number of the watch.
+
+    Raises:
+        InvalidArgument: *path* contains a zero, where the system would take it to end.
+        OSError: it cannot be read, is watched already, or there are too many watches.
+    """
+    encoded = os.fsencode(path)
+    if b"\0" in encoded:
+        raise InvalidArgument(f"expected a path without a zero, got {path!r}")
+    return _checked(_library().inotify_add_watch(queue, encoded, mask), path)
+
+
+def remove_watch(queue: int, watch: int) -> None:
+    """Stop a watch; what has ended already is no error."""
+    _library().inotify_rm_watch(queue, watch)
+
+
+def records(data: bytes) -> Iterator[tuple[int, int]]:
+    """Give watch and mask of each record that was read.
+
+    Raises:
+        ValueError: the last one is not whole.
+    """
+    offset = 0
+    while offset < len(data):
+        if len(data) - offset < _RECORD.size:
+            raise ValueError("expected whole inotify records")
+        watch, mask, _, length = _RECORD.unpack_from(data, offset)
+        offset += _RECORD.size + length
+        if offset > len(data):
+            raise ValueError("expected whole inotify records")
+        yield watch, mask
+
+
+@cache
+def _library() -> Any:
+    library = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(library, "inotify_init1"):
+        raise OSError("this system has no inotify")
+    return library
+
+
+def _checked(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), what)
+    return result

@@ -10,7 +10,7 @@ import gevent
 import pytest
 
 from greenproc.errors import Closed, InvalidArgument
-from greenproc.io import Event, EventType, Watcher, inotify
+from greenproc.io import Event, EventType, Watcher
 from greenproc.io import watcher as module
 
 LIMIT = 5.0  # seconds; a last limit
@@ -100,7 +100,7 @@ def test_a_closed_watcher_takes_no_files_and_abandons_who_waits(folder: Path) ->
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        (struct.pack("iIII", -1, inotify.OVERFLOW, 0, 0), "faster than they were fetched"),
+        (struct.pack("iIII", -1, module.IN_Q_OVERFLOW, 0, 0), "faster than they were fetched"),
         (b"half a record", "whole inotify records"),
         (struct.pack("iIII", 1, 2, 0, 16), "whole inotify records"),
     ],
