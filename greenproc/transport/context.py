@@ -10,8 +10,8 @@ from greenproc.http.head_cache import HeadCache
 from greenproc.http.parser import RawRequest
 from greenproc.message import Message
 from greenproc.settings import Settings
+from greenproc.transport.delayed_acks import DelayedAcks
 from greenproc.transport.hooks import TransportHooks
-from greenproc.transport.postponed import Postponed
 from greenproc.transport.unsent import UnsentBytes
 
 if TYPE_CHECKING:
@@ -33,6 +33,6 @@ class ListenerContext:
     heads: HeadCache
     unsent: UnsentBytes
     """What all of them may hold for clients that take nothing."""
-    postponed: Postponed
+    delayed_acks: DelayedAcks
     closed: Callable[[ServerConnection], None]
     """Called with a connection whose socket is closed."""

@@ -26,10 +26,10 @@ from greenproc.http.writer import encode_response
 from greenproc.settings import Settings
 from greenproc.transport.connection_limit import ConnectionLimit
 from greenproc.transport.context import ListenerContext
+from greenproc.transport.delayed_acks import DelayedAcks
 from greenproc.transport.hooks import TransportHooks
 from greenproc.transport.keep_alive import notice_loss
-from greenproc.transport.places import address_of, listening_socket, path_of, remove_path
-from greenproc.transport.postponed import Postponed
+from greenproc.transport.listen_socket import address_of, listen_on, path_of, remove_path
 from greenproc.transport.responses import write_some
 from greenproc.transport.server_connection import ServerConnection
 from greenproc.transport.timeouts import IdleMonitor
@@ -98,7 +98,7 @@ class Listener:
         Raises:
             BindError: the address cannot be had.
         """
-        self.adopt(listening_socket(Address(self._settings.ip, self._settings.port)))
+        self.adopt(listen_on(Address(self._settings.ip, self._settings.port)))
         assert self.address is not None
         return self.address
 
@@ -146,7 +146,7 @@ class Listener:
             is_message=is_message if carries_messages else no_message,
             heads=HeadCache(limits),
             unsent=UnsentBytes(settings.max_unsent_bytes),
-            postponed=Postponed(),
+            delayed_acks=DelayedAcks(),
             closed=self._forget,
         )
 
@@ -185,7 +185,7 @@ class Listener:
         for connection in self._connections:
             connection.disown()
         if self._context is not None:
-            self._context.postponed.disown()
+            self._context.delayed_acks.disown()
         silence((*self._greenlets, self._monitoring))
 
     def drain_http(self) -> None:
@@ -218,7 +218,7 @@ class Listener:
         self.stop_accepting()
         if self._context is not None:
             # What was accepted in the last milliseconds is acknowledged, too.
-            self._context.postponed.close()
+            self._context.delayed_acks.close()
         deadline = monotonic() + min(timeout, FLUSH_SECONDS)
         for connection in list(self._connections):
             connection.wait_written(max(deadline - monotonic(), 0.0))

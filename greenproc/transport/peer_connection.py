@@ -1,4 +1,4 @@
-"""One outgoing connection: connect, write what is queued, watch for the end."""
+"""The connection to one address: connect, write what is queued, watch for the end."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from greenproc.message import Message
 from greenproc.settings import Settings
 from greenproc.transport.hooks import Spawn
 from greenproc.transport.keep_alive import notice_loss
-from greenproc.transport.outgoing import Outgoing
 from greenproc.transport.responses import write_some
+from greenproc.transport.send_queue import SendQueue
 from greenproc.transport.slots import Slots
 from greenproc.transport.unsent import UnsentBytes
 from greenproc.wire.framing import MessageEncoder
@@ -35,7 +35,7 @@ LINGER_SECONDS = 2.0  # how long a peer may take to close after us; Apache's lin
 
 
 class State(Enum):
-    """Where in its life an outgoing connection is."""
+    """Where in its life a connection is."""
 
     CONNECTING = "connecting"
     OPEN = "open"
@@ -107,7 +107,7 @@ class PeerConnection:
         self._needs_slot = needs_slot
         self.leaving = False
         self.state = State.CONNECTING
-        self.outgoing = Outgoing(settings.max_outgoing_bytes, hooks.unsent)
+        self.queue = SendQueue(settings.max_outgoing_bytes, hooks.unsent)
         self._settings = settings
         self._hooks = hooks
         self._hub = get_hub()
@@ -135,7 +135,7 @@ class PeerConnection:
     def __repr__(self) -> str:
         kind = "LINKED" if self.linked else "TEMPORARY"
         state = "LEAVING" if self.leaving and self.state is State.OPEN else self.state.name
-        return f"<PeerConnection {self.address} {kind} {state}, {len(self.outgoing)} queued>"
+        return f"<PeerConnection {self.address} {kind} {state}, {len(self.queue)} queued>"
 
     def start(self) -> None:
         """Begin to connect."""
@@ -148,19 +148,19 @@ class PeerConnection:
         except ValueError as error:
             self._hooks.dropped(message, str(error))
             return
-        if not self.outgoing.append(message, data):
+        if not self.queue.append(message, data):
             self._hooks.dropped(message, f"too much is queued for {self.address}")
         elif self._wakeable:
             self._wake()
 
     def mark(self) -> Callable[[], bool]:
         """Return what tells whether all messages so far have their answers, or will have none."""
-        outgoing = self.outgoing
-        last = outgoing.taken + len(outgoing)
+        queue = self.queue
+        last = queue.taken + len(queue)
 
         def is_answered() -> bool:
             is_over = self.state is State.CLOSED or self.linked
-            return is_over or outgoing.taken - outgoing.unanswered >= last
+            return is_over or queue.taken - queue.unanswered >= last
 
         return is_answered
 
@@ -178,14 +178,14 @@ class PeerConnection:
             notice_loss(self._socket, self._settings.link_timeout)
         self._stop_timer()
         if self._parked is not None:
-            self.outgoing.forget_sent()
+            self.queue.forget_sent()
 
     def leave(self) -> None:
         """Take no more messages; write what is queued, let the peer close, then close.
 
         May be called in the hub if the connection is open.
         """
-        if self.state is State.CONNECTING and not self.outgoing:
+        if self.state is State.CONNECTING and not self.queue:
             self.end(None)
         elif not self.leaving:
             self.leaving = True
@@ -277,7 +277,7 @@ class PeerConnection:
     def _write(self) -> None:
         """Write batches; when there is nothing to write, park, or say that this was all."""
         while self.state is State.OPEN:
-            if self._rest or self.outgoing:
+            if self._rest or self.queue:
                 self._write_batch()
             elif self.leaving:
                 self._open_socket.shutdown(socket.SHUT_WR)
@@ -287,7 +287,7 @@ class PeerConnection:
 
     def _write_batch(self) -> None:
         """Write what is left of a batch, or the next one; waits for the peer."""
-        batch = rest = self._rest or memoryview(self.outgoing.take_batch())
+        batch = rest = self._rest or memoryview(self.queue.take_batch())
         self._rest = NOTHING
         while rest:
             rest = rest[self._open_socket.send(rest) :]
@@ -301,7 +301,7 @@ class PeerConnection:
 
     def _write_at_once(self) -> None:
         """Write the next batch in the hub, as far as the socket takes it without waiting."""
-        batch = self.outgoing.take_batch()
+        batch = self.queue.take_batch()
         try:
             sent = write_some(self._open_socket, batch)
         except OSError:
@@ -314,7 +314,7 @@ class PeerConnection:
 
     def _batch_written(self) -> None:
         if self.linked:
-            self.outgoing.forget_sent()
+            self.queue.forget_sent()
 
     def _park(self) -> None:
         """Give up the turn until there is something to write.
@@ -337,9 +337,9 @@ class PeerConnection:
         """Write a little, in the hub; switch to the writer if there is more to do than that."""
         if self._parked is None:
             return  # The writer was killed in the meantime.
-        if 0 < self.outgoing.queued_bytes <= LITTLE_BYTES and self.state is State.OPEN:
+        if 0 < self.queue.queued_bytes <= LITTLE_BYTES and self.state is State.OPEN:
             self._write_at_once()
-        if self._rest or self.outgoing or self.leaving or self.state is not State.OPEN:
+        if self._rest or self.queue or self.leaving or self.state is not State.OPEN:
             self._parked.switch()
         else:
             self._wakeable = True
@@ -373,11 +373,11 @@ class PeerConnection:
     def _note_answers(self, received: bytes) -> None:
         count = self._counter.feed(received)
         if self._counter.unavailable:
-            refused = self.outgoing.find_sent(self._counter.unavailable)
-            self.outgoing.answer(count)
+            refused = self.queue.find_sent(self._counter.unavailable)
+            self.queue.answer(count)
             self._hooks.refused(refused)
         else:
-            self.outgoing.answer(count)
+            self.queue.answer(count)
 
     def _broken(self, error: OSError) -> Broken:
         broken = Broken(f"connection to {self.address} lost: {error}")
@@ -390,7 +390,7 @@ class PeerConnection:
     def is_idle(self) -> bool:
         """See `Holder`: nothing is to be written, and no answer is missing."""
         is_open = self.state is State.OPEN and not self.leaving
-        return is_open and not self._rest and not self.outgoing and self.outgoing.is_answered
+        return is_open and not self._rest and not self.queue and self.queue.is_answered
 
     def give_way(self) -> None:
         """See `Holder`."""
@@ -423,7 +423,7 @@ class PeerConnection:
         """Return how long nothing may happen, and what it means if nothing does."""
         if self.leaving:
             return LINGER_SECONDS, None
-        if self.outgoing or not self.outgoing.is_answered:
+        if self.queue or not self.queue.is_answered:
             seconds = self._settings.answer_timeout
             return seconds, Broken(f"no answer from {self.address} within {seconds:g} seconds")
         return self._settings.temporary_idle, None

@@ -28,8 +28,10 @@ from greenproc.transport.responses import failure_log, write_some
 # A libprocess peer closes its socket right after its last byte, and an answer that meets a
 # closed socket makes the system throw away what is still on its way to us. So its answers are
 # put off while there is more to read, but not for ever: a temporary connection counts them.
-HOLD_SECONDS = 1.0
-HOLD_ANSWERS = 20_000  # to 6 MB of small messages, what Linux buffers for a connection by default
+MAX_ACK_DELAY = 1.0
+MAX_DELAYED_ACKS = (
+    20_000  # to 6 MB of small messages, what Linux buffers for a connection by default
+)
 
 FEW_ANSWERS = 16  # take a tenth of the time of an iteration to encode
 
@@ -68,7 +70,7 @@ class ResponseWriter:
         self._socket = to
         self._owner = owner
         self._hooks = context.hooks
-        self._postponing = context.postponed
+        self._delayed_acks = context.delayed_acks
         settings = context.settings
         self._unsent = context.unsent
         self._body_writer = BodyWriter(to, settings, self._progressed)
@@ -78,7 +80,7 @@ class ResponseWriter:
         self._budget = iteration_budget()
         self._is_due = False  # a flush for which there was no time
         self._changed: Event | None = None
-        self._is_postponed = False
+        self._is_delayed = False
         self._is_unwanted = False
         self._flushed_at = monotonic()
         self._stream: Any = None  # the reader of the response that is being sent
@@ -253,29 +255,29 @@ class ResponseWriter:
 
     # Putting off
 
-    def postpone(self) -> bool:
+    def delay_acks(self) -> bool:
         """Put off answers for which nobody waits; tell whether that was done.
 
         Source: mesos-go's upid server, which sends no answers to clients of that name at all.
         """
-        if self.queue.pending or self._is_holding_long():
+        if self.queue.pending or self._has_delayed_enough():
             return False
-        if not self._is_postponed:
-            self._is_postponed = True
-            self._postponing.add(self)
+        if not self._is_delayed:
+            self._is_delayed = True
+            self._delayed_acks.add(self)
         return True
 
-    def flush_postponed(self) -> bool:
+    def flush_delayed(self) -> bool:
         """Send what was put off, in the hub, unless there is something to be read before."""
         if not self.is_mute and self._has_input():
             return False
-        self._is_postponed = False
+        self._is_delayed = False
         self._flush_now()
         return True
 
-    def _is_holding_long(self) -> bool:
+    def _has_delayed_enough(self) -> bool:
         held = len(self.queue)
-        return held >= HOLD_ANSWERS or monotonic() - self._flushed_at > HOLD_SECONDS
+        return held >= MAX_DELAYED_ACKS or monotonic() - self._flushed_at > MAX_ACK_DELAY
 
     def _has_input(self) -> bool:
         """Tell whether reading would not wait."""

@@ -24,10 +24,10 @@ from greenproc.process.ports import Delivery
 from greenproc.transport.body_pipe import BodyPipe
 from greenproc.transport.context import ListenerContext
 from greenproc.transport.keep_alive import has_ended
-from greenproc.transport.places import address_of
+from greenproc.transport.listen_socket import address_of
 from greenproc.transport.reader import Reader
 from greenproc.transport.refusals import BODY_TOO_SLOW, HEAD_TOO_SLOW, HOST_NOT_ALLOWED
-from greenproc.transport.response_writer import HOLD_ANSWERS, ResponseWriter
+from greenproc.transport.response_writer import MAX_DELAYED_ACKS, ResponseWriter
 from greenproc.transport.responses import refuse_delivery, refuse_request, refuse_sender
 from greenproc.transport.timeouts import ConnectionPhase
 
@@ -46,7 +46,7 @@ Closing a socket and closing its sending side look the same from here. So handle
 their answers are hardly wanted any more, but may still give them.
 """
 
-MAX_HELD_ANSWERS = 2 * HOLD_ANSWERS
+MAX_UNSENT_ACKS = 2 * MAX_DELAYED_ACKS
 """So many messages may be accepted while their sender takes no answers; then reading pauses."""
 
 AHEAD_BYTES = 64 * 1024
@@ -179,7 +179,7 @@ class ServerConnection:
 
     def _receive(self) -> bytes:
         """Answer, wait, and return what has come."""
-        if self._queue and not (self._is_agent and self._writer.postpone()):
+        if self._queue and not (self._is_agent and self._writer.delay_acks()):
             self._writer.flush()
         return self._reader.read()
 
@@ -302,9 +302,9 @@ class ServerConnection:
                 self._writer.wait(lambda: not responses.is_full, None)
             finally:
                 self._waits_for_room = False
-        elif len(queue) > MAX_HELD_ANSWERS:
+        elif len(queue) > MAX_UNSENT_ACKS:
             self._writer.flush()
-            self._writer.wait(lambda: len(queue) <= MAX_HELD_ANSWERS, None)
+            self._writer.wait(lambda: len(queue) <= MAX_UNSENT_ACKS, None)
 
     # Bodies that a handler reads as they come
 

@@ -1,4 +1,4 @@
-"""All outgoing connections of a node: at most one to each address."""
+"""All connections from a node: at most one to each address."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class SocketManager:
                 address, linked=True, needs_slot=needs_slot, encoder=current.encoder
             )
             self._leaving.add(current)
-            current.outgoing.move_unsent(fresh.outgoing)
+            current.queue.move_unsent(fresh.queue)
             current.leave()
 
     def persistent_socket(self, address: Address) -> socket.socket | None:
@@ -167,10 +167,10 @@ class SocketManager:
             "linked": sum(one.linked for one in self._connections.values()),
             "waiting": self._slots.waiting,
             "leaving": len(self._leaving),
-            "queued_messages": sum(len(one.outgoing) for one in everyone),
-            "queued_bytes": sum(one.outgoing.queued_bytes for one in everyone),
-            "unanswered": sum(one.outgoing.unanswered for one in everyone),
-            "sent": self._sent_before + sum(one.outgoing.taken for one in everyone),
+            "queued_messages": sum(len(one.queue) for one in everyone),
+            "queued_bytes": sum(one.queue.queued_bytes for one in everyone),
+            "unanswered": sum(one.queue.unanswered for one in everyone),
+            "sent": self._sent_before + sum(one.queue.taken for one in everyone),
             "dropped": self._dropped,
             "refused": len(self._retries),
         }
@@ -249,7 +249,7 @@ class SocketManager:
     def _ended(self, connection: PeerConnection, error: Broken | None) -> None:
         """Take a closed connection out of the tables, then tell what that means."""
         address = connection.address
-        self._sent_before += connection.outgoing.taken
+        self._sent_before += connection.queue.taken
         was_current = self._connections.get(address) is connection
         if was_current:
             del self._connections[address]
@@ -266,9 +266,9 @@ class SocketManager:
 
     def _report_dropped(self, connection: PeerConnection, error: Broken | None) -> None:
         reason = str(error) if error else f"connection to {connection.address} was closed"
-        for message in connection.outgoing.drain_sent():
+        for message in connection.queue.drain_sent():
             self._drop(message, f"{reason}; it may have arrived")
-        for message in connection.outgoing.drain_unsent():
+        for message in connection.queue.drain_unsent():
             self._drop(message, reason)
 
     def _mark(self, address: Address) -> IsAnswered:

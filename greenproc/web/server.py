@@ -20,8 +20,8 @@ from greenproc.http.response import Response
 from greenproc.process.ports import Delivery
 from greenproc.settings import Settings
 from greenproc.transport.hooks import TransportHooks
+from greenproc.transport.listen_socket import ListenAddress, listen_on
 from greenproc.transport.listener import Listener
-from greenproc.transport.places import listening_socket
 from greenproc.web.dial import bound_spawn, spawn
 from greenproc.web.handling import Handler, ask
 from greenproc.web.options import check_seconds
@@ -29,9 +29,6 @@ from greenproc.web.options import check_seconds
 BACKLOG = 16_384  # libprocess' default for servers
 GRACE_SECONDS = 10.0  # as Settings.stop_timeout
 UNWIND_SECONDS = 0.5  # for greenlets whose connection was closed under them
-
-Place = Address | str
-"""An address, such as ``127.0.0.1:8080``, or the path of a Unix socket, which has a slash."""
 
 
 class ServerState(Enum):
@@ -81,20 +78,20 @@ class Server:
     def __init__(
         self,
         handler: Handler,
-        where: Place | os.PathLike[str] = "127.0.0.1:0",
+        where: ListenAddress | os.PathLike[str] = "127.0.0.1:0",
         *,
         settings: Settings | None = None,
         streaming: bool = False,
         backlog: int = BACKLOG,
     ) -> None:
         self.state = ServerState.STOPPED  # until it listens
-        place = checked_place(where)
+        address = checked_address(where)
         self._listener = new_listener(handler, settings or Settings(), streaming=streaming)
-        self._listener.adopt(listening_socket(place, backlog))
+        self._listener.adopt(listen_on(address, backlog))
         self._loop = get_hub().loop
         self._run: Promise[None] = Promise()
         self.state = ServerState.INITIALIZED
-        self.address: Place = self._listener.address or place
+        self.address: ListenAddress = self._listener.address or address
         """Where it listens."""
 
     def run(self) -> Future[None]:
@@ -197,7 +194,7 @@ class Server:
 
 def serve(
     handler: Handler,
-    where: Place | os.PathLike[str] = "127.0.0.1:0",
+    where: ListenAddress | os.PathLike[str] = "127.0.0.1:0",
     *,
     settings: Settings | None = None,
     streaming: bool = False,
@@ -241,7 +238,7 @@ def serve_connection(
     return future
 
 
-def checked_place(where: Place | os.PathLike[str]) -> Place:
+def checked_address(where: ListenAddress | os.PathLike[str]) -> ListenAddress:
     """Return *where* as an address or a path.
 
     Raises:

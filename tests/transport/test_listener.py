@@ -15,8 +15,8 @@ from greenproc.errors import BindError, StateError
 from greenproc.future import Future
 from greenproc.http.response import OK
 from greenproc.settings import Settings
+from greenproc.transport.listen_socket import address_of, listen_on
 from greenproc.transport.listener import MAX_ACCEPTED, Acceptor, Listener
-from greenproc.transport.places import address_of, listening_socket
 from tests.polls import Polls
 from tests.transport.conftest import LIMIT, Node, Peer, RawServer
 
@@ -255,7 +255,7 @@ def test_few_connections_are_accepted_between_two_polls(polls: Polls, connect: C
         accepted.append(polls.count)
         connected.close()
 
-    listening = listening_socket(Address("127.0.0.1", 0))
+    listening = listen_on(Address("127.0.0.1", 0))
     address = address_of(listening.getsockname())
     assert address is not None
     for _ in range(3 * MAX_ACCEPTED):

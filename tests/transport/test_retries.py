@@ -14,7 +14,7 @@ from greenproc.http.response_counter import ResponseCounter
 from greenproc.settings import Settings
 from greenproc.testing import RuntimeMaker
 from greenproc.transport import retries as retries_module
-from greenproc.transport.outgoing import Outgoing
+from greenproc.transport.send_queue import SendQueue
 from greenproc.transport.socket_manager import SocketManager
 from tests.transport.conftest import LIMIT, Node, Peer, RawServer, message
 
@@ -50,17 +50,17 @@ def test_a_counter_tells_which_responses_were_503() -> None:
 
 
 def test_sent_messages_are_found_by_their_places() -> None:
-    outgoing = Outgoing(1000)
+    queue = SendQueue(1000)
     sent = [message(f"m{number}", to=RawServerAddress) for number in range(6)]
     for batch in (sent[:3], sent[3:]):
         for one in batch:
-            outgoing.append(one, b"x")
-        outgoing.take_batch()
-    outgoing.answer(1)
+            queue.append(one, b"x")
+        queue.take_batch()
+    queue.answer(1)
 
-    assert outgoing.find_sent([0, 1, 3]) == [sent[1], sent[2], sent[4]]
-    assert outgoing.find_sent([]) == []
-    assert outgoing.find_sent([100]) == []
+    assert queue.find_sent([0, 1, 3]) == [sent[1], sent[2], sent[4]]
+    assert queue.find_sent([]) == []
+    assert queue.find_sent([100]) == []
 
 
 RawServerAddress = UPID.parse("x@127.0.0.1:9").address

@@ -865,7 +865,7 @@ def test_a_client_that_reads_too_slowly_is_let_go(
 def test_messages_of_a_sender_that_takes_no_answers_are_not_taken_for_ever(
     node: Node, listen: Listen, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_connection, "MAX_HELD_ANSWERS", 10)
+    monkeypatch.setattr(server_connection, "MAX_UNSENT_ACKS", 10)
     peer = connect(listen())
     (connection,) = listen.listeners[0]._connections  # type: ignore[attr-defined]
     connection._writer.is_writing = True  # its client does not read

@@ -10,7 +10,7 @@ import gevent
 from greenproc.address import Address
 from greenproc.future import Future
 from greenproc.http.response import OK
-from greenproc.transport.outgoing import FREE_BYTES, Outgoing
+from greenproc.transport.send_queue import FREE_BYTES, SendQueue
 from greenproc.transport.socket_manager import SocketManager
 from greenproc.transport.unsent import UnsentBytes
 from tests.transport.conftest import LIMIT, Node, Peer, RawServer, message
@@ -71,9 +71,9 @@ def test_messages_to_many_nodes_that_take_none_are_bounded_together(
 
 def test_what_was_counted_is_given_back() -> None:
     unsent = UnsentBytes(10 * MIB)
-    first, second = Outgoing(8 * MIB, unsent), Outgoing(8 * MIB, unsent)
+    first, second = SendQueue(8 * MIB, unsent), SendQueue(8 * MIB, unsent)
 
-    def fill(queue: Outgoing, size: int) -> bool:
+    def fill(queue: SendQueue, size: int) -> bool:
         note: Any = message("data", to=Address("127.0.0.1", 1))
         return queue.append(note, bytes(size))
 
@@ -87,7 +87,7 @@ def test_what_was_counted_is_given_back() -> None:
     first.drain_unsent()
     assert unsent.total == MIB - FREE_BYTES
     assert fill(second, 3 * MIB)
-    third = Outgoing(8 * MIB, unsent)
+    third = SendQueue(8 * MIB, unsent)
     second.move_unsent(third)
     while third:
         third.take_batch()

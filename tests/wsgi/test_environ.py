@@ -9,7 +9,7 @@ import pytest
 from gevent import socket
 
 from greenproc.errors import InvalidArgument
-from greenproc.transport.places import listening_socket
+from greenproc.transport.listen_socket import listen_on
 from greenproc.wsgi import WSGIProcess
 from greenproc.wsgi.environ import SOFTWARE
 from tests.peer import Peer
@@ -179,7 +179,7 @@ def test_wsgi_unix_socket_environ(
     seen = Seen()
     site = serve(seen)
     parts = site.runtime._parts()
-    listening = listening_socket(str(tmp_path / "socket"), 5)
+    listening = listen_on(str(tmp_path / "socket"), 5)
     connected = socket.socket(socket.AF_UNIX)
     connected.connect(str(tmp_path / "socket"))
     accepted, _ = listening.accept()

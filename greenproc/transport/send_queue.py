@@ -18,7 +18,7 @@ FREE_BYTES = 64 * 1024
 MAX_BATCH_BYTES = 256 * 1024  # one send; more did not make a loopback connection any faster
 
 
-class Outgoing:
+class SendQueue:
     """A bounded queue of encoded messages, and a bounded memory of what was sent.
 
     A batch that was taken counts as sent, since nobody can tell how much of it arrived. Responses
@@ -132,7 +132,7 @@ class Outgoing:
         self._sent.clear()
         self._sent_bytes = self._answered = self._unknown = 0
 
-    def move_unsent(self, to: Outgoing) -> None:
+    def move_unsent(self, to: SendQueue) -> None:
         """Hand all that waits to be sent to the empty queue *to*."""
         to._data, self._data = self._data, deque()
         to._messages, self._messages = self._messages, deque()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from greenproc.address import Address
-from greenproc.transport import postponed, response_writer
+from greenproc.transport import delayed_acks, response_writer
 from tests.transport.conftest import LIMIT, Node, Peer, undated
 
 Listen = Callable[..., Address]
@@ -28,7 +28,7 @@ ANSWER_BYTES = 81  # of b-msg-query.response, recorded from libprocess
 @pytest.fixture
 def never(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what is put off be put off for longer than any test takes."""
-    monkeypatch.setattr(postponed, "POSTPONE_SECONDS", 3600.0)
+    monkeypatch.setattr(delayed_acks, "ACK_DELAY", 3600.0)
 
 
 def test_libprocess_gets_its_answers_soon(node: Node, listen: Listen, connect: Connect) -> None:
@@ -82,7 +82,7 @@ def test_what_is_put_off_leaves_with_the_answer_to_the_next_request(
 def test_no_more_than_a_number_of_answers_is_put_off(
     node: Node, listen: Listen, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(response_writer, "HOLD_ANSWERS", 3)
+    monkeypatch.setattr(response_writer, "MAX_DELAYED_ACKS", 3)
     peer = connect(listen())
 
     for _ in range(3):
@@ -96,7 +96,7 @@ def test_no_more_than_a_number_of_answers_is_put_off(
 def test_answers_are_put_off_for_no_longer_than_a_time(
     node: Node, listen: Listen, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(response_writer, "HOLD_SECONDS", -1.0)
+    monkeypatch.setattr(response_writer, "MAX_ACK_DELAY", -1.0)
     peer = connect(listen())
 
     peer.send(AGENT)
@@ -110,12 +110,12 @@ class Connection:
     def __init__(self, *ready: bool) -> None:
         self.ready = list(ready)
 
-    def flush_postponed(self) -> bool:
+    def flush_delayed(self) -> bool:
         return self.ready.pop(0)
 
 
 def test_a_connection_is_asked_again_until_it_could_send() -> None:
-    waiting = postponed.Postponed()
+    waiting = delayed_acks.DelayedAcks()
     patient, quick = Connection(False, False, True), Connection(True)
     waiting.add(patient)
     waiting.add(quick)
@@ -128,7 +128,7 @@ def test_a_connection_is_asked_again_until_it_could_send() -> None:
 
 
 def test_close_asks_each_connection_once() -> None:
-    waiting = postponed.Postponed()
+    waiting = delayed_acks.DelayedAcks()
     busy, ready = Connection(False, True), Connection(True, True)
     waiting.add(busy)
     waiting.add(ready)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import Any
+from typing import Any, TypeAlias
 
 from gevent import socket
 
 from greenproc.address import Address
 from greenproc.errors import BindError
 
+ListenAddress: TypeAlias = Address | str
+"""An address, such as ``127.0.0.1:8080``, or the path of a Unix socket, which has a slash."""
+
 BACKLOG = 500_000  # libprocess' LISTEN_BACKLOG; the kernel cuts it to net.core.somaxconn
 
 
-def listening_socket(where: Address | str, backlog: int = BACKLOG) -> socket.socket:
+def listen_on(where: ListenAddress, backlog: int = BACKLOG) -> socket.socket:
     """Return a socket that listens at *where*: an address, or the path of a Unix socket.
 
     What a server that is gone has left at the path is replaced.
