@@ -48,7 +48,7 @@ PERSONS_IN_PROSE = {
 
 # Short modules with one importer that stand alone; the list only gets shorter.
 SMALL_MODULES = {
-    "greenproc.auth.gate",
+    "greenproc.auth.access_control",
     "greenproc.metrics.counter",
     "greenproc.patterns.topic",
     "greenproc.process.filter",

@@ -1,11 +1,11 @@
 """Who may use which HTTP endpoint: authentication and authorization."""
 
+from greenproc.auth.access_control import AccessControl
 from greenproc.auth.authenticator import Authenticator
 from greenproc.auth.authenticators import Authenticators
 from greenproc.auth.authorization import Authorization, AuthorizationCallback
 from greenproc.auth.basic import BasicAuthenticator
 from greenproc.auth.combined import CombinedAuthenticator
-from greenproc.auth.gate import Gate
 from greenproc.auth.jwt import JWT
 from greenproc.auth.jwt_authenticator import JWTAuthenticator
 from greenproc.auth.principal import AuthenticationResult, Principal
@@ -13,6 +13,7 @@ from greenproc.auth.signing import parse_rsa_key
 
 __all__ = [
     "JWT",
+    "AccessControl",
     "AuthenticationResult",
     "Authenticator",
     "Authenticators",
@@ -20,7 +21,6 @@ __all__ = [
     "AuthorizationCallback",
     "BasicAuthenticator",
     "CombinedAuthenticator",
-    "Gate",
     "JWTAuthenticator",
     "Principal",
     "parse_rsa_key",

@@ -12,7 +12,7 @@ import gevent
 from gevent import socket
 
 from greenproc.address import Address
-from greenproc.auth import Gate
+from greenproc.auth import AccessControl
 from greenproc.builtin.page import NODE_ID
 from greenproc.builtin.vitals import Vitals
 from greenproc.clock import Clock, HubSource
@@ -79,7 +79,9 @@ class Parts:
         self._hooks = self._make_hooks(spawn)
         self.listener = Listener(settings, self._hooks)
         seconds = settings.authentication_timeout
-        self._gate = Gate(runtime.authenticators, runtime.authorization, timeout=seconds)
+        self._access_control = AccessControl(
+            runtime.authenticators, runtime.authorization, timeout=seconds
+        )
         self.sockets: SocketManager | None = None
         self.address: Address | None = None
         self.killed: list[UPID] = []
@@ -158,7 +160,7 @@ class Parts:
 
     def _open_processes(self) -> None:
         assert self.address is not None and self.sockets is not None
-        self.processes.open(self.address, self.sockets, self._gate)
+        self.processes.open(self.address, self.sockets, self._access_control)
 
     def _spawn_builtins(self) -> None:
         vitals = Vitals(

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from greenproc.auth import AuthenticationResult, Authenticators, Authorization, Gate, Principal
+from greenproc.auth import (
+    AccessControl,
+    AuthenticationResult,
+    Authenticators,
+    Authorization,
+    Principal,
+)
 from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.process import Process, route
@@ -22,7 +28,7 @@ Ask = Callable[["Late"], Any]
 
 
 class Late:
-    """Is the authenticator and the callback of a gate, and answers when the test wants."""
+    """Is the authenticator and the callback of a node, and answers when the test wants."""
 
     scheme = "Late"
 
@@ -32,17 +38,17 @@ class Late:
         authenticators, authorization = Authenticators(), Authorization()
         authenticators.set("realm", self)
         authorization.set_callbacks({"/p/a": lambda request, principal: self.promise.future})
-        self.gate = Gate(authenticators, authorization, timeout=timeout)
+        self.access = AccessControl(authenticators, authorization, timeout=timeout)
 
     def authenticate(self, request: Request) -> Future[AuthenticationResult]:
         self.asked.set(None)
         return self.promise.future
 
     def ask_who(self) -> Any:
-        return self.gate.authenticate(request(), "realm")
+        return self.access.authenticate(request(), "realm")
 
     def ask_whether(self) -> Any:
-        return self.gate.authorize(request(), None, "p", "/a")
+        return self.access.authorize(request(), None, "p", "/a")
 
 
 QUESTIONS = [

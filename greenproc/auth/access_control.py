@@ -1,4 +1,4 @@
-"""`Gate`: the authenticators and callbacks of a runtime as the processes see them."""
+"""`AccessControl`: the authenticators and callbacks of a runtime as the processes see them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from greenproc.http.request import Request
 from greenproc.http.response import Response, ServiceUnavailable
 
 
-class Gate:
+class AccessControl:
     """The gatekeeper of one runtime. See `greenproc.process.ports.Gatekeeper`.
 
     What it asks for a future is asked to stop when it takes too long, and the request is refused
