@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-from greenproc.builtin.form import Form, wanted_form
 from greenproc.builtin.help_page import index_html, text_html
+from greenproc.builtin.negotiate import MediaType, negotiate
 from greenproc.builtin.page import page, to_root
 from greenproc.builtin.survey import Page, in_turns, read_page
 from greenproc.errors import InvalidURL
@@ -88,14 +88,14 @@ class Help(Process):
         return self._answer(request, process_markdown(id, endpoints), f"/{id}")
 
     def _index(self, request: Request) -> Response:
-        form = wanted_form(request)
+        media_type = negotiate(request)
         wanted = read_page(request.url.query, default=MAX_LISTED, most=MAX_LISTED)
         if isinstance(wanted, Response):
             return wanted
         processes, hidden = self._processes_with_help(wanted)
-        if form is Form.JSON:
+        if media_type is MediaType.JSON:
             return OK(json={"processes": [_to_json(id, told) for id, told in processes.items()]})
-        if form is Form.HTML:
+        if media_type is MediaType.HTML:
             path = request.url.path
             cells = self._processes.cells
             builtin = {id for id in processes if id in cells and is_builtin(cells[id].process)}
@@ -103,7 +103,7 @@ class Help(Process):
         return _markdown(index_markdown(list(processes), hidden))
 
     def _answer(self, request: Request, text: str, title: str) -> Response:
-        if wanted_form(request) is Form.HTML:
+        if negotiate(request) is MediaType.HTML:
             return page(request.url.path, title, text_html(text, title))
         return _markdown(text)
 

@@ -7,10 +7,10 @@ import platform
 import re
 from typing import Any
 
-from greenproc.builtin.form import Form, wanted_form
 from greenproc.builtin.health import LIVE_HELP, READY_HELP, Readiness
 from greenproc.builtin.help import is_builtin, route_options
 from greenproc.builtin.hub_lag import HubLag
+from greenproc.builtin.negotiate import MediaType, negotiate
 from greenproc.builtin.page import ASSETS, NODE_ID, asset, page
 from greenproc.builtin.supervision import LISTED, MAX_LISTED, supervision_tree
 from greenproc.builtin.survey import read_limit, served, survey
@@ -67,10 +67,10 @@ class Node(Process):
 
     def on_page(self, request: Request, principal: object = None) -> Response:
         """Answer with the page, or with what it shows as text or JSON."""
-        form = wanted_form(request)
-        if form is Form.JSON:
+        media_type = negotiate(request)
+        if media_type is MediaType.JSON:
             return OK(json=self.state())
-        if form is Form.MARKDOWN:
+        if media_type is MediaType.MARKDOWN:
             return OK(as_text(self.state()), headers=[NOSNIFF])
         body = (ASSETS / "node.html").read_text("utf-8")
         title = str(self.runtime.address)

@@ -16,7 +16,7 @@ from greenproc.process.current import current_process
 from greenproc.process.handlers import mark_route
 from greenproc.process.route_options import RouteOptions
 from greenproc.websockets.connection import WebSocket
-from greenproc.websockets.deflate import negotiate
+from greenproc.websockets.deflate import negotiate_deflate
 from greenproc.websockets.handshake import Handshake, answer_headers, read_handshake
 from greenproc.websockets.options import Options, WebSocketOptions
 from greenproc.websockets.registry import WebSocketRegistry
@@ -145,7 +145,7 @@ class Candidate:
     ) -> None:
         from greenproc.websockets.session import Session
 
-        deflate = negotiate(handshake.extensions) if options.deflate else None
+        deflate = negotiate_deflate(handshake.extensions) if options.deflate else None
         self._process = process
         self._registry = registry
         self._request = request

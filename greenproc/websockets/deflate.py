@@ -21,7 +21,7 @@ _PARAMETERS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Deflate:
+class DeflateParameters:
     """What both sides have agreed on.
 
     Neither side keeps a window between messages: for a thousand clients that would be a quarter of
@@ -42,7 +42,7 @@ class Deflate:
         return "; ".join(parts)
 
 
-def negotiate(offers: str) -> Deflate | None:
+def negotiate_deflate(offers: str) -> DeflateParameters | None:
     """Accept the first offer that can be met, if any; what is malformed is declined.
 
     Args:
@@ -59,7 +59,7 @@ def negotiate(offers: str) -> Deflate | None:
     return None
 
 
-def _accept(parameters: list[str]) -> Deflate | None:
+def _accept(parameters: list[str]) -> DeflateParameters | None:
     found: dict[str, str | None] = {}
     for parameter in parameters:
         name, equals, value = parameter.partition("=")
@@ -78,4 +78,4 @@ def _accept(parameters: list[str]) -> Deflate | None:
     if server_bits < _MIN_RAW_BITS:
         return None
     client = found.get("client_max_window_bits")
-    return Deflate(server_bits, None if client is None else int(client))
+    return DeflateParameters(server_bits, None if client is None else int(client))

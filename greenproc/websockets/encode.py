@@ -6,7 +6,7 @@ import zlib
 from typing import Any
 
 from greenproc.errors import InvalidArgument
-from greenproc.websockets.deflate import Deflate
+from greenproc.websockets.deflate import DeflateParameters
 
 MIN_PACKED_BYTES = 128
 """Shorter messages are not packed: that saves little."""
@@ -25,7 +25,7 @@ _TAIL = b"\x00\x00\xff\xff"  # RFC 7692 section 7.2.1: what the sender of a mess
 _MAX_SHORT, _MAX_LONG = 125, 0xFFFF
 
 
-def encode_message(data: Any, deflate: Deflate | None) -> bytes:
+def encode_message(data: Any, deflate: DeflateParameters | None) -> bytes:
     """Write a message as one frame: text for ``str``, binary for bytes.
 
     Raises:
@@ -52,17 +52,17 @@ def encode_message(data: Any, deflate: Deflate | None) -> bytes:
 class MessageEncoder:
     """Encodes messages; one that goes to many clients in a row is encoded, and packed, once.
 
-    Packed messages do not depend on those before them, see `Deflate`.
+    Packed messages do not depend on those before them, see `DeflateParameters`.
     """
 
     __slots__ = ("_data", "_deflate", "_frame")
 
     def __init__(self) -> None:
         self._data: str | bytes | None = None
-        self._deflate: Deflate | None = None
+        self._deflate: DeflateParameters | None = None
         self._frame = b""
 
-    def encode(self, data: Any, deflate: Deflate | None) -> bytes:
+    def encode(self, data: Any, deflate: DeflateParameters | None) -> bytes:
         """See `encode_message`."""
         if self._frame and data is self._data and deflate == self._deflate:
             return self._frame

@@ -13,7 +13,7 @@ from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
 
 from greenproc.websockets.codes import CloseCode
-from greenproc.websockets.deflate import MAX_BITS, Deflate
+from greenproc.websockets.deflate import MAX_BITS, DeflateParameters
 
 STEP_BYTES = 64 * 1024
 """How much is unpacked before others get their turn."""
@@ -71,7 +71,10 @@ class FrameReader:
     __slots__ = ("_connection", "_guard", "_parts")
 
     def __init__(
-        self, max_message_bytes: int, deflate: Deflate | None, pause: Callable[[], object]
+        self,
+        max_message_bytes: int,
+        deflate: DeflateParameters | None,
+        pause: Callable[[], object],
     ) -> None:
         self._guard = _Guard(max_message_bytes, is_packed=deflate is not None, pause=pause)
         self._connection = Connection(ConnectionType.SERVER, [self._guard])

@@ -21,7 +21,7 @@ from greenproc.process.ports import Delivery
 from greenproc.transport.keep_alive import has_ended
 from greenproc.websockets.codes import CloseCode
 from greenproc.websockets.connection import WebSocket
-from greenproc.websockets.deflate import Deflate
+from greenproc.websockets.deflate import DeflateParameters
 from greenproc.websockets.encode import encode_close, encode_ping, encode_pong
 from greenproc.websockets.events import SocketEvent
 from greenproc.websockets.frames import Ended, FrameReader, Happening, Pinged
@@ -68,7 +68,7 @@ class Session:
         self,
         process: Process,
         options: WebSocketOptions,
-        deflate: Deflate | None,
+        deflate: DeflateParameters | None,
         registry: WebSocketRegistry,
     ) -> None:
         self._options = options

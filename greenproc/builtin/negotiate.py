@@ -1,4 +1,4 @@
-"""In which form somebody wants to see a page: HTML, Markdown or JSON."""
+"""Content negotiation of pages: HTML, Markdown or JSON."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from enum import Enum
 from greenproc.http.request import Request
 
 
-class Form(Enum):
-    """How a page can be written."""
+class MediaType(Enum):
+    """The media types that a page is served as, by the value of ``format`` in a query."""
 
     HTML = "html"
     MARKDOWN = "markdown"
@@ -16,39 +16,39 @@ class Form(Enum):
 
 
 TERMINALS = ("curl/", "HTTPie/", "Wget/")
-"""What the User-Agent of programs begins with that print what they get."""
+"""Prefixes of the User-Agent of clients that print a response to a terminal."""
 
 _TYPES = {
-    "text/html": Form.HTML,
-    "application/xhtml+xml": Form.HTML,
-    "application/json": Form.JSON,
-    "text/markdown": Form.MARKDOWN,
-    "text/x-markdown": Form.MARKDOWN,
-    "text/plain": Form.MARKDOWN,
+    "text/html": MediaType.HTML,
+    "application/xhtml+xml": MediaType.HTML,
+    "application/json": MediaType.JSON,
+    "text/markdown": MediaType.MARKDOWN,
+    "text/x-markdown": MediaType.MARKDOWN,
+    "text/plain": MediaType.MARKDOWN,
 }
 
 
-def wanted_form(request: Request) -> Form:
-    """Return the form that the query asks for, else the Accept header, else the User-Agent.
+def negotiate(request: Request) -> MediaType:
+    """Return the media type that the query selects, else the Accept header, else the User-Agent.
 
-    Wildcards of an Accept header say nothing. Whoever says nothing at all gets HTML.
+    Wildcards of an Accept header are ignored. A request without any preference gets HTML.
 
     Source: libprocess src/help.cpp for ``format=json`` and the User-Agent.
     Differs: it does not look at Accept.
     """
     asked = request.url.query.get("format")
-    if asked in [form.value for form in Form]:
-        return Form(asked)
+    if asked in [one.value for one in MediaType]:
+        return MediaType(asked)
     named = [
         # The highest quality is first; sorting keeps the order of equals.
-        (-quality, form)
+        (-quality, served)
         for media_type, quality in _accepted(request.headers.get("Accept", ""))
-        if (form := _TYPES.get(media_type)) is not None and quality > 0
+        if (served := _TYPES.get(media_type)) is not None and quality > 0
     ]
     if named:
         return min(named, key=lambda pair: pair[0])[1]
     agent = request.headers.get("User-Agent", "")
-    return Form.MARKDOWN if agent.startswith(TERMINALS) else Form.HTML
+    return MediaType.MARKDOWN if agent.startswith(TERMINALS) else MediaType.HTML
 
 
 def _accepted(header: str) -> list[tuple[str, float]]:
