@@ -20,7 +20,7 @@ from greenproc.sync.pipe import Reader
 from greenproc.web.endpoint import Target, parse_target
 from greenproc.web.exchange import close_body
 from greenproc.web.one_shot import exchange
-from greenproc.web.options import Options, RequestOptions
+from greenproc.web.options import RequestKeywords, RequestOptions
 from greenproc.web.patience import limited
 from greenproc.web.redirect import is_redirect, redirected
 
@@ -35,7 +35,7 @@ def request(
     target: Target,
     headers: HeaderItems = None,
     body: Body = b"",
-    **options: Unpack[RequestOptions],
+    **options: Unpack[RequestKeywords],
 ) -> Future[Response]:
     """Make a request over a new connection, and return the future of the response.
 
@@ -56,7 +56,7 @@ def request(
         options: ``stream=True`` to read the body from ``response.reader`` as it comes;
             ``timeout`` for everything; a limit for each phase in ``connect_timeout``,
             ``send_timeout``, ``first_byte_timeout`` and ``read_timeout``; ``max_body_bytes``;
-            ``max_redirects`` to follow redirects. See `Options` and `Limits`.
+            ``max_redirects`` to follow redirects. See `RequestOptions` and `ClientLimits`.
 
     Failures of the future:
 
@@ -79,7 +79,7 @@ def request(
     Differs: libprocess has no limits, follows no redirects, and ignores discard requests.
     """
     try:
-        chosen = Options.of(options)
+        chosen = RequestOptions.of(options)
         asked = Request(method, parse_target(target), Headers(headers))
         _put_body(asked, body)
         future = _fetch(asked, chosen, chosen.max_redirects)
@@ -90,21 +90,21 @@ def request(
 
 
 def get(
-    target: Target, headers: HeaderItems = None, **options: Unpack[RequestOptions]
+    target: Target, headers: HeaderItems = None, **options: Unpack[RequestKeywords]
 ) -> Future[Response]:
     """GET *target*; see `request`. Source: libprocess include/process/http.hpp, http::get."""
     return request("GET", target, headers, **options)
 
 
 def head(
-    target: Target, headers: HeaderItems = None, **options: Unpack[RequestOptions]
+    target: Target, headers: HeaderItems = None, **options: Unpack[RequestKeywords]
 ) -> Future[Response]:
     """Get what GET would, without the body; see `request`."""
     return request("HEAD", target, headers, **options)
 
 
 def delete(
-    target: Target, headers: HeaderItems = None, **options: Unpack[RequestOptions]
+    target: Target, headers: HeaderItems = None, **options: Unpack[RequestKeywords]
 ) -> Future[Response]:
     """DELETE *target*; see `request`.
 
@@ -119,7 +119,7 @@ def post(
     body: Body | None = None,
     content_type: str | None = None,
     json: Any = _ABSENT,
-    **options: Unpack[RequestOptions],
+    **options: Unpack[RequestKeywords],
 ) -> Future[Response]:
     """POST *body*, or *json* as JSON, to *target*; see `request`.
 
@@ -138,7 +138,7 @@ def put(
     body: Body | None = None,
     content_type: str | None = None,
     json: Any = _ABSENT,
-    **options: Unpack[RequestOptions],
+    **options: Unpack[RequestKeywords],
 ) -> Future[Response]:
     """PUT *body*, or *json* as JSON, to *target*; see `post`."""
     return _send("PUT", target, headers, (body, content_type, json), options)
@@ -150,7 +150,7 @@ def patch(
     body: Body | None = None,
     content_type: str | None = None,
     json: Any = _ABSENT,
-    **options: Unpack[RequestOptions],
+    **options: Unpack[RequestKeywords],
 ) -> Future[Response]:
     """PATCH *target* with *body*, or *json* as JSON; see `post`."""
     return _send("PATCH", target, headers, (body, content_type, json), options)
@@ -161,7 +161,7 @@ def _send(
     target: Target,
     headers: HeaderItems,
     content: tuple[Body | None, str | None, Any],
-    options: RequestOptions,
+    options: RequestKeywords,
 ) -> Future[Response]:
     body, content_type, json = content
     try:
@@ -201,7 +201,7 @@ def _put_body(asked: Request, body: Body) -> None:
         )
 
 
-def _fetch(asked: Request, options: Options, redirects: int) -> Future[Response]:
+def _fetch(asked: Request, options: RequestOptions, redirects: int) -> Future[Response]:
     future = exchange(asked, options)
     if options.max_redirects:
         return future.then(partial(_follow, asked, options, redirects))
@@ -209,7 +209,7 @@ def _fetch(asked: Request, options: Options, redirects: int) -> Future[Response]
 
 
 def _follow(
-    asked: Request, options: Options, redirects: int, response: Response
+    asked: Request, options: RequestOptions, redirects: int, response: Response
 ) -> Future[Response]:
     if not is_redirect(response):
         return Future(response)

@@ -15,7 +15,7 @@ from greenproc.http.response import Response
 from greenproc.web.dial import dial, spawn
 from greenproc.web.endpoint import Endpoint, Target, endpoint_of, parse_target
 from greenproc.web.exchange import Exchange, close_body
-from greenproc.web.options import LIMITS, LimitOptions, Limits, check_names, check_seconds
+from greenproc.web.options import LIMITS, ClientLimits, LimitKeywords, check_names, check_seconds
 from greenproc.web.patience import limited
 from greenproc.web.pipeline import Pipeline
 
@@ -46,7 +46,7 @@ class Connection:
     peer_address: Address | None
     """The address of the server; None for a Unix socket."""
 
-    def __init__(self, connected: socket.socket, endpoint: Endpoint, limits: Limits) -> None:
+    def __init__(self, connected: socket.socket, endpoint: Endpoint, limits: ClientLimits) -> None:
         self.local_address = self.peer_address = None
         if not endpoint.is_unix:
             self.local_address = Address(*connected.getsockname()[:2])
@@ -133,13 +133,13 @@ class Connection:
         )
 
 
-def connect(target: Target, **limits: Unpack[LimitOptions]) -> Future[Connection]:
+def connect(target: Target, **limits: Unpack[LimitKeywords]) -> Future[Connection]:
     """Connect to a server and return the future of the connection. A discard request gives up.
 
     Args:
         target: a URL, ``http://host:port`` or ``http+unix://%2Frun%2Fserver.sock``; a UPID or an
             `Address`; or the path of a Unix socket. What follows the place in a URL is ignored.
-        limits: see `Limits`.
+        limits: see `ClientLimits`.
 
     Failures of the future are `InvalidURL`, `InvalidArgument`, `Broken` and `WaitTimeout`.
 
@@ -151,7 +151,7 @@ def connect(target: Target, **limits: Unpack[LimitOptions]) -> Future[Connection
     check_names("connect", limits, LIMITS)
     try:
         endpoint = endpoint_of(parse_target(target))
-        agreed = Limits(**limits)
+        agreed = ClientLimits(**limits)
     except GreenprocError as error:
         return Future.failed(error)
     opening = dial(endpoint, agreed.connect_timeout)
@@ -162,7 +162,7 @@ def _end(pipeline: Pipeline, _greenlet: object) -> None:
     pipeline.end(Closed("Disconnected: the greenlet that reads was killed"))
 
 
-def _open(endpoint: Endpoint, limits: Limits, connected: socket.socket) -> Connection:
+def _open(endpoint: Endpoint, limits: ClientLimits, connected: socket.socket) -> Connection:
     try:
         return Connection(connected, endpoint, limits)
     except OSError as error:

@@ -11,11 +11,11 @@ from greenproc.http.response import Response
 from greenproc.web.dial import dial, spawn
 from greenproc.web.endpoint import Endpoint, endpoint_of
 from greenproc.web.exchange import Exchange
-from greenproc.web.options import Limits, Options
+from greenproc.web.options import ClientLimits, RequestOptions
 from greenproc.web.pipeline import Pipeline
 
 
-def exchange(request: Request, options: Options) -> Future[Response]:
+def exchange(request: Request, options: RequestOptions) -> Future[Response]:
     """Send *request* over a new connection, and return the future of its response.
 
     A discard request closes the connection.
@@ -40,7 +40,7 @@ class _OneShot:
     more is how one learns that nobody wants it.
     """
 
-    def __init__(self, asked: Exchange, endpoint: Endpoint, limits: Limits) -> None:
+    def __init__(self, asked: Exchange, endpoint: Endpoint, limits: ClientLimits) -> None:
         self._asked: Exchange | None = asked
         self._endpoint = endpoint
         self._limits = limits

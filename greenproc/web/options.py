@@ -12,7 +12,7 @@ from greenproc.http.limits import DEFAULT_LIMITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class ClientLimits:
     """How long a client waits in each phase, and how much it takes.
 
     Times are seconds of the current clock, which a test can pause; None is for ever.
@@ -38,12 +38,12 @@ class Limits:
         whole_number("max_body_bytes", self.max_body_bytes, least=0)
 
 
-TIMEOUTS = tuple(one.name for one in fields(Limits) if one.name.endswith("_timeout"))
-LIMITS = frozenset(one.name for one in fields(Limits))
+TIMEOUTS = tuple(one.name for one in fields(ClientLimits) if one.name.endswith("_timeout"))
+LIMITS = frozenset(one.name for one in fields(ClientLimits))
 
 
-class LimitOptions(TypedDict, total=False):
-    """The keyword arguments of `connect`; see `Limits`."""
+class LimitKeywords(TypedDict, total=False):
+    """The keyword arguments of `connect`; see `ClientLimits`."""
 
     connect_timeout: float | None
     send_timeout: float | None
@@ -52,8 +52,8 @@ class LimitOptions(TypedDict, total=False):
     max_body_bytes: int
 
 
-class RequestOptions(LimitOptions, total=False):
-    """The keyword arguments of `request` and its like; see `Options` and `Limits`."""
+class RequestKeywords(LimitKeywords, total=False):
+    """The keyword arguments of `request` and its like; see `RequestOptions` and `ClientLimits`."""
 
     stream: bool
     timeout: float | None
@@ -61,7 +61,7 @@ class RequestOptions(LimitOptions, total=False):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class RequestOptions:
     """What a caller says about one request.
 
     Raises:
@@ -74,14 +74,14 @@ class Options:
     """All together: until the response is there."""
     max_redirects: int = 0
     """How many redirects are followed; with 0 they are responses like others."""
-    limits: Limits = field(default_factory=Limits)
+    limits: ClientLimits = field(default_factory=ClientLimits)
 
     def __post_init__(self) -> None:
         check_seconds("timeout", self.timeout)
         whole_number("max_redirects", self.max_redirects, least=0)
 
     @classmethod
-    def of(cls, arguments: RequestOptions) -> Self:
+    def of(cls, arguments: RequestKeywords) -> Self:
         """Return the options that keyword *arguments* say.
 
         Raises:
@@ -89,9 +89,9 @@ class Options:
             TypeError: there is no such argument.
         """
         given: dict[str, Any] = dict(arguments)
-        check_names("request", given, RequestOptions.__annotations__)
+        check_names("request", given, RequestKeywords.__annotations__)
         limits = {name: given.pop(name) for name in LIMITS & given.keys()}
-        return cls(**given, limits=Limits(**limits))
+        return cls(**given, limits=ClientLimits(**limits))
 
 
 def check_names(function: str, given: Iterable[str], known: Collection[str]) -> None:

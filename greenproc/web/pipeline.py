@@ -27,7 +27,7 @@ from greenproc.http.response_parser import RawResponse, ResponseParser, to_respo
 from greenproc.web.body_feed import BodyFeed, undecodable
 from greenproc.web.endpoint import Endpoint
 from greenproc.web.exchange import Exchange
-from greenproc.web.options import Limits
+from greenproc.web.options import ClientLimits
 from greenproc.web.request_writer import RequestWriter, WriterHooks
 from greenproc.web.stopwatch import Stopwatch
 
@@ -57,7 +57,7 @@ class Pipeline:
         self,
         connected: socket.socket,
         endpoint: Endpoint,
-        limits: Limits,
+        limits: ClientLimits,
         unwanted: Callable[[], object] = lambda: None,
     ) -> None:
         self.endpoint = endpoint

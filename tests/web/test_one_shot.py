@@ -17,7 +17,7 @@ from greenproc.web import one_shot
 from greenproc.web.dial import open_socket
 from greenproc.web.endpoint import Endpoint
 from greenproc.web.one_shot import exchange
-from greenproc.web.options import Options
+from greenproc.web.options import RequestOptions
 from tests.peer import Acceptor
 from tests.web.support import failure_of
 
@@ -44,7 +44,7 @@ def opened(server: Acceptor) -> socket.socket:
 def test_a_discard_request_at_the_moment_of_the_connection_sends_nothing(
     server: Acceptor, opening: Opening
 ) -> None:
-    future = exchange(asked(server), Options())
+    future = exchange(asked(server), RequestOptions())
     gevent.idle()
     opening.set(opened(server))
     future.discard()
@@ -64,7 +64,7 @@ def test_a_greenlet_killed_at_the_moment_of_the_connection_closes_it(
         return started[0]
 
     monkeypatch.setattr(one_shot, "spawn", spawn)
-    future = exchange(asked(server), Options())
+    future = exchange(asked(server), RequestOptions())
     gevent.idle()
     connected = opened(server)
     started[0].kill(block=False)

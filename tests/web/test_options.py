@@ -8,32 +8,44 @@ import pytest
 
 from greenproc.errors import InvalidArgument
 from greenproc.web import connect, post
-from greenproc.web.options import LimitOptions, Limits, Options, RequestOptions, check_seconds
+from greenproc.web.options import (
+    ClientLimits,
+    LimitKeywords,
+    RequestKeywords,
+    RequestOptions,
+    check_seconds,
+)
 
 
 def test_options_and_keyword_arguments_have_the_same_names() -> None:
-    limits = {one.name for one in fields(Limits)}
+    limits = {one.name for one in fields(ClientLimits)}
 
-    assert LimitOptions.__annotations__.keys() == limits
-    assert RequestOptions.__annotations__.keys() == {
+    assert LimitKeywords.__annotations__.keys() == limits
+    assert RequestKeywords.__annotations__.keys() == {
         *limits,
-        *(one.name for one in fields(Options) if one.name != "limits"),
+        *(one.name for one in fields(RequestOptions) if one.name != "limits"),
     }
 
 
 def test_arguments_go_where_they_belong() -> None:
-    options = Options.of({"stream": True, "timeout": 1, "read_timeout": None, "max_body_bytes": 5})
+    options = RequestOptions.of(
+        {"stream": True, "timeout": 1, "read_timeout": None, "max_body_bytes": 5}
+    )
 
-    assert options == Options(
-        stream=True, timeout=1, limits=Limits(read_timeout=None, max_body_bytes=5)
+    assert options == RequestOptions(
+        stream=True, timeout=1, limits=ClientLimits(read_timeout=None, max_body_bytes=5)
     )
 
 
 def test_what_is_not_said_has_its_default() -> None:
-    assert Options.of({}) == Options()
-    assert Options().limits == Limits()
-    assert (Options().timeout, Options().max_redirects, Options().stream) == (None, 0, False)
-    assert Limits() == Limits(
+    assert RequestOptions.of({}) == RequestOptions()
+    assert RequestOptions().limits == ClientLimits()
+    assert (RequestOptions().timeout, RequestOptions().max_redirects, RequestOptions().stream) == (
+        None,
+        0,
+        False,
+    )
+    assert ClientLimits() == ClientLimits(
         connect_timeout=10.0,
         send_timeout=30.0,
         first_byte_timeout=None,
@@ -58,12 +70,12 @@ def test_these_are_none(seconds: object) -> None:
 )
 def test_limits_out_of_range(limits: dict[str, float]) -> None:
     with pytest.raises(InvalidArgument):
-        Limits(**limits)  # type: ignore[arg-type]
+        ClientLimits(**limits)  # type: ignore[arg-type]
 
 
 def test_redirects_are_counted() -> None:
     with pytest.raises(InvalidArgument, match="max_redirects"):
-        Options(max_redirects=-1)
+        RequestOptions(max_redirects=-1)
 
 
 def test_an_argument_that_there_is_not_is_named_with_those_there_are() -> None:
