@@ -57,7 +57,6 @@ SMALL_MODULES = {
     "greenproc.runtime.builtins",
     "greenproc.testing.feeds",
     "greenproc.web.handling",
-    "greenproc.websockets.events",
     "greenproc.wsgi.error_log",
 }
 MAX_FUNCTION_LINES = 39

@@ -15,7 +15,7 @@ from greenproc.websockets.codes import check_code
 _numbers = count(1)
 
 
-class SessionOfSocket(Protocol):
+class WebSocketSession(Protocol):
     """What a `WebSocket` needs of what serves its connection."""
 
     @property
@@ -61,7 +61,7 @@ class WebSocket:
     )
 
     def __init__(
-        self, request: Request, subprotocol: str | None, session: SessionOfSocket
+        self, request: Request, subprotocol: str | None, session: WebSocketSession
     ) -> None:
         self.id = next(_numbers)
         """A number that no other connection of this OS process has."""

@@ -18,7 +18,7 @@ from greenproc.process.route_options import RouteOptions
 from greenproc.websockets.connection import WebSocket
 from greenproc.websockets.deflate import negotiate_deflate
 from greenproc.websockets.handshake import Handshake, answer_headers, read_handshake
-from greenproc.websockets.options import Options, WebSocketOptions
+from greenproc.websockets.options import WebSocketKeywords, WebSocketOptions
 from greenproc.websockets.registry import WebSocketRegistry
 
 OnSocket = TypeVar("OnSocket", bound="Callable[Concatenate[Any, WebSocket, ...], object]")
@@ -29,14 +29,18 @@ OnPrincipal = TypeVar(
 
 @overload
 def websocket(
-    path: str, *, help: str | None = None, realm: None = None, **options: Unpack[Options]
+    path: str, *, help: str | None = None, realm: None = None, **options: Unpack[WebSocketKeywords]
 ) -> Callable[[OnSocket], OnSocket]: ...
 @overload
 def websocket(
-    path: str, *, help: str | None = None, realm: str, **options: Unpack[Options]
+    path: str, *, help: str | None = None, realm: str, **options: Unpack[WebSocketKeywords]
 ) -> Callable[[OnPrincipal], OnPrincipal]: ...
 def websocket(
-    path: str, *, help: str | None = None, realm: str | None = None, **options: Unpack[Options]
+    path: str,
+    *,
+    help: str | None = None,
+    realm: str | None = None,
+    **options: Unpack[WebSocketKeywords],
 ) -> Callable[..., Any]:
     """Declare a method as what takes the WebSockets that clients open at *path*.
 
@@ -84,8 +88,8 @@ def websocket(
     """
     _require_engine()
     checked = WebSocketOptions.checked(options)
-    opening = Opening(checked, realm)
-    return mark_route(RouteOptions.checked(path, realm, help=help, upgrade=opening))
+    upgrade = WebSocketUpgrade(checked, realm)
+    return mark_route(RouteOptions.checked(path, realm, help=help, upgrade=upgrade))
 
 
 def _require_engine() -> None:
@@ -97,7 +101,7 @@ def _require_engine() -> None:
         ) from error
 
 
-class Opening:
+class WebSocketUpgrade:
     """Answers the handshakes of one route. See `Upgrade`."""
 
     __slots__ = ("_options", "_realm")
@@ -116,7 +120,7 @@ class Opening:
         handshake = read_handshake(request, self._options)
         if isinstance(handshake, Response):
             return refuse(registry, request, handshake)
-        return Candidate(process, registry, self._options, handshake, request).ask(
+        return PendingWebSocket(process, registry, self._options, handshake, request).ask(
             handler, *(() if self._realm is None else (principal,))
         )
 
@@ -130,7 +134,7 @@ def refuse(registry: WebSocketRegistry, request: Request, response: Response) ->
     return response
 
 
-class Candidate:
+class PendingWebSocket:
     """A connection whose handshake breaks no rule, and which its process has yet to accept."""
 
     __slots__ = ("_answer", "_process", "_registry", "_request", "_session", "_socket")

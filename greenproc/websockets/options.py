@@ -31,7 +31,7 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^/?#\s]+")
 
 
-class Options(TypedDict, total=False):
+class WebSocketKeywords(TypedDict, total=False):
     """The arguments of `greenproc.websocket` that are about its connections."""
 
     origins: Iterable[str] | None
@@ -56,7 +56,7 @@ class WebSocketOptions:
     deflate: bool = True
 
     @classmethod
-    def checked(cls, options: Options) -> WebSocketOptions:
+    def checked(cls, options: WebSocketKeywords) -> WebSocketOptions:
         """Return these options if a route may have them.
 
         Raises:

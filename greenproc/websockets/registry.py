@@ -6,10 +6,10 @@ from time import monotonic
 from typing import Protocol
 
 from greenproc.transport.unsent import UnsentBytes
-from greenproc.websockets.encode import MessageEncoder
+from greenproc.websockets.frame_encoder import FrameEncoder
 
 
-class Endable(Protocol):
+class ClosableSession(Protocol):
     """A connection that can be closed."""
 
     def end(self, code: int, reason: str) -> None:
@@ -36,9 +36,9 @@ class WebSocketRegistry:
         """Bounds what waits for clients that do not read."""
         self.ending: tuple[int, str] | None = None
         """With what connections are closed that open now, since all are to end."""
-        self.encoder = MessageEncoder()
+        self.encoder = FrameEncoder()
         """What all of them encode messages with."""
-        self._sessions: dict[Endable, None] = {}
+        self._sessions: dict[ClosableSession, None] = {}
         self.counts = dict.fromkeys(
             ("opened", "refused", "messages_in", "messages_out", "slow", "dead", "failed"), 0
         )
@@ -48,12 +48,12 @@ class WebSocketRegistry:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def add(self, session: Endable) -> None:
+    def add(self, session: ClosableSession) -> None:
         """Note that *session* is open."""
         self.counts["opened"] += 1
         self._sessions[session] = None
 
-    def remove(self, session: Endable) -> None:
+    def remove(self, session: ClosableSession) -> None:
         """Note that *session* is over; one that is not here is ignored."""
         self._sessions.pop(session, None)
 

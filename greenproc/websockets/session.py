@@ -17,16 +17,16 @@ from greenproc.future import Future, Promise
 from greenproc.http.upgrade import UpgradedConnection
 from greenproc.process.base import Process, cell_of
 from greenproc.process.connections import end_with, forget_connection
+from greenproc.process.event import DispatchEvent
 from greenproc.process.ports import Delivery
 from greenproc.transport.keep_alive import has_ended
 from greenproc.websockets.codes import CloseCode
 from greenproc.websockets.connection import WebSocket
 from greenproc.websockets.deflate import DeflateParameters
-from greenproc.websockets.encode import encode_close, encode_ping, encode_pong
-from greenproc.websockets.events import SocketEvent
-from greenproc.websockets.frames import Ended, FrameReader, Happening, Pinged
+from greenproc.websockets.frame_encoder import encode_close, encode_ping, encode_pong
+from greenproc.websockets.frame_reader import CloseReceived, FrameEvent, FrameReader, PingReceived
+from greenproc.websockets.frame_writer import FrameWriter
 from greenproc.websockets.options import WebSocketOptions
-from greenproc.websockets.outbox import Outbox
 from greenproc.websockets.registry import WebSocketRegistry
 
 MAX_UNSERVED_MESSAGES = 32
@@ -42,14 +42,14 @@ log = logging.getLogger("greenproc.websockets")
 failure_log = FailureLog(log)
 
 
-class State(IntEnum):
+class SessionState(IntEnum):
     """Where a connection is in its life, in order."""
 
     CONNECTING = 0
     OPEN = 1
-    ENDING = 2
+    REMOTE_CLOSING = 2
     """The client has said Close or broken a rule, and gets its Close behind what it is owed."""
-    CLOSING = 3
+    LOCAL_CLOSING = 3
     """Close was sent."""
     CLOSED = 4
 
@@ -82,7 +82,7 @@ class Session:
         self._changed: Event | None = None
         self._over = Event()
         self._timer: Timer | None = None
-        self._state = State.CONNECTING
+        self._state = SessionState.CONNECTING
         self._is_told = False  # that the connection is over
         self._has_heard = self._is_pinged = self._is_held = False
         self._sent_at_ping: int | None = None  # when it had to wait behind other bytes
@@ -91,7 +91,7 @@ class Session:
         self._ends_process = False
         self._process: Process | None = None
         self._adopt(process)
-        self._outbox = Outbox(
+        self._writer = FrameWriter(
             options.max_send_bytes, registry.unsent, self._spawn, self._progressed, self._too_slow
         )
 
@@ -100,7 +100,7 @@ class Session:
         self._socket = to
 
     def __repr__(self) -> str:
-        return f"<Session {self._state.name}, {self._outbox.queued_bytes} bytes queued>"
+        return f"<Session {self._state.name}, {self._writer.queued_bytes} bytes queued>"
 
     # The process
 
@@ -141,15 +141,15 @@ class Session:
     @property
     def is_open(self) -> bool:
         """See `WebSocket.is_open`."""
-        return self._state is State.OPEN
+        return self._state is SessionState.OPEN
 
     def send(self, data: str | bytes | bytearray | memoryview) -> bool:
         """See `WebSocket.send`."""
         self._manager.check_thread("WebSocket.send")
         frame = self._registry.encoder.encode(data, self._deflate)
-        if self._state >= State.CLOSING:
+        if self._state >= SessionState.LOCAL_CLOSING:
             return False
-        if not self._outbox.add(frame):
+        if not self._writer.add(frame):
             self._too_slow()
             return False
         self._messages_out += 1
@@ -164,7 +164,7 @@ class Session:
     def writable(self) -> Future[None]:
         """See `WebSocket.writable`."""
         self._manager.check_thread("WebSocket.writable")
-        if self._outbox.is_empty or self._state is State.CLOSED:
+        if self._writer.is_empty or self._state is SessionState.CLOSED:
             return Future(None)
         if self._emptied is None:
             self._emptied = Promise()
@@ -176,7 +176,7 @@ class Session:
         self._end(code, reason)
 
     def _end(self, code: int, reason: str) -> None:
-        if self._state < State.CLOSING:
+        if self._state < SessionState.LOCAL_CLOSING:
             self._begin_close(code, reason)
 
     def statistics(self) -> dict[str, int]:
@@ -185,23 +185,23 @@ class Session:
             "messages_in": self._messages_in,
             "messages_out": self._messages_out,
             "unserved_bytes": self._unserved_bytes,
-            "queued_bytes": self._outbox.queued_bytes,
+            "queued_bytes": self._writer.queued_bytes,
         }
 
     # The connection
 
     def run(self, connection: UpgradedConnection) -> None:
         """See `UpgradedProtocol`."""
-        if self._state is State.CLOSED:
+        if self._state is SessionState.CLOSED:
             return
         self._connection = connection
         self._registry.add(self)
         try:
-            if self._state is State.CONNECTING:
-                self._state = State.OPEN
+            if self._state is SessionState.CONNECTING:
+                self._state = SessionState.OPEN
                 self._has_heard = True
                 self._beat_later()
-            self._outbox.attach(connection.socket)
+            self._writer.attach(connection.socket)
             if self._registry.ending is not None:  # it would hold up who waits for the others
                 self._end(*self._registry.ending)
             self._read(connection)
@@ -221,16 +221,16 @@ class Session:
 
     def wait_closed(self, seconds: float) -> None:
         """See `UpgradedProtocol`."""
-        if self._state is not State.CLOSED:
+        if self._state is not SessionState.CLOSED:
             self._over.wait(seconds)
 
     def _read(self, connection: UpgradedConnection) -> None:
         """Take what the client sends, until it ends or is not to be read any further."""
         budget = iteration_budget()
         data = connection.ahead
-        while self._state is not State.CLOSED:
-            for happening in self._frames.receive(data):
-                if not self._take(happening):
+        while self._state is not SessionState.CLOSED:
+            for event in self._frames.receive(data):
+                if not self._take(event):
                     return
                 if budget.is_spent():
                     budget.wait()
@@ -239,17 +239,17 @@ class Session:
                 return
             self._has_heard = True
 
-    def _take(self, happening: Happening) -> bool:
+    def _take(self, event: FrameEvent) -> bool:
         """Act on what the client says; tell whether it is to be read any further."""
-        if isinstance(happening, Ended):
-            self._take_end(happening)
+        if isinstance(event, CloseReceived):
+            self._take_end(event)
             return False
-        if self._state is not State.OPEN:
+        if self._state is not SessionState.OPEN:
             return True
-        if isinstance(happening, Pinged):
-            self._outbox.add_pong(encode_pong(happening.payload))
+        if isinstance(event, PingReceived):
+            self._writer.add_pong(encode_pong(event.payload))
         else:
-            self._deliver(happening)
+            self._deliver(event)
             self._wait_for_room()
         return True
 
@@ -258,14 +258,14 @@ class Session:
         self._registry.counts["messages_in"] += 1
         self._unserved += 1
         self._unserved_bytes += len(message)
-        event = SocketEvent(self._serve, self._served, message)
+        event = WebSocketEvent(self._serve, self._served, message)
         if self._manager.enqueue(self._cell, event) is Delivery.FULL:
             self._served(len(message))
             self._fail(CloseCode.TRY_AGAIN_LATER, "too busy")
 
     def _wait_for_room(self) -> None:
         """Let TCP hold the client up while its process has not served what is there."""
-        while self._is_full and self._state is State.OPEN:
+        while self._is_full and self._state is SessionState.OPEN:
             self._is_held = True
             self._wait_for_change()
             self._has_heard = True  # as far as it could be
@@ -277,9 +277,9 @@ class Session:
             self._unserved >= MAX_UNSERVED_MESSAGES or self._unserved_bytes >= MAX_UNSERVED_BYTES
         )
 
-    def _take_end(self, end: Ended) -> None:
+    def _take_end(self, end: CloseReceived) -> None:
         """Answer a Close or a fault, behind the answers to what came before."""
-        if self._state >= State.CLOSING:
+        if self._state >= SessionState.LOCAL_CLOSING:
             self._tell(end.code, end.reason)
             return
         log.log(
@@ -290,7 +290,7 @@ class Session:
             end.code,
             end.reason,
         )
-        self._state = State.ENDING
+        self._state = SessionState.REMOTE_CLOSING
         self._arm(self._options.close_timeout, self._give_up)
         self._tell(end.code, end.reason)
 
@@ -299,13 +299,13 @@ class Session:
 
         Source: RFC 6455 section 7.1.1; RFC 9112 section 9.6.
         """
-        if self._state < State.ENDING:
+        if self._state < SessionState.REMOTE_CLOSING:
             return  # lost
-        while self._state < State.CLOSING or not self._outbox.is_empty:
-            if self._state is State.CLOSED:
+        while self._state < SessionState.LOCAL_CLOSING or not self._writer.is_empty:
+            if self._state is SessionState.CLOSED:
                 return
             self._wait_for_change()
-        if self._outbox.error is not None:
+        if self._writer.error is not None:
             return
         connection.socket.shutdown(socket.SHUT_WR)
         left = LINGER_BYTES
@@ -315,9 +315,9 @@ class Session:
 
     def _end_here(self) -> None:
         """The connection is over."""
-        self._state = State.CLOSED
+        self._state = SessionState.CLOSED
         self._disarm()
-        self._outbox.close(ConnectionError("the connection is closed"))
+        self._writer.close(ConnectionError("the connection is closed"))
         self._tell(CloseCode.ABNORMAL, "")
         self._registry.remove(self)
         self._forget_process()
@@ -326,24 +326,24 @@ class Session:
     # Closing
 
     def _begin_close(self, code: int | None, reason: str, *, drops: bool = False) -> None:
-        self._state = State.CLOSING
-        self._outbox.finish(encode_close(code, reason), drops=drops)
+        self._state = SessionState.LOCAL_CLOSING
+        self._writer.finish(encode_close(code, reason), drops=drops)
         self._arm(self._options.close_timeout, self._give_up)
         self._notify()
 
     def _fail(self, code: int, reason: str, *, drops: bool = False) -> None:
         """Close the connection, and tell the process at once: nothing more comes of it."""
-        if self._state < State.CLOSING:
+        if self._state < SessionState.LOCAL_CLOSING:
             self._begin_close(code, reason, drops=drops)
             self._tell(code, reason)
 
     def _give_up(self) -> None:
         """End the connection now: the client does not answer, or the node does not wait."""
-        if self._state is State.CLOSED:
+        if self._state is SessionState.CLOSED:
             return
-        self._state = State.CLOSED
+        self._state = SessionState.CLOSED
         self._disarm()
-        self._outbox.close(ConnectionError("the connection was given up"))
+        self._writer.close(ConnectionError("the connection was given up"))
         if self._connection is not None:
             try:
                 self._connection.socket.shutdown(socket.SHUT_RDWR)  # which wakes what reads
@@ -358,7 +358,7 @@ class Session:
             return
         self._is_told = True
         self._socket.close_code, self._socket.close_reason = code, reason
-        event = SocketEvent(self._serve_end, self._conclude)
+        event = WebSocketEvent(self._serve_end, self._conclude)
         if self._manager.enqueue(self._cell, event) is Delivery.FULL:
             self._conclude()
 
@@ -380,18 +380,18 @@ class Session:
 
     def _beat(self) -> None:
         """Probe the client; give one up that was probed and has not been heard of since."""
-        if self._state is not State.OPEN:
+        if self._state is not SessionState.OPEN:
             return
         if self._is_dead:
             self._registry.counts["dead"] += 1
             log.debug("%r does not answer", self._socket)
             self._give_up()
             return
-        outbox = self._outbox
+        writer = self._writer
         self._has_heard = False
         self._is_pinged = True
-        self._sent_at_ping = outbox.sent_bytes if outbox.queued_bytes else None
-        outbox.add(encode_ping())
+        self._sent_at_ping = writer.sent_bytes if writer.queued_bytes else None
+        writer.add(encode_ping())
         self._beat_later()
 
     @property
@@ -402,14 +402,14 @@ class Session:
         if self._has_heard or not self._is_pinged:
             return False
         # A slow one that still takes what stands before the Ping lives.
-        return self._sent_at_ping in (None, self._outbox.sent_bytes)
+        return self._sent_at_ping in (None, self._writer.sent_bytes)
 
     # In a turn of the process
 
     def _serve(self, message: str | bytes) -> None:
         """Let the process have a message."""
         try:
-            if self._state in (State.OPEN, State.ENDING):
+            if self._state in (SessionState.OPEN, SessionState.REMOTE_CLOSING):
                 self._socket.message_came(message)
         except FAILURES as error:
             self._failed(error)
@@ -442,7 +442,7 @@ class Session:
         """Answer the client's Close, and end the process if it was there for this only."""
         code = self._socket.close_code
         assert code is not None
-        if self._state is State.ENDING:
+        if self._state is SessionState.REMOTE_CLOSING:
             self._begin_close(None if code == CloseCode.NO_STATUS else code, "")
         self._closed.set(code)
         process = self._process
@@ -468,3 +468,22 @@ class Session:
             self._changed = Event()
         self._changed.clear()
         self._changed.wait()
+
+
+class WebSocketEvent(DispatchEvent):
+    """A message of a client, or the end of its connection, as a call in the process' turn.
+
+    Args:
+        dropped: called instead where the process does not serve it.
+    """
+
+    __slots__ = ("_dropped",)
+
+    def __init__(
+        self, method: Callable[..., Any], dropped: Callable[[], object], *args: Any
+    ) -> None:
+        super().__init__(method, args)
+        self._dropped = dropped
+
+    def drop(self, reason: str | None = None) -> None:
+        self._dropped()

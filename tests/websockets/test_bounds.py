@@ -166,7 +166,7 @@ def test_ws_a_message_to_many_is_packed_once(
         packers.append(wbits)
         return compressobj(*args, wbits=wbits)
 
-    monkeypatch.setattr("greenproc.websockets.encode.zlib.compressobj", counting)
+    monkeypatch.setattr("greenproc.websockets.frame_encoder.zlib.compressobj", counting)
     clients = [connect("/echo/ws", DEFLATE) for _ in range(5)]
     clients.append(connect("/echo/ws", f"{DEFLATE}; server_max_window_bits=9"))
     plain = connect()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
-from greenproc.websockets.frames import FrameReader
+from greenproc.websockets.frame_reader import FrameReader
 
 MANY = 1000
 
@@ -27,7 +27,7 @@ def test_each_piece_of_a_long_frame_gives_others_their_turn() -> None:
     frame = client.send_data(b"x" * MANY, fin=True)
 
     pieces = [frame[begin : begin + 100] for begin in range(0, len(frame), 100)]
-    happenings = [happening for piece in pieces for happening in reader.receive(piece)]
+    happenings = [event for piece in pieces for event in reader.receive(piece)]
 
     assert happenings == [b"x" * MANY]
     assert len(pauses) >= len(pieces)

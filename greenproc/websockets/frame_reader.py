@@ -33,14 +33,14 @@ _KNOWN_TO_WSPROTO = CloseCode.TRY_AGAIN_LATER.to_bytes(2, "big")
 
 
 @dataclass(frozen=True, slots=True)
-class Pinged:
+class PingReceived:
     """The peer wants its *payload* back."""
 
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class CloseReceived:
     """The peer closes, or is not to be read any further.
 
     Args:
@@ -53,7 +53,7 @@ class Ended:
     is_fault: bool
 
 
-Happening: TypeAlias = str | bytes | Pinged | Ended
+FrameEvent: TypeAlias = str | bytes | PingReceived | CloseReceived
 
 
 class FrameReader:
@@ -68,7 +68,7 @@ class FrameReader:
     Source: RFC 6455 sections 5 to 7.
     """
 
-    __slots__ = ("_connection", "_guard", "_parts")
+    __slots__ = ("_connection", "_limits", "_parts")
 
     def __init__(
         self,
@@ -76,12 +76,14 @@ class FrameReader:
         deflate: DeflateParameters | None,
         pause: Callable[[], object],
     ) -> None:
-        self._guard = _Guard(max_message_bytes, is_packed=deflate is not None, pause=pause)
-        self._connection = Connection(ConnectionType.SERVER, [self._guard])
+        self._limits = _LimitExtension(
+            max_message_bytes, is_packed=deflate is not None, pause=pause
+        )
+        self._connection = Connection(ConnectionType.SERVER, [self._limits])
         self._parts: list[str | bytes] = []
 
-    def receive(self, data: bytes) -> Iterator[Happening]:
-        """Take the bytes that came, and yield what they say. Nothing follows an `Ended`."""
+    def receive(self, data: bytes) -> Iterator[FrameEvent]:
+        """Take the bytes that came, and yield what they say. Nothing follows a `CloseReceived`."""
         self._connection.receive_data(data)
         for event in self._connection.events():
             if isinstance(event, (TextMessage, BytesMessage)):
@@ -89,12 +91,12 @@ class FrameReader:
                 if message is not None:
                     yield message
             elif isinstance(event, Ping):
-                yield Pinged(bytes(event.payload))
+                yield PingReceived(bytes(event.payload))
             elif isinstance(event, CloseConnection):
                 # wsproto tells of a fault in the same way, but does not count it as a Close.
                 is_fault = self._connection.state is ConnectionState.OPEN
-                code = self._guard.close_code or int(event.code)
-                yield Ended(code, event.reason or "", is_fault)
+                code = self._limits.close_code or int(event.code)
+                yield CloseReceived(code, event.reason or "", is_fault)
                 return
 
     def _collect(self, event: TextMessage | BytesMessage) -> str | bytes | None:
@@ -111,7 +113,7 @@ class FrameReader:
         return empty.join(parts)  # type: ignore[arg-type]  # the parts of a message are alike
 
 
-class _Guard(Extension):
+class _LimitExtension(Extension):
     """What wsproto leaves to its users: bounds, unpacking within them, and a close code.
 
     wsproto's own extension for packed messages unpacks without a bound.

@@ -25,7 +25,7 @@ _TAIL = b"\x00\x00\xff\xff"  # RFC 7692 section 7.2.1: what the sender of a mess
 _MAX_SHORT, _MAX_LONG = 125, 0xFFFF
 
 
-def encode_message(data: Any, deflate: DeflateParameters | None) -> bytes:
+def encode_data_frame(data: Any, deflate: DeflateParameters | None) -> bytes:
     """Write a message as one frame: text for ``str``, binary for bytes.
 
     Raises:
@@ -49,7 +49,7 @@ def encode_message(data: Any, deflate: DeflateParameters | None) -> bytes:
     return _frame(head, payload)
 
 
-class MessageEncoder:
+class FrameEncoder:
     """Encodes messages; one that goes to many clients in a row is encoded, and packed, once.
 
     Packed messages do not depend on those before them, see `DeflateParameters`.
@@ -63,10 +63,10 @@ class MessageEncoder:
         self._frame = b""
 
     def encode(self, data: Any, deflate: DeflateParameters | None) -> bytes:
-        """See `encode_message`."""
+        """See `encode_data_frame`."""
         if self._frame and data is self._data and deflate == self._deflate:
             return self._frame
-        frame = encode_message(data, deflate)
+        frame = encode_data_frame(data, deflate)
         # What can change is another message the next time, and much is not to be held.
         is_kept = type(data) in (str, bytes) and len(frame) <= MAX_KEPT_BYTES
         self._data = data if is_kept else None

@@ -15,7 +15,7 @@ SEND_BYTES = 256 * 1024
 """How much is joined into one send."""
 
 
-class Outbox:
+class FrameWriter:
     """The frames that a client has not taken yet.
 
     Those of one iteration of the hub leave in one send. Only a client that does not read takes a
