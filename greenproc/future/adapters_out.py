@@ -115,12 +115,12 @@ class _ConcurrentView(concurrent.futures.Future[T]):
 
     def _take(self, future: FutureState[Any]) -> None:
         try:
-            if future.state is READY:
-                self.set_result(future.outcome)
-            elif future.state is FAILED:
-                mark_read(future.outcome)
-                self.set_exception(future.outcome[0])
-            elif future.state is not DISCARDED:
+            if future._state is READY:
+                self.set_result(future._outcome)
+            elif future._state is FAILED:
+                mark_read(future._outcome)
+                self.set_exception(future._outcome[0])
+            elif future._state is not DISCARDED:
                 self.set_exception(abandonment_error(future))
             elif super().cancel():
                 # Without this, wait and as_completed would not be told.

@@ -63,9 +63,9 @@ def then(
     downstream: FutureState[Any], function: Callable[[Any], object], source: FutureState[Any]
 ) -> None:
     """Complete *downstream* with ``function(value)`` if *source* is ready, else like *source*."""
-    state = source.state
-    if state is READY and not source.requested:
-        _complete_with(downstream, function, source.outcome)
+    state = source._state
+    if state is READY and not source._has_discard:
+        _complete_with(downstream, function, source._outcome)
     elif state is READY:
         complete_claimed(downstream, DISCARDED, None)
     else:
@@ -76,13 +76,15 @@ def recover(
     downstream: FutureState[Any], function: Callable[[Any], object], source: FutureState[Any]
 ) -> None:
     """Complete *downstream* with ``function(source)`` if *source* ended without a value."""
-    if source.state is READY:
+    if source._state is READY:
         inherit_outcome(downstream, source)
     else:
-        with downstream.lock:
-            downstream.requested = False  # what was asked of the source is not asked of *function*
-        if source.state is FAILED:
-            mark_read(source.outcome)
+        with downstream._lock:
+            downstream._has_discard = (
+                False  # what was asked of the source is not asked of *function*
+            )
+        if source._state is FAILED:
+            mark_read(source._outcome)
         _complete_with(downstream, function, source)
 
 
@@ -90,8 +92,8 @@ def repair(
     downstream: FutureState[Any], function: Callable[[Any], object], source: FutureState[Any]
 ) -> None:
     """Complete *downstream* with ``function(source)`` if *source* has failed."""
-    if source.state is FAILED:
-        mark_read(source.outcome)
+    if source._state is FAILED:
+        mark_read(source._outcome)
         _complete_with(downstream, function, source)
     else:
         inherit_outcome(downstream, source)
@@ -114,17 +116,15 @@ def after(
     check_callable(function)
     _join(source, downstream)
     delay = _Delay(source, downstream, function)
-    if source.state is PENDING:
+    if source._state is PENDING:
         delay.timer = current_clock().timer(seconds, delay.expire)
         delay.hub = get_hub_if_exists()
     register(source, END, _Delay.finish, delay)
 
 
 def _join(source: FutureState[Any], downstream: FutureState[Any]) -> None:
-    # Nobody else knows it yet: no lock.
-    downstream.abandoned = False
-    downstream.open = True
-    downstream.requests = [(request_weakly, (ref(source),), None)]
+    # As `set_discard_callback`, without its call.
+    downstream._discard_callbacks = [(request_weakly, (ref(source),), None)]
 
 
 def _complete_with(
@@ -182,7 +182,7 @@ class _Delay(Subscription):
             _complete_with(self.downstream, self.function, source)
 
     def finish(self, source: FutureState[Any]) -> None:
-        if source.state is not PENDING and claim(self.downstream):
+        if source._state is not PENDING and claim(self.downstream):
             timer = self.timer
             self._release()
             if timer is not None:

@@ -35,7 +35,7 @@ from greenproc.future.state import (
     complete,
     complete_claimed,
     register,
-    register_request,
+    register_discard,
     request_discard,
     request_weakly,
 )
@@ -270,14 +270,16 @@ class _Gathering(Subscription):
             self.finish()
         self.heed_requests(inputs)
         for index, source in enumerate(inputs):
-            if not result.open:
-                if source.state is FAILED:
+            if not result._is_open:
+                if source._state is FAILED:
                     self.look_at(source)
-            elif source.state is PENDING and not source.abandoned:  # `ready`, without its call
+            elif (
+                source._state is PENDING and not source._is_abandoned
+            ):  # `ready`, without its call
                 register(source, END, _Gathering.arrive, self, index)
             else:
                 self.arrive(index, source)
-        if timeout is not None and result.open:
+        if timeout is not None and result._is_open:
             timer = current_clock().timer(timeout, partial(_expire, ref(self), timeout))
             hub = get_hub_if_exists()
             register(result, END, lambda _: call_in(hub, timer.cancel))
@@ -285,17 +287,17 @@ class _Gathering(Subscription):
 
     def heed_requests(self, inputs: list[Future[Any]]) -> None:
         references = [ref(source) for source in inputs]
-        register_request(self.promise.future, _discard, ref(self), references)
+        register_discard(self.promise.future, _discard, ref(self), references)
 
     def arrive(self, index: int, source: Future[Any]) -> None:
-        if source.state is FAILED:
+        if source._state is FAILED:
             self.look_at(source)
-        if self.promise.future.open:
+        if self.promise.future._is_open:
             self.take(index, source)
 
     def look_at(self, source: Future[Any]) -> None:
         """Take note of the error of *source*; only the first of all makes a difference."""
-        mark_read(source.outcome)
+        mark_read(source._outcome)
 
     def take(self, index: int, source: Future[Any]) -> None:
         raise NotImplementedError
@@ -330,14 +332,14 @@ class _Collecting(_Gathering):
     __slots__ = ()
 
     def take(self, index: int, source: Future[Any]) -> None:
-        if source.state is READY:
-            self.put(index, source.outcome)
-        elif source.state is FAILED:
+        if source._state is READY:
+            self.put(index, source._outcome)
+        elif source._state is FAILED:
             self.fail(source.failure(), source.exception)
-        elif source.state is DISCARDED:
+        elif source._state is DISCARDED:
             self.fail("future discarded", source.exception)
         else:
-            self.abandon(source.outcome)
+            self.abandon(source._outcome)
 
     def fail(self, text: str, cause: BaseException | None) -> None:
         error = Failure(f"Collect failed: {text}")
@@ -352,8 +354,8 @@ class _Awaiting(_Gathering):
         pass  # it is given on as it is
 
     def take(self, index: int, source: Future[Any]) -> None:
-        if source.state is PENDING:
-            self.abandon(source.outcome)
+        if source._state is PENDING:
+            self.abandon(source._outcome)
         else:
             self.put(index, source)
 
@@ -362,10 +364,10 @@ class _Selecting(_Gathering):
     __slots__ = ()
 
     def heed_requests(self, inputs: list[Future[Any]]) -> None:
-        register_request(self.promise.future, _discard, ref(self), ())
+        register_discard(self.promise.future, _discard, ref(self), ())
 
     def take(self, index: int, source: Future[Any]) -> None:
-        if source.state is READY:
+        if source._state is READY:
             self.end(READY, source)
         else:
             self.put(index, None)

@@ -19,15 +19,15 @@ from greenproc.future.state import (
     END,
     FAILED,
     PENDING,
+    PROMISED,
     READY,
     CallbackKind,
     FutureState,
     T_co,
     abandonment_error,
     fail,
-    make_pending,
     register,
-    register_request,
+    register_discard,
     request_discard,
 )
 from greenproc.future.unread import mark_read
@@ -71,8 +71,7 @@ class Future(FutureState[T_co]):
         Raises:
             InvalidArgument: *error* is neither an exception nor a text.
         """
-        future = cls()
-        make_pending(future)
+        future = cls(PROMISED)
         fail(future, error)
         return future
 
@@ -83,48 +82,52 @@ class Future(FutureState[T_co]):
             ("get().status", "get().body", "get().headers", "get().json", "get().reader"),
         )
 
+        def __dir__(self) -> list[str]:
+            # Asked of the class: properties of a failed future take note of being read.
+            return [name for name in super().__dir__() if hasattr(type(self), name)]
+
     # State
 
     @property
     def is_pending(self) -> bool:
         """Whether it has not completed. An abandoned future is pending."""
-        return self.state is PENDING
+        return self._state is PENDING
 
     @property
     def is_ready(self) -> bool:
         """Whether it has a value."""
-        return self.state is READY
+        return self._state is READY
 
     @property
     def is_failed(self) -> bool:
         """Whether it has failed."""
-        if self.state is not FAILED:
+        if self._state is not FAILED:
             return False
-        mark_read(self.outcome)
+        mark_read(self._outcome)
         return True
 
     @property
     def is_discarded(self) -> bool:
         """Whether the producer discarded it."""
-        return self.state is DISCARDED
+        return self._state is DISCARDED
 
     @property
     def is_abandoned(self) -> bool:
         """Whether nobody can complete it any more."""
-        return self.abandoned
+        return self._is_abandoned
 
     @property
     def has_discard(self) -> bool:
         """Whether a discard was requested, whatever came of it."""
-        return self.requested
+        return self._has_discard
 
     @property
     def value(self) -> T_co | None:
         """The value; None unless ready."""
-        if self.state is READY:
-            return self.outcome  # type: ignore[no-any-return]
-        if self.state is FAILED:
-            mark_read(self.outcome)
+        if self._state is READY:
+            return self._outcome  # type: ignore[no-any-return]
+        if self._state is FAILED:
+            mark_read(self._outcome)
         return None
 
     @property
@@ -137,13 +140,13 @@ class Future(FutureState[T_co]):
         self,
     ) -> tuple[type[BaseException], BaseException, TracebackType | None] | tuple[()]:
         """What `get` would raise as ``sys.exc_info()`` shows it; empty if there is nothing."""
-        if self.state is FAILED:
-            mark_read(self.outcome)
-            error, traceback = self.outcome[:2]
+        if self._state is FAILED:
+            mark_read(self._outcome)
+            error, traceback = self._outcome[:2]
             return (type(error), error, traceback)
-        if self.state is DISCARDED:
+        if self._state is DISCARDED:
             return (Discarded, Discarded(), None)
-        if self.abandoned:
+        if self._is_abandoned:
             return (Abandoned, abandonment_error(self), None)
         return ()
 
@@ -153,28 +156,28 @@ class Future(FutureState[T_co]):
         Raises:
             StateError: it has not failed.
         """
-        if self.state is not FAILED:
+        if self._state is not FAILED:
             raise StateError(f"expected a failed future, but it is {self}")
-        mark_read(self.outcome)
-        return _text(self.outcome[0])
+        mark_read(self._outcome)
+        return _text(self._outcome[0])
 
     def ready(self) -> bool:
         """Tell whether it is over: complete or abandoned. gevent's word; see `is_ready`."""
-        return self.state is not PENDING or self.abandoned
+        return self._state is not PENDING or self._is_abandoned
 
     def successful(self) -> bool:
         """Tell whether it has a value."""
-        return self.state is READY
+        return self._state is READY
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a future cannot be copied, nor sent elsewhere: its promise is here")
 
     def __str__(self) -> str:
-        state = "Abandoned" if self.abandoned and self.state is PENDING else self.state.value
-        request = " (with discard)" if self.requested else ""
-        failure = f": {_text(self.outcome[0])}" if self.state is FAILED else ""
-        if self.abandoned and self.outcome is not None:
-            failure = f": {self.outcome}"
+        state = "Abandoned" if self._is_abandoned and self._state is PENDING else self._state.value
+        request = " (with discard)" if self._has_discard else ""
+        failure = f": {_text(self._outcome[0])}" if self._state is FAILED else ""
+        if self._is_abandoned and self._outcome is not None:
+            failure = f": {self._outcome}"
         return f"{state}{request}{failure}"
 
     def __repr__(self) -> str:
@@ -195,9 +198,9 @@ class Future(FutureState[T_co]):
             Abandoned: nobody can complete it any more.
             BlockingSwitchOutError: the caller is the hub, which must not wait.
         """
-        if self.state is READY:
-            return self.outcome  # type: ignore[no-any-return]
-        if self.state is PENDING and not self.abandoned:
+        if self._state is READY:
+            return self._outcome  # type: ignore[no-any-return]
+        if self._state is PENDING and not self._is_abandoned:
             if block is not True:
                 timeout = block
             if block is False:
@@ -206,12 +209,12 @@ class Future(FutureState[T_co]):
                 wait(self, None)
             else:
                 wait_for(self, timeout)
-        if self.state is not READY:
+        if self._state is not READY:
             try:
                 self._raise_exception()
             finally:
                 del self  # the traceback holds this frame, which must not hold the error
-        return self.outcome  # type: ignore[no-any-return]
+        return self._outcome  # type: ignore[no-any-return]
 
     def get_nowait(self) -> T_co:
         """Return the value, or raise what it ended with or `WaitTimeout`, without waiting."""
@@ -242,14 +245,14 @@ class Future(FutureState[T_co]):
         Args:
             timeout: real seconds to wait; None means for ever.
         """
-        if self.state is PENDING and not self.abandoned:
+        if self._state is PENDING and not self._is_abandoned:
             wait(self, timeout)
-        return self.state is not PENDING
+        return self._state is not PENDING
 
     def __await__(self) -> Generator[Any, None, T_co]:
         """Wait in a coroutine of asyncio: ``value = await future``. See `to_asyncio`."""
-        if self.state is READY:
-            return self.outcome  # type: ignore[no-any-return]
+        if self._state is READY:
+            return self._outcome  # type: ignore[no-any-return]
         return (yield from to_asyncio(self))
 
     def rawlink(self, callback: Callable[[Any], object]) -> None:
@@ -265,7 +268,7 @@ class Future(FutureState[T_co]):
 
     def linkcount(self) -> int:
         """Count who waits for the end: links, and greenlets and threads in `get`."""
-        return len(self.links or ()) + (self.waiter is not None)
+        return len(self._links or ()) + (self._waiter is not None)
 
     # Discarding
 
@@ -279,11 +282,11 @@ class Future(FutureState[T_co]):
     def cancel(self) -> bool:
         """Request a discard; tell whether it is discarded by now, so `get` will raise that."""
         request_discard(self)
-        return self.state is DISCARDED
+        return self._state is DISCARDED
 
     def cancelled(self) -> bool:
         """Tell whether it was discarded, in the words of concurrent.futures."""
-        return self.state is DISCARDED
+        return self._state is DISCARDED
 
     done = ready
 
@@ -311,7 +314,7 @@ class Future(FutureState[T_co]):
 
     def on_discard(self, callback: Callable[[], object]) -> Self:
         """Call *callback* once a discard is requested; at once if it was, even when complete."""
-        register_request(self, callback)
+        register_discard(self, callback)
         return self
 
     def on_abandoned(self, callback: Callable[[], object]) -> Self:
@@ -337,7 +340,7 @@ class Future(FutureState[T_co]):
         a value here, the result ends as this does. If a discard was requested here, *function* is
         not called and the result is discarded.
         """
-        return chain.extend(self, Future(), chain.then, function)
+        return chain.extend(self, Future(PROMISED), chain.then, function)
 
     @overload
     def recover(
@@ -351,7 +354,7 @@ class Future(FutureState[T_co]):
         Failed, discarded and abandoned are all recovered from. A discard that was requested is
         forgotten then; a new request reaches the future that *function* returned.
         """
-        return chain.extend(self, Future(), chain.recover, function)
+        return chain.extend(self, Future(PROMISED), chain.recover, function)
 
     @overload
     def repair(
@@ -361,7 +364,7 @@ class Future(FutureState[T_co]):
     def repair(self, function: Callable[[Future[T_co]], U | Failure]) -> Future[T_co | U]: ...
     def repair(self, function: Callable[[Future[T_co]], Any]) -> Future[Any]:
         """Return a future that ends as this, but if it fails as ``function(self)``."""
-        return chain.extend(self, Future(), chain.repair, function)
+        return chain.extend(self, Future(PROMISED), chain.repair, function)
 
     @overload
     def after(
@@ -380,15 +383,15 @@ class Future(FutureState[T_co]):
         Args:
             seconds: how long to wait, by the current clock, which a test can pause.
         """
-        downstream: Future[Any] = Future()
+        downstream: Future[Any] = Future(PROMISED)
         chain.after(self, downstream, seconds, function)
         return downstream
 
     def _raise_exception(self) -> NoReturn:
         """Raise what it ended with. gevent's joinall calls this."""
-        if self.state is FAILED:
-            mark_read(self.outcome)
-            error, traceback = self.outcome[:2]
+        if self._state is FAILED:
+            mark_read(self._outcome)
+            error, traceback = self._outcome[:2]
             del self  # as in concurrent.futures: no cycle of error, traceback and frame
             try:
                 # With the traceback as it was, or it would grow with each waiter.
@@ -406,8 +409,8 @@ def _observe(
 
 
 def _show(callback: Callable[[Any], object], future: FutureState[Any]) -> None:
-    if future.state is FAILED:
-        mark_read(future.outcome)
+    if future._state is FAILED:
+        mark_read(future._outcome)
     callback(future)
 
 

@@ -27,10 +27,10 @@ def wake_waiter(future: FutureState[Any]) -> None:
 
     Unlike a link it needs no care: it is used once, and switching it too late does nothing.
     """
-    waiter = future.waiter
+    waiter = future._waiter
     if waiter is None:
         return
-    future.waiter = None
+    future._waiter = None
     hub = waiter.hub
     if hub is get_hub_if_exists():
         hub.loop.run_callback(waiter.switch, future)
@@ -40,7 +40,7 @@ def wake_waiter(future: FutureState[Any]) -> None:
 
 def notify_links(future: FutureState[Any]) -> None:
     """Let each hub call its links soon; those of threads without a hub are called now."""
-    links = future.links
+    links = future._links
     if links is None:
         return
     here = get_hub_if_exists()
@@ -55,7 +55,7 @@ def notify_links(future: FutureState[Any]) -> None:
 
 def _call_links(future: FutureState[Any], hub: Hub | None) -> None:
     """Call the links of *hub* that are still there. What they raise is reported."""
-    links = future.links
+    links = future._links
     if links is None:
         return
     for link in [link for link, its_hub in list(links.items()) if its_hub is hub]:
@@ -66,6 +66,6 @@ def _call_links(future: FutureState[Any], hub: Hub | None) -> None:
         except BaseException:
             assert hub is not None  # what wakes a thread does not raise
             hub.handle_error(link, *sys.exc_info())
-    with future.lock:
-        if not links and future.links is links:
-            future.links = None
+    with future._lock:
+        if not links and future._links is links:
+            future._links = None

@@ -21,7 +21,7 @@ from greenproc.future.state import (
     READY,
     copy_outcome,
     register,
-    register_request,
+    register_discard,
     request_discard,
     request_weakly,
 )
@@ -85,7 +85,7 @@ def loop(
     check_callable(body)
     running = _Loop(iterate, body, None if inline else copy_context())
     result: Future[R] = running.promise.future
-    register_request(result, _pass_request_on, ref(running))
+    register_discard(result, _pass_request_on, ref(running))
     running.go_on(Continue(), is_flow=True)
     return result
 
@@ -141,10 +141,10 @@ class _Loop:
                 value = self.iterate()
             is_flow = not is_flow
             if isinstance(value, Future):
-                if value.state is not READY:
+                if value._state is not READY:
                     self.wait_for(value, is_flow)
                     return
-                value = value.outcome
+                value = value._outcome
 
     def is_over(self, flow: object) -> bool:
         if isinstance(flow, Break):
@@ -157,13 +157,13 @@ class _Loop:
     def wait_for(self, source: Future[Any], is_flow: bool) -> None:
         self.awaited = ref(source)
         register(source, END, partial(self.resume, is_flow))
-        if self.promise.future.requested:
+        if self.promise.future._has_discard:
             request_discard(source)
 
     def resume(self, is_flow: bool, source: Future[Any]) -> None:
         self.awaited = None
-        if source.state is READY:
-            self.go_on(source.outcome, is_flow=is_flow)
+        if source._state is READY:
+            self.go_on(source._outcome, is_flow=is_flow)
         else:
             copy_outcome(self.promise.future, source)
 

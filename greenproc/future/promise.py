@@ -13,6 +13,7 @@ from greenproc.future.gevent_links import wake_waiter
 from greenproc.future.state import (
     DISCARDED,
     NO_PLAIN_VALUE,
+    PROMISED,
     READY,
     FutureState,
     abandon,
@@ -48,11 +49,7 @@ class Promise(Generic[T]):
     """What others see of it."""
 
     def __init__(self) -> None:
-        future: Future[T] = Future()
-        # What `make_pending` does: calling it would cost as much as it does.
-        future.abandoned = False
-        future.open = True
-        self.future = future
+        self.future = Future(PROMISED)
 
     if not TYPE_CHECKING:  # which would take them for attributes
         get, then, result = map(Elsewhere, ("future.get", "future.then", "future.result"))
@@ -66,20 +63,20 @@ class Promise(Generic[T]):
             return self._resolve(value)
         # What `complete` does, but for the price of calling it: every dispatch comes here.
         future = self.future
-        lock = future.lock
+        lock = future._lock
         lock.acquire()
         try:
-            if not future.open:
+            if not future._is_open:
                 return False
-            future.open = False
-            future.outcome = value
-            future.state = READY
+            future._is_open = False
+            future._outcome = value
+            future._state = READY
         finally:
             lock.release()
-        future.requests = None
-        if future.waiter is not None:
+        future._discard_callbacks = None
+        if future._waiter is not None:
             wake_waiter(future)
-        if future.links is not None or future.callbacks is not None:
+        if future._links is not None or future._callbacks is not None:
             announce(future)
         return True
 
@@ -148,7 +145,7 @@ class Promise(Generic[T]):
         return True
 
     def __del__(self) -> None:
-        if self.future.open:
+        if self.future._is_open:
             abandon_unreferenced(self.future)
 
     def __reduce__(self) -> NoReturn:

@@ -34,6 +34,9 @@ allocate_lock = get_original("_thread", "allocate_lock")
 MISSING: Final[Any] = object()
 """Stands for an argument that was not given."""
 
+PROMISED: Final[Any] = object()
+"""The value of a future that its promise is going to complete."""
+
 
 # States and callbacks
 
@@ -112,69 +115,94 @@ class FutureState(Generic[T_co]):
     """The record: state, flags, and who is to be told.
 
     It leaves PENDING at most once, and never once it is abandoned. Without a value it is
-    abandoned from birth, unless `make_pending` follows.
+    abandoned from the start; with `PROMISED` it waits for its promise.
     """
 
     __slots__ = (
         "__weakref__",
-        "abandoned",
-        "callbacks",
-        "home",
-        "links",
-        "lock",
-        "open",
-        "outcome",
-        "requested",
-        "requests",
-        "state",
-        "waiter",
+        "_is_abandoned",
+        "_callbacks",
+        "_hub",
+        "_links",
+        "_lock",
+        "_is_open",
+        "_outcome",
+        "_has_discard",
+        "_discard_callbacks",
+        "_state",
+        "_waiter",
     )
 
-    state: Completion
-    outcome: Any
+    _state: Completion
+    _outcome: Any
     """The value when READY; the exception, its traceback and, of a dispatch, the `UnreadFailure`
     when FAILED; why, as a text or None, when abandoned."""
-    open: bool
+    _is_open: bool
     """Whether the holder of the promise may still complete, associate or abandon it."""
-    requested: bool
+    _has_discard: bool
     """Whether a discard was requested."""
-    abandoned: bool
-    callbacks: list[Callback] | None
+    _is_abandoned: bool
+    _callbacks: list[Callback] | None
     """Of the end. Not None when complete: their delivery is still under way."""
-    requests: list[Call] | None
+    _discard_callbacks: list[Call] | None
     """Of a discard request. They are apart because most futures end without one."""
-    links: dict[Link, Hub | None] | None
+    _links: dict[Link, Hub | None] | None
     """What the hubs call, once, after the end; each with its hub, None for a thread without."""
-    waiter: Waiter[Any] | None
+    _waiter: Waiter[Any] | None
     """The first greenlet that waits for the end, while it does. Most futures have just that."""
-    home: Hub | None
+    _hub: Hub | None
     """The hub of the thread that made this; callbacks run in its thread."""
 
     def __init__(self, value: T_co = MISSING) -> None:
-        self.state = PENDING
-        self.outcome = None
-        self.open = False
-        self.requested = False
-        self.abandoned = True
-        self.callbacks = None
-        self.requests = None
-        self.links = None
-        self.waiter = None
-        self.lock = allocate_lock()
-        self.home = get_hub_if_exists()
-        if value is not MISSING:
-            self.abandoned = False
-            resolve(self, value)
+        self._state = PENDING
+        self._outcome = None
+        self._has_discard = False
+        self._callbacks = None
+        self._discard_callbacks = None
+        self._links = None
+        self._waiter = None
+        self._lock = allocate_lock()
+        self._hub = get_hub_if_exists()
+        if value is PROMISED:
+            self._is_open = True
+            self._is_abandoned = False
+        else:
+            self._is_open = False
+            self._is_abandoned = value is MISSING
+            if value is not MISSING:
+                resolve(self, value)
 
 
 NO_PLAIN_VALUE: Final = (FutureState, Failure)
 """What a future cannot have as its value: the one is followed, the other fails."""
 
 
-def make_pending(future: FutureState[Any]) -> None:
-    """Make a new record pending: somebody has its promise."""
-    future.abandoned = False
-    future.open = True
+# What other parts may see of a future, and do to a new one
+
+
+def is_open(future: FutureState[Any]) -> bool:
+    """Tell whether the promise of *future* may still complete it: it follows no other future."""
+    return future._is_open
+
+
+def hub_of(future: FutureState[Any]) -> Hub | None:
+    """Return the hub of the thread that made *future*, None if that had none."""
+    return future._hub
+
+
+def completes_quietly(future: FutureState[Any], hub: Hub) -> bool:
+    """Tell whether completing *future* in the thread of *hub* calls nothing there at once."""
+    return future._callbacks is None and future._hub is hub
+
+
+def waiting_greenlet(future: FutureState[Any]) -> object | None:
+    """Return the greenlet that was the first to wait for *future*, while it does."""
+    return getattr(future._waiter, "greenlet", None)
+
+
+def set_discard_callback(future: FutureState[Any], call: Call) -> None:
+    """Make *call* when a discard of *future* is requested. It must be new: this takes no lock."""
+    future._discard_callbacks = [call]
 
 
 # Completion
@@ -182,14 +210,14 @@ def make_pending(future: FutureState[Any]) -> None:
 
 def complete(future: FutureState[Any], state: Completion, outcome: Any) -> bool:
     """Complete *future* on behalf of its promise; tell whether that was still possible."""
-    lock = future.lock
+    lock = future._lock
     lock.acquire()  # a third of the price of a with statement, and this is the hot path
     try:
-        if not future.open:
+        if not future._is_open:
             return False
-        future.open = False
-        future.outcome = outcome
-        future.state = state
+        future._is_open = False
+        future._outcome = outcome
+        future._state = state
     finally:
         lock.release()
     announce(future)
@@ -217,7 +245,7 @@ def fail(
     elif not isinstance(error, BaseException):
         raise InvalidArgument(f"expected an exception or a text, got {error!r}")
     traceback = error.__traceback__
-    if unread is None or future.requested:
+    if unread is None or future._has_discard:
         return complete(future, FAILED, (error, traceback))
     guard = UnreadFailure(error, traceback, unread)
     if complete(future, FAILED, (error, traceback, guard)):
@@ -228,22 +256,22 @@ def fail(
 
 def claim(future: FutureState[Any]) -> bool:
     """Take the right to complete *future* from its promise; tell whether it was there to take."""
-    with future.lock:
-        was_open = future.open
-        future.open = False
+    with future._lock:
+        was_open = future._is_open
+        future._is_open = False
     return was_open
 
 
 def complete_claimed(future: FutureState[Any], state: Completion, outcome: Any) -> bool:
     """Complete *future* on behalf of who has claimed it; tell whether that was still possible."""
-    lock = future.lock
+    lock = future._lock
     lock.acquire()
     try:
-        if future.state is not PENDING or future.abandoned:
+        if future._state is not PENDING or future._is_abandoned:
             return False
-        future.open = False
-        future.outcome = outcome
-        future.state = state
+        future._is_open = False
+        future._outcome = outcome
+        future._state = state
     finally:
         lock.release()
     announce(future)
@@ -265,48 +293,48 @@ def resolve(future: FutureState[Any], value: Any) -> None:
 
 def follow(future: FutureState[Any], source: FutureState[Any]) -> None:
     """Let a claimed *future* end as *source* does, and pass discard requests on to *source*."""
-    if source.state is not PENDING:
+    if source._state is not PENDING:
         inherit_outcome(future, source)
         return
-    future.open = False
-    register_request(future, request_weakly, ref(source))
+    future._is_open = False
+    register_discard(future, request_weakly, ref(source))
     register(source, END, inherit_outcome, future)
 
 
 def copy_outcome(future: FutureState[Any], source: FutureState[Any]) -> None:
     """End *future* as *source* did, on behalf of its promise."""
-    if source.state is PENDING:
-        abandon(future, source.outcome)
+    if source._state is PENDING:
+        abandon(future, source._outcome)
     else:
-        complete(future, source.state, source.outcome)
+        complete(future, source._state, source._outcome)
 
 
 def inherit_outcome(future: FutureState[Any], source: FutureState[Any]) -> None:
     """Let a claimed *future* end as *source* did."""
-    if source.state is PENDING:
-        abandon_claimed(future, source.outcome)
+    if source._state is PENDING:
+        abandon_claimed(future, source._outcome)
     else:
-        complete_claimed(future, source.state, source.outcome)
+        complete_claimed(future, source._state, source._outcome)
 
 
 def announce(future: FutureState[Any]) -> None:
     """Tell everybody concerned of a completion."""
-    future.requests = None
-    if future.waiter is not None:
+    future._discard_callbacks = None
+    if future._waiter is not None:
         wake_waiter(future)
-    if future.links is not None:
+    if future._links is not None:
         notify_links(future)
-    if future.callbacks is not None:
-        deliver(future.home, _take_completed, future)
+    if future._callbacks is not None:
+        deliver(future._hub, _take_completed, future)
 
 
 def _take_completed(future: FutureState[Any]) -> Iterable[Call]:
     """Give the calls of a completion: of its state first, then any. The others are dropped."""
-    lock = future.lock
+    lock = future._lock
     lock.acquire()
     try:
-        callbacks = future.callbacks
-        future.callbacks = None
+        callbacks = future._callbacks
+        future._callbacks = None
     finally:
         lock.release()
     if callbacks is None:
@@ -314,7 +342,7 @@ def _take_completed(future: FutureState[Any]) -> Iterable[Call]:
     if len(callbacks) == 1 and callbacks[0][0] is END:  # most have one continuation and no more
         _, function, first, runtime = callbacks[0]
         return ((function, (*first, future), runtime),)
-    state = future.state
+    state = future._state
     return [
         _call(future, callback)
         for kinds in ((state,), (ANY, END))
@@ -328,24 +356,24 @@ def _take_completed(future: FutureState[Any]) -> Iterable[Call]:
 
 def abandon(future: FutureState[Any], reason: str | None = None) -> bool:
     """Abandon *future* on behalf of its promise; tell whether that was still possible."""
-    with future.lock:
-        if not future.open:
+    with future._lock:
+        if not future._is_open:
             return False
-        future.open = False
-        future.outcome = reason
-        future.abandoned = True
+        future._is_open = False
+        future._outcome = reason
+        future._is_abandoned = True
     spread_abandonment(future)
     return True
 
 
 def abandon_claimed(future: FutureState[Any], reason: str | None = None) -> None:
     """Abandon *future* on behalf of who has claimed it."""
-    with future.lock:
-        if future.state is not PENDING or future.abandoned:
+    with future._lock:
+        if future._state is not PENDING or future._is_abandoned:
             return
-        future.open = False
-        future.outcome = reason
-        future.abandoned = True
+        future._is_open = False
+        future._outcome = reason
+        future._is_abandoned = True
     spread_abandonment(future)
 
 
@@ -355,36 +383,36 @@ def abandon_unreferenced(future: FutureState[Any]) -> None:
     A finalizer runs in any thread in the middle of anything, even of a move of *future*. So this
     takes no lock that could be held by whom it interrupts, and calls nothing that could wait.
     """
-    future.open = False
-    future.abandoned = True
-    if future.waiter is None and future.links is None and future.callbacks is None:
+    future._is_open = False
+    future._is_abandoned = True
+    if future._waiter is None and future._links is None and future._callbacks is None:
         return
     if sys.is_finalizing():  # no greenlet runs any more
         return
-    hub = get_hub_if_exists() if future.home is None or has_ended(future.home) else future.home
+    hub = get_hub_if_exists() if future._hub is None or has_ended(future._hub) else future._hub
     if hub is not None:
         hub.loop.run_callback_threadsafe(spread_abandonment, future)
-    elif future.lock.acquire(blocking=False):
-        future.lock.release()
+    elif future._lock.acquire(blocking=False):
+        future._lock.release()
         spread_abandonment(future)
     # Else who has the lock spreads it: every move that adds to a record looks afterwards.
 
 
 def spread_abandonment(future: FutureState[Any]) -> None:
     """Tell those who wait for an end that there will be none. Doing so again is harmless."""
-    if future.waiter is not None:
+    if future._waiter is not None:
         wake_waiter(future)
-    if future.links is not None:
+    if future._links is not None:
         notify_links(future)
-    with future.lock:
+    with future._lock:
         taken = _pull(future, (ABANDONMENT, END))
     if taken:
-        deliver(future.home, iter, [_call(future, callback) for callback in taken])
+        deliver(future._hub, iter, [_call(future, callback) for callback in taken])
 
 
 def abandonment_error(future: FutureState[Any]) -> Abandoned:
     """Return the error that an abandoned *future* stands for."""
-    return Abandoned() if future.outcome is None else Abandoned(future.outcome)
+    return Abandoned() if future._outcome is None else Abandoned(future._outcome)
 
 
 # Requests and callbacks
@@ -392,18 +420,18 @@ def abandonment_error(future: FutureState[Any]) -> Abandoned:
 
 def request_discard(future: FutureState[Any]) -> bool:
     """Request a discard; tell whether this is the first request of a pending future."""
-    if future.requested or future.state is not PENDING:
+    if future._has_discard or future._state is not PENDING:
         return False
-    with future.lock:
-        if future.requested or future.state is not PENDING:
+    with future._lock:
+        if future._has_discard or future._state is not PENDING:
             return False
-        future.requested = True
-        requests = future.requests
-        future.requests = None
-    if future.abandoned:
+        future._has_discard = True
+        requests = future._discard_callbacks
+        future._discard_callbacks = None
+    if future._is_abandoned:
         spread_abandonment(future)
     if requests:
-        deliver(future.home, iter, requests)
+        deliver(future._hub, iter, requests)
     return True
 
 
@@ -422,46 +450,46 @@ def register(
     Its arguments are *first*, then what *kind* gives.
     """
     callback = (kind, function, first, RUNTIME.get())
-    future.lock.acquire()
+    future._lock.acquire()
     try:
-        is_open = future.state is PENDING or future.callbacks is not None
+        is_open = future._state is PENDING or future._callbacks is not None
         if is_open:
-            if future.callbacks is None:
-                future.callbacks = [callback]
+            if future._callbacks is None:
+                future._callbacks = [callback]
             else:
-                append(future.callbacks, callback)
+                append(future._callbacks, callback)
     finally:
-        future.lock.release()
+        future._lock.release()
     if not is_open:
         if _applies(future, kind):
             deliver_here(iter, (_call(future, callback),))
-    elif future.abandoned:
+    elif future._is_abandoned:
         spread_abandonment(future)
 
 
-def register_request(
+def register_discard(
     future: FutureState[Any], function: Callable[..., object], *arguments: Any
 ) -> None:
     """Call ``function(*arguments)`` when a discard is requested: at once if it was."""
     check_callable(function)
     call = (function, arguments, RUNTIME.get())
-    with future.lock:
-        is_open = future.state is PENDING and not future.requested
+    with future._lock:
+        is_open = future._state is PENDING and not future._has_discard
         if is_open:
-            if future.requests is None:
-                future.requests = [call]
+            if future._discard_callbacks is None:
+                future._discard_callbacks = [call]
             else:
-                future.requests.append(call)
-    if future.requested and not is_open:
+                future._discard_callbacks.append(call)
+    if future._has_discard and not is_open:
         deliver_here(iter, [call])
-    elif future.abandoned:
+    elif future._is_abandoned:
         spread_abandonment(future)
 
 
 def _applies(future: FutureState[Any], kind: CallbackKind) -> bool:
     if kind is ABANDONMENT:
-        return future.abandoned
-    return kind is ANY or kind is END or kind is future.state
+        return future._is_abandoned
+    return kind is ANY or kind is END or kind is future._state
 
 
 def _call(future: FutureState[Any], callback: Callback) -> Call:
@@ -471,21 +499,23 @@ def _call(future: FutureState[Any], callback: Callback) -> Call:
 
 def _arguments(future: FutureState[Any], kind: CallbackKind) -> tuple[Any, ...]:
     if kind is READY:
-        return (future.outcome,)
+        return (future._outcome,)
     if kind is FAILED:
-        mark_read(future.outcome)
-        return (future.outcome[0],)
-    if kind is ANY and future.state is FAILED:
-        mark_read(future.outcome)
+        mark_read(future._outcome)
+        return (future._outcome[0],)
+    if kind is ANY and future._state is FAILED:
+        mark_read(future._outcome)
     return (future,) if kind is ANY or kind is END else ()
 
 
 def _pull(future: FutureState[Any], kinds: Iterable[CallbackKind]) -> list[Callback]:
     """Take out the callbacks of *kinds*, under the lock."""
-    callbacks = future.callbacks
+    callbacks = future._callbacks
     if callbacks is None:
         return []
     taken = [callback for callback in callbacks if callback[0] in kinds]
     if taken:
-        future.callbacks = [callback for callback in callbacks if callback[0] not in kinds] or None
+        future._callbacks = [
+            callback for callback in callbacks if callback[0] not in kinds
+        ] or None
     return taken

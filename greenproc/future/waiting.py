@@ -35,13 +35,13 @@ _PRODUCERS: Final[WeakKeyDictionary[FutureState[Any], Hub]] = WeakKeyDictionary(
 
 def add_link(future: FutureState[Any], link: Link, hub: Hub | None) -> None:
     """Call *link* soon after the end of *future*, in *hub*. What is there already is not added."""
-    with future.lock:
-        if future.links is None:
-            future.links = {link: hub}
+    with future._lock:
+        if future._links is None:
+            future._links = {link: hub}
         else:
-            future.links[link] = hub
-        is_over = future.state is not PENDING
-    if future.abandoned:
+            future._links[link] = hub
+        is_over = future._state is not PENDING
+    if future._is_abandoned:
         spread_abandonment(future)
     elif is_over:
         notify_links(future)
@@ -49,10 +49,10 @@ def add_link(future: FutureState[Any], link: Link, hub: Hub | None) -> None:
 
 def remove_link(future: FutureState[Any], link: Link) -> None:
     """Forget *link*, even if its call has been scheduled."""
-    with future.lock:
-        if future.links is not None:
-            future.links.pop(link, None)
-    if future.abandoned:
+    with future._lock:
+        if future._links is not None:
+            future._links.pop(link, None)
+    if future._is_abandoned:
         spread_abandonment(future)
 
 
@@ -61,11 +61,11 @@ def attach_waiter(future: FutureState[Any], waiter: Waiter[Any]) -> bool:
 
     To be called in the thread of that hub. Once it is over, the hub may switch or not.
     """
-    if future.waiter is None and waiter.hub is future.home:
+    if future._waiter is None and waiter.hub is future._hub:
         # No lock: only greenlets of one thread do this, and they do not switch in between. A
         # foreign thread that ends it now has seen the waiter, or is seen in the next line.
-        future.waiter = waiter
-        return future.state is PENDING and not future.abandoned
+        future._waiter = waiter
+        return future._state is PENDING and not future._is_abandoned
     add_link(future, waiter.switch, waiter.hub)
     return True
 
@@ -129,7 +129,7 @@ def wait_for(future: FutureState[Any], timeout: float) -> None:
     """
     watch = watch_hub(_PRODUCERS.get(future) if _PRODUCERS else None)
     wait(future, timeout)
-    if future.state is PENDING and not future.abandoned:
+    if future._state is PENDING and not future._is_abandoned:
         raise WaitTimeout(
             f"the future is pending {describe_timeout(timeout)}{explain_wait(watch)}"
         )
@@ -178,8 +178,8 @@ def _release(release: Callable[[], None], _: object) -> None:
 
 
 def _remove_waiter(future: FutureState[Any], waiter: Waiter[Any]) -> None:
-    if future.waiter is waiter:
-        future.waiter = None
+    if future._waiter is waiter:
+        future._waiter = None
     remove_link(future, waiter.switch)
 
 

@@ -18,6 +18,7 @@ from gevent import GreenletExit, Timeout
 
 from greenproc.errors import Broken, Closed, InvalidArgument
 from greenproc.future import Break, Continue, Future, loop
+from greenproc.future.state import hub_of
 from greenproc.io.descriptor import close_unwatched
 from greenproc.io.transfer import read
 from greenproc.sync.queue import Queue
@@ -115,8 +116,11 @@ class Watcher:
     def __del__(self) -> None:
         # It can run in any thread and in the middle of anything, so it only asks the hub.
         done = getattr(self, "_done", None)
-        if done is not None and done.home is not None and done.home.loop is not None:
-            done.home.loop.run_callback_threadsafe(done.discard)
+        if done is None:  # the constructor has raised
+            return
+        hub = hub_of(done)
+        if hub is not None and hub.loop is not None:
+            hub.loop.run_callback_threadsafe(done.discard)
 
     def __repr__(self) -> str:
         return f"<Watcher of {len(self._watches.watches)} files>"

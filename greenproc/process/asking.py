@@ -21,7 +21,17 @@ from greenproc.current import default
 from greenproc.errors import AskTimeout, Broken, InvalidArgument
 from greenproc.failures import FAILURES
 from greenproc.future import Future
-from greenproc.future.state import DISCARDED, READY, abandon, complete, fail
+from greenproc.future.state import (
+    DISCARDED,
+    PROMISED,
+    READY,
+    abandon,
+    complete,
+    completes_quietly,
+    fail,
+    set_discard_callback,
+    waiting_greenlet,
+)
 from greenproc.future.waiting import keep_hub_alive_until
 from greenproc.message import Message
 from greenproc.pid import UPID, ClaimedUPID
@@ -108,16 +118,13 @@ class Asks:
             check_duration(timeout)
         if self._is_over:
             manager.refuse_over("ask")
-        ask: AskFuture[Any] = AskFuture()
-        ask.abandoned = False
-        ask.open = True
+        ask: AskFuture[Any] = AskFuture(PROMISED)
         ask.id = id = f"{self._prefix}{next(self._numbers)})"
         ask.to = to
         ask.name = name
         ask.target = ask.timer = None
         ask.decode = None if returns is None else codec_of(returns).decode
-        # As `on_discard`, without its lock: nothing else knows this future yet.
-        ask.requests = [(self._discard, (id,), manager.runtime)]
+        set_discard_callback(ask, (self._discard, (id,), manager.runtime))
         if manager.is_in_own_thread:
             self._begin(ask, body, timeout)
         else:
@@ -185,7 +192,7 @@ class Asks:
             self._forget(ask)
             # What the type is made of may be code of the program, which may wait.
             spawn_raw(self._decode, ask, message)
-        elif ask.callbacks is None and ask.home is self._manager.hub:
+        elif completes_quietly(ask, self._manager.hub):
             self._forget(ask)  # as `_end`, without its call
             complete(ask, READY, message.body)
         else:
@@ -256,7 +263,7 @@ class Asks:
 
     def _blame(self, ask: AskFuture[Any]) -> str:
         """Say which process that waits for *ask* keeps the node that it asks waiting."""
-        cell: Cell | None = getattr(getattr(ask.waiter, "greenlet", None), "cell", None)
+        cell: Cell | None = getattr(waiting_greenlet(ask), "cell", None)
         if cell is None or ask.to.address == self._manager.address:
             return ""
         unserved = [
@@ -292,7 +299,7 @@ class Asks:
     def _end(self, ask: AskFuture[Any], move: Callable[..., object], *args: Any) -> None:
         self._forget(ask)
         hub = self._manager.hub
-        if ask.callbacks is None and ask.home is hub:
+        if completes_quietly(ask, hub):
             move(ask, *args)
         else:
             # Not in here: this may be the process that answers, or what reads a connection, and

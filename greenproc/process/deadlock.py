@@ -13,6 +13,7 @@ from gevent.event import Event as Gate
 from greenlet import getcurrent, greenlet
 
 from greenproc.errors import Deadlock
+from greenproc.future.state import is_open
 from greenproc.message import Message
 from greenproc.process.asking import AskFuture
 from greenproc.process.base import Process
@@ -102,9 +103,9 @@ def _find_owner(what: Any) -> Cell | None:
     owner = None
     if isinstance(what, Cell):
         owner = what
-    elif isinstance(what, DispatchFuture) and what.open:  # not when it follows another future
+    elif isinstance(what, DispatchFuture) and is_open(what):  # not when it follows another future
         owner = what.target
-    elif isinstance(what, AskFuture) and what.open and isinstance(what.target, Cell):
+    elif isinstance(what, AskFuture) and is_open(what) and isinstance(what.target, Cell):
         return what.target
     if owner is None or owner.state is TERMINATING:
         return None

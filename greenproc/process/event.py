@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from greenproc.future import Future, Promise
+from greenproc.future.state import PROMISED
 from greenproc.http.request import Request
 from greenproc.http.response import InternalServerError, Response
 from greenproc.message import Message
@@ -141,9 +142,7 @@ class DispatchPromise(Promise[T]):
     future: DispatchFuture[T]
 
     def __init__(self) -> None:
-        future: DispatchFuture[T] = DispatchFuture()
-        future.abandoned = False
-        future.open = True
+        future: DispatchFuture[T] = DispatchFuture(PROMISED)
         future.target = None
         self.future = future
 

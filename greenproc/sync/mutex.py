@@ -15,7 +15,7 @@ from greenproc.errors import Closed
 from greenproc.future.delivery import call_all, is_outermost
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
-from greenproc.future.state import allocate_lock, register_request, request_weakly
+from greenproc.future.state import allocate_lock, register_discard, request_weakly
 from greenproc.sync.waitqueue import Waiter, WaitQueue, abandon_all
 
 P = ParamSpec("P")
@@ -192,7 +192,7 @@ def run_holding(
     turn = take()
     promise: Promise[Any] = Promise()
     result = promise.future
-    register_request(result, request_weakly, ref(turn))
+    register_discard(result, request_weakly, ref(turn))
     turn.add_done_callback(partial(_work, promise, give_back, partial(function, *args, **kwargs)))
     return result
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from greenproc.future import Future
-from greenproc.future.state import PENDING
 from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.settings import Settings
@@ -153,7 +152,7 @@ class ResponseQueue:
             self.queue.popleft()
             return head
         future, request = head
-        if future.state is PENDING and not future.abandoned:  # as `ready`, without its call
+        if not future.ready():
             return None
         response = response_of(future, request, expose_errors=self._expose_errors)
         if not response.is_whole:

@@ -25,6 +25,49 @@ def discarded() -> Future[Any]:
     return promise.future
 
 
+# Doors
+
+
+INNARDS = ("outcome", "state", "callbacks", "waiter", "lock", "links", "open", "home")
+
+
+@pytest.mark.parametrize("name", INNARDS)
+def test_nobody_can_write_the_result_of_a_future(name: str) -> None:
+    promise: Promise[int] = Promise()
+    promise.set(1)
+
+    with pytest.raises(AttributeError):
+        setattr(promise.future, name, 99)
+
+    assert promise.future.get() == 1
+
+
+PUBLIC = """
+add_done_callback after await_ cancel cancelled discard done exc_info exception failed failure get
+get_nowait has_discard is_abandoned is_discarded is_failed is_pending is_ready linkcount on_abandoned
+on_any on_discard on_discarded on_failed on_ready rawlink ready recover repair result successful then
+unlink value wait
+"""
+
+
+def test_a_future_shows_just_what_programs_may_use() -> None:
+    shown = [name for name in dir(Future(1)) if not name.startswith("_")]
+
+    assert shown == PUBLIC.split()
+
+
+def test_looking_at_the_names_of_a_failed_future_does_not_read_the_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    promise: Promise[int] = Promise()
+    promise.fail("boom", unread="the work")
+
+    dir(promise.future)
+    del promise
+
+    assert "the work failed" in caplog.text
+
+
 # Making
 
 
