@@ -49,7 +49,7 @@ from greenproc.future import (
     undiscardable,
 )
 from greenproc.message import Message
-from greenproc.patterns import Pool, Router, Topic
+from greenproc.patterns import Cron, Pool, Router, Topic
 from greenproc.pid import PID, UPID
 from greenproc.process import (
     Deferred,
@@ -89,6 +89,7 @@ __all__ = [
     "ChildError",
     "Continue",
     "CountDownLatch",
+    "Cron",
     "Deferred",
     "Discarded",
     "DispatchEvent",

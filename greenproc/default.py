@@ -20,7 +20,7 @@ from greenproc.current import default, find_runtime
 from greenproc.errors import Abandoned, InvalidAddress, InvalidArgument, NoRuntime, StateError
 from greenproc.future import Failure, Future, Promise
 from greenproc.future.state import allocate_lock
-from greenproc.patterns import Repetition
+from greenproc.patterns import Cron, Repetition
 from greenproc.pid import PID, UPID, PlainUPID
 from greenproc.process.arguments import as_upid
 from greenproc.process.base import Process
@@ -566,22 +566,23 @@ def workers() -> int:
 
 
 def every(
-    seconds: float,
+    seconds: float | Cron,
     target: UPID | Process,
     method: Callable[..., object],
     /,
     *args: Any,
     **kwargs: Any,
 ) -> Repetition:
-    """Dispatch *method* to *target* every so many seconds, the first time after that many.
+    """Dispatch *method* to *target* every so many seconds, the first time after that many; or by a `Cron`.
 
     It ends with the process, or by `Repetition.cancel`. A call that is not over when the next one is due, or whose
     future is not, makes that one be left out: calls never pile up. The times follow the runtime's clock, so
-    that a paused one holds them, and keep their rhythm; those that it jumps over are left out. An
+    that a paused one holds them, and keep their rhythm; when it jumps over several, one call is made for all of
+    them. When it is set back, calls go on once it comes to the next time again. An
     error in the method is the process' own, as in a message handler.
 
     Args:
-        seconds: 0.001 or more.
+        seconds: 0.001 or more; or a `Cron`, such as ``Cron("30 9 * * mon-fri", zone="Europe/Paris")``.
         target: a local process that runs; in its ``initialize`` it does.
 
     Raises:

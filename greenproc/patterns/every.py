@@ -1,4 +1,4 @@
-"""`Repetition`: a call that is dispatched to a process again and again."""
+"""`Repetition`: a call that is dispatched to a process again and again. Its times are seconds or a `Cron`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from greenproc.clock import Timer
 from greenproc.clock.microseconds import check_duration
 from greenproc.errors import InvalidArgument
 from greenproc.future import Future
+from greenproc.patterns.cron import Cron
 from greenproc.pid import UPID
 from greenproc.process.arguments import as_upid
 from greenproc.process.base import Process
@@ -21,19 +22,74 @@ from greenproc.process.event import DispatchEvent
 MIN_SECONDS = 0.001
 """The shortest period; the clock counts microseconds, and a shorter one would keep the hub busy."""
 
+MAX_WAIT = 60.0
+"""How long a `Cron` waits at most before it looks at the time again, as cron does. Timers do not notice that
+the clock of the system was set forward, as it is after a suspension of the machine."""
+
+MAX_MISSED = 1000
+"""How many times of a `Cron` that have passed at once are counted; each takes some 10 microseconds."""
+
+
+class Seconds:
+    """Times that are so many *seconds* apart."""
+
+    max_wait: float | None = None
+
+    def __init__(self, seconds: float) -> None:
+        if check_duration(seconds) < check_duration(MIN_SECONDS):
+            raise InvalidArgument(f"expected a period of {MIN_SECONDS} s or more, got {seconds!r}")
+        self._seconds = seconds
+
+    def __str__(self) -> str:
+        return f"every {self._seconds:g} s"
+
+    def first(self, now: float) -> float:
+        """Return the first time."""
+        return now + self._seconds
+
+    def following(self, due: float, now: float) -> tuple[float | None, int]:
+        """Return the first time after *now*, and how many there were since *due*."""
+        missed = max(int((now - due) // self._seconds), 0)
+        return due + (missed + 1) * self._seconds, missed
+
+
+class CronTimes:
+    """The times of a *cron*."""
+
+    max_wait: float | None = MAX_WAIT
+
+    def __init__(self, cron: Cron) -> None:
+        self._cron = cron
+
+    def __str__(self) -> str:
+        return f"at {self._cron.text!r} {self._cron.zone}"
+
+    def first(self, now: float) -> float | None:
+        """Return the first time."""
+        return self._cron.next_time(now)
+
+    def following(self, due: float, now: float) -> tuple[float | None, int]:
+        """Return the first time after *now*, and how many there were since *due*, if not too many."""
+        missed, following = 0, self._cron.next_time(due)
+        while following is not None and following <= now:
+            if missed == MAX_MISSED:
+                return self._cron.next_time(now), missed
+            missed += 1
+            following = self._cron.next_time(following)
+        return following, missed
+
 
 class Repetition:
-    """Calls a method of a process every so many seconds, until the process ends. See `every`."""
+    """Calls a method of a process again and again, until the process ends. See `every`."""
 
     def __init__(
         self,
         runtime: Any,
-        seconds: float,
+        period: float | Cron,
         target: UPID | Process,
         call: tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]],
     ) -> None:
-        if check_duration(seconds) < check_duration(MIN_SECONDS):
-            raise InvalidArgument(f"expected a period of {MIN_SECONDS} s or more, got {seconds!r}")
+        self._times = CronTimes(period) if isinstance(period, Cron) else Seconds(period)
         method, args, kwargs = call
         if not callable(method):
             refuse_method(method)
@@ -46,7 +102,6 @@ class Repetition:
         self._manager = runtime.processes
         self._clock = runtime.clock
         self._cell: Cell = cell
-        self._seconds = seconds
         self._call = method, args, kwargs
         self._is_busy = False
         self.is_active = True
@@ -54,18 +109,34 @@ class Repetition:
         self.calls = 0
         """How many calls were dispatched."""
         self.skipped = 0
-        """How many were left out, as the one before was not over."""
-        self._due = self._clock.now() + seconds
-        self._timer: Timer = self._clock.timer(seconds, self._fire)
+        """How many were left out, as the one before was not over, or the clock jumped over them."""
+        self._timer: Timer | None = None
+        self._wait_for(self._times.first(self._clock.now()))
 
     def __repr__(self) -> str:
-        state = f"every {self._seconds:g} s" if self.is_active else "over"
+        state = str(self._times) if self.is_active else "over"
         return f"<Repetition to {self._cell.pid} {state}, {self.calls} calls>"
+
+    @property
+    def due(self) -> float | None:
+        """When the next call is due, in seconds since 1970; None if there is none to come."""
+        return self._due if self.is_active else None
 
     def cancel(self) -> None:
         """Make no further call; one that is queued or runs is not stopped. Can be repeated."""
         self.is_active = False
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _wait_for(self, due: float | None) -> None:
+        if due is None:
+            self.is_active = False
+            return
+        self._due = due
+        wait = max(due - self._clock.now(), MIN_SECONDS)
+        if self._times.max_wait is not None:
+            wait = min(wait, self._times.max_wait)
+        self._timer = self._clock.timer(wait, self._fire)
 
     def _fire(self) -> None:
         if not self.is_active:
@@ -74,10 +145,12 @@ class Repetition:
             self.is_active = False
             return
         now = self._clock.now()
+        if now < self._due - MIN_SECONDS:
+            self._wait_for(self._due)
+            return
         # The times that have passed meanwhile are left out, and the rhythm is kept.
-        missed = max(int((now - self._due) // self._seconds), 0)
-        self._due += (missed + 1) * self._seconds
-        self._timer = self._clock.timer(max(self._due - now, MIN_SECONDS), self._fire)
+        due, missed = self._times.following(self._due, now)
+        self._wait_for(due)
         self.skipped += missed
         if self._is_busy:
             self.skipped += 1

@@ -124,6 +124,7 @@ VALUES = [
     "Child",
     "ChildError",
     "Continue",
+    "Cron",
     "Deferred",
     "Discarded",
     "DispatchEvent",
