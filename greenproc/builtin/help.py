@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from greenproc.builtin.help_page import index_html, text_html
-from greenproc.builtin.negotiate import MediaType, negotiate
 from greenproc.builtin.page import page, to_root
 from greenproc.builtin.survey import Page, in_turns, read_page
 from greenproc.errors import InvalidURL
 from greenproc.http.headers import Headers
+from greenproc.http.negotiate import MediaType, negotiate
 from greenproc.http.request import Request
 from greenproc.http.response import NOSNIFF, OK, BadRequest, Response
 from greenproc.pid import decode_id, encode_id

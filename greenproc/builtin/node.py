@@ -10,12 +10,12 @@ from typing import Any
 from greenproc.builtin.health import LIVE_HELP, READY_HELP, Readiness
 from greenproc.builtin.help import is_builtin, route_options
 from greenproc.builtin.hub_lag import HubLag
-from greenproc.builtin.negotiate import MediaType, negotiate
 from greenproc.builtin.page import ASSETS, NODE_ID, asset, page
 from greenproc.builtin.supervision import LISTED, MAX_LISTED, supervision_tree
 from greenproc.builtin.survey import read_limit, served, survey
 from greenproc.builtin.system import resident_bytes
 from greenproc.builtin.vitals import Vitals
+from greenproc.http.negotiate import MediaType, negotiate
 from greenproc.http.request import Request
 from greenproc.http.response import NOSNIFF, OK, BadRequest, Response
 from greenproc.metrics import Metric, Registry

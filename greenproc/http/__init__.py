@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from greenproc.http.body import BodySink
 from greenproc.http.challenge import WWWAuthenticate
-from greenproc.http.content import BodySink
 from greenproc.http.cors import CORS
 from greenproc.http.event_text import EVENT_STREAM, encode_event
 from greenproc.http.head import RequestHead, ResponseHead

@@ -11,7 +11,6 @@ from io import BytesIO
 from typing import Protocol
 
 from greenproc.errors import RemoteProtocolError
-from greenproc.http.content import BodySink
 from greenproc.http.head import CHUNKED, UNTIL_EOF
 from greenproc.http.limits import IsSpent, ParserLimits, never
 
@@ -32,6 +31,22 @@ _MAX_PIECES = 64  # for each of which a sink may do a lot
 _STEPS_A_LOOK = 256  # less than 0.1 ms of them, between looks at the time
 # A trailer with one of these is an attempt to say something else than the header did.
 _FORBIDDEN_TRAILERS = frozenset((b"content-length", b"transfer-encoding", b"host"))
+
+
+class BodySink(Protocol):
+    """Takes a body piece by piece; exactly one of `close` and `fail` ends it.
+
+    Source: libprocess include/process/http.hpp, Pipe::Writer.
+    """
+
+    def write(self, data: bytes) -> object:
+        """Take the next piece, which is never empty."""
+
+    def close(self) -> object:
+        """The body is complete."""
+
+    def fail(self, message: str) -> object:
+        """The body will never be complete, for the reason that *message* gives."""
 
 
 class BodyReader(Protocol):

@@ -13,8 +13,8 @@ import msgspec
 
 from greenproc.address import Address
 from greenproc.errors import RemoteProtocolError
-from greenproc.http.body import CHUNK_LINE, OpenBody
-from greenproc.http.content import BodySink, Pause, go_on, gzip_decompress
+from greenproc.http.body import CHUNK_LINE, BodySink, OpenBody
+from greenproc.http.content_coding import Pause, gzip_decompress, no_pause
 from greenproc.http.head import CHUNKED, HEAD_END, Fields, RequestHead, UnfinishedHead
 from greenproc.http.head_cache import HeadCache
 from greenproc.http.headers import Headers
@@ -358,7 +358,7 @@ def to_request(
     client: Address | None = None,
     *,
     max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes,
-    pause: Pause = go_on,
+    pause: Pause = no_pause,
     connection: object = None,
 ) -> Request:
     """Make the value that handlers get.

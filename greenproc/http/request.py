@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 
 from greenproc.address import Address
-from greenproc.http.content import accepts_encoding, accepts_media_type
 from greenproc.http.cookies import read_cookies
 from greenproc.http.headers import Fields, Headers
 from greenproc.http.json_body import decode_json
+from greenproc.http.negotiate import accepts_encoding, accepts_media_type
 from greenproc.http.url import URL
 
 

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable
 
 from greenproc.errors import RemoteProtocolError
-from greenproc.http.body import BODY_FAILED, OpenBody
-from greenproc.http.content import BodySink, Pause, go_on, gzip_decompress
+from greenproc.http.body import BODY_FAILED, BodySink, OpenBody
+from greenproc.http.content_coding import Pause, gzip_decompress, no_pause
 from greenproc.http.head import HEAD_END, ResponseHead, UnfinishedHead, read_response_head
 from greenproc.http.headers import Headers
 from greenproc.http.limits import DEFAULT_LIMITS, IsSpent, ParserLimits, never
@@ -223,7 +223,7 @@ def to_response(
     raw: RawResponse,
     *,
     max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes,
-    pause: Pause = go_on,
+    pause: Pause = no_pause,
 ) -> Response:
     """Make the value that users get, whose body is unpacked, within the limit.
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from greenproc.errors import LocalProtocolError
-from greenproc.http.content import MIN_GZIP_BYTES, gzip_compress
+from greenproc.http.content_coding import MIN_GZIP_BYTES, gzip_compress
 from greenproc.http.headers import Fields
 from greenproc.http.request import Request
 from greenproc.http.response import Response

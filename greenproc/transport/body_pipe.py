@@ -8,7 +8,7 @@ from functools import partial
 from greenproc.clock.iteration_budget import yield_if_spent
 from greenproc.errors import Failure, RemoteProtocolError
 from greenproc.http.body import BODY_FAILED
-from greenproc.http.content import Inflater
+from greenproc.http.content_coding import GzipDecoder
 from greenproc.sync.pipe import Pipe, Reader
 
 DROPPED_BYTES = 16 * 1024 * 1024
@@ -62,7 +62,7 @@ class BodyPipe:
         self._writer = pipe.writer
         self._stop_taking = stop_taking
         self._blame = blame
-        self._inflater = Inflater() if is_packed else None
+        self._inflater = GzipDecoder() if is_packed else None
         self._held: list[Callable[[], None]] | None = []
         self._dropped = 0
         self.reader: Reader = pipe.reader

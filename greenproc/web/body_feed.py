@@ -12,7 +12,7 @@ from gevent import get_hub
 from greenproc.clock.iteration_budget import iteration_budget
 from greenproc.errors import RemoteProtocolError
 from greenproc.future import Future, Promise
-from greenproc.http.content import Inflater
+from greenproc.http.content_coding import GzipDecoder
 from greenproc.sync.pipe import Pipe, Reader
 
 
@@ -61,7 +61,7 @@ class BodyFeed:
         self._reader = ref(pipe.reader, self._lose_reader)
         self._writer = pipe.writer
         self._is_packed = is_packed
-        self._inflater: Inflater | None = None  # made for the first byte: there may be none
+        self._inflater: GzipDecoder | None = None  # made for the first byte: there may be none
         self._loop: Any = get_hub().loop
         self._budget = iteration_budget()
         # What is to be done for the reader; each is done again until it says that it is finished.
@@ -77,16 +77,16 @@ class BodyFeed:
         return reader
 
     def write(self, data: bytes) -> None:
-        """Give the reader the next piece; see `greenproc.http.content.BodySink`."""
+        """Give the reader the next piece; see `greenproc.http.body.BodySink`."""
         if not self._is_packed:
             self._put(self._hand_on, data)
             return
         if self._inflater is None:
-            self._inflater = Inflater()
+            self._inflater = GzipDecoder()
         self._put(self._unpack, self._inflater.feed(data))
 
     def close(self) -> None:
-        """The body is complete; see `greenproc.http.content.BodySink`."""
+        """The body is complete; see `greenproc.http.body.BodySink`."""
         self.is_over = True
         self._put(self._complete, None)
 

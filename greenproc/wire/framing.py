@@ -11,7 +11,7 @@ from typing import TypeAlias, TypeVar
 
 from greenproc.address import Address
 from greenproc.errors import InvalidArgument, InvalidURL, RemoteProtocolError
-from greenproc.http.content import Pause, go_on, gzip_decompress
+from greenproc.http.content_coding import Pause, gzip_decompress, no_pause
 from greenproc.http.head import RequestHead
 from greenproc.http.limits import DEFAULT_LIMITS
 from greenproc.http.parser import RawRequest
@@ -156,7 +156,7 @@ class MessageDecoder:
         local: Address,
         *,
         max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes,
-        pause: Pause = go_on,
+        pause: Pause = no_pause,
     ) -> None:
         self._local = local
         self._max_body_bytes = max_body_bytes

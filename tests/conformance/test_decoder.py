@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from greenproc.errors import RemoteProtocolError
-from greenproc.http.content import BodySink
+from greenproc.http.body import BodySink
 from greenproc.http.parser import RawRequest, RequestParser, to_request
 from greenproc.http.request import Request
 from greenproc.http.response import Response, ResponseKind

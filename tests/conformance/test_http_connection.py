@@ -7,7 +7,7 @@ from collections import deque
 import pytest
 
 from greenproc.future import Future, Promise
-from greenproc.http.content import gzip_compress
+from greenproc.http.content_coding import gzip_compress
 from greenproc.http.request import Request
 from greenproc.http.response import OK, Response
 from greenproc.http.url import URL

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from greenproc.http.content import BodySink
+from greenproc.http.body import BodySink
 from greenproc.http.head_cache import HeadCache
 from greenproc.http.limits import DEFAULT_LIMITS, IsSpent, ParserLimits, never
 from greenproc.http.parser import RawRequest, RequestParser

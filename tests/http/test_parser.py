@@ -8,7 +8,7 @@ import pytest
 
 from greenproc.address import Address
 from greenproc.errors import RemoteProtocolError
-from greenproc.http.content import BodySink
+from greenproc.http.body import BodySink
 from greenproc.http.head_cache import HeadCache
 from greenproc.http.limits import ParserLimits
 from greenproc.http.parser import RawRequest, RequestParser, to_request

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from greenproc.errors import RemoteProtocolError
-from greenproc.http.content import gzip_compress
+from greenproc.http.content_coding import gzip_compress
 from greenproc.http.limits import ParserLimits
 from greenproc.http.response import ResponseKind
 from greenproc.http.response_counter import ResponseCounter

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from greenproc.errors import LocalProtocolError
-from greenproc.http.content import gzip_decompress
+from greenproc.http.content_coding import gzip_decompress
 from greenproc.http.headers import Headers
 from greenproc.http.parser import RequestParser
 from greenproc.http.request import Request

@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from greenproc.errors import RemoteProtocolError
-from greenproc.http.content import gzip_compress
+from greenproc.http.content_coding import gzip_compress
 from greenproc.sync.pipe import HIGH_WATER_BYTES
 from greenproc.testing import await_ready
 from greenproc.web.body_feed import BodyFeed

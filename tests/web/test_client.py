@@ -20,7 +20,7 @@ from greenproc.errors import (
     RemoteProtocolError,
 )
 from greenproc.future import Future
-from greenproc.http.content import gzip_compress
+from greenproc.http.content_coding import gzip_compress
 from greenproc.http.response import Response
 from greenproc.http.url import URL
 from greenproc.pid import UPID

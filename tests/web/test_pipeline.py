@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 from gevent import socket
 
-from greenproc.http.content import gzip_compress
+from greenproc.http.content_coding import gzip_compress
 from greenproc.testing import await_ready
 from tests.peer import Acceptor
 from tests.web.support import HEAD_END, a_get, connected, outcome_of

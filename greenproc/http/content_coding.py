@@ -1,20 +1,16 @@
-"""What a peer accepts, and gzip: negotiation, packing, and unpacking within bounds."""
+"""The content coding gzip: compression, and decompression within bounds. Source: RFC 9110 section 8.4."""
 
 from __future__ import annotations
 
-import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from greenproc.errors import RemoteProtocolError
 
 MIN_GZIP_BYTES = 1024
 """Bodies from this size on are packed. Source: libprocess src/encoder.hpp, GZIP_MINIMUM_BODY_LENGTH."""
-
-_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
-_BLANKS = str.maketrans("", "", " \t\n")
 
 _GZIP_BITS = 16 + zlib.MAX_WBITS  # a gzip header and trailer around the deflate stream
 _GZIP_LEVEL = 6  # zlib's own default, which libprocess uses
@@ -25,47 +21,8 @@ Pause: TypeAlias = Callable[[], object]
 """Called between steps of a long computation, each of less than a millisecond; it may wait."""
 
 
-def go_on() -> None:
+def no_pause() -> None:
     """Make no pause."""
-
-
-class BodySink(Protocol):
-    """Takes a body piece by piece; exactly one of `close` and `fail` ends it.
-
-    Source: libprocess include/process/http.hpp, Pipe::Writer.
-    """
-
-    def write(self, data: bytes) -> object:
-        """Take the next piece, which is never empty."""
-
-    def close(self) -> object:
-        """The body is complete."""
-
-    def fail(self, message: str) -> object:
-        """The body will never be complete, for the reason that *message* gives."""
-
-
-def accepts_encoding(header: str | None, coding: str) -> bool:
-    """Whether the value of ``Accept-Encoding`` allows *coding*.
-
-    A missing or empty header allows none. The coding itself counts before ``*``.
-
-    Source: libprocess src/http.cpp, Request::acceptsEncoding.
-    """
-    return bool(header) and _accepts(header or "", (coding, "*"))
-
-
-def accepts_media_type(header: str | None, media_type: str) -> bool:
-    """Whether the value of ``Accept`` allows *media_type*, such as ``text/html``.
-
-    A missing header allows everything, an empty one nothing.
-
-    Source: libprocess src/http.cpp, Request::acceptsMediaType.
-    """
-    kind, slash, subtype = media_type.partition("/")
-    if not slash or "/" in subtype:
-        return False
-    return header is None or _accepts(header, (media_type, f"{kind}/*", "*/*"))
 
 
 def gzip_compress(data: bytes) -> bytes:
@@ -74,7 +31,7 @@ def gzip_compress(data: bytes) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
-def gzip_decompress(data: bytes, max_bytes: int, pause: Pause = go_on) -> bytes:
+def gzip_decompress(data: bytes, max_bytes: int, pause: Pause = no_pause) -> bytes:
     """Unpack *data*, which must be one whole gzip stream; the time is linear in its two sizes.
 
     Args:
@@ -88,7 +45,7 @@ def gzip_decompress(data: bytes, max_bytes: int, pause: Pause = go_on) -> bytes:
     Differs: the status; libprocess answers 500, and has no bound.
     """
     unpacked = BytesIO()  # which gives its content away without a copy
-    inflater = Inflater()
+    inflater = GzipDecoder()
     for piece in inflater.feed(data):
         unpacked.write(piece)
         if unpacked.tell() > max_bytes:
@@ -98,7 +55,7 @@ def gzip_decompress(data: bytes, max_bytes: int, pause: Pause = go_on) -> bytes:
     return unpacked.getvalue()
 
 
-class Inflater:
+class GzipDecoder:
     """Unpacks one gzip stream as its bytes come, in steps that give at most 64 KiB each.
 
     A byte can become a thousand, and as many bytes can become nothing: each step is bounded both
@@ -140,21 +97,3 @@ class Inflater:
         """
         if not self._zlib.eof:
             raise RemoteProtocolError("Failed to decompress body")
-
-
-def _accepts(header: str, candidates: Iterable[str]) -> bool:
-    """Whether the first candidate that *header* names is allowed by its q value."""
-    items = [item.split(";") for item in header.translate(_BLANKS).split(",")]
-    for candidate in candidates:
-        for name, *parameters in items:
-            if name.lower() == candidate.lower():
-                return _is_positive(parameters)
-    return False
-
-
-def _is_positive(parameters: list[str]) -> bool:
-    """Whether the q value of an item is above 0; none, or more than one, counts as 1."""
-    values = [value for key, _, value in (p.partition("=") for p in parameters) if key == "q"]
-    if len(values) != 1:
-        return True
-    return bool(_NUMBER.fullmatch(values[0])) and float(values[0]) > 0

@@ -7,90 +7,11 @@ from typing import Any
 import pytest
 
 from greenproc.errors import RemoteProtocolError
-from greenproc.http import content
-from greenproc.http.content import (
-    accepts_encoding,
-    accepts_media_type,
+from greenproc.http import content_coding
+from greenproc.http.content_coding import (
     gzip_compress,
     gzip_decompress,
 )
-
-
-@pytest.mark.parametrize(
-    ("header", "accepted"),
-    [
-        (None, False),
-        ("gzip;q=1", True),
-        ("GZIP", True),
-        ("gzip;Q=0", True),
-        ("gzip;q=0;q=0", True),
-        ("gzip;q=x", False),
-        ("gzip;q=", False),
-        ("gzip;q=-1", False),
-        ("gzip;q=.5", True),
-        ("gzip; q = 0.000", False),
-        ("gzip;a=b", True),
-        ("identity", False),
-    ],
-)
-def test_a_coding_is_accepted_by_the_rules_of_libprocess(
-    header: str | None, accepted: bool
-) -> None:
-    assert accepts_encoding(header, "gzip") is accepted
-
-
-REFUSED = [
-    "text/*;q=0.0",
-    "text/html;q=0.0",
-    "text/",
-    "text",
-    "foo/*",
-    "foo/*, text/*;q=0.0",
-    "foo/*,\ttext/*;q=0.0",
-    "*/*, text/*;q=0.0",
-    "*/*;q=0.0, foo",
-    "textttt/*",
-    "",
-]
-
-
-@pytest.mark.parametrize("header", REFUSED)
-def test_a_media_type_is_refused(header: str) -> None:
-    """HTTPTest.Accepts."""
-    assert not accepts_media_type(header, "text/*")
-    assert not accepts_media_type(header, "text/html")
-
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        "text/*",
-        "text/*;q=0.1",
-        "text/html",
-        "text/html;q=0.1",
-        "text/bar, text/html,q=0.1",
-        "*/*, text/bar;q=0.5",
-        "*/*;q=0.9, text/foo",
-        "text/foo,\ttext/*;q=0.1",
-        "*/*",
-        "*/*, text/bar",
-        "*/*, foo/*",
-    ],
-)
-def test_a_media_type_is_accepted(header: str) -> None:
-    """HTTPTest.Accepts."""
-    assert accepts_media_type(header, "text/html")
-
-
-def test_without_a_header_every_media_type_is_accepted() -> None:
-    """HTTPTest.Accepts."""
-    assert accepts_media_type(None, "text/html")
-
-
-@pytest.mark.parametrize("media_type", ["text", "text/html/x", ""])
-def test_what_is_no_media_type_is_never_accepted(media_type: str) -> None:
-    assert not accepts_media_type(None, media_type)
-    assert not accepts_media_type("*/*", media_type)
 
 
 def test_gzip_packs_as_libprocess_does() -> None:
@@ -146,7 +67,7 @@ def test_unpacking_copies_no_more_than_it_takes_and_gives(
 ) -> None:
     counted = CountedZlib()
     monkeypatch.setattr(
-        content, "zlib", SimpleNamespace(decompressobj=lambda _: counted, error=zlib.error)
+        content_coding, "zlib", SimpleNamespace(decompressobj=lambda _: counted, error=zlib.error)
     )
     packed = dense_then_long(zeros=8_000_000, size=1_000_000)
 

@@ -1,10 +1,17 @@
-"""Content negotiation of pages: HTML, Markdown or JSON."""
+"""Content negotiation: the codings and media types that a request accepts.
+
+Source: RFC 9110 section 12.5.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from greenproc.http.request import Request
+if TYPE_CHECKING:
+    from greenproc.http.request import Request
 
 
 class MediaType(Enum):
@@ -26,6 +33,32 @@ _TYPES = {
     "text/x-markdown": MediaType.MARKDOWN,
     "text/plain": MediaType.MARKDOWN,
 }
+
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
+_BLANKS = str.maketrans("", "", " \t\n")
+
+
+def accepts_encoding(header: str | None, coding: str) -> bool:
+    """Whether the value of ``Accept-Encoding`` allows *coding*.
+
+    A missing or empty header allows none. The coding itself counts before ``*``.
+
+    Source: libprocess src/http.cpp, Request::acceptsEncoding.
+    """
+    return bool(header) and _accepts(header or "", (coding, "*"))
+
+
+def accepts_media_type(header: str | None, media_type: str) -> bool:
+    """Whether the value of ``Accept`` allows *media_type*, such as ``text/html``.
+
+    A missing header allows everything, an empty one nothing.
+
+    Source: libprocess src/http.cpp, Request::acceptsMediaType.
+    """
+    kind, slash, subtype = media_type.partition("/")
+    if not slash or "/" in subtype:
+        return False
+    return header is None or _accepts(header, (media_type, f"{kind}/*", "*/*"))
 
 
 def negotiate(request: Request) -> MediaType:
@@ -49,6 +82,24 @@ def negotiate(request: Request) -> MediaType:
         return min(named, key=lambda pair: pair[0])[1]
     agent = request.headers.get("User-Agent", "")
     return MediaType.MARKDOWN if agent.startswith(TERMINALS) else MediaType.HTML
+
+
+def _accepts(header: str, candidates: Iterable[str]) -> bool:
+    """Whether the first candidate that *header* names is allowed by its q value."""
+    items = [item.split(";") for item in header.translate(_BLANKS).split(",")]
+    for candidate in candidates:
+        for name, *parameters in items:
+            if name.lower() == candidate.lower():
+                return _is_positive(parameters)
+    return False
+
+
+def _is_positive(parameters: list[str]) -> bool:
+    """Whether the q value of an item is above 0; none, or more than one, counts as 1."""
+    values = [value for key, _, value in (p.partition("=") for p in parameters) if key == "q"]
+    if len(values) != 1:
+        return True
+    return bool(_NUMBER.fullmatch(values[0])) and float(values[0]) > 0
 
 
 def _accepted(header: str) -> list[tuple[str, float]]:
