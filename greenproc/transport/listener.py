@@ -98,11 +98,11 @@ class Listener:
         Raises:
             BindError: the address cannot be had.
         """
-        self.adopt(listen_on(Address(self._settings.ip, self._settings.port)))
+        self.use_socket(listen_on(Address(self._settings.ip, self._settings.port)))
         assert self.address is not None
         return self.address
 
-    def adopt(self, listening: socket.socket) -> None:
+    def use_socket(self, listening: socket.socket) -> None:
         """Accept from a socket that listens already, instead of `bind`."""
         self._socket = listening
         self._path = path_of(listening)

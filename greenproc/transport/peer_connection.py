@@ -34,7 +34,7 @@ NOTHING = memoryview(b"")
 LINGER_SECONDS = 2.0  # how long a peer may take to close after us; Apache's lingering close
 
 
-class State(Enum):
+class PeerState(Enum):
     """Where in its life a connection is."""
 
     CONNECTING = "connecting"
@@ -106,7 +106,7 @@ class PeerConnection:
         self.linked = linked
         self._needs_slot = needs_slot
         self.leaving = False
-        self.state = State.CONNECTING
+        self.state = PeerState.CONNECTING
         self.queue = SendQueue(settings.max_outgoing_bytes, hooks.unsent)
         self._settings = settings
         self._hooks = hooks
@@ -134,7 +134,7 @@ class PeerConnection:
 
     def __repr__(self) -> str:
         kind = "LINKED" if self.linked else "TEMPORARY"
-        state = "LEAVING" if self.leaving and self.state is State.OPEN else self.state.name
+        state = "LEAVING" if self.leaving and self.state is PeerState.OPEN else self.state.name
         return f"<PeerConnection {self.address} {kind} {state}, {len(self.queue)} queued>"
 
     def start(self) -> None:
@@ -159,17 +159,17 @@ class PeerConnection:
         last = queue.taken + len(queue)
 
         def is_answered() -> bool:
-            is_over = self.state is State.CLOSED or self.linked
+            is_over = self.state is PeerState.CLOSED or self.linked
             return is_over or queue.taken - queue.unanswered >= last
 
         return is_answered
 
-    def adopt(self, *, is_claimed: bool) -> None:
+    def promote_to_link(self, *, is_claimed: bool) -> None:
         """Make a temporary connection a linked one.
 
         It needs no slot from then on, unless it is not open and its address *is_claimed*.
         """
-        if not is_claimed or self.state is State.OPEN:
+        if not is_claimed or self.state is PeerState.OPEN:
             self._free_slot()
         if self.linked:
             return
@@ -185,18 +185,18 @@ class PeerConnection:
 
         May be called in the hub if the connection is open.
         """
-        if self.state is State.CONNECTING and not self.queue:
+        if self.state is PeerState.CONNECTING and not self.queue:
             self.end(None)
         elif not self.leaving:
             self.leaving = True
-            if self.state is State.OPEN:
+            if self.state is PeerState.OPEN:
                 self._watch()
             if self._wakeable:
                 self._wake()
 
     def disown(self) -> None:
         """Close the descriptor, in a forked child; the connection is the parent's."""
-        self.state = State.CLOSED
+        self.state = PeerState.CLOSED
         self._parked = None
         self._wakeable = False
         self._stop_timer()
@@ -205,9 +205,9 @@ class PeerConnection:
 
     def end(self, error: Broken | None) -> None:
         """Close at once. Only the first call has an effect. Must not be called in the hub."""
-        if self.state is State.CLOSED:
+        if self.state is PeerState.CLOSED:
             return
-        self.state = State.CLOSED
+        self.state = PeerState.CLOSED
         self._stop_timer()
         if self._socket is not None:
             self._socket.close()
@@ -252,7 +252,7 @@ class PeerConnection:
             # Of thousands of links to addresses of one network, all can fail at the same time.
             yield_if_spent()
             raise Broken(f"cannot connect to {self.address}: {error}") from error
-        self.state = State.OPEN
+        self.state = PeerState.OPEN
         self.was_open = True
         self._last_used = monotonic()
         if self.linked:
@@ -265,7 +265,7 @@ class PeerConnection:
     def _wait_for_slot(self, seconds: float) -> None:
         """Wait until the connection may have a socket, and make it."""
         has_slot = self._hooks.slots.wait(self, seconds)
-        if self.state is State.CLOSED or (self._needs_slot and not has_slot):
+        if self.state is PeerState.CLOSED or (self._needs_slot and not has_slot):
             raise ConnectionAbortedError("too many connections without a link are open")
         self._socket = new_socket(self.address)
 
@@ -276,7 +276,7 @@ class PeerConnection:
 
     def _write(self) -> None:
         """Write batches; when there is nothing to write, park, or say that this was all."""
-        while self.state is State.OPEN:
+        while self.state is PeerState.OPEN:
             if self._rest or self.queue:
                 self._write_batch()
             elif self.leaving:
@@ -337,9 +337,9 @@ class PeerConnection:
         """Write a little, in the hub; switch to the writer if there is more to do than that."""
         if self._parked is None:
             return  # The writer was killed in the meantime.
-        if 0 < self.queue.queued_bytes <= LITTLE_BYTES and self.state is State.OPEN:
+        if 0 < self.queue.queued_bytes <= LITTLE_BYTES and self.state is PeerState.OPEN:
             self._write_at_once()
-        if self._rest or self.queue or self.leaving or self.state is not State.OPEN:
+        if self._rest or self.queue or self.leaving or self.state is not PeerState.OPEN:
             self._parked.switch()
         else:
             self._wakeable = True
@@ -389,7 +389,7 @@ class PeerConnection:
     @property
     def is_idle(self) -> bool:
         """See `Holder`: nothing is to be written, and no answer is missing."""
-        is_open = self.state is State.OPEN and not self.leaving
+        is_open = self.state is PeerState.OPEN and not self.leaving
         return is_open and not self._rest and not self.queue and self.queue.is_answered
 
     def give_way(self) -> None:

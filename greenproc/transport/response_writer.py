@@ -149,7 +149,7 @@ class ResponseWriter:
             sent = write_some(self._socket, data) if data else 0
         except OSError as error:
             self.is_mute = True
-            self._hooks.spawn(self.lose, error)
+            self._hooks.spawn(self.write_failed, error)
             return
         if sent < len(data) or self.queue.can_leave():
             self.is_writing = True
@@ -180,7 +180,7 @@ class ResponseWriter:
                     goes_on = True
                     break
         except OSError as error:
-            self.lose(error)
+            self.write_failed(error)
         except BrokenOff as error:
             self._break_off(error)
         finally:
@@ -294,7 +294,7 @@ class ResponseWriter:
 
     # The end
 
-    def lose(self, error: OSError) -> None:
+    def write_failed(self, error: OSError) -> None:
         """Give up answering. Reading goes on: what the client has sent is still delivered."""
         log.debug("connection from %s takes no answers: %s", self._owner.client, error)
         self.mute()

@@ -25,10 +25,10 @@ from greenproc.transport.body_pipe import BodyPipe
 from greenproc.transport.context import ListenerContext
 from greenproc.transport.keep_alive import has_ended
 from greenproc.transport.listen_socket import address_of
-from greenproc.transport.reader import Reader
 from greenproc.transport.refusals import BODY_TOO_SLOW, HEAD_TOO_SLOW, HOST_NOT_ALLOWED
 from greenproc.transport.response_writer import MAX_DELAYED_ACKS, ResponseWriter
 from greenproc.transport.responses import refuse_delivery, refuse_request, refuse_sender
+from greenproc.transport.socket_reader import SocketReader
 from greenproc.transport.timeouts import ConnectionPhase
 
 READ_BYTES = 128 * 1024  # 4 % more messages a second than 64 KiB or 256 KiB
@@ -74,7 +74,7 @@ class ServerConnection:
         settings = context.settings
         self.client = client
         self._socket = accepted
-        self._reader = Reader(accepted, READ_BYTES)
+        self._reader = SocketReader(accepted, READ_BYTES)
         self._context = context
         self._settings = settings
         self._hooks = context.hooks
@@ -516,7 +516,7 @@ class ServerConnection:
             if is_kept and budget <= 0:
                 return
         except OSError as error:
-            self._writer.lose(error)
+            self._writer.write_failed(error)
         self._is_eof = True
         self._writer.notify()
 

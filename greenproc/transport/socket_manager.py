@@ -135,7 +135,7 @@ class SocketManager:
                 raise Broken(f"cannot connect to {address}: too many connections are being opened")
             self._open(address, linked=True, needs_slot=is_claimed)
         elif mode is RemoteConnection.REUSE:
-            current.adopt(is_claimed=is_claimed)
+            current.promote_to_link(is_claimed=is_claimed)
         else:
             # A connection that stands vouches for its address.
             needs_slot = is_claimed and not current.was_open

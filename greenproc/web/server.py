@@ -87,7 +87,7 @@ class Server:
         self.state = ServerState.STOPPED  # until it listens
         address = checked_address(where)
         self._listener = new_listener(handler, settings or Settings(), streaming=streaming)
-        self._listener.adopt(listen_on(address, backlog))
+        self._listener.use_socket(listen_on(address, backlog))
         self._loop = get_hub().loop
         self._run: Promise[None] = Promise()
         self.state = ServerState.INITIALIZED

@@ -11,7 +11,7 @@ _READ = 1  # the event of a watcher of gevent's loop
 _READY = object()  # what the hub switches in with; whatever else does is ignored
 
 
-class Reader:
+class SocketReader:
     """Reads a socket for the one greenlet that does.
 
     The recv of gevent tries first, and when nothing is there makes a waiter. Where messages come

@@ -8,7 +8,7 @@ import gevent
 import pytest
 from gevent import socket
 
-from greenproc.transport.reader import Reader
+from greenproc.transport.socket_reader import SocketReader
 
 LIMIT = 20.0
 
@@ -21,13 +21,13 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 @pytest.fixture
-def reader(ends: tuple[socket.socket, socket.socket]) -> Iterator[Reader]:
-    reader = Reader(ends[0], 4)
+def reader(ends: tuple[socket.socket, socket.socket]) -> Iterator[SocketReader]:
+    reader = SocketReader(ends[0], 4)
     yield reader
     reader.close()
 
 
-def read_later(reader: Reader) -> gevent.Greenlet[[], bytes]:
+def read_later(reader: SocketReader) -> gevent.Greenlet[[], bytes]:
     """Return a greenlet that reads, and waits already."""
     reading = gevent.spawn(reader.read)
     gevent.idle()
@@ -35,7 +35,7 @@ def read_later(reader: Reader) -> gevent.Greenlet[[], bytes]:
 
 
 def test_it_reads_what_is_there_up_to_its_bound(
-    reader: Reader, ends: tuple[socket.socket, socket.socket]
+    reader: SocketReader, ends: tuple[socket.socket, socket.socket]
 ) -> None:
     ends[1].sendall(b"abcdef")
 
@@ -43,7 +43,7 @@ def test_it_reads_what_is_there_up_to_its_bound(
 
 
 def test_after_a_short_read_it_waits_for_more(
-    reader: Reader, ends: tuple[socket.socket, socket.socket]
+    reader: SocketReader, ends: tuple[socket.socket, socket.socket]
 ) -> None:
     ends[1].sendall(b"a")
     assert reader.read() == b"a"
@@ -55,7 +55,7 @@ def test_after_a_short_read_it_waits_for_more(
 
 
 def test_the_end_is_empty_also_after_a_short_read(
-    reader: Reader, ends: tuple[socket.socket, socket.socket]
+    reader: SocketReader, ends: tuple[socket.socket, socket.socket]
 ) -> None:
     ends[1].sendall(b"a")
     assert reader.read() == b"a"
@@ -66,7 +66,7 @@ def test_the_end_is_empty_also_after_a_short_read(
 
 
 def test_a_stale_switch_does_not_end_the_waiting(
-    reader: Reader, ends: tuple[socket.socket, socket.socket]
+    reader: SocketReader, ends: tuple[socket.socket, socket.socket]
 ) -> None:
     ends[1].sendall(b"a")
     assert reader.read() == b"a"
@@ -80,7 +80,7 @@ def test_a_stale_switch_does_not_end_the_waiting(
 
 
 def test_closing_ends_a_read_with_an_error(
-    reader: Reader, ends: tuple[socket.socket, socket.socket]
+    reader: SocketReader, ends: tuple[socket.socket, socket.socket]
 ) -> None:
     ends[1].sendall(b"a")
     assert reader.read() == b"a"
@@ -93,7 +93,7 @@ def test_closing_ends_a_read_with_an_error(
 
 
 def test_a_killed_reader_leaves_no_watcher_behind(
-    reader: Reader, ends: tuple[socket.socket, socket.socket]
+    reader: SocketReader, ends: tuple[socket.socket, socket.socket]
 ) -> None:
     ends[1].sendall(b"a")
     assert reader.read() == b"a"
