@@ -17,7 +17,7 @@ from greenproc.process.flow import POLICIES
 from greenproc.process.ports import LATE_ANSWER
 from greenproc.process.quota import MAILBOX_FULL, NODE_FULL
 from greenproc.process.typed import UNDECODED
-from greenproc.transport.refusals import (
+from greenproc.transport.hooks import (
     ANSWERS_NOT_READ,
     BODY_TOO_SLOW,
     HEAD_TOO_SLOW,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from greenproc.transport.hooks import TransportHooks
 from greenproc.transport.listener import Listener
-from greenproc.transport.socket_manager import SocketManager
+from greenproc.transport.peers import SocketManager
 
 __all__ = [
     "Listener",

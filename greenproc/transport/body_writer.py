@@ -1,4 +1,4 @@
-"""Putting on a socket what is more than bytes: files, and streams of unknown length."""
+"""The bodies of responses that are more than bytes: files, and streams of unknown length."""
 
 from __future__ import annotations
 
@@ -12,15 +12,63 @@ from gevent import socket
 
 from greenproc.clock.iteration_budget import iteration_budget, yield_if_spent
 from greenproc.failures import FAILURES
-from greenproc.future import Future
+from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import InternalServerError, NotFound, Response, ResponseKind
 from greenproc.http.verbatim import VerbatimResponse, encode_verbatim_head, takes_body
 from greenproc.http.writer import LAST_CHUNK, encode_chunk, encode_response_head, may_have_body
 from greenproc.settings import Settings
 from greenproc.sync.pipe import Reader
-from greenproc.transport.file_body import FileBody
-from greenproc.transport.responses import closes, encode, failure_log, response_of, write_all
+from greenproc.transport.buffered_writer import write_all
+from greenproc.transport.responses import closes, encode, failure_log, response_of
+
+
+class FileBody:
+    """What a response has as its reader when its body is in a file that is open already.
+
+    It has a descriptor of its own, so that whoever opened the file may close it at any time.
+
+    Args:
+        descriptor: of a regular file.
+        begin: the offset of the first byte.
+        size: how many bytes follow it; a file that turns out shorter breaks the connection.
+
+    Raises:
+        OSError: the descriptor cannot be duplicated.
+    """
+
+    __slots__ = ("_closed", "_descriptor", "_is_sending", "begin", "size")
+
+    def __init__(self, descriptor: int, begin: int, size: int) -> None:
+        self._descriptor = os.dup(descriptor)
+        self._is_sending = False
+        self._closed: Promise[None] = Promise()
+        self.begin = begin
+        self.size = size
+
+    def __enter__(self) -> int:
+        """Return the descriptor, which stays open in the block."""
+        self._is_sending = True
+        return self._descriptor
+
+    def __exit__(self, *error: object) -> None:
+        self._is_sending = False
+        self.close()
+
+    @property
+    def closed(self) -> Future[None]:
+        """Ready when nothing is sent from it any more."""
+        return self._closed.future
+
+    def close(self) -> None:
+        """Give the descriptor back, unless it is being sent from: then that does it."""
+        if not self._is_sending and not self._closed.future.ready():
+            os.close(self._descriptor)
+            self._closed.set(None)
+
+    def __repr__(self) -> str:
+        return f"<FileBody of {self.size} bytes from {self.begin} on>"
+
 
 STEP_BYTES = 1024 * 1024  # the most that one system call reads from the disk
 GATHERED_BYTES = 64 * 1024  # pieces of a stream that are joined into one send

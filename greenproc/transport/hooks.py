@@ -1,19 +1,36 @@
-"""What the transport needs from the runtime, and how it reports back to it."""
+"""What the transport needs from the runtime, what it reports, and what the connections of a listener share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gevent import Greenlet
 
 from greenproc.address import Address
 from greenproc.future import Future
+from greenproc.http.head_cache import HeadCache
+from greenproc.http.parser import RawRequest
 from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.message import Message
 from greenproc.process.ports import Delivery
+from greenproc.settings import Settings
+from greenproc.transport.buffered_writer import UnsentBytes
+from greenproc.transport.delayed_acks import DelayedAcks
+
+if TYPE_CHECKING:
+    from greenproc.transport.server_connection import ServerConnection
+
+TOO_MANY = "too many connections"
+TOO_MANY_OF_ADDRESS = "too many connections from one address"
+MADE_ROOM = "closed to make room"
+HEAD_TOO_SLOW = "head too slow"
+BODY_TOO_SLOW = "body too slow"
+ANSWERS_NOT_READ = "answers not read"
+TOO_MUCH_UNSENT = "too much unsent"
+HOST_NOT_ALLOWED = "host not allowed"
 
 
 class Spawn(Protocol):
@@ -72,3 +89,23 @@ class TransportHooks:
     """A connection to an address that stood is gone."""
     refused: Callable[[Address | None, str], None] = ignore_refusal
     """A client was turned away for the reason given; may be called in the hub."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerContext:
+    """What all accepted connections of a listener share."""
+
+    settings: Settings
+    hooks: TransportHooks
+    carries_messages: bool
+    """Whether a connection may be the link of a node, and so say nothing for long."""
+    decode: Callable[[RawRequest], Message | None]
+    """Makes messages of requests; returns None for those that are none."""
+    is_message: Callable[[RawRequest], bool | None]
+    """Whether a request is a message, before its body is there."""
+    heads: HeadCache
+    unsent: UnsentBytes
+    """What all of them may hold for clients that take nothing."""
+    delayed_acks: DelayedAcks
+    closed: Callable[[ServerConnection], None]
+    """Called with a connection whose socket is closed."""

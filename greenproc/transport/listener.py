@@ -24,16 +24,13 @@ from greenproc.http.parser import RawRequest
 from greenproc.http.response import ServiceUnavailable
 from greenproc.http.writer import encode_response
 from greenproc.settings import Settings
+from greenproc.transport.buffered_writer import UnsentBytes, write_some
 from greenproc.transport.connection_limit import ConnectionLimit
-from greenproc.transport.context import ListenerContext
 from greenproc.transport.delayed_acks import DelayedAcks
-from greenproc.transport.hooks import TransportHooks
-from greenproc.transport.keep_alive import notice_loss
+from greenproc.transport.hooks import ListenerContext, TransportHooks
 from greenproc.transport.listen_socket import address_of, listen_on, path_of, remove_path
-from greenproc.transport.responses import write_some
 from greenproc.transport.server_connection import ServerConnection
-from greenproc.transport.timeouts import IdleMonitor
-from greenproc.transport.unsent import UnsentBytes
+from greenproc.transport.timeouts import IdleMonitor, notice_loss
 from greenproc.wire.framing import MessageDecoder, is_message
 
 REFUSAL = encode_response(ServiceUnavailable(headers={"Connection": "close"}))

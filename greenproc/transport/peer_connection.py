@@ -18,12 +18,11 @@ from greenproc.errors import Broken
 from greenproc.http.response_counter import ResponseCounter
 from greenproc.message import Message
 from greenproc.settings import Settings
+from greenproc.transport.buffered_writer import UnsentBytes, write_some
+from greenproc.transport.connection_limit import Slots
 from greenproc.transport.hooks import Spawn
-from greenproc.transport.keep_alive import notice_loss
-from greenproc.transport.responses import write_some
 from greenproc.transport.send_queue import SendQueue
-from greenproc.transport.slots import Slots
-from greenproc.transport.unsent import UnsentBytes
+from greenproc.transport.timeouts import notice_loss
 from greenproc.wire.framing import MessageEncoder
 
 READ_BYTES = 64 * 1024
@@ -388,12 +387,12 @@ class PeerConnection:
 
     @property
     def is_idle(self) -> bool:
-        """See `Holder`: nothing is to be written, and no answer is missing."""
+        """See `SlotHolder`: nothing is to be written, and no answer is missing."""
         is_open = self.state is PeerState.OPEN and not self.leaving
         return is_open and not self._rest and not self.queue and self.queue.is_answered
 
     def give_way(self) -> None:
-        """See `Holder`."""
+        """See `SlotHolder`."""
         self._hooks.idle(self)
 
     # The time limits of temporary and leaving connections

@@ -20,10 +20,10 @@ from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.http.upgrade import UpgradedProtocol, UpgradeResponse
 from greenproc.transport.body_writer import BodyWriter, BrokenOff
-from greenproc.transport.context import ListenerContext
-from greenproc.transport.refusals import ANSWERS_NOT_READ, TOO_MUCH_UNSENT
+from greenproc.transport.buffered_writer import write_some
+from greenproc.transport.hooks import ANSWERS_NOT_READ, TOO_MUCH_UNSENT, ListenerContext
 from greenproc.transport.response_queue import ResponseQueue
-from greenproc.transport.responses import failure_log, write_some
+from greenproc.transport.responses import failure_log
 
 # A libprocess peer closes its socket right after its last byte, and an answer that meets a
 # closed socket makes the system throw away what is still on its way to us. So its answers are
@@ -205,7 +205,7 @@ class ResponseWriter:
             self._unsent.release(self)
 
     def evict(self) -> None:
-        """See `Holder`."""
+        """See `BytesHolder`."""
         self._hooks.refused(self._owner.client, TOO_MUCH_UNSENT)
         self._owner.close()
 

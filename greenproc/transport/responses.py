@@ -1,13 +1,10 @@
-"""What is answered to a request, and how a response is put on a socket."""
+"""What is answered to a request, and the first bytes of it."""
 
 from __future__ import annotations
 
 import logging
 from copy import copy
-from time import monotonic
 from typing import Any
-
-from gevent import Timeout, socket
 
 from greenproc.address import Address
 from greenproc.errors import Abandoned, Discarded, Failure, InvalidBody, RemoteProtocolError
@@ -29,7 +26,6 @@ from greenproc.http.verbatim import VerbatimResponse, encode_verbatim
 from greenproc.http.writer import encode_response
 from greenproc.message import Message
 from greenproc.process.ports import Delivery
-from greenproc.settings import Settings
 from greenproc.transport.body_pipe import BodyFailure
 
 log = logging.getLogger("greenproc.transport")
@@ -144,37 +140,3 @@ def refuse_request(error: RemoteProtocolError, *, last: bool, has_body: bool = T
     headers = dict((NOSNIFF, ("Connection", "close")) if last else (NOSNIFF,))
     data = encode_response(Response(error.status, str(error), headers))
     return data if has_body else data.partition(HEAD_END)[0] + HEAD_END
-
-
-def write_all(to: socket.socket, data: bytes | memoryview, settings: Settings) -> None:
-    """Write *data*, however long it takes, as long as the client takes some of it.
-
-    Raises:
-        OSError: the client is gone, took nothing for `Settings.answer_timeout`, or when that is
-            over took less than `Settings.min_bytes_per_second` since.
-    """
-    sent = write_some(to, data) if data else 0
-    if sent == len(data):
-        return
-    rest = memoryview(data)
-    begin, before = monotonic(), sent
-    while sent < len(data):
-        with Timeout(
-            settings.answer_timeout, TimeoutError("the client does not read its answers")
-        ):
-            sent += to.send(rest[sent:])
-        late = monotonic() - begin - settings.answer_timeout
-        if late * settings.min_bytes_per_second > sent - before:
-            raise TimeoutError("the client reads its answers too slowly")
-
-
-def write_some(to: socket.socket, data: bytes | memoryview) -> int:
-    """Write as much of *data* as fits without waiting and return how much that was.
-
-    Raises:
-        OSError: the client is gone.
-    """
-    try:
-        return to.send(data, 0, 0.0)  # type: ignore[call-arg]  # gevent's own: never wait
-    except BlockingIOError:
-        return 0

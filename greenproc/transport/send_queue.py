@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 
 from greenproc.message import Message
-from greenproc.transport.unsent import UnsentBytes
+from greenproc.transport.buffered_writer import UnsentBytes
 
 FREE_BYTES = 64 * 1024
 """What a queue may hold before it counts for the node, so that short ones cost nothing."""

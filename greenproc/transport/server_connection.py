@@ -22,14 +22,17 @@ from greenproc.http.writer import CONTINUE, accepted_response
 from greenproc.message import Message
 from greenproc.process.ports import Delivery
 from greenproc.transport.body_pipe import BodyPipe
-from greenproc.transport.context import ListenerContext
-from greenproc.transport.keep_alive import has_ended
+from greenproc.transport.hooks import (
+    BODY_TOO_SLOW,
+    HEAD_TOO_SLOW,
+    HOST_NOT_ALLOWED,
+    ListenerContext,
+)
 from greenproc.transport.listen_socket import address_of
-from greenproc.transport.refusals import BODY_TOO_SLOW, HEAD_TOO_SLOW, HOST_NOT_ALLOWED
 from greenproc.transport.response_writer import MAX_DELAYED_ACKS, ResponseWriter
 from greenproc.transport.responses import refuse_delivery, refuse_request, refuse_sender
 from greenproc.transport.socket_reader import SocketReader
-from greenproc.transport.timeouts import ConnectionPhase
+from greenproc.transport.timeouts import ConnectionPhase, has_ended
 
 READ_BYTES = 128 * 1024  # 4 % more messages a second than 64 KiB or 256 KiB
 YIELD_BYTES = (

@@ -1,13 +1,15 @@
-"""Limits on how long a client may take, looked after for all connections of a listener at once."""
+"""How long the peer of a connection may take, and how the loss of a silent one is noticed."""
 
 from __future__ import annotations
 
+import select
 from collections.abc import Collection
 from enum import Enum
 from time import monotonic
 from typing import Protocol
 
-from gevent import sleep
+from gevent import sleep, socket
+from gevent.monkey import get_original
 
 from greenproc.clock.iteration_budget import yield_if_spent
 from greenproc.settings import Settings
@@ -111,3 +113,38 @@ class IdleMonitor:
             connection.time_out(phase)
             return
         self._seen[connection] = seen
+
+
+_poll = get_original("select", "poll")
+
+
+def has_ended(connected: socket.socket) -> bool:
+    """Tell whether the peer has closed or reset the connection, however much is unread."""
+    poll = _poll()
+    poll.register(connected.fileno(), select.POLLRDHUP)
+    return bool(poll.poll(0))
+
+
+def notice_loss(connected: socket.socket, seconds: float, *, stall: float = 0.0) -> None:
+    """Let the system break a connection whose peer has not been heard of for *seconds*.
+
+    Probes begin after half of the time. What is written, too, must be acknowledged by then, and
+    a peer may not refuse to take it for as long, or for *stall* seconds if that is more. The
+    system counts in whole seconds; 0 turns all of it off.
+
+    Source: tcp(7), TCP_KEEPIDLE and TCP_USER_TIMEOUT.
+    """
+    if not seconds:
+        return
+    whole = max(round(seconds), 1)
+    idle = max(whole // 2, 1)
+    interval = max(whole // 6, 1)
+    probes = max((whole - idle) // interval, 1)
+    for level, option, value in (
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, probes),
+        (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(whole, round(stall)) * 1000),
+    ):
+        connected.setsockopt(level, option, value)

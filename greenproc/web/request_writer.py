@@ -13,7 +13,7 @@ from greenproc.clock.iteration_budget import yield_if_spent
 from greenproc.errors import Abandoned
 from greenproc.failures import FAILURES
 from greenproc.http.writer import LAST_CHUNK, encode_chunk
-from greenproc.transport.responses import write_some
+from greenproc.transport.buffered_writer import write_some
 from greenproc.web.dial import bound_spawn
 from greenproc.web.exchange import Exchange, as_piece
 from greenproc.web.stopwatch import Stopwatch

@@ -8,8 +8,7 @@ from typing import Any
 
 from gevent import get_hub
 
-from greenproc.transport.responses import write_some
-from greenproc.transport.unsent import UnsentBytes
+from greenproc.transport.buffered_writer import UnsentBytes, write_some
 
 SEND_BYTES = 256 * 1024
 """How much is joined into one send."""
@@ -124,7 +123,7 @@ class FrameWriter:
         self._changed()
 
     def evict(self) -> None:
-        """See `Holder`."""
+        """See `BytesHolder`."""
         self._evicted()
 
     def _queue(self, frame: bytes) -> None:

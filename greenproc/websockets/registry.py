@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import Protocol
 
-from greenproc.transport.unsent import UnsentBytes
+from greenproc.transport.buffered_writer import UnsentBytes
 from greenproc.websockets.frame_encoder import FrameEncoder
 
 

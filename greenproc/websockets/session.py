@@ -19,7 +19,7 @@ from greenproc.process.base import Process, cell_of
 from greenproc.process.connections import end_with, forget_connection
 from greenproc.process.event import DispatchEvent
 from greenproc.process.ports import Delivery
-from greenproc.transport.keep_alive import has_ended
+from greenproc.transport.timeouts import has_ended
 from greenproc.websockets.codes import CloseCode
 from greenproc.websockets.connection import WebSocket
 from greenproc.websockets.deflate import DeflateParameters

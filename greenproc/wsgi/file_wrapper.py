@@ -8,7 +8,7 @@ import stat
 import tempfile
 from typing import Any
 
-from greenproc.transport.file_body import FileBody
+from greenproc.transport.body_writer import FileBody
 
 _TemporaryFile = tempfile._TemporaryFileWrapper  # noqa: SLF001 -- it has no public name
 

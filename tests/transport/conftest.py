@@ -22,7 +22,7 @@ from greenproc.process.ports import Delivery
 from greenproc.settings import Settings
 from greenproc.transport.hooks import TransportHooks
 from greenproc.transport.listener import Listener
-from greenproc.transport.socket_manager import SocketManager
+from greenproc.transport.peers import SocketManager
 
 LIMIT = 20.0  # seconds until something that must happen counts as missing
 LOCAL = Address("127.0.0.1", 43173)

@@ -20,9 +20,9 @@ from greenproc.process import Process
 from greenproc.process.ports import RemoteConnection
 from greenproc.settings import Settings
 from greenproc.testing import RuntimeMaker
-from greenproc.transport.keep_alive import notice_loss
 from greenproc.transport.listener import Listener
-from greenproc.transport.socket_manager import SocketManager
+from greenproc.transport.peers import SocketManager
+from greenproc.transport.timeouts import notice_loss
 from tests.transport.conftest import LIMIT, Node, message
 
 SECONDS = 1.0

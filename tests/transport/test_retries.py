@@ -14,8 +14,8 @@ from greenproc.http.response_counter import ResponseCounter
 from greenproc.settings import Settings
 from greenproc.testing import RuntimeMaker
 from greenproc.transport import retries as retries_module
+from greenproc.transport.peers import SocketManager
 from greenproc.transport.send_queue import SendQueue
-from greenproc.transport.socket_manager import SocketManager
 from tests.transport.conftest import LIMIT, Node, Peer, RawServer, message
 
 Manager = Callable[..., SocketManager]

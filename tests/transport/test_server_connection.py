@@ -843,7 +843,7 @@ def test_a_client_that_reads_too_slowly_is_let_go(
     node: Node, listen: Listen, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr("greenproc.transport.responses.monotonic", lambda: now[0])
+    monkeypatch.setattr("greenproc.transport.buffered_writer.monotonic", lambda: now[0])
     size = 64 * 1024 * 1024  # more than the system buffers for both sides, 10 MiB as a rule
     node.answer = lambda request: Future(OK(bytes(size)))
     peer = connect(listen(answer_timeout=LIMIT, min_bytes_per_second=1_000_000))

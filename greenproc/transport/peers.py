@@ -1,4 +1,4 @@
-"""All connections from a node: at most one to each address."""
+"""`SocketManager`: the connections from this node to others, at most one to each address."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from greenproc.errors import Broken
 from greenproc.message import Message
 from greenproc.process.ports import RemoteConnection
 from greenproc.settings import Settings
-from greenproc.transport.connection_limit import TEMPORARY_SHARE, share_of_descriptors
+from greenproc.transport.buffered_writer import UnsentBytes
+from greenproc.transport.connection_limit import TEMPORARY_SHARE, Slots, share_of_descriptors
 from greenproc.transport.hooks import TransportHooks
 from greenproc.transport.peer_connection import PeerConnection, PeerHooks
 from greenproc.transport.retries import IsAnswered, RetriedMessage, Retries
-from greenproc.transport.slots import Slots
-from greenproc.transport.unsent import UnsentBytes
 from greenproc.wire.framing import MessageEncoder
 
 KILL_SECONDS = 1.0  # how long greenlets may take to end once their sockets are closed

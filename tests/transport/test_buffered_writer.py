@@ -10,9 +10,9 @@ import gevent
 from greenproc.address import Address
 from greenproc.future import Future
 from greenproc.http.response import OK
+from greenproc.transport.buffered_writer import UnsentBytes
+from greenproc.transport.peers import SocketManager
 from greenproc.transport.send_queue import FREE_BYTES, SendQueue
-from greenproc.transport.socket_manager import SocketManager
-from greenproc.transport.unsent import UnsentBytes
 from tests.transport.conftest import LIMIT, Node, Peer, RawServer, message
 
 MIB = 1024 * 1024

@@ -12,8 +12,8 @@ from gevent import socket
 from greenproc.address import Address
 from greenproc.errors import Broken
 from greenproc.process.ports import RemoteConnection
-from greenproc.transport.slots import Slots
-from greenproc.transport.socket_manager import SocketManager
+from greenproc.transport.connection_limit import Slots
+from greenproc.transport.peers import SocketManager
 from tests.transport.conftest import LIMIT, Node, Peer, RawServer, message
 
 Manager = Callable[..., SocketManager]

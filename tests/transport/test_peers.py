@@ -18,7 +18,7 @@ from greenproc.process.ports import Delivery, RemoteConnection
 from greenproc.settings import Settings
 from greenproc.transport import peer_connection
 from greenproc.transport.listener import Listener
-from greenproc.transport.socket_manager import SocketManager
+from greenproc.transport.peers import SocketManager
 from tests.polls import Polls
 from tests.transport.conftest import LIMIT, LOCAL, Node, Peer, RawServer, message
 
