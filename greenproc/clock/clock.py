@@ -276,8 +276,8 @@ class Clock:
             InvalidArgument: *seconds* is no number, or *thunk* cannot be called.
             StateError: the clock was stopped.
         """
-        if thunk.__class__ is MethodType:
-            if issubclass(thunk.__self__.__class__, self._owners):
+        if type(thunk) is MethodType:
+            if isinstance(thunk.__self__, self._owners):
                 thunk = self._loosen(thunk)
         elif not callable(thunk):
             raise InvalidArgument(f"expected a function to call, got {thunk!r}")
@@ -288,16 +288,15 @@ class Clock:
                 due = self._time(creator) + seconds * MICROSECONDS
             else:
                 due = (self._wall() + seconds) * MICROSECONDS + self._advanced
-            is_usual = SOON < due < NEVER
+            if not SOON < due < NEVER:
+                due = self._time(creator) + from_seconds(seconds)
         except (TypeError, OverflowError):
-            is_usual = False
-        if not is_usual:
             due = self._time(creator) + from_seconds(seconds)
         timer = Timer()
         timer.microseconds = due
         timer.thunk = thunk
-        timer.maker = None if creator is None else ref(creator)
-        timer.clock = self
+        timer.maker = creator if creator is None else ref(creator)
+        timer.canceller = self._queue
         timer.is_queued = True
         self._push(timer)
         if due < self._watched:
@@ -313,12 +312,9 @@ class Clock:
         Differs: libprocess answers whether any timer is pending at the same due time, and no
         longer cancels a timer once others of its tick are being called.
         """
-        if timer.clock is not self:
+        if timer.canceller is not self._queue:
             raise InvalidArgument(f"expected a timer of this clock, got {timer!r}")
-        was_pending = self._queue.cancel(timer)
-        if SOON < self._watched < NEVER and not self._queue:
-            self._watch()  # an armed wait would keep the loop of a finished program alive
-        return was_pending
+        return self._queue.cancel(timer)
 
     def sleep(self, seconds: float) -> None:
         """Wait for *seconds* of this clock. Killing the greenlet that waits leaves no timer.
@@ -358,6 +354,10 @@ class Clock:
         self._push(timer)
         self._watch()
 
+    def take_back(self, timer: Timer) -> None:
+        """Cancel a timer that another thread has made."""
+        self._queue.cancel(timer)
+
     # Inside
 
     def _time(self, owner: object | None) -> int:
@@ -394,6 +394,7 @@ class Clock:
         due = self._queue.next_due()
         if due is None or (self.paused and due > self._global):
             self._watched = NEVER
+            self._queue.emptied = None
             self.source.disarm()
             return
         wait = due - self._time(None)
@@ -402,6 +403,8 @@ class Clock:
             self._spawn(self._tick)
         else:
             self._watched = due
+            # An armed wait for nothing would keep the loop of a finished program alive.
+            self._queue.emptied = self._watch
             self.source.arm(to_seconds(wait), self._look)
 
     def _tick(self) -> None:

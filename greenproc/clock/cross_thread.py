@@ -66,7 +66,7 @@ class CrossThreadClock:
         timer.microseconds = from_seconds(self.now()) + from_seconds(seconds)
         timer.thunk = _Awaited(self._clock, seconds, thunk)
         timer.maker = None
-        timer.clock = self
+        timer.canceller = self
         timer.is_queued = False
         self._clock.source.call(self._clock.take, timer)
         return timer
@@ -77,7 +77,7 @@ class CrossThreadClock:
         is_pending = thunk is not None
         if isinstance(thunk, _Awaited):
             thunk.close()
-        self._clock.source.call(_cancel, self._clock, timer)
+        self._clock.source.call(self._clock.take_back, timer)
         return is_pending
 
     def __getattr__(self, name: str) -> NoReturn:
@@ -102,11 +102,6 @@ def clock_of_thread(clock: Clock | CrossThreadClock) -> Clock:
 def origin(clock: Clock | CrossThreadClock) -> Clock:
     """Return the clock itself, which `clock_of_thread` makes fit for this thread."""
     return clock.origin if isinstance(clock, CrossThreadClock) else clock
-
-
-def _cancel(clock: Clock, timer: Timer) -> None:
-    timer.clock = clock
-    clock.cancel(timer)
 
 
 class _Awaited:

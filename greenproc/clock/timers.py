@@ -5,8 +5,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
-from itertools import count
-from operator import itemgetter
 from typing import Protocol
 from weakref import ref
 
@@ -16,7 +14,7 @@ MIN_CANCELLED = 256  # with fewer cancelled timers, it costs more to sweep than 
 
 
 class Canceller(Protocol):
-    """Who can take a timer back: the clock that made it."""
+    """What can cancel a timer: its queue, or for one of another thread the handle of its clock."""
 
     def cancel(self, timer: Timer) -> bool:
         """Keep *timer* from firing; tell whether that was still possible."""
@@ -30,10 +28,10 @@ class Timer:
 
     # Only clocks make timers. They set the slots themselves, because an __init__ would take a
     # sixth of the time that a timer costs.
-    __slots__ = ("clock", "is_queued", "maker", "microseconds", "thunk")
+    __slots__ = ("canceller", "is_queued", "maker", "microseconds", "thunk")
 
-    clock: Canceller
-    """The clock that made it."""
+    canceller: Canceller
+    """What `cancel` asks."""
     maker: ref[object] | None
     """Where `creator` is found, which the timer does not keep."""
     microseconds: float
@@ -60,30 +58,43 @@ class Timer:
 
     def cancel(self) -> bool:
         """Keep it from firing; tell whether that was still possible."""
-        return self.clock.cancel(self)
+        return self.canceller.cancel(self)
 
     def __repr__(self) -> str:
         return f"<Timer {'due' if self.is_pending else 'over, was due'} {self.due!r}>"
 
 
-HeapEntry = tuple[int, int, Timer]
-"""Due time in microseconds, age, and the timer."""
-
-_due = itemgetter(0)
+MIN_DEAD = 64  # so many cancelled timers in front of a live one are looked at again and again
 
 
 class TimerQueue:
     """Pending timers, ordered by due time and then by age.
 
     Most timers are cancelled soon after they were made, so a timer first goes to the end of a
-    list, and gets its place in the heap when somebody asks which one is next. A cancelled timer
-    stays where it is, without its thunk, until it comes to the top or there are too many of its
-    kind: then all are swept out. So cancelling is cheap, and the cancelled do not pile up.
+    list, and is put in order when the queue is asked which one is next. A cancelled timer stays
+    where it is, without its thunk, until it comes to the top or there are too many of its kind:
+    then all are swept out. So cancelling is cheap, and the cancelled do not pile up.
+
+    Due times are kept in a heap, the timers of each of them in a dictionary. Compared with a heap
+    of tuples this makes no object that the garbage collector has to look at.
 
     Source: libprocess src/clock.cpp, whose timers are a map from due time to list.
     """
 
-    __slots__ = ("_ages", "_cancelled", "_heap", "_is_sorted", "_max_cancelled", "_young", "push")
+    __slots__ = (
+        "_at",
+        "_cancelled",
+        "_heap",
+        "_is_sorted",
+        "_max_cancelled",
+        "_placed",
+        "_young",
+        "emptied",
+        "push",
+    )
+
+    emptied: Callable[[], object] | None
+    """Called when the last pending timer is cancelled, if set."""
 
     push: Callable[[Timer], None]
     """Add a timer that is in no queue, with `is_queued` set."""
@@ -91,14 +102,16 @@ class TimerQueue:
     def __init__(self) -> None:
         self._young: list[Timer] = []
         self.push = self._young.append
-        self._heap: list[HeapEntry] = []
+        self._heap: list[int] = []
+        self._at: dict[int, Timer | list[Timer]] = {}
+        self._placed = 0
         self._is_sorted = True
-        self._ages = count()
         self._cancelled = 0
         self._max_cancelled = MIN_CANCELLED
+        self.emptied = None
 
     def __len__(self) -> int:
-        return len(self._heap) + len(self._young) - self._cancelled
+        return self._placed + len(self._young) - self._cancelled
 
     def cancel(self, timer: Timer) -> bool:
         """Take *timer* out; tell whether it was pending.
@@ -112,6 +125,8 @@ class TimerQueue:
             self._cancelled += 1
             if self._cancelled > self._max_cancelled:
                 self._sweep()
+            if self.emptied is not None and not len(self):
+                self.emptied()
         return True
 
     def next_due(self) -> int | None:
@@ -119,68 +134,124 @@ class TimerQueue:
         self._place()
         heap = self._heap
         while heap:
-            due, _, timer = heap[0]
-            if timer.thunk is not None:
+            due = heap[0]
+            timers = self._at[due]
+            if isinstance(timers, Timer):
+                timers = [timers]
+            dead = 0
+            for timer in timers:
+                if timer.thunk is not None:
+                    break
+                dead += 1
+            if dead < len(timers):
+                if dead >= MIN_DEAD:
+                    del timers[:dead]
+                    self._drop(dead)
                 return due
             heappop(heap)
+            del self._at[due]
             self._is_sorted = False
-            self._cancelled -= 1
+            self._drop(dead)
         return None
 
     def pop_due(self, now: int) -> list[Timer]:
         """Remove and return, in order, the timers that are due at *now* or before."""
         self._place()
-        timers = []
-        for _, _, timer in self._cut(now):
-            timer.is_queued = False
-            if timer.thunk is None:
-                self._cancelled -= 1
+        timers: list[Timer] = []
+        pop = self._at.pop
+        for due in self._cut(now):
+            found = pop(due)
+            if isinstance(found, Timer):
+                timers.append(found)
             else:
-                timers.append(timer)
+                timers += found
+        self._placed -= len(timers)
+        for timer in timers:
+            timer.is_queued = False
+        if self._cancelled:
+            live = [timer for timer in timers if timer.thunk is not None]
+            self._cancelled -= len(timers) - len(live)
+            return live
         return timers
 
     def clear(self) -> None:
         """Cancel all timers."""
-        for timer in [entry[2] for entry in self._heap] + self._young:
+        for timer in self._all_placed() + self._young:
             timer.thunk = None
             timer.is_queued = False
         self._heap.clear()
+        self._at.clear()
         self._young.clear()
-        self._cancelled = 0
+        self._placed = self._cancelled = 0
+        self.emptied = None
+
+    def _all_placed(self) -> list[Timer]:
+        timers: list[Timer] = []
+        for found in self._at.values():
+            timers += [found] if isinstance(found, Timer) else found
+        return timers
+
+    def _drop(self, count: int) -> None:
+        """Count so many cancelled timers no longer."""
+        self._placed -= count
+        self._cancelled -= count
 
     def _place(self) -> None:
-        """Move the young timers into the heap; their place in the list is their age."""
-        heap = self._heap
+        """Put the young timers in order; their place in the list is their age."""
+        heap, at, young = self._heap, self._at, self._young
         if not heap:
             self._is_sorted = True
-        for timer in self._young:
+        is_sorted, last = self._is_sorted, heap[-1] if heap else 0
+        cancelled = 0
+        for timer in young:
             if timer.thunk is None:
-                self._cancelled -= 1
+                cancelled += 1
                 continue
-            timer.microseconds = due = round(timer.microseconds)
-            if heap and due < heap[-1][0]:
-                self._is_sorted = False
-            heappush(heap, (due, next(self._ages), timer))
-        self._young.clear()
+            due = round(timer.microseconds)
+            found = at.get(due)
+            if found is None:
+                at[due] = timer
+                if is_sorted and due >= last:
+                    heap.append(due)
+                    last = due
+                else:
+                    is_sorted = False
+                    heappush(heap, due)
+            elif isinstance(found, Timer):
+                at[due] = [found, timer]
+            else:
+                found.append(timer)
+        self._is_sorted = is_sorted
+        self._placed += len(young) - cancelled
+        self._cancelled -= cancelled
+        young.clear()
 
-    def _cut(self, now: int) -> list[HeapEntry]:
+    def _cut(self, now: int) -> list[int]:
+        """Take the due times up to *now* out of the heap, in order."""
         heap = self._heap
         # Timers often come in the order in which they are due, and then the heap is sorted.
         # Where an eighth of it or more is due, a slice is cheaper than many pops.
-        if self._is_sorted and heap and heap[len(heap) // 8][0] <= now:
-            end = bisect_right(heap, now, key=_due)
-            entries = heap[:end]
+        if self._is_sorted and heap and heap[len(heap) // 8] <= now:
+            end = bisect_right(heap, now)
+            times = heap[:end]
             del heap[:end]
-            return entries
-        entries = []
-        while heap and heap[0][0] <= now:
-            entries.append(heappop(heap))
+            return times
+        times = []
+        while heap and heap[0] <= now:
+            times.append(heappop(heap))
             self._is_sorted = False
-        return entries
+        return times
 
     def _sweep(self) -> None:
         self._young[:] = [timer for timer in self._young if timer.thunk is not None]
-        self._heap = [entry for entry in self._heap if entry[2].thunk is not None]
+        placed, self._at = self._at, {}
+        self._placed = self._cancelled = 0
+        for due, found in placed.items():
+            timers = [found] if isinstance(found, Timer) else found
+            live = [timer for timer in timers if timer.thunk is not None]
+            if live:
+                self._at[due] = live[0] if len(live) == 1 else live
+                self._placed += len(live)
+        self._heap = [due for due in self._heap if due in self._at]
         heapify(self._heap)
-        self._cancelled = 0
         self._max_cancelled = max(MIN_CANCELLED, len(self))

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from greenproc.clock.timers import MIN_CANCELLED, Timer, TimerQueue
+from greenproc.clock.timers import MIN_CANCELLED, MIN_DEAD, Timer, TimerQueue
 
 
 class QueueClock:
@@ -15,15 +15,12 @@ class QueueClock:
     def __init__(self) -> None:
         self.queue = TimerQueue()
 
-    def cancel(self, timer: Timer) -> bool:
-        return self.queue.cancel(timer)
-
     def push(self, due: float) -> Timer:
         timer = Timer()
         timer.microseconds = due
         timer.thunk = print
         timer.maker = None
-        timer.clock = self
+        timer.canceller = self.queue
         timer.is_queued = True
         self.queue.push(timer)
         return timer
@@ -162,6 +159,18 @@ def test_many_come_out_in_order_after_the_first_was_cancelled(clock: QueueClock)
     assert clock.queue.pop_due(50) == timers[1:51]
 
 
+def test_timers_of_one_time_that_were_cancelled_in_front_are_dropped(clock: QueueClock) -> None:
+    timers = [clock.push(10) for _ in range(MIN_CANCELLED)]
+    for timer in timers[:-1]:
+        timer.cancel()
+        assert clock.queue.next_due() == 10
+
+    assert held(clock.queue) <= MIN_DEAD
+    assert len(clock.queue) == 1
+    assert clock.queue.pop_due(10) == timers[-1:]
+    assert len(clock.queue) == 0
+
+
 def test_clearing_cancels_all(clock: QueueClock) -> None:
     placed = clock.push(10)
     clock.queue.next_due()
@@ -217,4 +226,5 @@ def test_timers_are_equal_to_themselves_only(clock: QueueClock) -> None:
 
 def held(queue: TimerQueue) -> int:
     """How many timers the queue keeps in memory, cancelled ones included."""
-    return len(queue._heap) + len(queue._young)
+    placed = sum(len(held) if isinstance(held, list) else 1 for held in queue._at.values())
+    return placed + len(queue._young)

@@ -57,9 +57,9 @@ class Watched(Clock):
         self.threads: list[int] = []
         self.start()
 
-    def cancel(self, timer: Timer) -> bool:
+    def take_back(self, timer: Timer) -> None:
         self.threads.append(get_ident())
-        return super().cancel(timer)
+        super().take_back(timer)
 
 
 def test_it_is_cancelled_in_another_thread_than_it_was_made_in() -> None:
