@@ -464,7 +464,7 @@ def test_timers_of_homeless_futures_are_cancelled_in_the_thread_of_their_clock(
     time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cancelled: list[Any] = []
-    cancel = time.clock.cancel
+    cancel = Timer.cancel
     promises: list[Promise[int]] = []
     in_thread(lambda: promises.append(Promise()))
 
@@ -472,7 +472,7 @@ def test_timers_of_homeless_futures_are_cancelled_in_the_thread_of_their_clock(
         cancelled.append(threading.current_thread())
         return cancel(timer)
 
-    monkeypatch.setattr(time.clock, "cancel", note)
+    monkeypatch.setattr(Timer, "cancel", note)
     delayed = promises[0].future.after(1.0, lambda _: 2)
     in_thread(lambda: promises[0].set(1))
 
