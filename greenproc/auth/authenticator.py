@@ -8,7 +8,7 @@ from typing import Protocol
 from greenproc.auth.principal import AuthenticationResult
 from greenproc.errors import Failure, InvalidArgument
 from greenproc.future import Future
-from greenproc.http.challenge import WWWAuthenticate
+from greenproc.http.auth_header import WWWAuthenticate
 from greenproc.http.request import Request
 from greenproc.http.response import Unauthorized
 

@@ -8,8 +8,7 @@ from typing import Any, TypeAlias
 from greenproc.auth.principal import Principal
 from greenproc.errors import InvalidArgument
 from greenproc.future import Future
-from greenproc.http.path_pattern import without_names
-from greenproc.http.paths import normalised_path, single_slashes
+from greenproc.http.path_pattern import normalised_path, single_slashes, without_names
 from greenproc.http.request import Request
 
 AuthorizationCallback: TypeAlias = Callable[[Request, Principal | None], bool | Future[bool]]

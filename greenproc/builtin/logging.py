@@ -7,7 +7,7 @@ import re
 
 from greenproc.clock import Timer
 from greenproc.errors import InvalidArgument
-from greenproc.http.origin import refuse_foreign
+from greenproc.http.cors import refuse_foreign
 from greenproc.http.request import Request
 from greenproc.http.response import NOSNIFF, OK, BadRequest, Response
 from greenproc.process.base import Process

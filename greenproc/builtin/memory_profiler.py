@@ -15,7 +15,7 @@ from greenproc.builtin.profiler import attachment
 from greenproc.builtin.profiling import Report
 from greenproc.clock import Timer
 from greenproc.errors import InvalidArgument
-from greenproc.http.origin import refuse_foreign
+from greenproc.http.cors import refuse_foreign
 from greenproc.http.request import Request
 from greenproc.http.response import OK, BadRequest, Conflict, Response
 from greenproc.process.base import Process

@@ -7,8 +7,8 @@ import importlib.util
 from greenproc.builtin.profiling import Profile, Profiler, Report, make_profiler
 from greenproc.checks import how_to_install
 from greenproc.errors import InvalidArgument, StateError
+from greenproc.http.cors import refuse_foreign
 from greenproc.http.headers import Headers
-from greenproc.http.origin import refuse_foreign
 from greenproc.http.request import Request
 from greenproc.http.response import NOSNIFF, OK, BadRequest, InternalServerError, Response
 from greenproc.process.base import Process

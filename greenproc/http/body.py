@@ -64,7 +64,7 @@ class BodyReader(Protocol):
         """
 
 
-class LengthReader:
+class ContentLengthReader:
     """Reads a body of a known length."""
 
     __slots__ = ("is_done", "_missing")
@@ -232,7 +232,7 @@ class ChunkedReader:
             self._overhead -= count
 
 
-class Collector:
+class BodyCollector:
     """A sink that keeps a whole body.
 
     Args:
@@ -269,7 +269,7 @@ class Collector:
         """Do nothing: nobody will ask for the body."""
 
 
-class OpenBody:
+class IncomingBody:
     """A body whose end has not come.
 
     Args:
@@ -292,7 +292,7 @@ class OpenBody:
         is_spent: IsSpent = never,
     ) -> None:
         self.taken = 0
-        self._collector = Collector(limits.max_body_bytes)
+        self._collector = BodyCollector(limits.max_body_bytes)
         self._sink: BodySink = self._collector
         if sink is not None:
             self._sink = sink
@@ -305,7 +305,7 @@ class OpenBody:
         elif length == UNTIL_EOF:
             self._reader = UntilEofReader()
         else:
-            self._reader = LengthReader(length)
+            self._reader = ContentLengthReader(length)
 
     @property
     def is_done(self) -> bool:

@@ -1,4 +1,4 @@
-"""`CORS`: which pages of other sites may use a route from a browser."""
+"""`CORS`, and the refusal of requests that pages of other sites cause."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import TypeAlias
 from greenproc.checks import check_origin
 from greenproc.errors import InvalidArgument
 from greenproc.http.headers import Fields, is_token
-from greenproc.http.origin import refuse_foreign
 from greenproc.http.request import Request
-from greenproc.http.response import NoContent, Response
+from greenproc.http.response import Forbidden, NoContent, Response
 
 MAX_AGE = 600
 """Seconds for which browsers remember what they were told; Chromium takes 7200 at most."""
@@ -146,6 +145,24 @@ def is_preflight(request: Request) -> bool:
         and "Origin" in request.headers
         and is_token(request.headers.get("Access-Control-Request-Method"))
     )
+
+
+def refuse_foreign(request: Request) -> Response | None:
+    """Return the refusal of a request that another site has caused, None for any other.
+
+    For what changes something. A browser says where a request comes from; other clients, and
+    a user who follows a link of their own, say nothing and pass.
+
+    Source: RFC 6454 section 7.3; the W3C's Fetch Metadata Request Headers.
+    """
+    origin = request.headers.get("Origin")
+    if origin is not None:
+        _, _, place = origin.partition("://")
+        if place.lower() != request.headers.get("Host", "").lower() or not place:
+            return Forbidden(f"expected no request of another site, got one of '{origin:.200}'.\n")
+    if request.headers.get("Sec-Fetch-Site", "").lower() in ("cross-site", "same-site"):
+        return Forbidden("expected no request of another site.\n")
+    return None
 
 
 def _checked_origins(origins: object) -> frozenset[str] | None:

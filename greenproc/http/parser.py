@@ -13,10 +13,9 @@ import msgspec
 
 from greenproc.address import Address
 from greenproc.errors import RemoteProtocolError
-from greenproc.http.body import CHUNK_LINE, BodySink, OpenBody
+from greenproc.http.body import CHUNK_LINE, BodySink, IncomingBody
 from greenproc.http.content_coding import Pause, gzip_decompress, no_pause
-from greenproc.http.head import CHUNKED, HEAD_END, Fields, RequestHead, UnfinishedHead
-from greenproc.http.head_cache import HeadCache
+from greenproc.http.head import CHUNKED, HEAD_END, HeadCache, PartialHead, RawFields, RequestHead
 from greenproc.http.headers import Headers
 from greenproc.http.limits import DEFAULT_LIMITS, IsSpent, ParserLimits, never
 from greenproc.http.request import Request
@@ -47,7 +46,7 @@ class RawRequest(msgspec.Struct, eq=False):
         return self.head.target
 
     @property
-    def headers(self) -> Fields:
+    def headers(self) -> RawFields:
         """Name and value of each line."""
         return self.head.headers
 
@@ -87,7 +86,7 @@ class RequestParser:
     """
 
     __slots__ = (
-        "ahead",
+        "trailing_data",
         "error",
         "is_finished",
         "is_upgrading",
@@ -100,7 +99,7 @@ class RequestParser:
         "_streams",
         "_is_spent",
         "_rest",
-        "_unfinished",
+        "_partial_head",
         "_request",
         "_body",
         "_known_heads",
@@ -110,7 +109,7 @@ class RequestParser:
         "_chunk_size",
     )
 
-    ahead: bytes
+    trailing_data: bytes
     """What came behind the last request, when that asks for a WebSocket: its first frames."""
     error: RemoteProtocolError | None
     """What the peer did wrong, with the status to answer; the requests before it are good."""
@@ -136,7 +135,7 @@ class RequestParser:
         streams: Streams | None = None,
         is_spent: IsSpent = never,
     ) -> None:
-        self.ahead = b""
+        self.trailing_data = b""
         self.is_upgrading = False
         self.error = None
         self.is_finished = False
@@ -149,9 +148,9 @@ class RequestParser:
         self._streams = streams
         self._is_spent = is_spent
         self._rest = b""  # bytes that make sense only with those that follow
-        self._unfinished: UnfinishedHead | None = None
+        self._partial_head: PartialHead | None = None
         self._request: RawRequest | None = None  # its body is being read
-        self._body: OpenBody | None = None
+        self._body: IncomingBody | None = None
         self._known_heads = self._heads.by_bytes
         self._known_sizes: dict[bytes, int] = {}  # by the line before the chunk
         # Two messages in a row with one head make its bytes and those of the size a prefix to
@@ -171,7 +170,7 @@ class RequestParser:
         return None if self._body is None else self._body.taken
 
     @property
-    def has_told_sink(self) -> bool:
+    def has_failed_sink(self) -> bool:
         """Whether `error` struck in a body that goes to a sink, which was told of it."""
         request = self._request
         return self.error is not None and request is not None and request.sink is not None
@@ -200,7 +199,7 @@ class RequestParser:
             self._rest = b"" if is_over else data[at:]
             if is_over and requests and requests[-1].head.upgrades:
                 self.is_upgrading = True
-                self.ahead = data[at:]
+                self.trailing_data = data[at:]
         return requests
 
     def feed_eof(self) -> None:
@@ -280,11 +279,11 @@ class RequestParser:
         self.is_head_request = data.startswith(b"HEAD ", at)
         if head_end < len(HEAD_END):
             # What is left over from one feed begins the next one.
-            if at or not self._rest or self._unfinished is None:
-                self._unfinished = UnfinishedHead(self._limits)
-            self._unfinished.check(data[at:])
+            if at or not self._rest or self._partial_head is None:
+                self._partial_head = PartialHead(self._limits)
+            self._partial_head.check(data[at:])
             return -1
-        self._unfinished = None
+        self._partial_head = None
         head = self._heads.read(data[at:head_end])
         whole = self._find_whole_body(data, head_end, head.length)
         # A packed body may be large though it is here.
@@ -324,7 +323,7 @@ class RequestParser:
         request = RawRequest(head, b"")
         if self._streams is not None:
             request.sink = self._streams(request)
-        self._body = OpenBody(head.length, self._limits, request.sink, self._is_spent)
+        self._body = IncomingBody(head.length, self._limits, request.sink, self._is_spent)
         self._request = request
         if request.sink is not None:
             requests.append(request)
@@ -374,7 +373,7 @@ def to_request(
             unpacked (400, 413).
     """
     head = raw.head
-    method, url, headers = head.parts or head.take_apart()
+    method, url, headers = head.parts or head.parse_parts()
     body = raw.body
     if head.is_gzip and raw.sink is None:
         body = gzip_decompress(body, max_body_bytes, pause)

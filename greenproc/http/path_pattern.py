@@ -1,4 +1,7 @@
-"""Paths with parameters, such as ``/rooms/<name>``, and the decoding of what stands there."""
+"""Paths of requests: patterns with parameters, such as ``/rooms/<name>``, and the normal form.
+
+The firewall and the authorization callbacks compare paths in their normal form.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from greenproc.errors import InvalidArgument, InvalidURL
+from greenproc.pid import decode_id
 
 _PARAMETER = re.compile(r"<(?:([a-z]+):)?([A-Za-z_][A-Za-z0-9_]*)>")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
@@ -161,6 +165,37 @@ def decode_segment(text: str) -> str:
     except UnicodeError:
         told = text.encode("utf-8", "surrogateescape")
         raise InvalidURL(f"expected UTF-8 in the path, got {told!r:.200}") from None
+
+
+def normalised_path(path: str) -> str:
+    """Return *path* decoded, with single slashes and without one at the end.
+
+    A path whose percent-encoding is broken stays as it is spelled; no process is reached by it.
+    """
+    try:
+        path = decode_id(path)
+    except InvalidURL:
+        pass
+    return single_slashes(path)
+
+
+def normalised_forms(path: str) -> tuple[str, ...]:
+    """Return *path* in all forms in which it may be meant: a plus sign may stand for itself.
+
+    It does in the values of parameters, and in none of what libprocess decodes.
+    """
+    form = normalised_path(path)
+    if "+" not in path and "%" not in path:
+        return (form,)
+    try:
+        return form, single_slashes(decode_segment(path))
+    except InvalidURL:
+        return (form,)
+
+
+def single_slashes(path: str) -> str:
+    """Return *path* with a slash in front of each segment and none at its end."""
+    return "/" + "/".join(segment for segment in path.split("/") if segment)
 
 
 def _covers(parts: tuple[str | Parameter, ...], segments: list[str], at: int) -> bool:

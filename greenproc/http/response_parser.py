@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Callable
 
 from greenproc.errors import RemoteProtocolError
-from greenproc.http.body import BODY_FAILED, BodySink, OpenBody
+from greenproc.http.body import BODY_FAILED, BodySink, IncomingBody
 from greenproc.http.content_coding import Pause, gzip_decompress, no_pause
-from greenproc.http.head import HEAD_END, ResponseHead, UnfinishedHead, read_response_head
+from greenproc.http.head import HEAD_END, PartialHead, ResponseHead, read_response_head
 from greenproc.http.headers import Headers
 from greenproc.http.limits import DEFAULT_LIMITS, IsSpent, ParserLimits, never
 from greenproc.http.response import Response
@@ -64,7 +64,7 @@ class ResponseParser:
         "_streams",
         "_methods",
         "_rest",
-        "_unfinished",
+        "_partial_head",
         "_response",
         "_body",
         "_last_head",
@@ -93,9 +93,9 @@ class ResponseParser:
         self._streams = streams
         self._methods: deque[str] = deque()
         self._rest = b""
-        self._unfinished: UnfinishedHead | None = None
+        self._partial_head: PartialHead | None = None
         self._response: RawResponse | None = None
-        self._body: OpenBody | None = None
+        self._body: IncomingBody | None = None
         # The last head with its bytes and method: within a second a server repeats itself.
         self._last_key: tuple[bytes, str] | None = None
         self._last_head: ResponseHead | None = None
@@ -175,11 +175,11 @@ class ResponseParser:
         end = data.find(HEAD_END, at) + len(HEAD_END)
         if end < len(HEAD_END):
             # What is left over from one feed begins the next one.
-            if at or not self._rest or self._unfinished is None:
-                self._unfinished = UnfinishedHead(self._limits, response=True)
-            self._unfinished.check(data[at:])
+            if at or not self._rest or self._partial_head is None:
+                self._partial_head = PartialHead(self._limits, response=True)
+            self._partial_head.check(data[at:])
             return at
-        self._unfinished = None
+        self._partial_head = None
         method = self._methods[0] if self._methods else "GET"
         key = data[at:end], method
         head = self._last_head
@@ -194,7 +194,7 @@ class ResponseParser:
         if self._streams is not None:
             response.sink = self._streams(response)
         self._response = response
-        self._body = OpenBody(head.length, self._limits, response.sink, self._is_spent)
+        self._body = IncomingBody(head.length, self._limits, response.sink, self._is_spent)
         if response.sink is not None:
             responses.append(response)
         return end

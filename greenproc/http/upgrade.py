@@ -24,7 +24,7 @@ class UpgradedConnection:
     socket: Any
     read: Callable[[], bytes]
     """Waits for input and returns it; empty at the end. Raises OSError."""
-    ahead: bytes = b""
+    trailing_data: bytes = b""
     """What the client has sent behind its request."""
 
 

@@ -99,7 +99,7 @@ class URL(msgspec.Struct, frozen=True, gc=False):
         scheme = _SCHEME.match(target)
         if scheme:
             rest = target[scheme.end() :]
-            target = rest[_place_end(rest) :]
+            target = rest[_authority_end(rest) :]
         path, query, fragment = _split(target)
         return cls(path, decode_query(query), fragment)
 
@@ -120,8 +120,8 @@ class URL(msgspec.Struct, frozen=True, gc=False):
             advice = "" if "@" in text else f": expected 'http://{rest or text}', got {text!r}"
             raise InvalidURL(f"Missing scheme in url string{advice}")
         scheme = scheme.lower()
-        end = _place_end(rest)
-        host, port = _split_place(rest[:end])
+        end = _authority_end(rest)
+        host, port = _split_authority(rest[:end])
         if port is None:
             port = DEFAULT_PORTS.get(scheme)
         if port is None:
@@ -151,7 +151,7 @@ class URL(msgspec.Struct, frozen=True, gc=False):
         return f"{path}?{query}" if query else path
 
     @property
-    def place(self) -> str:
+    def authority(self) -> str:
         """What stands in the ``Host`` line: the host, and the port if the scheme is not said
         by it already; empty when there is no host.
         """
@@ -178,7 +178,7 @@ class URL(msgspec.Struct, frozen=True, gc=False):
         return text if self.fragment is None else f"{text}#{self.fragment}"
 
 
-def _place_end(rest: str) -> int:
+def _authority_end(rest: str) -> int:
     """Return where host and port of *rest* end."""
     return min([index for index in map(rest.find, "/?#") if index >= 0], default=len(rest))
 
@@ -190,7 +190,7 @@ def _split(target: str) -> tuple[str, str, str | None]:
     return path, query, fragment if mark else None
 
 
-def _split_place(place: str) -> tuple[str, int | None]:
+def _split_authority(place: str) -> tuple[str, int | None]:
     """Return host and port; the port is None when there is none."""
     if "@" in place:  # not quoted: it may hold a password
         raise InvalidURL("expected a host in the url, got a user before it: use Authorization")

@@ -131,7 +131,7 @@ def encode_request(request: Request) -> bytes:
     method, target = request.method, request.url.target
     if not method.isascii() or not method.replace("-", "").isalpha():
         raise LocalProtocolError(f"expected a method, got {method!r}")
-    host = request.url.place or request.headers.get("Host")
+    host = request.url.authority or request.headers.get("Host")
     if host is None:
         raise LocalProtocolError("expected a URL with a host, or a Host header")
     bad = _NOT_IN_TARGET.search(target) or _NOT_IN_TARGET.search(host)

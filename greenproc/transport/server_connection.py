@@ -278,7 +278,7 @@ class ServerConnection:
         if self._last:
             return  # whatever the client waits for, the last answer is behind us
         if parser.error is not None:
-            if parser.has_told_sink:
+            if parser.has_failed_sink:
                 self._last = True  # the handler has been told, and answers
             else:
                 self._refuse(parser.error, has_body=not parser.is_head_request)
@@ -321,7 +321,7 @@ class ServerConnection:
         is_raw = self._hooks.is_raw(path)
         if not is_raw:
             try:
-                raw.head.take_apart()
+                raw.head.parse_parts()
             except RemoteProtocolError:
                 return None  # it is refused once it is complete
         is_packed = raw.head.is_gzip and not is_raw
@@ -472,7 +472,7 @@ class ServerConnection:
             if not self._wait_for_progress():
                 return
         if self._protocol is not None:
-            self._ahead = self._parser.ahead + self._ahead
+            self._ahead = self._parser.trailing_data + self._ahead
             if watch is not None:
                 watch.kill()  # which reads, as the protocol will
             return

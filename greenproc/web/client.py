@@ -86,7 +86,7 @@ def request(
     except GreenprocError as error:
         close_body(body)
         return Future.failed(error)
-    return limited(future, chosen.timeout, f"no response from {asked.url.place or target}")
+    return limited(future, chosen.timeout, f"no response from {asked.url.authority or target}")
 
 
 def get(

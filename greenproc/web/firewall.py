@@ -9,8 +9,12 @@ from typing import Protocol
 from greenproc.current import find_runtime
 from greenproc.errors import InvalidArgument, InvalidURL, NoRuntime
 from greenproc.failures import FAILURES, FailureLog
-from greenproc.http.path_pattern import PathPattern, decode_segment
-from greenproc.http.paths import normalised_forms, normalised_path
+from greenproc.http.path_pattern import (
+    PathPattern,
+    decode_segment,
+    normalised_forms,
+    normalised_path,
+)
 from greenproc.http.request import Request
 from greenproc.http.response import Forbidden, InternalServerError, Response
 from greenproc.pid import decode_id

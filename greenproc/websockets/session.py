@@ -227,7 +227,7 @@ class Session:
     def _read(self, connection: UpgradedConnection) -> None:
         """Take what the client sends, until it ends or is not to be read any further."""
         budget = iteration_budget()
-        data = connection.ahead
+        data = connection.trailing_data
         while self._state is not SessionState.CLOSED:
             for event in self._frames.receive(data):
                 if not self._take(event):

@@ -6,7 +6,7 @@ import pytest
 
 from greenproc import Runtime, Settings
 from greenproc.http import URL, Headers, Request
-from greenproc.http.origin import refuse_foreign
+from greenproc.http.cors import refuse_foreign
 from greenproc.testing import RuntimeMaker
 from tests.builtin.asking import ask
 

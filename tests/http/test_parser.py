@@ -9,7 +9,7 @@ import pytest
 from greenproc.address import Address
 from greenproc.errors import RemoteProtocolError
 from greenproc.http.body import BodySink
-from greenproc.http.head_cache import HeadCache
+from greenproc.http.head import HeadCache
 from greenproc.http.limits import ParserLimits
 from greenproc.http.parser import RawRequest, RequestParser, to_request
 from greenproc.testing import feeds
@@ -133,7 +133,7 @@ def test_what_follows_the_handshake_of_a_websocket_is_not_read(
     assert parser.error is None
     assert [one.head.upgrades for one in requests] == ([True] if upgrades else [False, False])
     assert (parser.is_finished, parser.is_upgrading) == (upgrades, upgrades)
-    assert parser.ahead == (SPARE if upgrades else b"")
+    assert parser.trailing_data == (SPARE if upgrades else b"")
 
 
 def test_a_parser_is_idle_between_requests_only() -> None:

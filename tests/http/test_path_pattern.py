@@ -15,9 +15,9 @@ from greenproc.http.path_pattern import (
     PathPattern,
     decode_segment,
     find_pattern,
+    normalised_forms,
     without_names,
 )
-from greenproc.http.paths import normalised_forms
 
 
 def match(pattern: str, path: str) -> tuple[Any, ...] | None:

@@ -124,7 +124,7 @@ def test_a_request_is_read_as_it_was_written(
     assert (request.url.path, request.url.query) == (url.path, url.query)
     read = [line for line in request.headers.lines() if line[0].lower() not in FRAMING]
     assert read == lines
-    assert request.headers["Host"] == url.place
+    assert request.headers["Host"] == url.authority
 
 
 @check

@@ -112,7 +112,7 @@ def test_an_absolute_url_has_its_query_and_fragment_apart() -> None:
 
 def test_an_absolute_url_may_hold_an_address_of_ipv6() -> None:
     url = URL.absolute("http://[::1]:5050/x")
-    assert (url.host, url.port, url.place) == ("::1", 5050, "[::1]:5050")
+    assert (url.host, url.port, url.authority) == ("::1", 5050, "[::1]:5050")
     assert str(url) == "http://[::1]:5050/x"
     assert URL.absolute("http://[::1]/").port == 80
 
@@ -171,7 +171,7 @@ def test_a_url_prints(url: URL, text: str) -> None:
     ("port", "place"), [(None, "h"), (80, "h"), (443, "h"), (8080, "h:8080"), (0, "h:0")]
 )
 def test_usual_ports_are_left_out_of_the_host_line(port: int | None, place: str) -> None:
-    assert URL("/", scheme="http", host="h", port=port).place == place
+    assert URL("/", scheme="http", host="h", port=port).authority == place
 
 
 def test_a_url_with_other_values_is_another_one() -> None:
@@ -183,7 +183,7 @@ def test_a_url_with_other_values_is_another_one() -> None:
 
 
 def test_there_is_no_host_line_without_a_host() -> None:
-    assert URL.parse("/a").place == ""
+    assert URL.parse("/a").authority == ""
 
 
 @pytest.mark.parametrize("host", ["zz", "1.2.3.4", "::1::", "fe80::1%25", "::ffff:999.1.1.1"])

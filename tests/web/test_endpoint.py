@@ -89,16 +89,18 @@ def test_what_is_no_target(target: object) -> None:
 def test_the_host_of_a_request_is_its_own_else_that_of_the_connection() -> None:
     endpoint = Endpoint("http", "h", 8080)
 
-    assert addressed(URL("/x"), endpoint).place == "h:8080"
-    assert addressed(URL("/x", host="other", port=80), endpoint).place == "other"
-    assert addressed(URL("/x", host="other"), Endpoint("http+unix", "/s", 0)).place == "localhost"
+    assert addressed(URL("/x"), endpoint).authority == "h:8080"
+    assert addressed(URL("/x", host="other", port=80), endpoint).authority == "other"
+    assert (
+        addressed(URL("/x", host="other"), Endpoint("http+unix", "/s", 0)).authority == "localhost"
+    )
 
 
 def test_a_request_is_spelled_in_ascii() -> None:
     endpoint = Endpoint("http", "h", 80)
     url = addressed(parse_target("http://m\xfcnchen.example/caf\xe9/\udcff?k=\xe9"), endpoint)
 
-    assert url.place == "xn--mnchen-3ya.example"
+    assert url.authority == "xn--mnchen-3ya.example"
     assert url.target == "/caf%C3%A9/%FF?k=%C3%A9"
 
 

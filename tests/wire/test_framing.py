@@ -8,7 +8,7 @@ import pytest
 
 from greenproc.address import ADDRESS_EMPTY, Address
 from greenproc.errors import InvalidArgument, RemoteProtocolError
-from greenproc.http.head_cache import HeadCache
+from greenproc.http.head import HeadCache
 from greenproc.http.parser import RawRequest, RequestParser
 from greenproc.message import Message
 from greenproc.pid import UPID
