@@ -12,6 +12,7 @@
     ├── WaitTimeout              (also TimeoutError)
     │   ├── AskTimeout
     │   └── NotSettled
+    ├── TooManyAsks
     ├── NoRuntime                (also RuntimeError)
     ├── StateError               (also RuntimeError)
     │   └── ChildError
@@ -77,6 +78,10 @@ class WaitTimeout(GreenprocError, TimeoutError):
 
 class AskTimeout(WaitTimeout):
     """An ask had no answer in its time; the message names what was asked, and of which process."""
+
+
+class TooManyAsks(GreenprocError):
+    """An ask was not sent, since as many are open as `Settings.max_open_asks` allows."""
 
 
 class NotSettled(WaitTimeout):

@@ -402,6 +402,8 @@ class Settings:
     max_dead_letters: int = _setting(1000, _NATURAL)
     """How many of the last messages, dispatches and requests that were dropped are kept to be
     looked at, without their bodies."""
+    max_open_asks: int = _setting(100_000, _POSITIVE)
+    """How many asks of a node may wait for their answers; one more fails with `TooManyAsks`."""
     max_pipelined_requests: int = _setting(1000, _POSITIVE)
     """How many requests of one connection may be unanswered before reading pauses."""
     max_answer_bytes: int = _setting(8 * 1024 * 1024, _POSITIVE)

@@ -22,6 +22,8 @@ _TOLD: tuple[tuple[type[PullGauge], str, str, str, str], ...] = (
     (PullGauge, "processes_busy", "processes", "busy", "Processes that have something to do."),
     (PullGauge, "queued_bytes", "processes", "queued_bytes", "Bytes in the fuller mailboxes."),
     (PulledCounter, "refused_bytes", "processes", "refused_bytes", "Bytes that no mailbox took."),
+    (PullGauge, "open_asks", "processes", "asks", "Asks that have no answer yet."),
+    (PulledCounter, "asks_refused", "processes", "asks_refused", "Asks that were one too many."),
     (PullGauge, "links", "processes", "links", "Links of local processes."),
     (PullGauge, "timers", "clock", "timers", "Timers that are pending."),
     (PullGauge, "connections_in", "inbound", "connections", "Connections that others opened."),

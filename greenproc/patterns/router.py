@@ -13,6 +13,7 @@ from greenproc.pid import UPID
 from greenproc.process.arguments import as_upid
 from greenproc.process.base import Process
 from greenproc.process.cell import BLOCKED
+from greenproc.process.dropping import drop_message
 from greenproc.process.event import MessageEvent
 from greenproc.supervision import Child, Supervisor
 
@@ -159,12 +160,12 @@ def pass_on(router: Process, chooser: Chooser, message: Message) -> None:
         chosen = chooser.choose(message)
     except FAILURES:
         logger.exception("the key of %s failed on %r, which is dropped", router.pid, message)
-        manager.observer.message_dropped(message, KEY_FAILED)
+        drop_message(manager, message, KEY_FAILED, "its key function failed")
         return
     for pid in chosen:
         manager.forward(message, pid)
     if not chosen:
-        manager.observer.message_dropped(message, NO_WORKER)
+        drop_message(manager, message, NO_WORKER, "it has no worker")
 
 
 def load_of(router: Process, pid: UPID) -> int:

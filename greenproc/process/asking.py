@@ -13,12 +13,13 @@ from os import urandom
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gevent import spawn_raw
+from greenlet import GreenletExit
 
 from greenproc.address import Address
 from greenproc.clock import Timer
 from greenproc.clock.microseconds import check_duration
 from greenproc.current import default
-from greenproc.errors import AskTimeout, Broken, InvalidArgument
+from greenproc.errors import AskTimeout, Broken, Failure, InvalidArgument, TooManyAsks
 from greenproc.failures import FAILURES
 from greenproc.future import Future
 from greenproc.future.state import (
@@ -39,7 +40,8 @@ from greenproc.process.arguments import as_body, as_upid
 from greenproc.process.cell import Cell
 from greenproc.process.ended import how_it_ended
 from greenproc.process.event import MessageEvent
-from greenproc.process.ports import ACCEPTED, FULL, RemoteConnection, Transport
+from greenproc.process.ports import ACCEPTED, FULL, NO_ROOM, RemoteConnection, Transport
+from greenproc.settings import Settings
 from greenproc.typed import codec_of
 
 if TYPE_CHECKING:
@@ -54,10 +56,18 @@ ASK_FAILED = "__failed__"
 """The name of the answer that says why there is none; the body is the text. A libprocess peer has
 no handler for it, and so ignores it."""
 
+ASK_ABANDONED = "__abandoned__"
+"""The name of what is sent to another node in place of an answer when no process will serve the
+ask; the body is the text."""
+
 MAX_TEXT = 1000  # characters of a failure that came from another node
+MAX_NAME = 80  # of a name in a text for another node
 MAX_BLAMED = 3  # messages that a timeout's text tells of
 
 THE_RUNTIME_STOPPED = "the runtime was stopped before there was an answer"
+
+MOVES: dict[str, Callable[..., object]] = {ASK_FAILED: fail, ASK_ABANDONED: abandon}
+"""What the messages that are no answers do to the future."""
 
 
 class AskFuture(Future[T]):
@@ -82,8 +92,10 @@ class Asks:
     Differs: an ask is no process, watches what it asks, and can have a time limit.
     """
 
-    def __init__(self, manager: ProcessManager) -> None:
+    def __init__(self, manager: ProcessManager, settings: Settings) -> None:
         self._manager = manager
+        self._most = settings.max_open_asks
+        self._exposes_errors = settings.expose_errors
         self._transport: Transport
         # Answers to a node that had this address before are not answers to this one.
         self._prefix = f"{PREFIX}{urandom(4).hex()}-"
@@ -93,9 +105,15 @@ class Asks:
         self._is_over = False
         self.late = 0
         """How many answers came when nothing waited for them any more."""
+        self.refused = 0
+        """How many asks failed at once, since too many were open."""
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def statistics(self) -> dict[str, int]:
+        """Count what is open, what was refused since too much was open, and what came too late."""
+        return {"asks": len(self), "asks_refused": self.refused, "late_answers": self.late}
 
     def __repr__(self) -> str:
         return f"<Asks {len(self)} open, {self.late} answered late>"
@@ -138,6 +156,9 @@ class Asks:
         if self._is_over or local is None:
             abandon(ask, THE_RUNTIME_STOPPED)
             return
+        if len(self._open) >= self._most:
+            self._refuse(ask)
+            return
         self._open[id] = ask
         if timeout is not None:
             ask.timer = manager.clock.timer(timeout, partial(self._expire, id, timeout))
@@ -152,7 +173,7 @@ class Asks:
         if delivery is ACCEPTED:
             return
         if delivery is FULL:
-            reason = _in_vain(ask, "its mailbox is full")
+            reason = _in_vain(ask, NO_ROOM)
         else:
             reason = manager.ended.explain(to, local, accepting=manager.accepting)
         self._abandon(ask, reason)
@@ -185,9 +206,10 @@ class Asks:
         life = self._manager.life
         if life.filter is not None and life.drops(message.to, MessageEvent(message)):
             return True  # as if it had got lost on the way
-        if message.name == ASK_FAILED:
+        move = MOVES.get(message.name)
+        if move is not None:
             text = message.body[: 4 * MAX_TEXT].decode("utf-8", "replace")[:MAX_TEXT]
-            self._end(ask, fail, text or "the ask failed")
+            self._end(ask, move, text or "the ask failed")
         elif ask.decode is not None:
             self._forget(ask)
             # What the type is made of may be code of the program, which may wait.
@@ -213,10 +235,68 @@ class Asks:
         return ask is not None
 
     def lose(self, message: Message, reason: str) -> None:
-        """End the ask that *message* belongs to: it was dropped because of *reason*."""
+        """End the ask that *message* belongs to, here or on another node: it was dropped.
+
+        Args:
+            reason: why, in words that follow those about the ask.
+        """
         ask = self._open.get(message.sender.id)
-        if ask is not None and message.to == ask.to:
+        if ask is None:
+            self._report_lost(message, reason)
+        elif message.to == ask.to:
             self._abandon(ask, _in_vain(ask, reason))
+
+    def lose_unknown(self, message: Message) -> None:
+        """End the ask that *message* belongs to: no process has the id that it is for."""
+        if message.sender.id.startswith(PREFIX):
+            manager, to = self._manager, message.to
+            self.lose(
+                message, manager.ended.explain(to, manager.address, accepting=manager.accepting)
+            )
+
+    def lose_unserved(self, message: Message, cell: Cell) -> None:
+        """End the ask that *message* belongs to: the process of *cell* ends and does not serve it."""
+        if message.sender.id in self._open:
+            self.lose(message, f"it {how_it_ended(cell)}")
+        elif message.sender.id.startswith(PREFIX):
+            error = cell.reason
+            is_told = error is None or isinstance(error, GreenletExit) or self._may_tell(error)
+            how = how_it_ended(cell) if is_told else f"has failed: {type(error).__name__}"
+            self._report_lost(message, f"it {how}")
+
+    def refuse(self, pid: UPID, sender: UPID, name: str, error: BaseException) -> None:
+        """Let the ask *sender*, if it is one, fail: the process *pid* has no answer to *name*.
+
+        Args:
+            error: of the handler; the text of a `Failure` is meant for what asks.
+        """
+        if not sender.id.startswith(PREFIX):
+            return
+        text = str(error)
+        if not self._may_tell(error):
+            text = f"{pid} has no answer to {name!r}: {type(error).__name__}"
+        self._manager.send(Message(ASK_FAILED, pid, sender, text.encode("utf-8", "replace")))
+        cell = self._manager.find_cell(pid)
+        if cell is not None:
+            cell.message = None  # what asks by it needs nothing more when the process ends of this
+
+    def _may_tell(self, error: BaseException | None) -> bool:
+        """Whether the text of *error* may go to another node."""
+        return self._exposes_errors or isinstance(error, Failure)
+
+    def _report_lost(self, message: Message, reason: str) -> None:
+        """Tell the node that asks by *message* that no process will answer it.
+
+        What is no ask, or is for an ask itself, gets nothing, so that no two nodes can go on telling
+        each other. A node that stops says so by closing its connections.
+        """
+        manager, to, sender = self._manager, message.to, message.sender
+        if not sender.id.startswith(PREFIX) or sender.address.is_empty or not manager.accepting:
+            return
+        if sender.address == manager.address or to.id.startswith(PREFIX) or message.name in MOVES:
+            return
+        text = f"process {to} was asked {message.name[:MAX_NAME]!r} in vain: {reason}"[:MAX_TEXT]
+        manager.send(Message(ASK_ABANDONED, to, sender, text.encode("utf-8", "replace")))
 
     def hand_on(self, message: Message) -> None:
         """Let the ask that *message* belongs to wait for its new receiver, which it was forwarded to."""
@@ -254,6 +334,18 @@ class Asks:
         ask = self._open.get(id)
         if ask is not None:
             self._end(ask, complete, DISCARDED, None)
+
+    def _refuse(self, ask: AskFuture[Any]) -> None:
+        """Fail *ask*, which is one too many; callbacks get a greenlet of their own as in `_end`."""
+        self.refused += 1
+        error = TooManyAsks(
+            f"expected at most {self._most} open asks (Settings.max_open_asks), got one more: "
+            f"{ask.name!r} to {ask.to}; give asks a timeout"
+        )
+        if ask.callbacks is None and ask.home is self._manager.hub:
+            fail(ask, error)
+        else:
+            self._manager.hub.loop.run_callback(fail, ask, error)
 
     def _expire(self, id: str, seconds: float) -> None:
         ask = self._open.get(id)

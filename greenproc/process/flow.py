@@ -21,9 +21,10 @@ from greenproc.http.response import ServiceUnavailable
 from greenproc.message import Message
 from greenproc.pid import NO_SENDER
 from greenproc.process.cell import NOTHING_FITS, Cell
+from greenproc.process.dropping import drop_message
 from greenproc.process.event import Event, ExitedEvent, HttpEvent, TerminateEvent
 from greenproc.process.mailbox import Item
-from greenproc.process.ports import ACCEPTED, FULL, Delivery
+from greenproc.process.ports import ACCEPTED, FULL, NO_ROOM, Delivery
 from greenproc.process.quota import MAILBOX_FULL, weigh_item
 
 if TYPE_CHECKING:
@@ -256,8 +257,7 @@ def drop_item(manager: ProcessManager, cell: Cell, item: Item) -> None:
     """Drop *item*, for which the mailbox of *cell* has no room, and tell what waits for it."""
     manager.quota.count_refused(weigh_item(item))
     if isinstance(item, Message):
-        manager.observer.message_dropped(item, MAILBOX_FULL)
-        manager.asks.lose(item, "its mailbox is full")
+        drop_message(manager, item, MAILBOX_FULL, NO_ROOM)
         return
     manager.observer.event_dropped(cell.pid, item, NO_SENDER, MAILBOX_FULL)
     try:

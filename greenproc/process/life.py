@@ -42,7 +42,7 @@ class Life:
     """Serves the events of processes and decides what a failing handler means.
 
     *end* asks a process to terminate because of an error; *on_end* is called once for each process
-    when it is over, in its greenlet.
+    when it is over, in its greenlet; *drop* reports a message that an ending process does not serve.
 
     Source: libprocess src/process.cpp, ProcessManager::resume.
     """
@@ -55,11 +55,13 @@ class Life:
         max_events: int,
         end: Callable[[Cell, BaseException], None],
         on_end: Callable[[Cell], None],
+        drop: Callable[[Cell, Message], None],
     ) -> None:
         self._hub = hub
         self._observer = observer
         self._end = end
         self._on_end = on_end
+        self._drop_message = drop
         self._servings = range(1, max_events + 1)
         self.filter: EventFilter | None = None
 
@@ -111,7 +113,7 @@ class Life:
     ) -> None:
         """Drop what was sent to the process of *cell*, which is ending, because of *reason*."""
         if isinstance(item, Message):
-            self._observer.message_dropped(item, TERMINATED)
+            self._drop_message(cell, item)
         else:
             self._observer.event_dropped(cell.pid, item, sender, TERMINATED)
             self._drop(item, reason)

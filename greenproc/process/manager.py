@@ -31,6 +31,7 @@ from greenproc.process.cell import BLOCKED, TERMINATING, Cell, name_cells
 from greenproc.process.current import PROCESS, current_process
 from greenproc.process.deadlock import wait_for_end
 from greenproc.process.defer import check_owner
+from greenproc.process.dropping import drop_message, drop_unknown, drop_unserved
 from greenproc.process.ended import EndedProcesses, why_unserved
 from greenproc.process.ending import clean_up, rescue
 from greenproc.process.event import (
@@ -50,7 +51,7 @@ from greenproc.process.names import Names
 from greenproc.process.ports import (
     ACCEPTED,
     FULL,
-    LATE_ANSWER,
+    NO_ROOM,
     NOT_ACCEPTING,
     UNKNOWN,
     UNKNOWN_RECEIVER,
@@ -117,13 +118,15 @@ class ProcessManager:
         self._thread = get_ident()
         self.observer = observer
         self.linking = Linking(self.cells, clock, observer, self.enqueue)
-        self.asks = Asks(self)
+        self.asks = Asks(self, settings)
         self.cors = CORS(settings.cors) if settings.cors else None
         self.max_events = settings.max_mailbox_events
         self.quota = MailboxQuota(settings)
         self.gaps = Gaps(self)  # what waits for supervised processes that are being restarted
-        on_end = partial(clean_up, self)
-        self.life = Life(hub, observer, max_events=limits.events, end=self.end, on_end=on_end)
+        on_end, drop = partial(clean_up, self), partial(drop_unserved, self)
+        self.life = Life(
+            hub, observer, max_events=limits.events, end=self.end, on_end=on_end, drop=drop
+        )
         self.scheduler = Scheduler(hub, self.life, partial(rescue, self), limits)
 
     def open(self, address: Address, transport: Transport, gatekeeper: Gatekeeper) -> None:
@@ -232,6 +235,8 @@ class ProcessManager:
     def end(self, cell: Cell, error: BaseException) -> None:
         """Terminate *cell* because of *error*, which its linkers get as the reason."""
         cell.reason = error
+        if cell.message is not None:
+            self.asks.lose_unserved(cell.message, cell)
         self._terminate(cell, TerminateEvent(cell.pid, inject=True))
 
     def terminate(self, target: UPID | Process, *, inject: bool = True) -> None:
@@ -393,8 +398,7 @@ class ProcessManager:
         if holder is not None:  # a process of that id is being restarted
             return self._deliver_to(holder, message, may_wait=may_wait)
         self._refuse_at_end(message)
-        is_late = self.asks.is_late(message)
-        self.observer.message_dropped(message, LATE_ANSWER if is_late else UNKNOWN_RECEIVER)
+        drop_unknown(self, message)
         return UNKNOWN
 
     def _deliver_to(self, cell: Cell, message: Message, *, may_wait: bool = False) -> Delivery:
@@ -405,13 +409,11 @@ class ProcessManager:
                 return outcome
         size = weight_of_message(message)
         reason = self.quota.reason_to_refuse(cell, size)
-        if reason is not None:
-            self.observer.message_dropped(message, reason)
-            return FULL
-        delivery = self.enqueue(cell, message)
+        delivery = FULL if reason is not None else self.enqueue(cell, message)
         if delivery is FULL:
-            self.quota.count_refused(size)
-            self.observer.message_dropped(message, MAILBOX_FULL)
+            if reason is None:
+                self.quota.count_refused(size)
+            drop_message(self, message, reason or MAILBOX_FULL, NO_ROOM)
         elif delivery is ACCEPTED and self.observer.wants_delivered:
             self.observer.message_delivered(message)
         return delivery
@@ -451,8 +453,7 @@ class ProcessManager:
         """Report a message that no handler was installed for."""
         cell = self.cells.get(message.to.id)
         self._unhandled.add(type(cell.process) if cell else None, message)
-        self.observer.message_dropped(message, "no handler")
-        self.asks.lose(message, "it has no handler for that")
+        drop_message(self, message, "no handler", "it has no handler for that")
 
     def forward(self, message: Message, to: UPID) -> None:
         """Send *message* on to *to*; its sender stays the same."""
@@ -591,8 +592,7 @@ class ProcessManager:
             "busy": self.scheduler.busy,
             "parked_greenlets": self.scheduler.parked,
             "links": len(self.linking.table),
-            "asks": len(self.asks),
-            "late_answers": self.asks.late,
+            **self.asks.statistics(),
             **self.quota.statistics(),
         }
 

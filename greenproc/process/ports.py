@@ -48,6 +48,9 @@ LATE_ANSWER = "late answer"
 TERMINATED = "process terminated"
 NOT_ACCEPTING = "takes no requests"
 
+NO_ROOM = "its mailbox is full"
+"""Why an ask ends, in words that follow those about it."""
+
 
 class Transport(Protocol):
     """Carries messages to other nodes."""

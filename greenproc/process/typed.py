@@ -1,19 +1,20 @@
-"""Handlers that take the bodies of messages as values of a type."""
+"""Handlers that take the bodies of messages as values of a type, and whose results are answers."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from inspect import isclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from greenproc.errors import InvalidArgument, InvalidMessage
 from greenproc.failures import FAILURES, FailureLog
+from greenproc.future import Future
 from greenproc.message import Message
 from greenproc.pid import UPID
-from greenproc.process.answering import answer_with
+from greenproc.process.dropping import drop_message
 from greenproc.typed import Codec, codec_of
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class MessageOptions:
         A message that cannot be decoded does not reach it, and is reported as dropped.
         """
         if self.returns is not None:
-            function = answer_with(function, self.name, self.returns)
+            function = _answer_with(function, self.name, self.returns)
         if self.codec is None:
             return function
         codec, name, attempt = self.codec, self.name, self.codec.attempt
@@ -113,5 +114,43 @@ def _report(manager: ProcessManager, message: Message, error: InvalidMessage) ->
         logger.debug("%s", text)
     else:
         failure_log.add(text, error)
-    manager.observer.message_dropped(message, UNDECODED)
-    manager.asks.lose(message, f"its handler cannot take the body, at {error.path}: {error}")
+    why = f"its handler cannot take the body, at {error.path}: {error}"
+    drop_message(manager, message, UNDECODED, why)
+
+
+def _answer_with(function: Callable[..., Any], name: str, codec: Codec[Any]) -> Callable[..., Any]:
+    """Return *function*, called with process, sender and body, which sends what it returns.
+
+    A future is followed, and what it brings is sent in a turn of the process. What asks is told
+    when there is no answer; the text of a `Failure` is meant for it, that of other errors is not.
+
+    Args:
+        name: of the answer.
+    """
+
+    @wraps(function)
+    def handle(process: Any, sender: UPID, body: Any) -> None:
+        try:
+            result = function(process, sender, body)
+            if not isinstance(result, Future):
+                process.send(sender, name, codec.encode(result))
+                return
+        except FAILURES as error:
+            process.runtime.processes.asks.refuse(process.pid, sender, name, error)
+            raise
+        late = partial(_answer_late, process, sender, name, codec)
+        result.add_done_callback(process.defer(late))
+
+    return handle
+
+
+def _answer_late(
+    process: Any, sender: UPID, name: str, codec: Codec[Any], result: Future[Any]
+) -> None:
+    """Send what *result* brought, or say to what asks that there is nothing."""
+    try:
+        process.send(sender, name, codec.encode(result.get()))
+    except FAILURES as error:
+        process.runtime.processes.asks.refuse(process.pid, sender, name, error)
+        if result.is_ready:  # it has no form, which is the fault of the handler
+            raise

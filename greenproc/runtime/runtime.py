@@ -287,8 +287,9 @@ class Runtime(RuntimeLife):
 
         The future is abandoned, with a text that says why, when the process is not there, ends
         first, has no handler for the message or no room for it, when the connection to its node is
-        lost, and when this runtime stops. A remote process that ends while its node lives is not
-        noticed: give a timeout. A discard drops the ask, and the receiver is not told. What comes
+        lost, and when this runtime stops. A process of another node that has served the message and
+        ends before it answers is not noticed, nor what a node that is no greenproc drops: give a
+        timeout. Beyond `Settings.max_open_asks` it fails with `TooManyAsks`. A discard drops the ask, and the receiver is not told. What comes
         after the end is dropped and counted as late.
 
         Args:

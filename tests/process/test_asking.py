@@ -34,9 +34,10 @@ from greenproc.errors import (
     InvalidArgument,
     InvalidMessage,
     StateError,
+    TooManyAsks,
 )
 from greenproc.process import Event
-from greenproc.process.asking import ASK_FAILED
+from greenproc.process.asking import ASK_ABANDONED, ASK_FAILED
 from greenproc.testing import expect_failure
 from greenproc.testing.runtimes import SETTINGS, RuntimeMaker
 from greenproc.typed import encode
@@ -246,18 +247,44 @@ def test_no_such_process_here_is_told_at_once(runtime: Runtime) -> None:
     assert count_asks(runtime) == 0
 
 
-def test_a_message_without_a_handler_ends_it(runtime: Runtime, account: Account) -> None:
-    assert "no handler" in why(runtime.ask(account, "unknown"))
+def test_no_such_process_there_is_reported_by_its_node(
+    elsewhere: Runtime, runtime: Runtime, account: Account
+) -> None:
+    assert "there is no process nobody@" in why(
+        elsewhere.ask(UPID("nobody", runtime.address), "x")
+    )
+    runtime.dispatch(account, account.terminate).wait()
+    runtime.wait(account.pid)
+    assert "account@" in why(elsewhere.ask(account.pid, "keep"))
+    assert count_asks(elsewhere) == 0
 
 
-def test_a_full_mailbox_ends_it(make_runtime: RuntimeMaker) -> None:
-    runtime = make_runtime(replace(SETTINGS, max_mailbox_events=2))
+def test_a_message_without_a_handler_ends_it(asking: Runtime, account: Account) -> None:
+    text = why(asking.ask(account.pid, "unknown"))
+    assert text == f"process {account.pid} was asked 'unknown' in vain: it has no handler for that"
+
+
+@pytest.mark.parametrize("bounds", [{"max_mailbox_events": 2}, {"max_mailbox_bytes": 1}])
+@pytest.mark.parametrize("is_remote", [False, True])
+def test_a_full_mailbox_ends_it(
+    make_runtime: RuntimeMaker, is_remote: bool, bounds: dict[str, int]
+) -> None:
+    runtime = make_runtime(replace(SETTINGS, **bounds))
+    asking = make_runtime() if is_remote else runtime
+    entered, gate = Gate(), Gate()
     account = Account()
     runtime.spawn(account)
-    runtime.settle()
-    kept = [runtime.ask(account, "keep") for _ in range(3)]
+
+    def wait() -> None:
+        entered.set()
+        gate.wait()
+
+    runtime.dispatch(account, wait)
+    assert entered.wait(15.0)
+    kept = [asking.ask(account.pid, "keep") for _ in range(3)]
     assert "mailbox is full" in why(kept[2])
     assert not kept[0].is_abandoned
+    gate.set()
 
 
 @pytest.mark.parametrize(
@@ -273,6 +300,97 @@ def test_the_end_of_the_process_ends_it(
         for future in (served, ended, unserved):
             text = why(future)
             assert told in text and "account@" in text
+
+
+@pytest.mark.parametrize("exposes", [False, True])
+@pytest.mark.parametrize(("name", "told"), [("end", "has ended"), ("fail", "has failed: ")])
+def test_the_end_of_a_process_there_ends_what_it_has_not_served(
+    make_runtime: RuntimeMaker, elsewhere: Runtime, name: str, told: str, exposes: bool
+) -> None:
+    """An error is named by its class only, unless the node says otherwise."""
+    runtime = make_runtime(replace(SETTINGS, expose_errors=exposes))
+    account = Account("account")
+    pid = runtime.spawn(account)
+    served = elsewhere.ask(pid, "keep")
+    elsewhere.ask(pid, "echo").get(timeout=15.0)
+
+    with expect_failure(ValueError) if name == "fail" else nullcontext():
+        ended = elsewhere.ask(pid, name)
+        unserved = elsewhere.ask(pid, "keep")
+        texts = [why(unserved)] if name == "end" else [why(ended), why(unserved)]
+        runtime.wait(pid)
+
+    assert all(told in text and "account@" in text for text in texts)
+    assert ["no such account" in text for text in texts] == [
+        exposes and name == "fail" for _ in texts
+    ]
+    assert served.is_pending  # nothing tells its node that it will not be answered
+    served.discard()
+
+
+def test_a_process_that_lives_on_after_a_failure_may_answer_later(
+    asking: Runtime, runtime: Runtime
+) -> None:
+    class Stoic(Account):
+        def failed(self, event: Event | None, error: BaseException) -> None:
+            self.senders.append(event.message.sender)  # type: ignore[union-attr]
+
+    stoic = Stoic("stoic")
+    pid = runtime.spawn(stoic)
+    with expect_failure(ValueError):
+        future = asking.ask(pid, "fail")
+        asking.ask(pid, "echo").get(timeout=15.0)
+    runtime.dispatch(stoic, stoic.answer, stoic.senders[0], b"all the same").get()
+
+    assert future.get(timeout=15.0) == b"all the same"
+
+
+def test_what_a_worker_that_is_gone_is_asked_through_a_delegate_ends(
+    asking: Runtime, runtime: Runtime, account: Account
+) -> None:
+    account.delegate("question", UPID("gone", runtime.address))
+    assert "there is no process gone@" in why(asking.ask(account.pid, "question"))
+
+
+def test_two_nodes_do_not_go_on_telling_each_other(
+    elsewhere: Runtime, runtime: Runtime, account: Account
+) -> None:
+    """What claims to be an ask, and is for an ask that is over, is dropped without a word."""
+    told = runtime.transport.statistics()["sent"]
+    for name in ("x", ASK_FAILED, ASK_ABANDONED):
+        for to in ("__ask__(gone-1)", "nobody"):
+            if name == "x" and to == "nobody":
+                continue
+            elsewhere.post(
+                UPID(to, runtime.address), name, sender=UPID("__ask__(1)", elsewhere.address)
+            )
+    assert elsewhere.ask(account.pid, "echo", b"x").get(timeout=15.0) == b"x"
+    assert runtime.transport.statistics()["sent"] == told + 1
+
+
+def test_open_asks_are_bounded(make_runtime: RuntimeMaker, account: Account) -> None:
+    asking = make_runtime(replace(SETTINGS, max_open_asks=2))
+    kept = [asking.ask(account.pid, "keep") for _ in range(2)]
+    with pytest.raises(TooManyAsks, match=r"at most 2 open asks .*: 'keep' to account@"):
+        asking.ask(account.pid, "keep").get(timeout=15.0)
+    assert asking.statistics()["processes"]["asks_refused"] == 1
+
+    kept.pop().discard()
+    assert asking.ask(account.pid, "echo", b"x").get(timeout=15.0) == b"x"
+
+
+def test_an_ask_of_another_thread_is_bounded_too(
+    make_runtime: RuntimeMaker, account: Account
+) -> None:
+    asking = make_runtime(replace(SETTINGS, max_open_asks=1))
+    asking.ask(account.pid, "keep")
+
+    def ask() -> str:
+        with pytest.raises(TooManyAsks) as told:
+            asking.ask(account.pid, "keep").get(timeout=15.0)
+        return str(told.value)
+
+    assert "at most 1 open asks" in gevent.get_hub().threadpool.apply(ask)
 
 
 def test_the_loss_of_the_other_node_ends_it(make_runtime: RuntimeMaker, runtime: Runtime) -> None:
@@ -755,6 +873,8 @@ def test_a_handler_that_raises_fails_the_ask_and_its_process(
 
     assert failure.endswith(told)
     assert "a secret" not in failure
+    why(asking.ask(bank.pid, "gone"))
+    assert count_late(asking) == 0  # it was told once
 
 
 def test_a_process_gets_the_answer_as_a_message(runtime: Runtime, bank: Bank) -> None:

@@ -1,0 +1,36 @@
+"""Dropping a message: it is reported, and the ask that it belongs to ends, here or on another node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from greenproc.message import Message
+from greenproc.process.cell import Cell
+from greenproc.process.ports import LATE_ANSWER, TERMINATED, UNKNOWN_RECEIVER
+
+if TYPE_CHECKING:
+    from greenproc.process.manager import ProcessManager
+
+
+def drop_message(manager: ProcessManager, message: Message, reason: str, why: str) -> None:
+    """Report *message* as dropped.
+
+    Args:
+        reason: as dead letters have it.
+        why: as the future of an ask has it, in words that follow those about the ask.
+    """
+    manager.observer.message_dropped(message, reason)
+    manager.asks.lose(message, why)
+
+
+def drop_unserved(manager: ProcessManager, cell: Cell, message: Message) -> None:
+    """Report *message*, which the process of *cell*, that is ending, does not serve."""
+    manager.observer.message_dropped(message, TERMINATED)
+    manager.asks.lose_unserved(message, cell)
+
+
+def drop_unknown(manager: ProcessManager, message: Message) -> None:
+    """Report *message*, whose receiver is neither a process nor an open ask."""
+    is_late = manager.asks.is_late(message)
+    manager.observer.message_dropped(message, LATE_ANSWER if is_late else UNKNOWN_RECEIVER)
+    manager.asks.lose_unknown(message)
