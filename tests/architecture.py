@@ -56,7 +56,6 @@ SMALL_MODULES = {
     "greenproc.process.taking",
     "greenproc.runtime.builtins",
     "greenproc.testing.feeds",
-    "greenproc.web.handling",
     "greenproc.wsgi.error_log",
 }
 MAX_FUNCTION_LINES = 39

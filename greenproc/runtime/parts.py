@@ -34,7 +34,7 @@ from greenproc.runtime.signals import SignalObserver, Signals
 from greenproc.settings import Settings
 from greenproc.subprocess import Reaper
 from greenproc.transport import Listener, SocketManager, TransportHooks
-from greenproc.web import Firewall, Router
+from greenproc.web import Firewall, RequestRouter
 from greenproc.websockets import WebSocketRegistry
 
 logger = logging.getLogger("greenproc.runtime")
@@ -75,7 +75,7 @@ class Parts:
             limits=self.turn_limits(settings),
         )
         self.websockets = WebSocketRegistry(settings.max_unsent_bytes)
-        self.router = Router(self.processes, firewall, delegate, root=NODE_ID)
+        self.router = RequestRouter(self.processes, firewall, delegate, root=NODE_ID)
         self._hooks = self._make_hooks(spawn)
         self.listener = Listener(settings, self._hooks)
         seconds = settings.authentication_timeout

@@ -40,7 +40,7 @@ from greenproc.runtime.signals import Signals
 from greenproc.settings import Settings, check_settings
 from greenproc.subprocess import Reaper
 from greenproc.supervision.reports import SupervisionCounts
-from greenproc.web import Firewall, Router
+from greenproc.web import Firewall, RequestRouter
 from greenproc.websockets import WebSocketRegistry
 
 P = TypeVar("P", bound=Process)
@@ -124,7 +124,7 @@ class Runtime(RuntimeLife):
         return self._parts().processes
 
     @property
-    def router(self) -> Router:
+    def router(self) -> RequestRouter:
         """Hands HTTP requests to processes; for the parts of the runtime."""
         return self._parts().router
 

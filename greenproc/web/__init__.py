@@ -5,7 +5,7 @@ from greenproc.web.client import delete, get, head, patch, post, put, request
 from greenproc.web.connection import Connection, connect
 from greenproc.web.event_stream import EventStream, StreamLimits
 from greenproc.web.firewall import DisabledEndpointsFirewallRule, Firewall, FirewallRule
-from greenproc.web.routes import Router
+from greenproc.web.router import RequestRouter
 from greenproc.web.server import Server, serve, serve_connection
 from greenproc.web.subscriber import Subscriber
 
@@ -16,7 +16,7 @@ __all__ = [
     "Firewall",
     "FirewallRule",
     "Pipe",
-    "Router",
+    "RequestRouter",
     "Server",
     "StreamLimits",
     "Subscriber",

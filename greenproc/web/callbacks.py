@@ -1,4 +1,4 @@
-"""Callbacks of an event stream, one after the other."""
+"""CallbackQueue of an event stream, one after the other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from greenproc.failures import FAILURES
 log = logging.getLogger("greenproc.web")
 
 
-def call(function: Callable[..., object] | None, *arguments: object) -> None:
+def call_logged(function: Callable[..., object] | None, *arguments: object) -> None:
     """Call what the user gave; an error of it is logged and changes nothing."""
     if function is None:
         return
@@ -24,7 +24,7 @@ def call(function: Callable[..., object] | None, *arguments: object) -> None:
         log.exception("a callback of an event stream failed")
 
 
-class Callbacks:
+class CallbackQueue:
     """Calls what a stream has to tell, after that which made it tell.
 
     A callback may publish, which may make other clients too slow. A callback inside of another
@@ -87,7 +87,7 @@ class Callbacks:
         lost = 0 if client in self._told else self._lost.pop(client, 0)
         self._told.add(client)
         if lost:
-            call(self._on_slow, client, lost)
+            call_logged(self._on_slow, client, lost)
 
     def _tell_gone(self, client: Any) -> None:
-        call(self._on_gone, client)
+        call_logged(self._on_gone, client)

@@ -5,24 +5,37 @@ Connections that are kept for many requests are in `greenproc.web.connection`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Any, TypeAlias, Unpack
+from urllib.parse import urljoin
 
-from greenproc.errors import GreenprocError, InvalidArgument, RemoteProtocolError
-from greenproc.future import Failure, Future
+from gevent import socket
+
+from greenproc.errors import (
+    Closed,
+    Discarded,
+    GreenprocError,
+    InvalidArgument,
+    InvalidURL,
+    LocalProtocolError,
+    RemoteProtocolError,
+)
+from greenproc.future import Failure, Future, Promise
 from greenproc.http.headers import Headers
 from greenproc.http.json_body import encode_json
 from greenproc.http.request import Request
 from greenproc.http.response import Response, encode_body
+from greenproc.http.url import URL
 from greenproc.sync.pipe import Reader
-from greenproc.web.endpoint import Target, parse_target
-from greenproc.web.exchange import close_body
-from greenproc.web.one_shot import exchange
-from greenproc.web.options import RequestKeywords, RequestOptions
-from greenproc.web.patience import limited
-from greenproc.web.redirect import is_redirect, redirected
+from greenproc.web.dial import dial, spawn
+from greenproc.web.endpoint import Endpoint, Target, endpoint_of, parse_target
+from greenproc.web.exchange import Exchange, close_body
+from greenproc.web.options import ClientLimits, RequestKeywords, RequestOptions
+from greenproc.web.pipeline import Pipeline
+from greenproc.web.timeouts import with_timeout
 
 HeaderItems: TypeAlias = Headers | Mapping[str, str] | Iterable[tuple[str, str]] | None
 Body: TypeAlias = bytes | bytearray | memoryview | str | Reader | Iterable[bytes]
@@ -86,7 +99,9 @@ def request(
     except GreenprocError as error:
         close_body(body)
         return Future.failed(error)
-    return limited(future, chosen.timeout, f"no response from {asked.url.authority or target}")
+    return with_timeout(
+        future, chosen.timeout, f"no response from {asked.url.authority or target}"
+    )
 
 
 def get(
@@ -202,7 +217,7 @@ def _put_body(asked: Request, body: Body) -> None:
 
 
 def _fetch(asked: Request, options: RequestOptions, redirects: int) -> Future[Response]:
-    future = exchange(asked, options)
+    future = send_once(asked, options)
     if options.max_redirects:
         return future.then(partial(_follow, asked, options, redirects))
     return future
@@ -218,3 +233,158 @@ def _follow(
     if redirects == 0:
         raise RemoteProtocolError(f"more than {options.max_redirects} redirects from {asked.url}")
     return _fetch(redirected(asked, response), options, redirects - 1)
+
+
+def send_once(request: Request, options: RequestOptions) -> Future[Response]:
+    """Send *request* over a new connection, and return the future of its response.
+
+    A discard request closes the connection.
+
+    Raises:
+        InvalidURL: the URL of the request does not say where to connect to.
+        LocalProtocolError: the request cannot be put on the wire.
+    """
+    promise: Promise[Response] = Promise()
+    endpoint = endpoint_of(request.url)
+    asked = Exchange(request, endpoint, promise, streamed=options.stream)
+    one = _OneShotRequest(asked, endpoint, options.limits)
+    promise.future.on_discard(one.abort)
+    spawn(one.run).rawlink(one.clean_up)
+    return promise.future
+
+
+class _OneShotRequest:
+    """The life of such a connection.
+
+    It must not hold the promise when that is kept: that nobody has the reader of a response any
+    more is how one learns that nobody wants it.
+    """
+
+    def __init__(self, asked: Exchange, endpoint: Endpoint, limits: ClientLimits) -> None:
+        self._asked: Exchange | None = asked
+        self._endpoint = endpoint
+        self._limits = limits
+        self._is_aborted = False
+        self._opening: Future[socket.socket] | None = None
+        self._pipeline: Pipeline | None = None
+
+    def run(self) -> None:
+        """Connect, send, and read the response."""
+        connected = self._connect()
+        if connected is not None:
+            self._pipeline = Pipeline(connected, self._endpoint, self._limits, self.abort)
+            self._pipeline.submit(self._take())
+            self._pipeline.run()
+
+    def abort(self) -> None:
+        """Give up: nobody wants the response, or its body, any more."""
+        self._is_aborted = True
+        if self._pipeline is not None:
+            self._pipeline.end(Discarded())
+        elif self._opening is not None:
+            self._opening.discard()
+
+    def clean_up(self, _greenlet: object) -> None:
+        """Fail a request that was not made: its greenlet was killed, maybe before it began."""
+        self._fail(Closed("Disconnected: the greenlet that connects was killed"))
+
+    def _connect(self) -> socket.socket | None:
+        try:
+            if not self._is_aborted:
+                self._opening = dial(self._endpoint, self._limits.connect_timeout)
+                opened = self._opening.get()
+                if not self._is_aborted:
+                    return opened
+            self._fail(Discarded())
+        except GreenprocError as error:
+            self._fail(error)
+        return None
+
+    def _take(self) -> Exchange:
+        asked, self._asked = self._asked, None
+        assert asked is not None
+        return asked
+
+    def _fail(self, error: GreenprocError) -> None:
+        if self._asked is None:
+            return
+        if self._opening is not None:
+            # It may have come at the very moment at which this was given up.
+            self._opening.on_ready(lambda opened: opened.close())
+            self._opening.discard()
+        asked = self._take()
+        asked.close_body()
+        asked.promise.fail(Discarded() if self._is_aborted else error)
+
+
+_STATUSES = frozenset((301, 302, 303, 307, 308))
+# Secrets are for the server that they were given for.
+_SECRETS = ("Authorization", "Cookie", "Proxy-Authorization")
+_ABOUT_BODY = ("Content-Encoding", "Content-Language", "Content-Location", "Content-Type")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
+_TO_ENCODE = re.compile(r"[^\x21-\x7e]")
+
+
+def is_redirect(response: Response) -> bool:
+    """Whether *response* sends the client elsewhere."""
+    return response.status in _STATUSES and "Location" in response.headers
+
+
+def redirected(request: Request, response: Response) -> Request:
+    """Return the request to make after *response* was the answer to *request*.
+
+    A 303 is followed with GET, and so are 301 and 302 after a POST, without the body. Another
+    server gets no credentials and no cookies.
+
+    Raises:
+        RemoteProtocolError: the place is no URL, or of a scheme that a server must not send to.
+        LocalProtocolError: a body that was streamed cannot be sent again.
+
+    Source: RFC 9110 section 15.4.
+    """
+    location = response.headers["Location"]
+    try:
+        url = _resolve(request.url, location)
+    except (InvalidURL, ValueError) as error:
+        raise RemoteProtocolError(f"redirected to {location!r}: {error}") from error
+    headers = request.headers.copy()
+    if (url.scheme, url.host, url.port) != (
+        request.url.scheme,
+        request.url.host,
+        request.url.port,
+    ):
+        _drop(headers, _SECRETS)
+    method = request.method
+    if _becomes_get(method, response.status):
+        _drop(headers, _ABOUT_BODY)
+        return request.replace(method="GET", url=url, headers=headers, body=b"", reader=None)
+    if request.reader is not None:
+        raise LocalProtocolError(f"redirected to {url}: a streamed body cannot be sent again")
+    return request.replace(url=url, headers=headers)
+
+
+def _becomes_get(method: str, status: int) -> bool:
+    if status == 303:
+        return method not in ("GET", "HEAD")
+    return status in (301, 302) and method == "POST"
+
+
+def _drop(headers: Headers, names: tuple[str, ...]) -> None:
+    for name in names:
+        headers.pop(name, None)
+
+
+def _resolve(base: URL, location: str) -> URL:
+    """Return where *location* leads from *base*."""
+    # Some servers write names as they are. The header holds their bytes, one a character.
+    location = _TO_ENCODE.sub(lambda found: f"%{ord(found[0]):02X}", location)
+    if location.startswith("//"):
+        location = f"{base.scheme or 'http'}:{location}"
+    if _SCHEME.match(location):
+        url = URL.absolute(location)
+        if url.scheme != "http":
+            raise InvalidURL(f"expected http, got {url.scheme!r}")
+        return url
+    # With a place, which parse() drops again: a path may begin with two slashes.
+    target = URL.parse(urljoin(f"http://place{base.target}", location))
+    return base.replace(path=target.path, query=target.query, fragment=target.fragment)

@@ -16,8 +16,8 @@ from greenproc.web.dial import dial, spawn
 from greenproc.web.endpoint import Endpoint, Target, endpoint_of, parse_target
 from greenproc.web.exchange import Exchange, close_body
 from greenproc.web.options import LIMITS, ClientLimits, LimitKeywords, check_names, check_seconds
-from greenproc.web.patience import limited
 from greenproc.web.pipeline import Pipeline
+from greenproc.web.timeouts import with_timeout
 
 
 class Connection:
@@ -92,7 +92,7 @@ class Connection:
             close_body(request.reader)
             return Future.failed(error)
         self._pipeline.submit(exchange)
-        return limited(future, timeout, f"no response from {endpoint}")
+        return with_timeout(future, timeout, f"no response from {endpoint}")
 
     def disconnect(self) -> Future[None]:
         """Close the connection and return `disconnected`. What is unanswered fails with `Closed`."""

@@ -15,7 +15,7 @@ from greenproc.current import find_runtime
 from greenproc.errors import Broken, InvalidAddress
 from greenproc.future import Future, Promise
 from greenproc.web.endpoint import Endpoint
-from greenproc.web.patience import limited
+from greenproc.web.timeouts import with_timeout
 
 Place = tuple[socket.AddressFamily, Any]
 """A family and an address as the system takes them."""
@@ -60,7 +60,7 @@ def dial(endpoint: Endpoint, timeout: float | None) -> Future[socket.socket]:
     opener = spawn(_open, endpoint, promise)
     future.on_discard(partial(opener.kill, block=False))
     opener.rawlink(lambda _: promise.discard())  # if it is killed before it begins
-    return limited(future, timeout, f"cannot connect to {endpoint}: no answer")
+    return with_timeout(future, timeout, f"cannot connect to {endpoint}: no answer")
 
 
 def open_socket(endpoint: Endpoint) -> socket.socket:

@@ -26,7 +26,7 @@ from greenproc.http.response import (
 )
 from greenproc.http.status import Status
 from greenproc.process.current import current_process
-from greenproc.web.callbacks import Callbacks, call
+from greenproc.web.callbacks import CallbackQueue, call_logged
 from greenproc.web.event_history import EventHistory
 from greenproc.web.subscriber import GAP, Subscriber
 
@@ -134,7 +134,7 @@ class EventStream:
         self.heartbeat = float(heartbeat)
         self.max_waiting_bytes = self.limits.waiting_bytes
         self._when_slow = when_slow
-        self._callbacks = Callbacks(on_slow, on_gone)
+        self._callbacks = CallbackQueue(on_slow, on_gone)
         # Unique over restarts: an id of an earlier life is not known.
         self._epoch = secrets.token_hex(6)
         self._numbers = count(1)
@@ -204,7 +204,7 @@ class EventStream:
         self._count("clients")
         self._count("opened")
         subscriber.start(*self._missed(last_id))
-        call(on_open, subscriber)
+        call_logged(on_open, subscriber)
         if self._is_draining:
             subscriber.close(retry=_spread(RETURN_SECONDS))
         return subscriber

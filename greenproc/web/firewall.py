@@ -77,7 +77,7 @@ class DisabledEndpointsFirewallRule:
     Args:
         paths: what is disabled, which may have parameters as those of routes; each goes through
             *absolute_path*.
-        absolute_path: puts the delegate's id in front where it is meant, `Router.absolute_path`.
+        absolute_path: puts the delegate's id in front where it is meant, `RequestRouter.absolute_path`.
         and_below: False refuses the paths alone.
 
     Raises:

@@ -29,7 +29,7 @@ from greenproc.web.endpoint import Endpoint
 from greenproc.web.exchange import Exchange
 from greenproc.web.options import ClientLimits
 from greenproc.web.request_writer import RequestWriter, WriterHooks
-from greenproc.web.stopwatch import Stopwatch
+from greenproc.web.timeouts import WatchdogTimer
 
 READ_BYTES = 64 * 1024
 PACE_BYTES = 64 * 1024  # how much more of a body is read before its reader may have to catch up
@@ -75,9 +75,9 @@ class Pipeline:
             is_spent=self._budget.is_spent,
         )
         clock = current_clock()
-        send_watch = Stopwatch(clock, limits.send_timeout, self._expire_send)
-        self._first_watch = Stopwatch(clock, limits.first_byte_timeout, self._expire_first)
-        self._read_watch = Stopwatch(clock, limits.read_timeout, self._expire_read)
+        send_watch = WatchdogTimer(clock, limits.send_timeout, self._expire_send)
+        self._first_watch = WatchdogTimer(clock, limits.first_byte_timeout, self._expire_first)
+        self._read_watch = WatchdogTimer(clock, limits.read_timeout, self._expire_read)
         self._watches = (send_watch, self._first_watch, self._read_watch)
         hooks = WriterHooks(self._begin_request, self._note_sent, self._refuse_write, self.end)
         self._writer = RequestWriter(connected, hooks, send_watch)

@@ -16,7 +16,7 @@ from greenproc.http.writer import LAST_CHUNK, encode_chunk
 from greenproc.transport.buffered_writer import write_some
 from greenproc.web.dial import bound_spawn
 from greenproc.web.exchange import Exchange, as_piece
-from greenproc.web.stopwatch import Stopwatch
+from greenproc.web.timeouts import WatchdogTimer
 
 BATCH_BYTES = 256 * 1024  # of requests joined into one send, as many as a batch of messages
 
@@ -59,7 +59,7 @@ class RequestWriter:
         "_watch",
     )
 
-    def __init__(self, connected: socket.socket, hooks: WriterHooks, watch: Stopwatch) -> None:
+    def __init__(self, connected: socket.socket, hooks: WriterHooks, watch: WatchdogTimer) -> None:
         self._socket = connected
         self._hooks = hooks
         self._watch = watch

@@ -7,23 +7,25 @@ import weakref
 from collections.abc import Callable
 from enum import Enum
 from math import inf
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 from gevent import Greenlet, get_hub, socket
 
 from greenproc.address import Address
 from greenproc.checks import check_callable
 from greenproc.errors import Broken, Closed, Failure, InvalidAddress, InvalidArgument
+from greenproc.failures import FAILURES, note
 from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.process.ports import Delivery
+from greenproc.process.results import Start, as_response, dismiss
+from greenproc.process.serving import with_reader
 from greenproc.settings import Settings
 from greenproc.transport.hooks import TransportHooks
 from greenproc.transport.listen_socket import ListenAddress, listen_on
 from greenproc.transport.listener import Listener
 from greenproc.web.dial import bound_spawn, spawn
-from greenproc.web.handling import Handler, ask
 from greenproc.web.options import check_seconds
 
 BACKLOG = 16_384  # libprocess' default for servers
@@ -261,7 +263,7 @@ def new_listener(handler: Handler, settings: Settings, *, streaming: bool) -> Li
     check_callable(handler)
 
     def serve(request: Request) -> Future[Response]:
-        return ask(handler, request, listener.spawn, streaming=streaming)
+        return call_handler(handler, request, listener.spawn, streaming=streaming)
 
     hooks = TransportHooks(
         deliver=lambda message: Delivery.UNKNOWN,
@@ -291,3 +293,42 @@ def _wait(serving: Greenlet[..., Any], promise: Promise[None]) -> None:
 def _abandon(listener: Listener, running: Promise[None]) -> None:
     listener.stop(UNWIND_SECONDS)
     running.abandon()
+
+
+Handler: TypeAlias = Callable[[Request], Any]
+"""Returns what the handler of a route may return; see `greenproc.route`."""
+
+
+def call_handler(
+    handler: Handler, request: Request, start: Start, *, streaming: bool
+) -> Future[Response]:
+    """Call *handler* in a greenlet of its own, and return the future of the response.
+
+    Args:
+        start: starts a greenlet, and returns it.
+        streaming: give it every body by a reader.
+    """
+    if streaming:
+        request = with_reader(request)
+    promise: Promise[Response] = Promise()
+    future = promise.future
+    start(_run_handler, handler, request, promise, start)
+    return future
+
+
+def _run_handler(
+    handler: Handler, request: Request, promise: Promise[Response], start: Start
+) -> None:
+    if promise.future.has_discard:
+        promise.discard()
+        return
+    try:
+        response = as_response(handler(request), start)
+        if not promise.set(response):
+            dismiss(response)
+    except FAILURES as error:
+        note(error, f"serving {request.method} {request.url}")
+        promise.fail(error)
+    except BaseException:
+        promise.abandon()
+        raise

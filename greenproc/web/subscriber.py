@@ -23,7 +23,7 @@ GAP = "gap"
 _allocate_lock = get_original("_thread", "allocate_lock")
 
 
-class Owner(Protocol):
+class EventPublisher(Protocol):
     """The stream that a subscriber belongs to."""
 
     heartbeat: float
@@ -69,7 +69,7 @@ class Subscriber:
 
     def __init__(
         self,
-        owner: Owner,
+        owner: EventPublisher,
         request: Request,
         last_event_id: str | None,
         process: Process | None = None,

@@ -342,7 +342,7 @@ WEB: dict[str, tuple[Use, bool]] = {
     "Firewall": works(lambda _: web_package.Firewall()),
     "FirewallRule": works(lambda _: web_package.FirewallRule),
     "Pipe": works(lambda _: web_package.Pipe().reader.read(0.001).wait(LIMIT)),
-    "Router": works(lambda _: web_package.Router),
+    "RequestRouter": works(lambda _: web_package.RequestRouter),
     "Server": works(serve_once),
     "StreamLimits": works(lambda _: web_package.StreamLimits()),
     "Subscriber": works(lambda _: web_package.Subscriber),

@@ -13,10 +13,10 @@ from greenproc.future import Promise
 from greenproc.http.request import Request
 from greenproc.http.url import URL
 from greenproc.testing import await_discarded
-from greenproc.web import one_shot
+from greenproc.web import client
+from greenproc.web.client import send_once
 from greenproc.web.dial import open_socket
 from greenproc.web.endpoint import Endpoint
-from greenproc.web.one_shot import exchange
 from greenproc.web.options import RequestOptions
 from tests.peer import Acceptor
 from tests.web.support import failure_of
@@ -29,7 +29,7 @@ def opening(monkeypatch: pytest.MonkeyPatch) -> Opening:
     """The promise of the connection, which the test keeps."""
     promise: Opening = Promise()
     future = promise.future
-    monkeypatch.setattr(one_shot, "dial", lambda *_: future)
+    monkeypatch.setattr(client, "dial", lambda *_: future)
     return promise
 
 
@@ -44,7 +44,7 @@ def opened(server: Acceptor) -> socket.socket:
 def test_a_discard_request_at_the_moment_of_the_connection_sends_nothing(
     server: Acceptor, opening: Opening
 ) -> None:
-    future = exchange(asked(server), RequestOptions())
+    future = send_once(asked(server), RequestOptions())
     gevent.idle()
     opening.set(opened(server))
     future.discard()
@@ -63,8 +63,8 @@ def test_a_greenlet_killed_at_the_moment_of_the_connection_closes_it(
         started.append(gevent.spawn(function))
         return started[0]
 
-    monkeypatch.setattr(one_shot, "spawn", spawn)
-    future = exchange(asked(server), RequestOptions())
+    monkeypatch.setattr(client, "spawn", spawn)
+    future = send_once(asked(server), RequestOptions())
     gevent.idle()
     connected = opened(server)
     started[0].kill(block=False)

@@ -12,7 +12,7 @@ from greenproc.http.url import URL
 from greenproc.runtime import Runtime
 from greenproc.testing import await_ready
 from greenproc.web import get, post
-from greenproc.web.redirect import is_redirect, redirected
+from greenproc.web.client import is_redirect, redirected
 from tests.peer import Acceptor
 from tests.web.support import HEAD_END, HELLO, answering, failure_of, served
 

@@ -19,7 +19,7 @@ from greenproc.web import request_writer
 from greenproc.web.endpoint import Endpoint
 from greenproc.web.exchange import Exchange
 from greenproc.web.request_writer import RequestWriter, WriterHooks
-from greenproc.web.stopwatch import Stopwatch
+from greenproc.web.timeouts import WatchdogTimer
 from tests.peer import Peer
 
 
@@ -38,7 +38,7 @@ class Bench:
             failed=self.errors.append,
         )
         self.writer = RequestWriter(
-            self.near, hooks, Stopwatch(current_clock(), None, lambda: None)
+            self.near, hooks, WatchdogTimer(current_clock(), None, lambda: None)
         )
         self.sends = 0
 

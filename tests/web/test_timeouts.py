@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from greenproc.web.stopwatch import Stopwatch
+from greenproc.web.timeouts import WatchdogTimer
 from tests.future.support import Time, manual_time
 
 
@@ -23,8 +23,8 @@ def alarms() -> list[str]:
     return []
 
 
-def watch_of(time: Time, alarms: list[str], seconds: float | None = 5.0) -> Stopwatch:
-    return Stopwatch(time.clock, seconds, lambda: alarms.append("late"))
+def watch_of(time: Time, alarms: list[str], seconds: float | None = 5.0) -> WatchdogTimer:
+    return WatchdogTimer(time.clock, seconds, lambda: alarms.append("late"))
 
 
 def test_it_goes_off_when_the_time_is_up(time: Time, alarms: list[str]) -> None:

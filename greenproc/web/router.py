@@ -19,7 +19,7 @@ from greenproc.web.firewall import Firewall
 failure_log = FailureLog(logging.getLogger("greenproc.web"))
 
 
-class Router:
+class RequestRouter:
     """Hands each request to the process its path names, else to the delegate.
 
     Args:

@@ -1,17 +1,19 @@
-"""A limit on how long one thing after the other may take."""
+"""Limits on how long a client waits: a timer that is restarted often, and a future with a timeout."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn, TypeVar
 
 from greenproc.clock.clock import Clock
-from greenproc.errors import StateError
+from greenproc.errors import StateError, WaitTimeout
+from greenproc.future import Future
 
 _PRECISION = 1e-5  # seconds; above what rounding a time since 1970 can make of it
 
 
-class Stopwatch:
+class WatchdogTimer:
     """Calls a function when it has run for too long, by a clock that a test can pause.
 
     Starting and stopping it over and over is cheap: the timer is left alone, and looks when it
@@ -74,4 +76,26 @@ class Stopwatch:
 
     def __repr__(self) -> str:
         state = "stopped" if self._due is None else f"due at {self._due!r}"
-        return f"<Stopwatch of {self._seconds} s {state}>"
+        return f"<WatchdogTimer of {self._seconds} s {state}>"
+
+
+T = TypeVar("T")
+
+
+def with_timeout(future: Future[T], seconds: float | None, what: str) -> Future[T]:
+    """Return *future*, or one that fails with `WaitTimeout` when it takes longer than *seconds*.
+
+    *future* is then asked to give up.
+
+    Args:
+        seconds: of the current clock; None is for ever.
+        what: what did not happen, for the error.
+    """
+    if seconds is None:
+        return future
+    return future.after(seconds, partial(_time_out, f"{what} within {seconds:g} s"))
+
+
+def _time_out(text: str, future: Future[T]) -> NoReturn:
+    future.discard()
+    raise WaitTimeout(text)
