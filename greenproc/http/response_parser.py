@@ -105,11 +105,6 @@ class ResponseParser:
         """Whether no response is under way."""
         return self._body is None and not self._rest
 
-    @property
-    def writing_body(self) -> bool:
-        """Whether a body is under way. Source: libprocess, StreamingResponseDecoder."""
-        return self._body is not None
-
     def expect(self, method: str) -> None:
         """Say that a request was sent; a response to HEAD has no body whatever it says.
 

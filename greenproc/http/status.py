@@ -112,14 +112,6 @@ class Status(IntEnum):
         return _PHRASES[self]
 
 
-def is_known(code: int) -> bool:
-    """Whether *code* has a name here.
-
-    Source: libprocess src/http.cpp, isValidStatus.
-    """
-    return code in _PHRASES
-
-
 def status_line_text(code: int) -> str:
     """Return what follows ``HTTP/1.1`` in a status line: ``202 Accepted``, or just ``999``.
 

@@ -135,11 +135,6 @@ class URL(msgspec.Struct, frozen=True, gc=False):
         return msgspec.structs.replace(self, **changes)
 
     @property
-    def is_absolute(self) -> bool:
-        """Whether this says where to connect to."""
-        return self.scheme is not None
-
-    @property
     def target(self) -> str:
         """What stands in the request line: path and query.
 

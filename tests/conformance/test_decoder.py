@@ -170,7 +170,7 @@ def test_streaming_response() -> None:
     (raw,) = parser.feed(head)
 
     assert parser.error is None
-    assert parser.writing_body
+    assert not parser.is_idle
     response = to_response(raw)
     assert status_line_text(response.status) == "200 OK"
     assert len(response.headers) == 3
@@ -182,7 +182,7 @@ def test_streaming_response() -> None:
 
     parser.feed_eof()
     assert parser.error is None
-    assert not parser.writing_body
+    assert parser.is_idle
     assert pipe.closed
 
 
@@ -204,7 +204,7 @@ def test_streaming_response_failure() -> None:
 
     parser.feed_eof()
     assert parser.error is not None
-    assert not parser.writing_body
+    assert parser.is_idle
     assert pipe.failure == "failed to decode body"
 
 

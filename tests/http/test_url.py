@@ -90,7 +90,6 @@ def test_a_target_is_read(
     url = URL.parse(target)
     assert (url.path, url.query, url.fragment) == (path, query, fragment)
     assert (url.scheme, url.host, url.port) == (None, None, None)
-    assert not url.is_absolute
 
 
 def test_an_absolute_url_is_read() -> None:
@@ -101,7 +100,6 @@ def test_an_absolute_url_is_read() -> None:
     assert (url.scheme, url.host, url.port, url.path) == ("http", "docker.com", 80, "/")
     url = URL.absolute("http://registry.docker.com:1234/abc/1")
     assert (url.host, url.port, url.path) == ("registry.docker.com", 1234, "/abc/1")
-    assert url.is_absolute
 
 
 def test_an_absolute_url_has_its_query_and_fragment_apart() -> None:
