@@ -336,16 +336,13 @@ class Asks:
             self._end(ask, complete, DISCARDED, None)
 
     def _refuse(self, ask: AskFuture[Any]) -> None:
-        """Fail *ask*, which is one too many; callbacks get a greenlet of their own as in `_end`."""
+        """Fail *ask*, which is one too many."""
         self.refused += 1
         error = TooManyAsks(
             f"expected at most {self._most} open asks (Settings.max_open_asks), got one more: "
             f"{ask.name!r} to {ask.to}; give asks a timeout"
         )
-        if ask.callbacks is None and ask.home is self._manager.hub:
-            fail(ask, error)
-        else:
-            self._manager.hub.loop.run_callback(fail, ask, error)
+        self._end(ask, fail, error)
 
     def _expire(self, id: str, seconds: float) -> None:
         ask = self._open.get(id)
