@@ -1,7 +1,24 @@
-"""The record of a future and the moves that change it, for the modules of this package.
+"""The state of a future and its transitions, for the modules of this package.
 
-A move is made under the lock of its record, calls nothing, and is announced after the lock is
-free. What is offered to programs is in `greenproc.future.future` and `greenproc.future.promise`.
+A future is in one of these states. A promise completes it, or lets it follow another future;
+the columns are what the promise does, ``-`` is refused and returns False::
+
+    state      set    fail    discard    abandon    associate  source ends
+    ---------  -----  ------  ---------  ---------  ---------  -----------
+    PENDING    READY  FAILED  DISCARDED  ABANDONED  FOLLOWING  -
+    FOLLOWING  -      -       -          -          -          as source
+    READY      -      -       -          -          -          -
+    FAILED     -      -       -          -          -          -
+    DISCARDED  -      -       -          -          -          -
+    ABANDONED  -      -       -          -          -          -
+
+A discard request is a flag beside the state and moves nothing. The garbage collection of a
+promise abandons like `abandon`. Two flags tell the first two and the last state apart, since
+libprocess counts all three as pending: ``_is_open`` is the right of the promise, and
+``_is_abandoned`` its loss.
+
+A transition holds the lock of the future, calls nothing meanwhile, and announces itself after
+the lock is free. Programs use `greenproc.future.future` and `greenproc.future.promise`.
 
 Source: libprocess include/process/future.hpp, struct Future<T>::Data.
 """
@@ -29,10 +46,12 @@ from greenproc.future.unread import UnreadFailure, mark_read
 T_co = TypeVar("T_co", covariant=True)
 
 allocate_lock = get_original("_thread", "allocate_lock")
-"""Makes a native lock, which other threads need, also in a monkey-patched program."""
+"""Makes a native lock even in a monkey-patched program, where that of `threading` is gevent's.
+
+Native threads complete futures, too, and a lock of gevent works within one thread only."""
 
 MISSING: Final[Any] = object()
-"""Stands for an argument that was not given."""
+"""The default of an argument for which None is a value."""
 
 PROMISED: Final[Any] = object()
 """The value of a future that its promise is going to complete."""
@@ -42,7 +61,7 @@ PROMISED: Final[Any] = object()
 
 
 class Completion(Enum):
-    """Whether and how a future has completed."""
+    """Whether a future has completed, and how. An abandoned future is PENDING."""
 
     PENDING = "Pending"
     READY = "Ready"
@@ -51,7 +70,7 @@ class Completion(Enum):
 
 
 class Trigger(Enum):
-    """What sets a callback off, besides one certain state."""
+    """When a callback runs that is not for one certain `Completion`."""
 
     ANY = "completion"
     END = "completion or abandonment"
@@ -61,7 +80,7 @@ class Trigger(Enum):
 CallbackKind: TypeAlias = Completion | Trigger
 """When a callback runs."""
 
-# On hot paths: an attribute of an Enum costs several times a global name.
+# The hot paths compare these: looking up an attribute of an Enum costs several times a global.
 PENDING = Completion.PENDING
 READY = Completion.READY
 FAILED = Completion.FAILED
@@ -72,31 +91,32 @@ ABANDONMENT = Trigger.ABANDONMENT
 
 
 Callback: TypeAlias = tuple[CallbackKind, Callable[..., object], tuple[Any, ...], Any]
-"""When to call, what, with which arguments before those that the kind gives, and the runtime of
-who registered it."""
+"""The kind, the function, its first arguments, and the runtime in which it was registered. The
+function gets the arguments of the kind after the first ones."""
 
 SWEEP_FROM = 16
-"""How many callbacks there are before the first sweep of those whose subscription is over."""
+"""The number of callbacks from which on those of finished subscriptions are swept out."""
 
 
 class Subscription:
-    """Waits for several things, of which one can last for ever when the others have come.
+    """The callbacks of one object on several futures, some of which may never complete.
 
-    An callback whose first argument is a subscription is dropped some time after that `is_over`, so a
-    future that outlives many of them does not keep them all.
+    A callback whose first argument is a subscription is dropped some time after that `is_over`.
+    So a long-lived future does not keep every subscription that it ever had.
     """
 
     __slots__ = ("is_over",)
 
     is_over: bool
-    """Whether it does nothing any more, whatever it is told."""
+    """Whether its callbacks have no effect any more."""
 
     def __init__(self) -> None:
         self.is_over = False
 
 
 def append(callbacks: list[Callback], callback: Callback) -> None:
-    """Add *callback*, and drop those that are of no use whenever the number has doubled."""
+    """Add *callback*, and sweep out finished subscriptions whenever the number has doubled."""
+    # A sweep costs as much as the list is long; at powers of two that is constant for each append.
     count = len(callbacks)
     if count >= SWEEP_FROM and not count & (count - 1):
         callbacks[:] = [one for one in callbacks if not _is_over(one)]
@@ -108,14 +128,13 @@ def _is_over(callback: Callback) -> bool:
     return bool(arguments) and isinstance(arguments[0], Subscription) and arguments[0].is_over
 
 
-# The record
+# The state
 
 
 class FutureState(Generic[T_co]):
-    """The record: state, flags, and who is to be told.
+    """The fields of a future. `Future` adds the methods that programs use.
 
-    It leaves PENDING at most once, and never once it is abandoned. Without a value it is
-    abandoned from the start; with `PROMISED` it waits for its promise.
+    Without a value it is abandoned from the start; with `PROMISED` it waits for its promise.
     """
 
     __slots__ = (
@@ -135,23 +154,25 @@ class FutureState(Generic[T_co]):
 
     _state: Completion
     _outcome: Any
-    """The value when READY; the exception, its traceback and, of a dispatch, the `UnreadFailure`
-    when FAILED; why, as a text or None, when abandoned."""
+    """When READY the value. When FAILED the exception, its traceback and, of a dispatch, the
+    `UnreadFailure`. When abandoned the reason, a text or None."""
     _is_open: bool
-    """Whether the holder of the promise may still complete, associate or abandon it."""
+    """Whether the promise may still complete, associate or abandon it."""
     _has_discard: bool
     """Whether a discard was requested."""
     _is_abandoned: bool
     _callbacks: list[Callback] | None
-    """Of the end. Not None when complete: their delivery is still under way."""
+    """The callbacks of completion and abandonment. Not None in a completed future while their
+    delivery is under way: a callback that is registered meanwhile joins them."""
     _discard_callbacks: list[Call] | None
-    """Of a discard request. They are apart because most futures end without one."""
+    """The callbacks of a discard request, apart because most futures complete without one."""
     _links: dict[Link, Hub | None] | None
-    """What the hubs call, once, after the end; each with its hub, None for a thread without."""
+    """The links of gevent's protocol, each with the hub that calls it once, after the end; None is
+    a native thread without a hub."""
     _waiter: Waiter[Any] | None
-    """The first greenlet that waits for the end, while it does. Most futures have just that."""
+    """The waiter of the first greenlet that waits for the end. Most futures have no other."""
     _hub: Hub | None
-    """The hub of the thread that made this; callbacks run in its thread."""
+    """The hub of the thread that made the future. Callbacks run in that thread."""
 
     def __init__(self, value: T_co = MISSING) -> None:
         self._state = PENDING
@@ -163,6 +184,7 @@ class FutureState(Generic[T_co]):
         self._waiter = None
         self._lock = allocate_lock()
         self._hub = get_hub_if_exists()
+        # Here and not in a function, whose call would be a tenth of what a promise costs.
         if value is PROMISED:
             self._is_open = True
             self._is_abandoned = False
@@ -174,34 +196,37 @@ class FutureState(Generic[T_co]):
 
 
 NO_PLAIN_VALUE: Final = (FutureState, Failure)
-"""What a future cannot have as its value: the one is followed, the other fails."""
+"""The types that no value of a future has: a future is followed, and a `Failure` fails."""
 
 
-# What other parts may see of a future, and do to a new one
+# For other parts, which must not use the fields
 
 
 def is_open(future: FutureState[Any]) -> bool:
-    """Tell whether the promise of *future* may still complete it: it follows no other future."""
+    """Tell whether the promise of *future* can complete it: it has not, and follows no other future."""
     return future._is_open
 
 
 def hub_of(future: FutureState[Any]) -> Hub | None:
-    """Return the hub of the thread that made *future*, None if that had none."""
+    """Return the hub of the thread that made *future*; None if that thread had none."""
     return future._hub
 
 
 def completes_quietly(future: FutureState[Any], hub: Hub) -> bool:
-    """Tell whether completing *future* in the thread of *hub* calls nothing there at once."""
+    """Tell whether completing *future* in the thread of *hub* runs no callback before it returns.
+
+    A caller that must not wait, such as a reader of a connection, completes such a future itself.
+    """
     return future._callbacks is None and future._hub is hub
 
 
 def waiting_greenlet(future: FutureState[Any]) -> object | None:
-    """Return the greenlet that was the first to wait for *future*, while it does."""
+    """Return the first greenlet that waits for *future*, or None."""
     return getattr(future._waiter, "greenlet", None)
 
 
 def set_discard_callback(future: FutureState[Any], call: Call) -> None:
-    """Make *call* when a discard of *future* is requested. It must be new: this takes no lock."""
+    """Make *call* on a discard request. *future* must be new, since this takes no lock."""
     future._discard_callbacks = [call]
 
 
@@ -209,9 +234,9 @@ def set_discard_callback(future: FutureState[Any], call: Call) -> None:
 
 
 def complete(future: FutureState[Any], state: Completion, outcome: Any) -> bool:
-    """Complete *future* on behalf of its promise; tell whether that was still possible."""
+    """Complete *future* for its promise; tell whether that had an effect."""
     lock = future._lock
-    lock.acquire()  # a third of the price of a with statement, and this is the hot path
+    lock.acquire()  # costs a third of a with statement, and every dispatch comes here
     try:
         if not future._is_open:
             return False
@@ -227,13 +252,13 @@ def complete(future: FutureState[Any], state: Completion, outcome: Any) -> bool:
 def fail(
     future: FutureState[Any], error: BaseException | str, *, unread: str | None = None
 ) -> bool:
-    """Fail *future* on behalf of its promise; tell whether that was still possible.
+    """Fail *future* for its promise; tell whether that had an effect.
 
-    A text becomes a `Failure`, and `Discarded` discards instead.
+    A text becomes a `Failure`; a `Discarded` discards the future.
 
     Args:
-        unread: what failed, for the log, unless something reads the error or has asked for a
-            discard; None logs nothing.
+        unread: what failed, for the log entry of an error that nothing reads. None logs nothing,
+            and neither does a future whose discard was requested.
 
     Raises:
         InvalidArgument: *error* is neither an exception nor a text.
@@ -244,18 +269,19 @@ def fail(
         return complete(future, DISCARDED, None)
     elif not isinstance(error, BaseException):
         raise InvalidArgument(f"expected an exception or a text, got {error!r}")
+    # Kept apart from the error, because each raise of it adds frames to its own traceback.
     traceback = error.__traceback__
     if unread is None or future._has_discard:
         return complete(future, FAILED, (error, traceback))
     guard = UnreadFailure(error, traceback, unread)
     if complete(future, FAILED, (error, traceback, guard)):
         return True
-    guard.disarm()
+    guard.disarm()  # the future was complete already, and its own outcome is what counts
     return False
 
 
 def claim(future: FutureState[Any]) -> bool:
-    """Take the right to complete *future* from its promise; tell whether it was there to take."""
+    """Take the right to complete *future* from its promise; tell whether the promise had it."""
     with future._lock:
         was_open = future._is_open
         future._is_open = False
@@ -263,10 +289,11 @@ def claim(future: FutureState[Any]) -> bool:
 
 
 def complete_claimed(future: FutureState[Any], state: Completion, outcome: Any) -> bool:
-    """Complete *future* on behalf of who has claimed it; tell whether that was still possible."""
+    """Complete a claimed *future*; tell whether that had an effect."""
     lock = future._lock
     lock.acquire()
     try:
+        # Open or claimed: continuations complete what they made without claiming it first.
         if future._state is not PENDING or future._is_abandoned:
             return False
         future._is_open = False
@@ -279,7 +306,7 @@ def complete_claimed(future: FutureState[Any], state: Completion, outcome: Any) 
 
 
 def resolve(future: FutureState[Any], value: Any) -> None:
-    """Complete a claimed *future* with what a function returned.
+    """Complete a claimed *future* with *value*, the result of a function.
 
     A future is followed, and a `Failure` fails.
     """
@@ -297,12 +324,14 @@ def follow(future: FutureState[Any], source: FutureState[Any]) -> None:
         inherit_outcome(future, source)
         return
     future._is_open = False
+    # The source holds the follower by its callback. Held strongly the other way, both would live
+    # as long as either, and a source whose promise is garbage could not be abandoned.
     register_discard(future, request_weakly, ref(source))
     register(source, END, inherit_outcome, future)
 
 
 def copy_outcome(future: FutureState[Any], source: FutureState[Any]) -> None:
-    """End *future* as *source* did, on behalf of its promise."""
+    """Let *future* end as *source* has ended, for its promise."""
     if source._state is PENDING:
         abandon(future, source._outcome)
     else:
@@ -310,7 +339,7 @@ def copy_outcome(future: FutureState[Any], source: FutureState[Any]) -> None:
 
 
 def inherit_outcome(future: FutureState[Any], source: FutureState[Any]) -> None:
-    """Let a claimed *future* end as *source* did."""
+    """Let a claimed *future* end as *source* has ended."""
     if source._state is PENDING:
         abandon_claimed(future, source._outcome)
     else:
@@ -318,7 +347,8 @@ def inherit_outcome(future: FutureState[Any], source: FutureState[Any]) -> None:
 
 
 def announce(future: FutureState[Any]) -> None:
-    """Tell everybody concerned of a completion."""
+    """Wake the waiter, notify the links and run the callbacks of a completed *future*."""
+    # They never run any more, and what they hold should not live as long as the value.
     future._discard_callbacks = None
     if future._waiter is not None:
         wake_waiter(future)
@@ -329,7 +359,7 @@ def announce(future: FutureState[Any]) -> None:
 
 
 def _take_completed(future: FutureState[Any]) -> Iterable[Call]:
-    """Give the calls of a completion: of its state first, then any. The others are dropped."""
+    """Return the calls of a completion: first those for its state, then those for any."""
     lock = future._lock
     lock.acquire()
     try:
@@ -339,7 +369,7 @@ def _take_completed(future: FutureState[Any]) -> Iterable[Call]:
         lock.release()
     if callbacks is None:
         return ()
-    if len(callbacks) == 1 and callbacks[0][0] is END:  # most have one continuation and no more
+    if len(callbacks) == 1 and callbacks[0][0] is END:  # a link of a chain: the common case
         _, function, first, runtime = callbacks[0]
         return ((function, (*first, future), runtime),)
     state = future._state
@@ -355,7 +385,7 @@ def _take_completed(future: FutureState[Any]) -> Iterable[Call]:
 
 
 def abandon(future: FutureState[Any], reason: str | None = None) -> bool:
-    """Abandon *future* on behalf of its promise; tell whether that was still possible."""
+    """Abandon *future* for its promise; tell whether that had an effect."""
     with future._lock:
         if not future._is_open:
             return False
@@ -367,7 +397,7 @@ def abandon(future: FutureState[Any], reason: str | None = None) -> bool:
 
 
 def abandon_claimed(future: FutureState[Any], reason: str | None = None) -> None:
-    """Abandon *future* on behalf of who has claimed it."""
+    """Abandon a claimed *future*."""
     with future._lock:
         if future._state is not PENDING or future._is_abandoned:
             return
@@ -380,26 +410,27 @@ def abandon_claimed(future: FutureState[Any], reason: str | None = None) -> None
 def abandon_unreferenced(future: FutureState[Any]) -> None:
     """Abandon an open *future* from the finalizer of its promise.
 
-    A finalizer runs in any thread in the middle of anything, even of a move of *future*. So this
-    takes no lock that could be held by whom it interrupts, and calls nothing that could wait.
+    A finalizer interrupts any code in any thread, even a transition of this very *future*. So it
+    waits for no lock, which the interrupted code may hold, and runs no callback.
     """
     future._is_open = False
     future._is_abandoned = True
     if future._waiter is None and future._links is None and future._callbacks is None:
         return
-    if sys.is_finalizing():  # no greenlet runs any more
+    if sys.is_finalizing():  # greenlets do not run any more
         return
+    # Callbacks belong in the thread of the future; without that thread, any hub is as good.
     hub = get_hub_if_exists() if future._hub is None or has_ended(future._hub) else future._hub
     if hub is not None:
         hub.loop.run_callback_threadsafe(spread_abandonment, future)
     elif future._lock.acquire(blocking=False):
         future._lock.release()
         spread_abandonment(future)
-    # Else who has the lock spreads it: every move that adds to a record looks afterwards.
+    # Else the holder of the lock spreads it: each function that adds to a future looks afterwards.
 
 
 def spread_abandonment(future: FutureState[Any]) -> None:
-    """Tell those who wait for an end that there will be none. Doing so again is harmless."""
+    """Wake and notify all that waits for the end of an abandoned *future*. Safe to repeat."""
     if future._waiter is not None:
         wake_waiter(future)
     if future._links is not None:
@@ -411,7 +442,7 @@ def spread_abandonment(future: FutureState[Any]) -> None:
 
 
 def abandonment_error(future: FutureState[Any]) -> Abandoned:
-    """Return the error that an abandoned *future* stands for."""
+    """Return the error that an abandoned *future* raises."""
     return Abandoned() if future._outcome is None else Abandoned(future._outcome)
 
 
@@ -419,8 +450,8 @@ def abandonment_error(future: FutureState[Any]) -> Abandoned:
 
 
 def request_discard(future: FutureState[Any]) -> bool:
-    """Request a discard; tell whether this is the first request of a pending future."""
-    if future._has_discard or future._state is not PENDING:
+    """Request a discard; tell whether it is the first request of a pending future."""
+    if future._has_discard or future._state is not PENDING:  # neither is ever undone
         return False
     with future._lock:
         if future._has_discard or future._state is not PENDING:
@@ -436,7 +467,7 @@ def request_discard(future: FutureState[Any]) -> bool:
 
 
 def request_weakly(reference: Callable[[], FutureState[Any] | None]) -> None:
-    """Request a discard of a future if it still exists."""
+    """Request a discard of a future unless it is garbage."""
     future = reference()
     if future is not None:
         request_discard(future)
@@ -445,13 +476,15 @@ def request_weakly(reference: Callable[[], FutureState[Any] | None]) -> None:
 def register(
     future: FutureState[Any], kind: CallbackKind, function: Callable[..., object], *first: Any
 ) -> None:
-    """Call *function* when *kind* happens: at once if it has, never if it cannot any more.
+    """Call *function* when *kind* happens: at once if it has, never if it no longer can.
 
-    Its arguments are *first*, then what *kind* gives.
+    Args:
+        first: the arguments of *function* before those that *kind* gives.
     """
     callback = (kind, function, first, RUNTIME.get())
     future._lock.acquire()
     try:
+        # A completed future with callbacks is delivering them: one more keeps the order.
         is_open = future._state is PENDING or future._callbacks is not None
         if is_open:
             if future._callbacks is None:
@@ -470,7 +503,11 @@ def register(
 def register_discard(
     future: FutureState[Any], function: Callable[..., object], *arguments: Any
 ) -> None:
-    """Call ``function(*arguments)`` when a discard is requested: at once if it was."""
+    """Call ``function(*arguments)`` on a discard request: at once if there was one.
+
+    Raises:
+        InvalidArgument: *function* is not callable.
+    """
     check_callable(function)
     call = (function, arguments, RUNTIME.get())
     with future._lock:
@@ -498,6 +535,7 @@ def _call(future: FutureState[Any], callback: Callback) -> Call:
 
 
 def _arguments(future: FutureState[Any], kind: CallbackKind) -> tuple[Any, ...]:
+    """Return the arguments that a callback of *kind* gets from *future*."""
     if kind is READY:
         return (future._outcome,)
     if kind is FAILED:
@@ -509,7 +547,7 @@ def _arguments(future: FutureState[Any], kind: CallbackKind) -> tuple[Any, ...]:
 
 
 def _pull(future: FutureState[Any], kinds: Iterable[CallbackKind]) -> list[Callback]:
-    """Take out the callbacks of *kinds*, under the lock."""
+    """Remove and return the callbacks of *kinds*. Requires the lock."""
     callbacks = future._callbacks
     if callbacks is None:
         return []

@@ -11,13 +11,13 @@ log = logging.getLogger("greenproc.future")
 
 
 class UnreadFailure:
-    """Part of the outcome of a failed future; logs the error when it is dropped unread.
+    """The part of a failed future's outcome that logs the error when it is dropped unread.
 
-    All futures that end with this outcome share it: those that `then` and `associate` give, too.
-    It is made when a future fails, so that the many that do not fail pay nothing.
+    All futures that end with this outcome share it, also those of `then` and `associate`. Only a
+    failing future has one, so the others pay nothing.
 
     Args:
-        what: what failed, for people.
+        what: what failed, for the log.
 
     Source: asyncio logs "exception was never retrieved" likewise.
     """
@@ -30,14 +30,16 @@ class UnreadFailure:
         self._what = what
 
     def disarm(self) -> None:
-        """Log nothing: the error was read, or is not wanted."""
+        """Log nothing: the error was read, or nothing needs it."""
         self._error = self._traceback = None
 
     def __del__(self) -> None:
+        # At the end of the interpreter, logging may be gone, and every future is dropped.
         error = self._error
         if error is None or sys.is_finalizing():
             return
         told = (type(error), error, self._traceback)
+        # Before logging, which may run anything: the log record must be the only one.
         self.disarm()
         log.error(
             "%s failed, and its future was dropped unread: get() it, or add on_failed()",
@@ -47,6 +49,6 @@ class UnreadFailure:
 
 
 def mark_read(outcome: tuple[Any, ...]) -> None:
-    """Take note that something has seen *outcome*, that of a failed future."""
+    """Record that something has seen *outcome*, that of a failed future."""
     if len(outcome) > 2:
         outcome[2].disarm()
