@@ -62,7 +62,9 @@ def clean_up(manager: ProcessManager, cell: Cell) -> None:
         del manager.cells[pid.id]
         manager.ended.remember(cell)
     attempt(hub, pid, manager.asks.end_of_process, cell)
-    for linker in manager.linking.end(cell):
+    linkers = manager.linking.end(cell)
+    report_end(hub, cell)
+    for linker in linkers:
         attempt(hub, pid, manager.linking.tell_end, linker, cell)
     manager.clock.forget(process)
     cell.process = cell.greenlet = cell.mailbox = cell.events = None
@@ -73,7 +75,6 @@ def clean_up(manager: ProcessManager, cell: Cell) -> None:
     if cell.gate is not None:
         cell.gate.set()
     reason_of_end, cell.reason = cell.reason, None  # its traceback holds the record
-    report_end(hub, cell, reason_of_end)
     attempt(hub, pid, manager.observer.process_terminated, pid, reason_of_end)
 
 
@@ -86,12 +87,15 @@ def drop_queued(manager: ProcessManager, cell: Cell) -> None:
         attempt(manager.hub, cell.pid, manager.life.discard, cell, cell.events.popleft(), reason)
 
 
-def report_end(hub: Hub, cell: Cell, reason: BaseException | None) -> None:
-    """Tell the supervisor of the process of *cell*, and its children, that it is over."""
+def report_end(hub: Hub, cell: Cell) -> None:
+    """Tell the supervisor of the process of *cell*, and its children, that it is over.
+
+    The supervisor knows it before it gets the `ExitedEvent`: what follows may wait.
+    """
     if cell.supervising is not None:
         attempt(hub, cell.pid, cell.supervising.ended)
     if cell.supervised is not None:
-        attempt(hub, cell.pid, cell.supervised.ended, reason)
+        attempt(hub, cell.pid, cell.supervised.ended, cell.reason)
     cell.supervised = cell.supervising = None
 
 

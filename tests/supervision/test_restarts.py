@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from gevent.event import Event
 
 from greenproc.errors import RestartLimit
 from greenproc.supervision import Supervisor
-from tests.supervision.support import Family
+from greenproc.testing import expect_failure
+from tests.supervision.support import Family, Poisoned
+from tests.supervision.test_catalogue_stops import turns
 
 
 def test_children_start_in_order_and_stop_in_reverse(family: Family) -> None:
@@ -87,3 +90,18 @@ def test_a_restarted_process_keeps_its_address(family: Family) -> None:
     after = family.call(Supervisor.which_child, before.pid)
     assert after.pid == before.pid
     assert (after.restarts, str(after.last_reason)) == (1, "a")
+
+
+@pytest.mark.parametrize("signal", ["link_lost", "process_terminated", "child_ended"])
+def test_a_receiver_that_waits_does_not_hide_the_end_of_a_child(
+    family: Family, signal: str
+) -> None:
+    latch = Event()
+    getattr(family.runtime.signals, signal).connect(lambda *_, **__: latch.wait())
+    family.start([family.worker("a")])
+    with expect_failure(Poisoned):
+        family.runtime.post(family.upid("a"), "poison")
+        turns()
+        latch.set()
+        family.runtime.settle()
+    assert family.incarnations() == [1]
