@@ -97,8 +97,14 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether *value* is a number; True and False are none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    """Return whether *value* is a number that a float holds; True and False are none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
 
 
 def limit_of(child: Child, *, is_supervisor: bool) -> float:

@@ -9,6 +9,7 @@ from gevent import Greenlet
 
 from greenproc.process.cell import Cell
 from greenproc.process.gaps import move
+from greenproc.supervision.table import ChildState
 
 if TYPE_CHECKING:
     from greenproc.pid import PID, UPID
@@ -85,6 +86,8 @@ class Incarnation:
         """``initialize`` has returned."""
         self.has_started = True
         self.started_at = self._now()
+        if self.owner.incarnation is self and self.owner.state is ChildState.STARTING:
+            self.owner.state = ChildState.RUNNING  # the supervisor may not wait for it any more
         self._wake()
 
     def hold(self) -> None:

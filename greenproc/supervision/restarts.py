@@ -60,9 +60,9 @@ class Restarts:
             due()
         elif incarnation is None or not incarnation.has_ended:
             return  # told about an earlier incarnation, which was seen to
-        elif record.state is ChildState.STUCK:
-            self._runner.note_ended(record)
-        elif record.state is ChildState.RUNNING:
+        elif record.state in (ChildState.STUCK, ChildState.STOPPING):
+            self._runner.note_ended(record)  # nothing waits for its end any more
+        elif record.state in (ChildState.RUNNING, ChildState.STARTING):
             self._ended(record, incarnation)
 
     def _ended(self, record: ChildRecord, incarnation: Incarnation) -> None:

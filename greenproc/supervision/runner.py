@@ -115,7 +115,13 @@ class ChildRunner:
                 record.state = ChildState.ABSENT
                 record.incarnation = None
             raise
-        record.state = ChildState.RUNNING
+        except BaseException:
+            # A kill or a time limit ends the wait, not the start: if there is a process, its end is
+            # seen as that of any child.
+            if not record.is_alive:
+                record.state = ChildState.ABSENT
+                record.incarnation = None
+            raise
         self.reports.started(record, is_restart=is_restart)
         if record.is_temporary:
             record.forget_factory()
@@ -140,6 +146,9 @@ class ChildRunner:
                 "its factory returned a process that was spawned before: it has to make a new one "
                 "each time",
             )
+        if cell.manager not in (None, self.manager):
+            why = "its factory made a process that belongs to another runtime"
+            raise self._failed(record, why)
         self._name(record, cell)
         self.manager.bind(cell)
         return process
@@ -239,8 +248,7 @@ class ChildRunner:
         waited = [record for record in records if self._tell_to_end(record, for_restart)]
         for record in sorted(waited, key=lambda record: record.shutdown):
             self._wait_ended(record, now + record.shutdown)
-        for record in waited:
-            self._kill(record)
+        self._kill(waited)
         failed: dict[str, list[ChildRecord]] = {}
         for record in records:
             incarnation = record.incarnation
@@ -289,22 +297,23 @@ class ChildRunner:
             if timer is not None:
                 timer.cancel()
 
-    def _kill(self, record: ChildRecord) -> None:
-        """Interrupt the process of *record* where it waits: a handler first, then ``finalize``."""
-        incarnation = record.incarnation
-        assert incarnation is not None
+    def _kill(self, records: list[ChildRecord]) -> None:
+        """Interrupt processes where they wait: in a handler first, then in ``finalize``."""
         for _ in range(2):
-            if incarnation.has_ended:
-                return
-            incarnation.is_killed = True
-            cell = incarnation.cell
-            if cell.greenlet is None:
-                self.manager.end(cell, GreenletExit())
-            else:
-                gevent.kill(cell.greenlet)
+            alive = [record for record in records if record.is_alive]
+            for record in alive:
+                incarnation = record.incarnation
+                assert incarnation is not None
+                incarnation.is_killed = True
+                cell = incarnation.cell
+                if cell.greenlet is None:
+                    self.manager.end(cell, GreenletExit())
+                else:
+                    gevent.kill(cell.greenlet)
             deadline = monotonic() + KILL_SECONDS
-            while not incarnation.has_ended and monotonic() < deadline:
-                self._wait(deadline - monotonic())
+            for record in alive:
+                while record.is_alive and (left := deadline - monotonic()) > 0:
+                    self._wait(left)
 
     def _is_fine(self, record: ChildRecord, incarnation: Incarnation) -> bool:
         """Return whether the process of *record* ended as it was told."""
@@ -359,6 +368,7 @@ class ChildRunner:
 
         A kill of the supervisor ends the waiting; the children then end by themselves.
         """
+        self.open()
         self.is_ending = True
         try:
             self._void_all()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 from greenproc.errors import ChildError, InvalidArgument, RestartLimit, StartFailed
@@ -102,17 +102,12 @@ class Supervisor(Process):
 
         Raises:
             StartFailed: one of them did not start; those before it were stopped again.
+            InvalidArgument: an override has started a child with the id of one of them.
         """
         runner = self.__runner
         runner.open()
-        specs, self.__children = self.__children, []
-        while specs:
-            spec = specs.pop(0)
-            record = ChildRecord(spec, spec.id or self.__generate_id())
-            self.__table.add(record)
-            del spec
         try:
-            for record in self.__table:
+            for record in self.__take_children():
                 runner.start(record)
         except StartInterrupted:
             runner.stop_all()
@@ -124,6 +119,26 @@ class Supervisor(Process):
         except BaseException:
             runner.stop_all()
             raise
+
+    def __take_children(self) -> list[ChildRecord]:
+        """Add the children of the constructor, whose specs are not kept there any more.
+
+        Raises:
+            InvalidArgument: an override has started another child with the id of one of them.
+        """
+        specs, self.__children = self.__children, []
+        ids = {spec.id for spec in specs}
+        records = []
+        specs.reverse()
+        while specs:
+            spec = specs.pop()
+            record = ChildRecord(spec, spec.id or self.__generate_id(ids))
+            if self.__table.find(record.id) is not None:
+                raise InvalidArgument(f"two children have the id {record.id!r}")
+            self.__table.add(record)
+            records.append(record)
+            del spec
+        return records
 
     def finalize(self) -> None:
         """Stop the children. An override must call this one."""
@@ -167,6 +182,10 @@ class Supervisor(Process):
         except StartFailed as error:
             self.__report_failed(record, error)
             self.__table.remove(record)
+            raise
+        except BaseException:
+            if not record.is_alive:
+                self.__table.remove(record)
             raise
 
     def terminate_child(self, id: str | UPID) -> None:
@@ -255,10 +274,14 @@ class Supervisor(Process):
             raise ChildError(f"child {record.id!r} is running")
         return record
 
-    def __generate_id(self) -> str:
-        names = cell_of(self).manager
-        assert names is not None
-        return names.names.generate("child")
+    def __generate_id(self, taken: Container[str | None] = ()) -> str:
+        """Return an id that neither a child has nor *taken*, for as long as there is no process."""
+        manager = cell_of(self).manager
+        assert manager is not None
+        while True:
+            id = manager.names.generate("child")
+            if id not in taken and self.__table.find(id) is None:
+                return id
 
     def __report_failed(self, record: ChildRecord, error: StartFailed) -> None:
         if not isinstance(error, StartInterrupted):

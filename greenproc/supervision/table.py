@@ -180,42 +180,39 @@ class ChildTable:
     """The children of one supervisor by id, in the order in which they are started."""
 
     def __init__(self) -> None:
-        self._records: dict[str, ChildRecord] = {}
+        self._records: dict[ChildRecord, None] = {}  # in the order of their starts
+        self._by_id: dict[str, ChildRecord] = {}
 
     def __len__(self) -> int:
         return len(self._records)
 
     def __iter__(self) -> Iterator[ChildRecord]:
-        return iter(list(self._records.values()))
+        return iter(list(self._records))
 
     def __contains__(self, record: ChildRecord) -> bool:
-        return self._records.get(record.id) is record
+        return record in self._records
 
     def add(self, record: ChildRecord) -> None:
         """Append *record*, whose id is not there yet."""
-        self._records[record.id] = record
+        self._records[record] = None
+        self._by_id[record.id] = record
 
     def remove(self, record: ChildRecord) -> None:
         """Forget *record*."""
         if record in self:
-            del self._records[record.id]
+            del self._records[record]
+            del self._by_id[record.id]
 
     def rename(self, record: ChildRecord, id: str) -> None:
         """Call *record* *id* from now on, in the same place."""
         record.is_named = True
-        if record.id == id:
-            return
-        if next(reversed(self._records)) == record.id:
-            del self._records[record.id]
-            self._records[id] = record
-        else:
-            records = self._records.values()
-            self._records = {id if each is record else each.id: each for each in records}
+        del self._by_id[record.id]
         record.id = id
+        self._by_id[id] = record
 
     def find(self, id: str) -> ChildRecord | None:
         """Return the child called *id*, if there is one."""
-        return self._records.get(id)
+        return self._by_id.get(id)
 
     def get(self, id: str) -> ChildRecord:
         """Return the child called *id*.
@@ -223,7 +220,7 @@ class ChildTable:
         Raises:
             ChildError: there is none.
         """
-        record = self._records.get(id)
+        record = self._by_id.get(id)
         if record is None:
             raise ChildError(f"there is no child {id!r}")
         return record
@@ -232,12 +229,12 @@ class ChildTable:
         """Return the children that are started again together with *record*, which is one."""
         if strategy == "one_for_one":
             return [record]
-        records = list(self._records.values())
+        records = list(self._records)
         return records if strategy == "one_for_all" else records[records.index(record) :]
 
     def count(self) -> ChildCounts:
         """Count the children."""
-        records = self._records.values()
+        records = self._records
         supervisors = sum(record.is_supervisor for record in records)
         active = sum(record.state is ChildState.RUNNING and record.is_alive for record in records)
         return ChildCounts(len(records), active, supervisors, len(records) - supervisors)
