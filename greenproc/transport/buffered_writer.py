@@ -1,24 +1,112 @@
-"""Writing without a wait where it can be, and `UnsentBytes`: what a node holds for slow peers."""
+"""`BufferedWriter`: writes to a socket without a wait, and with a greenlet only for a slow peer.
+
+`UnsentBytes` bounds what all writers of a node hold for peers that do not read.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 from gevent import Timeout, socket
 
 from greenproc.settings import Settings
 
 
+class BufferedWriter(ABC):
+    """Writes batches to one socket, in order.
+
+    `_flush_now` writes a batch in the hub, which costs no switch. What the socket does not take,
+    and what follows it, is written by a greenlet, which ends when there is nothing left. So a
+    connection whose peer reads needs no greenlet to write.
+
+    A subclass holds what waits, and says what becomes of it: `_take`, `_has_more`, `_send`,
+    `_write_next`, `_flushed` and `_write_failed`. At most one greenlet, or the hub, is in them.
+    """
+
+    __slots__ = ("_socket", "_spawn", "is_closed", "is_writing")
+
+    def __init__(self, spawn: Callable[..., Any], connected: Any = None) -> None:
+        self._spawn = spawn
+        self._socket = connected
+        self.is_writing = False
+        """Whether a greenlet is writing."""
+        self.is_closed = False
+        """Whether nothing is written any more."""
+
+    @abstractmethod
+    def _take(self) -> bytes:
+        """Remove the next batch and return it; empty if none can be written now."""
+
+    @abstractmethod
+    def _has_more(self) -> bool:
+        """Return whether a greenlet has work after the batch that was taken."""
+
+    @abstractmethod
+    def _send(self, data: memoryview) -> None:
+        """Write *data*; waits for the peer.
+
+        Raises:
+            OSError: the peer is gone, or too slow.
+        """
+
+    @abstractmethod
+    def _write_next(self) -> bool:
+        """Write the next batch; waits for the peer. Return False if there is none.
+
+        Raises:
+            OSError: the peer is gone, or too slow.
+        """
+
+    @abstractmethod
+    def _flushed(self) -> None:
+        """All that could be written is written. Must not wait: it is called in the hub, too."""
+
+    @abstractmethod
+    def _write_failed(self, error: OSError) -> None:
+        """The peer takes no more. Must not wait: it is called in the hub, too."""
+
+    def _flush_now(self) -> None:
+        """Write a batch without a wait, and leave what remains to a greenlet."""
+        if self.is_writing or self.is_closed:
+            return
+        data = self._take()
+        try:
+            sent = write_some(self._socket, data) if data else 0
+        except OSError as error:
+            self._write_failed(error)
+            return
+        if sent < len(data) or self._has_more():
+            self.is_writing = True
+            self._spawn(self._write, memoryview(data)[sent:])
+        else:
+            self._flushed()
+
+    def _write(self, rest: memoryview) -> None:
+        """Write *rest* and what follows it; waits for the peer. `is_writing` must be set."""
+        try:
+            if rest:
+                self._send(rest)
+            while not self.is_closed and self._write_next():
+                pass
+        except OSError as error:
+            self._write_failed(error)
+        finally:
+            self.is_writing = False
+        self._flushed()
+
+
 class BytesHolder(Protocol):
-    """A connection whose client is waited for."""
+    """A connection with bytes that its peer does not take."""
 
     def evict(self) -> None:
-        """Close it: others need the memory."""
+        """Close the connection: the node needs the memory."""
 
 
 class UnsentBytes:
-    """Bounds what all connections of one kind hold together, beside the bound of each.
+    """Bounds the bytes that all connections of one kind hold together, beside the bound of each.
 
     Only what waits for a peer is counted, so that sending to peers that read costs nothing.
 
@@ -35,20 +123,21 @@ class UnsentBytes:
         return f"<UnsentBytes {self.total} of {self._limit}>"
 
     def take(self, size: int) -> bool:
-        """Count *size* bytes more, unless they would be too many."""
+        """Add *size* bytes to the total; return False if the limit does not allow it."""
         if self.total + size > self._limit:
             return False
         self.total += size
         return True
 
     def give_back(self, size: int) -> None:
-        """Count *size* bytes less."""
+        """Subtract *size* bytes from the total."""
         self.total -= size
 
     def hold(self, holder: BytesHolder, size: int) -> None:
-        """Count *size* bytes for *holder*; while all are too many, what holds most is evicted.
+        """Count *size* bytes for *holder*; over the limit, evict the holders of the most bytes.
 
-        That may be *holder* itself. It must be released in any case.
+        That may be *holder* itself, so it must be released in any case. The largest goes first:
+        the fewest connections are lost, and a client cannot push out those that hold less.
         """
         self._holders[holder] = size
         self.total += size
@@ -85,10 +174,10 @@ def write_all(to: socket.socket, data: bytes | memoryview, settings: Settings) -
 
 
 def write_some(to: socket.socket, data: bytes | memoryview) -> int:
-    """Write as much of *data* as fits without waiting and return how much that was.
+    """Write as much of *data* as fits without waiting, and return how many bytes that was.
 
     Raises:
-        OSError: the client is gone.
+        OSError: the peer is gone.
     """
     try:
         return to.send(data, 0, 0.0)  # type: ignore[call-arg]  # gevent's own: never wait

@@ -1,4 +1,7 @@
-"""The answers that one accepted connection owes, in the order of the requests."""
+"""`ResponseQueue`: the responses that one server connection owes, in the order of the requests.
+
+It decides what may be sent; sending is up to `greenproc.transport.response_writer`.
+"""
 
 from __future__ import annotations
 
@@ -12,90 +15,87 @@ from greenproc.http.response import Response
 from greenproc.settings import Settings
 from greenproc.transport.responses import closes, closing, encode, response_of
 
-MAX_TAKEN_BYTES = 256 * 1024  # bodies that are encoded before the first of them is sent
+# Of bodies that are encoded before the first of them is sent. More would not make a send any
+# faster, and would wait in memory, encoded, for a slow client.
+MAX_TAKEN_BYTES = 256 * 1024
 
-
+# Requests that are taken before the size of any response is known: as many as have room in the
+# default max_answer_bytes, 8 MiB, if each response takes 256 KiB.
 FIRST_ROOM = 32
-"""Requests that are taken before it is known how large the responses are."""
 
+# The least that a response counts for, so that small ones are bounded by max_pipelined_requests.
 SMALL_BYTES = 64 * 1024
-"""A response counts for at least that much where it is said how many requests are taken."""
 
 Pending: TypeAlias = tuple[Future[Response], Request]
 """A response that a handler owes."""
 
 
 class ResponseQueue:
-    """A queue of answers: bytes where the answer is known, futures where it is not yet.
+    """A queue of responses: bytes where the response is known, futures where it is not yet.
 
     Responses leave in the order of their requests, so one that is not ready holds up those behind
     it. A response that closes the connection is the last one: what is behind it is never sent.
 
     Args:
-        settings: bound how many requests, and how many bytes of responses.
-        answered: called with a request whose body is streamed when its response is taken, unless
+        settings: bound the number of requests, and the bytes of responses.
+        responded: called with a request whose body is streamed when its response is taken, unless
             that is streamed, too.
 
     Source: libprocess src/http_proxy.cpp.
     """
 
     __slots__ = (
-        "_answered",
         "_expose_errors",
-        "append",
-        "queue",
-        "is_closing",
-        "is_draining",
-        "pending",
         "_largest",
         "_max_bytes",
         "_max_requests",
+        "_responded",
         "_room",
+        "is_closing",
+        "is_draining",
+        "owed",
+        "pending",
     )
 
-    def __init__(self, settings: Settings, *, answered: Callable[[Request], None]) -> None:
+    def __init__(self, settings: Settings, *, responded: Callable[[Request], None]) -> None:
         self._expose_errors = settings.expose_errors
         self._max_bytes = settings.max_answer_bytes
         self._max_requests = settings.max_pipelined_requests
         self._room = min(FIRST_ROOM, self._max_requests)
         self._largest = 0  # of the bodies that were taken, the late ones counting more
-        self._answered = answered
-        self.queue: deque[bytes | Pending] = deque()
-        """What is owed; for others to be looked at only."""
-        # The deque's own method: this is called for each message.
-        self.append = self.queue.append
+        self._responded = responded
+        self.owed: deque[bytes | Pending] = deque()
+        """What is owed. Bytes may be appended, which the hot path does without a call."""
         self.pending = 0
+        """How many of the owed responses are not encoded yet."""
         self.is_closing = False
+        """Whether the response that closes the connection was taken."""
         self.is_draining = False
         """Whether the response behind which none waits is the last one."""
 
-    def __len__(self) -> int:
-        """Return how many requests wait for their answers."""
-        return len(self.queue)
-
     @property
     def is_full(self) -> bool:
-        """Whether no request should be taken before some of the answers have left."""
-        return len(self.queue) >= self._room
+        """Whether no request should be taken before some of the responses have left."""
+        return len(self.owed) >= self._room
 
     def append_pending(self, future: Future[Response], request: Request) -> None:
         """Owe what *future* will bring."""
-        self.queue.append((future, request))
+        self.owed.append((future, request))
         self.pending += 1
 
     def take(self) -> bytes:
-        """Remove the answers that can leave now, up to a limit, and return their bytes.
+        """Remove the responses that can leave now, up to a limit, and return their bytes.
 
         Nothing is returned when the head is not ready, or is a response that is no plain bytes:
         see `take_streamed`.
         """
         if not self.pending and not self.is_closing:
-            joined = b"".join(self.queue)  # type: ignore[arg-type]  # no futures among them
-            self.queue.clear()
+            joined = b"".join(self.owed)  # type: ignore[arg-type]  # no futures among them
+            self.owed.clear()
             return joined
         parts: list[bytes] = []
         size = 0
-        while self.queue and size < MAX_TAKEN_BYTES and not self.is_closing:
+        while self.owed and size < MAX_TAKEN_BYTES and not self.is_closing:
             part = self._take_head()
             if part is None:
                 break
@@ -105,9 +105,9 @@ class ResponseQueue:
 
     def take_streamed(self) -> tuple[Response, Request] | None:
         """Remove the head if it is a ready response that is more than bytes."""
-        if self.is_closing or not self.queue:
+        if self.is_closing or not self.owed:
             return None
-        head = self.queue[0]
+        head = self.owed[0]
         if isinstance(head, bytes) or not head[0].ready():
             return None
         future, request = head
@@ -116,40 +116,40 @@ class ResponseQueue:
             return None
         return self._pop(response, request), request
 
-    def can_leave(self) -> bool:
-        """Tell whether there is something for `take` or `take_streamed` to return."""
-        if not self.queue or self.is_closing:
+    def is_ready(self) -> bool:
+        """Return whether `take` or `take_streamed` would return something."""
+        if not self.owed or self.is_closing:
             return False
-        head = self.queue[0]
+        head = self.owed[0]
         return isinstance(head, bytes) or head[0].ready()
 
     @property
     def first_pending(self) -> Future[Response] | None:
-        """The future that the first answer comes from; None if it is bytes, or there is none."""
-        head = self.queue[0] if self.queue and not self.is_closing else b""
+        """The future of the first response; None if that is bytes, or there is none."""
+        head = self.owed[0] if self.owed and not self.is_closing else b""
         return None if isinstance(head, bytes) else head[0]
 
     @property
     def ready_bytes(self) -> int:
-        """How many bytes the responses that are known have."""
-        return sum(len(body_of(one)) for one in self.queue)
+        """How many bytes the known responses have, without their heads."""
+        return sum(len(body_of(one)) for one in self.owed)
 
     @property
     def futures(self) -> list[Future[Response]]:
-        """Those that bring answers."""
-        return [one[0] for one in self.queue if not isinstance(one, bytes)]
+        """The futures among what is owed."""
+        return [one[0] for one in self.owed if not isinstance(one, bytes)]
 
     def clear(self) -> list[Future[Response]]:
-        """Forget all answers and return the futures among them."""
+        """Drop all responses and return the futures among them."""
         futures = self.futures
-        self.queue.clear()
+        self.owed.clear()
         self.pending = 0
         return futures
 
     def _take_head(self) -> bytes | None:
-        head = self.queue[0]
+        head = self.owed[0]
         if isinstance(head, bytes):
-            self.queue.popleft()
+            self.owed.popleft()
             return head
         future, request = head
         if not future.ready():
@@ -159,24 +159,28 @@ class ResponseQueue:
             return None
         response = self._pop(response, request)
         if request.reader is not None:
-            self._answered(request)
+            self._responded(request)
         return encode(response, request)
 
     def _pop(self, response: Response, request: Request) -> Response:
         """Remove the head, which *response* answers, and return what to send."""
-        self.queue.popleft()
+        self.owed.popleft()
         self.pending -= 1
         size = len(response.body)
         if size > SMALL_BYTES or self._largest != SMALL_BYTES:
-            self._learn(size)
+            self._adapt_room(size)
         self.is_closing = closes(response, request)
-        if self.is_draining and not self.queue and not self.is_closing:
+        if self.is_draining and not self.owed and not self.is_closing:
             self.is_closing = True
             return closing(response)
         return response
 
-    def _learn(self, size: int) -> None:
-        """Take as many requests as have room for their responses, going by those before them."""
+    def _adapt_room(self, size: int) -> None:
+        """Let as many requests wait as have room for responses like the last ones.
+
+        The largest size fades, by half in 45 responses, so that one large response does not slow
+        down the connection for good.
+        """
         faded = self._largest - (self._largest >> 6)
         self._largest = max(size, faded, SMALL_BYTES)
         fitting = max(self._max_bytes // self._largest, 1)

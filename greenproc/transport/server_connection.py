@@ -29,7 +29,7 @@ from greenproc.transport.hooks import (
     ListenerContext,
 )
 from greenproc.transport.listen_socket import address_of
-from greenproc.transport.response_writer import MAX_DELAYED_ACKS, ResponseWriter
+from greenproc.transport.response_writer import MAX_DELAYED_ACKS, ResponseHooks, ResponseWriter
 from greenproc.transport.responses import refuse_delivery, refuse_request, refuse_sender
 from greenproc.transport.socket_reader import SocketReader
 from greenproc.transport.timeouts import ConnectionPhase, has_ended
@@ -89,9 +89,14 @@ class ServerConnection:
         self._parser = RequestParser(
             heads=context.heads, streams=self._open_body, is_spent=self._budget.is_spent
         )
-        self._writer = ResponseWriter(accepted, context, self)
-        self._responses = self._writer.queue
-        self._queue = self._responses.queue
+        hooks = ResponseHooks(
+            finished=self._finished,
+            broken=self.close,
+            responded=self._responded,
+            upgraded=self._upgraded,
+        )
+        self._writer = ResponseWriter(accepted, client, context, hooks)
+        self._owed = self._writer.owed  # whether it is empty is asked for each read
         # No request is taken any more; the client sends no more; the socket is closed.
         self._last = self._is_eof = self._closed = False
         # The last head, and whether its sender ignores responses.
@@ -110,12 +115,12 @@ class ServerConnection:
             state = "CLOSED"
         elif self._protocol is not None:
             state = "UPGRADED"
-        elif self._writer.is_mute:
-            state = "MUTE"
+        elif self._writer.is_closed:
+            state = "WRITE_CLOSED"
         else:
             state = "LAST" if self._last else "OPEN"
         client = self.client or "at a Unix socket"
-        return f"<ServerConnection {client} {state}, {len(self._responses)} unanswered>"
+        return f"<ServerConnection {client} {state}, {len(self._owed)} unanswered>"
 
     def run(self) -> None:
         """Serve the client until it closes, breaks a rule, or is done."""
@@ -135,7 +140,8 @@ class ServerConnection:
 
     def disown(self) -> None:
         """Close the descriptor, in a forked child; the connection is the parent's."""
-        self._closed = self._writer.is_mute = True
+        self._closed = True
+        self._writer.disown()
         self._reader.disown()
         close_copy(self._socket)
 
@@ -144,7 +150,7 @@ class ServerConnection:
         if self._closed:
             return
         self._closed = True
-        self._writer.mute()
+        self._writer.close()
         self._reader.close()
         self._socket.close()
         if self._protocol is not None:
@@ -152,7 +158,7 @@ class ServerConnection:
         self._context.closed(self)
         if self._body is not None:
             self._body.fail("the client is gone")
-        self._writer.forget()
+        self._writer.discard_pending()
 
     # Reading
 
@@ -182,13 +188,13 @@ class ServerConnection:
 
     def _receive(self) -> bytes:
         """Answer, wait, and return what has come."""
-        if self._queue and not (self._is_agent and self._writer.delay_acks()):
+        if self._owed and not (self._is_agent and self._writer.delay_acks()):
             self._writer.flush()
         return self._reader.read()
 
     def _take(self, requests: list[RawRequest]) -> None:
         """Deliver messages and serve requests, and queue their responses."""
-        append = self._responses.append
+        append = self._writer.append
         decode = self._context.decode
         deliver = self._deliver
         accepted_delivery = Delivery.ACCEPTED
@@ -214,7 +220,7 @@ class ServerConnection:
             head = requests[-1].head
             if head is not self._head or not self._has_delivered:
                 self._note_client(head, accepted)
-            if self._responses.is_full:
+            if self._writer.is_full:
                 self._wait_for_room()
 
     def _note_client(self, head: RequestHead, accepted: bytes) -> None:
@@ -223,7 +229,7 @@ class ServerConnection:
         What is libprocess, or sends as it does, ignores them.
         """
         if not self._has_delivered and self._served != self.requests:
-            self._has_delivered = accepted in self._queue
+            self._has_delivered = accepted in self._owed
         if head is self._head:
             return
         self._head = head
@@ -241,10 +247,10 @@ class ServerConnection:
     def _serve(self, raw: RawRequest) -> None:
         """Hand an HTTP request to whoever answers it."""
         self._served += 1
-        if self._responses.is_full:
+        if self._writer.is_full:
             self._wait_for_room()
         writer = self._writer
-        if writer.is_mute and raw.sink is None:
+        if writer.is_closed and raw.sink is None:
             return  # the client is gone: what it sent ahead would be worked on for nothing
         if raw.head.upgrades and not self._hooks.upgrades(raw.head.path):
             error = RemoteProtocolError(NO_WEBSOCKET, status=Status.NOT_IMPLEMENTED)
@@ -265,9 +271,7 @@ class ServerConnection:
             request = to_raw_request(raw, self.client, connection=self)
         body = None if raw.sink is None else self._attach_body(raw, request)
         future = self._hooks.serve(request)
-        self._responses.append_pending(future, request)
-        if not writer.is_expecting and not future.ready():
-            writer.expect(future)
+        writer.append_pending(future, request)
         if body is not None:
             body.begin()
         if self._budget.is_spent():
@@ -283,7 +287,7 @@ class ServerConnection:
             else:
                 self._refuse(parser.error, has_body=not parser.is_head_request)
         elif parser.expects_continue and (self._body is None or self._body.is_over):
-            self._responses.append(CONTINUE)
+            self._writer.append(CONTINUE)
         elif parser.is_finished:
             self._last = True
 
@@ -292,22 +296,22 @@ class ServerConnection:
         log.debug("refused a request from %s: %s", self.client, error)
         if error.status == Status.MISDIRECTED_REQUEST:
             self._hooks.refused(self.client, HOST_NOT_ALLOWED)
-        self._responses.append(refuse_request(error, last=True, has_body=has_body))
+        self._writer.append(refuse_request(error, last=True, has_body=has_body))
         self._last = True
 
     def _wait_for_room(self) -> None:
         """Stop reading a client that has too many requests without responses."""
-        responses, queue = self._responses, self._queue
-        if responses.pending:
-            self._writer.flush()
+        writer = self._writer
+        if writer.has_pending:
+            writer.flush()
             self._waits_for_room = True
             try:
-                self._writer.wait(lambda: not responses.is_full, None)
+                writer.wait_until(lambda: not writer.is_full, None)
             finally:
                 self._waits_for_room = False
-        elif len(queue) > MAX_UNSENT_ACKS:
-            self._writer.flush()
-            self._writer.wait(lambda: len(queue) <= MAX_UNSENT_ACKS, None)
+        elif len(writer) > MAX_UNSENT_ACKS:
+            writer.flush()
+            writer.wait_until(lambda: len(writer) <= MAX_UNSENT_ACKS, None)
 
     # Bodies that a handler reads as they come
 
@@ -340,7 +344,7 @@ class ServerConnection:
         if self._owes_continue and not self._hooks.is_raw(raw.head.path):
             # Ahead of its response, which would otherwise wait for a body that never comes.
             self._owes_continue = False
-            self._responses.append(CONTINUE)
+            self._writer.append(CONTINUE)
         return body
 
     @cached_property
@@ -352,18 +356,17 @@ class ServerConnection:
         """See `ClientConnection`; waits for the client if it does not read."""
         if self._owes_continue:
             self._owes_continue = False
-            if self._parser.expects_continue and self._responses.pending:
+            if self._parser.expects_continue and self._writer.has_pending:
                 # The last request of the queue is the one whose client waits.
-                self._queue.insert(len(self._queue) - 1, CONTINUE)
-                self._writer.flush()
+                self._writer.insert_continue(CONTINUE)
 
-    def answered(self, request: Request) -> None:
+    def _responded(self, request: Request) -> None:
         """Skip what is left of the body of a request whose response is out."""
         if self._body is not None and self._body.reader is request.reader:
             self._body.skip()
 
-    def upgrade(self, protocol: UpgradedProtocol) -> None:
-        """See `Owner`; called by the greenlet that writes, before `run` goes on."""
+    def _upgraded(self, protocol: UpgradedProtocol) -> None:
+        """Keep the protocol; called by the greenlet that writes, before `run` goes on."""
         self._protocol = protocol
 
     def _stop_taking(self) -> None:
@@ -392,7 +395,7 @@ class ServerConnection:
             )
         if not parser.is_idle:
             return (
-                (ConnectionPhase.UNTIMED if self._responses.is_full else ConnectionPhase.HEAD),
+                (ConnectionPhase.UNTIMED if self._writer.is_full else ConnectionPhase.HEAD),
                 number,
                 0,
             )
@@ -432,9 +435,9 @@ class ServerConnection:
 
     # The end
 
-    def end(self) -> None:
+    def _finished(self) -> None:
         """Take no more requests: the last answer is out, unless another request is under way."""
-        if not self._last and (self._responses.is_closing or self._parser.is_idle):
+        if not self._last and (self._writer.is_last_owed or self._parser.is_idle):
             self._last = True
             self._hooks.spawn(self._close_politely)
 
@@ -445,7 +448,7 @@ class ServerConnection:
         elif self._writer.is_done and self._parser.is_idle:
             self.close()
         else:
-            self._responses.is_draining = True
+            self._writer.drain()
 
     def drain_http(self) -> None:
         """End the connection likewise, unless it carries messages, or may come to.
@@ -460,7 +463,7 @@ class ServerConnection:
         if self._protocol is not None:
             self._protocol.wait_closed(seconds)
             return
-        self._writer.wait(lambda: not self._writer.is_sending, seconds)
+        self._writer.wait_until(lambda: not self._writer.is_sending, seconds)
 
     def _finish(self) -> None:
         """Send the answers that are still owed, and let the client read them."""
@@ -468,7 +471,7 @@ class ServerConnection:
         writer.flush()
         is_watched = not (writer.is_done or self._is_eof)
         watch = self._hooks.spawn(self._watch) if is_watched else None
-        while not (writer.is_done or writer.is_mute):
+        while not (writer.is_done or writer.is_closed):
             if not self._wait_for_progress():
                 return
         if self._protocol is not None:
@@ -476,12 +479,12 @@ class ServerConnection:
             if watch is not None:
                 watch.kill()  # which reads, as the protocol will
             return
-        if self._is_eof or writer.is_mute or not self._last:
+        if self._is_eof or writer.is_closed or not self._last:
             return
         # RFC 9112, section 9.6: closing with unread bytes would take our answer from the client.
         self._socket.shutdown(socket.SHUT_WR)
         if is_watched:
-            writer.wait(lambda: self._is_eof, LINGER_SECONDS)
+            writer.wait_until(lambda: self._is_eof, LINGER_SECONDS)
         else:
             with Timeout(LINGER_SECONDS, False):  # type: ignore[arg-type]  # False: end quietly
                 self._watch()
@@ -494,14 +497,14 @@ class ServerConnection:
             return writer.is_done or writer.progress != progress or self._is_eof != was_eof
 
         if not was_eof:
-            writer.wait(has_changed, None)
+            writer.wait_until(has_changed, None)
             return True
         patience = self._settings.answer_timeout
         first = min(GONE_SECONDS, patience)
-        writer.wait(has_changed, first)
+        writer.wait_until(has_changed, first)
         if not has_changed():
-            writer.tell_unwanted()
-            writer.wait(has_changed, patience - first)
+            writer.request_discards()
+            writer.wait_until(has_changed, patience - first)
         return has_changed()
 
     def _watch(self) -> None:
@@ -525,11 +528,11 @@ class ServerConnection:
 
     def _close_politely(self) -> None:
         """Let the client read the last answer, whose handler asked for the end."""
-        self._writer.forget()
+        self._writer.discard_pending()
         try:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError as error:
             log.debug("connection from %s lost: %s", self.client, error)
         else:
-            self._writer.wait(lambda: self._closed, LINGER_SECONDS)
+            self._writer.wait_until(lambda: self._closed, LINGER_SECONDS)
         self.close()

@@ -377,7 +377,7 @@ def test_a_stream_that_its_client_does_not_read_is_not_one_that_nobody_writes_to
     gevent.idle()
     (connection,) = listen.listeners[0]._connections  # type: ignore[attr-defined]
 
-    connection._writer.tell_unwanted()
+    connection._writer.request_discards()
 
     assert not pipes[0].writer.reader_closed.ready()
     peer.end_sending()
@@ -820,7 +820,7 @@ def test_a_client_that_goes_on_to_read_gets_all_its_answers(
 
 
 def test_large_answers_of_the_past_fade(node: Node) -> None:
-    answers = ResponseQueue(Settings(max_answer_bytes=1024 * 1024), answered=lambda request: None)
+    answers = ResponseQueue(Settings(max_answer_bytes=1024 * 1024), responded=lambda request: None)
     request = Request("GET", URL.parse("/"), keep_alive=True)
 
     def rooms(size: int, count: int) -> int:
@@ -830,7 +830,7 @@ def test_large_answers_of_the_past_fade(node: Node) -> None:
         room = 0
         while not answers.is_full:
             room += 1
-            answers.append(b"")
+            answers.owed.append(b"")
         answers.clear()
         return room
 
