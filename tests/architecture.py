@@ -30,7 +30,6 @@ PERSONS_IN_PROSE = {
     "cli": 2.4,
     "clock": 3.1,
     "errors": 5.5,
-    "future": 6.9,
     "http": 1.7,
     "io": 5.1,
     "metrics": 4.5,

@@ -1,4 +1,4 @@
-"""Futures: values on their way, what follows them, and waiting for several."""
+"""Futures and promises, their combinators, and adapters for futures of other libraries."""
 
 from greenproc.errors import Abandoned, Discarded, Failure, FutureError
 from greenproc.future.adapters_in import (

@@ -1,4 +1,4 @@
-"""Futures that end as something of another library does: greenlets, AsyncResults, other futures.
+"""Adapters that make a future of a greenlet, an AsyncResult, or a future of another library.
 
 The other direction is in `greenproc.future.adapters_out`.
 """
@@ -30,21 +30,22 @@ T = TypeVar("T")
 
 
 def from_greenlet(greenlet: Greenlet[..., T], *, kill_on_discard: bool = True) -> Future[T]:
-    """Return the future of what *greenlet* returns or raises; one that is killed discards it.
+    """Return the future of the result of *greenlet*; killing the greenlet discards it.
 
-    May be called in any thread, whose hub waits until the end. As usual, gevent itself prints what
-    a greenlet raises.
+    It may be called in any thread, whose hub stays alive until the end. gevent prints the
+    traceback of a failed greenlet as usual.
 
     Args:
         kill_on_discard: whether a discard request kills the greenlet.
 
     Raises:
-        InvalidArgument: it is a raw greenlet, which tells nobody of its end.
+        InvalidArgument: it is a raw greenlet, which has no links.
     """
     if not isinstance(greenlet, Greenlet):
         raise InvalidArgument(f"expected a gevent.Greenlet, got {greenlet!r}")
     promise: Promise[T] = Promise()
     future = promise.future
+    # The links of a greenlet may be changed in its own thread only.
     hub = greenlet.parent if isinstance(greenlet.parent, Hub) else None
     call_in(hub, greenlet.rawlink, promise)
     if hub is not None and hub is not get_hub_if_exists():
@@ -55,13 +56,13 @@ def from_greenlet(greenlet: Greenlet[..., T], *, kill_on_discard: bool = True) -
 
 
 def from_async_result(result: AsyncResult[T]) -> Future[T]:
-    """Return the future of *result*, or of anything else that tells links of its success.
+    """Return the future of *result*, or of another object with `rawlink` and `successful`.
 
-    So it is for ``hub.threadpool.spawn(function)`` too. Must be called in the thread that *result*
-    belongs to. A discard request has no effect: an AsyncResult cannot pass it on.
+    ``hub.threadpool.spawn(function)`` returns such an object. This must be called in the thread of
+    *result*. A discard request has no effect, since an AsyncResult cannot pass it on.
 
     Raises:
-        InvalidArgument: it is nothing of that kind.
+        InvalidArgument: *result* has no such methods.
     """
     if not hasattr(result, "rawlink") or not hasattr(result, "successful"):
         raise InvalidArgument(
@@ -74,13 +75,13 @@ def from_async_result(result: AsyncResult[T]) -> Future[T]:
 
 
 def from_concurrent(source: concurrent.futures.Future[T]) -> Future[T]:
-    """Return the future of a future of concurrent.futures; one that is cancelled discards it.
+    """Return the future of a future of concurrent.futures; cancelling that discards it.
 
-    A discard request cancels *source*, which a function that runs already does not heed. Until
-    the end the hub of this thread waits, also if nothing else is left to wait for.
+    A discard request cancels *source*, which has no effect on a running function. The hub of this
+    thread stays alive until the end, even with nothing else to wait for.
 
     Raises:
-        InvalidArgument: it is no such future.
+        InvalidArgument: *source* is no such future.
     """
     if not hasattr(source, "add_done_callback"):
         raise InvalidArgument(f"expected a concurrent.futures.Future, got {source!r}")
@@ -96,21 +97,22 @@ def from_concurrent(source: concurrent.futures.Future[T]) -> Future[T]:
 def from_asyncio(
     awaitable: Awaitable[T], loop: asyncio.AbstractEventLoop | None = None
 ) -> Future[T]:
-    """Let an asyncio loop run *awaitable*, and return the future of its result.
+    """Run *awaitable* in an asyncio loop, and return the future of its result.
 
-    It may be a coroutine, a task, or anything else that can be awaited; what is cancelled
-    discards. A discard request cancels it and discards at once. Until the end the hub of this
-    thread waits, so the loop, in its own thread, must go on running.
+    It may be a coroutine, a task, or any other awaitable; cancelling it discards the future. A
+    discard request cancels it and discards the future at once. The hub of this thread stays alive
+    until the end, so the loop must keep running, in a thread of its own.
 
-    In a program that gevent has monkey-patched, a loop must not run in a native thread: the selector
-    that it waits with is gevent's then, and corrupts memory there. Leave a program with asyncio
-    unpatched, which nothing here needs, or run the loop in an OS process of its own.
+    In a program that gevent has monkey-patched, a loop must not run in a native thread: its
+    selector is gevent's then, and corrupts memory there. Leave a program with asyncio unpatched,
+    or run the loop in an OS process of its own. greenproc needs no patching.
 
     Args:
-        loop: where it runs. None means that of the task, or the one running in this thread.
+        loop: the loop that runs it. None means the loop of the task, or the one that is running in
+            this thread.
 
     Raises:
-        InvalidArgument: it cannot be awaited, or there is no loop to run it, or *loop* is none.
+        InvalidArgument: it is not awaitable, there is no loop to run it, or *loop* is no loop.
         StateError: the loop is closed.
     """
     import asyncio
@@ -125,7 +127,7 @@ def from_asyncio(
             loop = awaitable.get_loop()
         source = asyncio.run_coroutine_threadsafe(coroutine, loop or asyncio.get_running_loop())
     except RuntimeError as error:
-        coroutine.close()  # else it would complain that it was never awaited
+        coroutine.close()  # Python would warn that it was never awaited
         if loop is None:
             raise InvalidArgument("expected a loop, as none is running in this thread") from error
         raise StateError(f"expected a loop that is not closed, got {loop!r}") from error
@@ -139,7 +141,7 @@ def _take(promise: Promise[Any], source: concurrent.futures.Future[Any]) -> None
     try:
         error = source.exception()
     except BaseException as raised:
-        error = raised  # the futures of gevent's ThreadPoolExecutor raise what they should return
+        error = raised  # gevent's ThreadPoolExecutor raises in exception() instead of returning
     if error is None:
         promise.set(source.result())
     else:

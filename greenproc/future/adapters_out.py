@@ -1,4 +1,4 @@
-"""How a future looks to others: as gevent's AsyncResult, of concurrent.futures, of asyncio.
+"""Adapters that show a future as one of gevent, of concurrent.futures, or of asyncio.
 
 The other direction is in `greenproc.future.adapters_in`.
 """
@@ -35,11 +35,11 @@ T = TypeVar("T")
 def to_async_result(future: FutureState[T]) -> AsyncResult[T]:
     """Return an AsyncResult of this thread's hub that ends as *future* does.
 
-    What was discarded or abandoned raises `Discarded` or `Abandoned`. As every AsyncResult it is
-    set from the hub, soon after the end, and cannot cancel anything.
+    A discarded or abandoned future raises `Discarded` or `Abandoned` there. Like every AsyncResult
+    it is set by the hub, soon after the end, and cannot cancel anything.
 
     Raises:
-        InvalidArgument: *future* is none of ours.
+        InvalidArgument: *future* is not a Future of greenproc.
     """
     _check(future)
     result: AsyncResult[T] = AsyncResult()
@@ -50,14 +50,14 @@ def to_async_result(future: FutureState[T]) -> AsyncResult[T]:
 def to_concurrent(future: FutureState[T]) -> concurrent.futures.Future[T]:
     """Return a future of concurrent.futures that ends as *future* does.
 
-    It is for other native threads, and for `wait` and `as_completed` there: its methods that
-    wait hold up the whole thread with its hub, unless the program is monkey-patched.
+    It is for other native threads, and for `wait` and `as_completed` of that module: its waiting
+    methods block a whole thread with its hub, unless the program is monkey-patched.
 
-    ``cancel()`` requests a discard; what was discarded is cancelled, and what was abandoned
+    ``cancel()`` requests a discard; a discarded future is cancelled there, and an abandoned one
     raises `Abandoned`.
 
     Raises:
-        InvalidArgument: *future* is none of ours.
+        InvalidArgument: *future* is not a Future of greenproc.
     """
     _check(future)
     return _ConcurrentView(future)
@@ -68,19 +68,19 @@ def to_asyncio(
 ) -> asyncio.Future[T]:
     """Return a future of asyncio that ends as *future* does, for the thread of *loop*.
 
-    Cancelling it, or a task that awaits it, requests a discard; what was discarded is cancelled,
-    and what was abandoned raises `Abandoned`. In a coroutine ``await future`` is the same. Run the
-    loop in a thread of its own: it holds up the hub of the thread it runs in, so what a greenlet
-    there has to complete would never come.
+    Cancelling it, or a task that awaits it, requests a discard; a discarded future is cancelled
+    there, and an abandoned one raises `Abandoned`. ``await future`` in a coroutine does the same.
+    The loop should run in a thread of its own: it blocks the hub of its thread, so a greenlet
+    there could never complete the future.
 
     Args:
         loop: None means the one that is running in this thread.
 
     Raises:
-        InvalidArgument: *future* is none of ours, or *loop* is no loop.
+        InvalidArgument: *future* is not a Future of greenproc, or *loop* is no loop.
         StateError: no loop is running in this thread, and none was given.
     """
-    # asyncio takes 40 ms to import, and most programs on gevent do without.
+    # Importing asyncio takes 40 ms, and most programs on gevent do not use it.
     import asyncio
 
     _check(future)
@@ -102,7 +102,7 @@ def _check(future: object) -> None:
 
 
 class _ConcurrentView(concurrent.futures.Future[T]):
-    """Follows a future. It is never RUNNING, so that `cancel` can be granted at any time."""
+    """A view of a future. It is never RUNNING, so that `cancel` can take effect at any time."""
 
     def __init__(self, future: FutureState[T]) -> None:
         super().__init__()
@@ -123,14 +123,14 @@ class _ConcurrentView(concurrent.futures.Future[T]):
             elif future._state is not DISCARDED:
                 self.set_exception(abandonment_error(future))
             elif super().cancel():
-                # Without this, wait and as_completed would not be told.
+                # Only this notifies `wait` and `as_completed` of a cancellation.
                 self.set_running_or_notify_cancel()
         except InvalidStateError:
-            pass  # somebody has completed the view itself; then it shows that
+            pass  # the program has completed the view itself, and that outcome stays
 
 
 class _AsyncioView(_ConcurrentView[T]):
-    """Is what asyncio follows. It cannot raise StopIteration, and would never end for it."""
+    """A view that asyncio follows. A StopIteration would end the coroutine that awaits it."""
 
     def set_exception(self, exception: BaseException | None) -> None:
         if isinstance(exception, StopIteration):

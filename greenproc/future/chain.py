@@ -1,7 +1,8 @@
-"""What follows a future: then, recover, repair, after.
+"""The continuations of a future: then, recover, repair, after.
 
-Each completes a future downstream, which is new and claimed by nobody else. The source holds
-downstream by its callbacks; downstream holds the source weakly, for discard requests.
+A continuation completes a *downstream* future, which is new and has no promise. The source holds
+it strongly, by its callbacks. It holds the source weakly, for discard requests, so that an
+abandoned source is garbage as soon as the program has dropped it.
 
 Source: libprocess include/process/future.hpp, then, recover, repair, after and their helpers.
 """
@@ -42,16 +43,16 @@ from greenproc.future.unread import mark_read
 D = TypeVar("D", bound=FutureState[Any])
 
 Step: TypeAlias = Callable[[Any, Callable[[Any], object], Any], None]
-"""Completes a future downstream, with a function, when the source has ended: its arguments."""
+"""A continuation. Its arguments are the downstream future, the function, and the ended source."""
 
 
 def extend(
     source: FutureState[Any], downstream: D, step: Step, function: Callable[[Any], object]
 ) -> D:
-    """Let *step* complete *downstream* once *source* has ended, with *function*; return it.
+    """Let *step* complete *downstream* with *function* when *source* has ended; return *downstream*.
 
     Raises:
-        InvalidArgument: *function* cannot be called.
+        InvalidArgument: *function* is not callable.
     """
     check_callable(function)
     _join(source, downstream)
@@ -63,6 +64,7 @@ def then(
     downstream: FutureState[Any], function: Callable[[Any], object], source: FutureState[Any]
 ) -> None:
     """Complete *downstream* with ``function(value)`` if *source* is ready, else like *source*."""
+    # A value that comes after a discard request is not wanted: the chain stops, as in libprocess.
     state = source._state
     if state is READY and not source._has_discard:
         _complete_with(downstream, function, source._outcome)
@@ -75,14 +77,13 @@ def then(
 def recover(
     downstream: FutureState[Any], function: Callable[[Any], object], source: FutureState[Any]
 ) -> None:
-    """Complete *downstream* with ``function(source)`` if *source* ended without a value."""
+    """Complete *downstream* with ``function(source)`` unless *source* has a value."""
     if source._state is READY:
         inherit_outcome(downstream, source)
     else:
         with downstream._lock:
-            downstream._has_discard = (
-                False  # what was asked of the source is not asked of *function*
-            )
+            # The request was for the source, and not for what recovers from it.
+            downstream._has_discard = False
         if source._state is FAILED:
             mark_read(source._outcome)
         _complete_with(downstream, function, source)
@@ -107,11 +108,11 @@ def after(
 ) -> None:
     """Complete *downstream* with ``function(source)`` unless *source* completes in time.
 
-    Differs: libprocess flags *downstream* as abandoned when *source* is, and completes it later
-    nevertheless; here what is abandoned stays so, and the time decides.
+    Differs: libprocess flags *downstream* as abandoned together with *source*, and completes it
+    later nevertheless. Here an abandoned future stays abandoned, and the time decides.
 
     Raises:
-        InvalidArgument: *function* cannot be called, or *seconds* is no number.
+        InvalidArgument: *function* is not callable, or *seconds* is no number.
     """
     check_callable(function)
     _join(source, downstream)
@@ -123,17 +124,17 @@ def after(
 
 
 def _join(source: FutureState[Any], downstream: FutureState[Any]) -> None:
-    # As `set_discard_callback`, without its call.
+    # As `set_discard_callback`, without its call: five of these make a row of the benchmarks.
     downstream._discard_callbacks = [(request_weakly, (ref(source),), None)]
 
 
 def _complete_with(
     downstream: FutureState[Any], function: Callable[[Any], object], argument: object
 ) -> None:
-    """Complete *downstream* with what *function* returns or raises.
+    """Complete *downstream* with the result of *function*, or with what it raises.
 
-    A `gevent.Timeout` fails it, and goes on to what completed the source, since it may be a
-    timeout that was set there.
+    A `gevent.Timeout` fails it and is raised as well: it may have been set around the completion
+    of the source.
     """
     try:
         value = function(argument)
@@ -145,7 +146,7 @@ def _complete_with(
         complete_claimed(downstream, FAILED, (error, error.__traceback__))
         if not is_outermost():
             raise
-    except BaseException:
+    except BaseException:  # a kill, which is no result: it ends the greenlet that it was for
         abandon_claimed(downstream)
         raise
     else:
@@ -153,14 +154,14 @@ def _complete_with(
 
 
 class _Delay(Subscription):
-    """The race of a source with a timer, and what is held while it lasts."""
+    """The race of a source with a timer, and the references that it needs while it lasts."""
 
     __slots__ = ("downstream", "function", "hub", "source", "timer")
 
     source: FutureState[Any] | None
     timer: Timer | None
     hub: Hub | None
-    """Of the thread that made the timer, and the only one that may cancel it."""
+    """The hub of the thread that made the timer, which must also cancel it."""
 
     def __init__(
         self,
@@ -176,6 +177,7 @@ class _Delay(Subscription):
         self.hub = None
 
     def expire(self) -> None:
+        # The claim decides the race: a source in another thread may complete at the same time.
         source = self.source
         if claim(self.downstream):
             self._release()

@@ -1,6 +1,6 @@
-"""Futures made of others, or of time: collect, await_all, select, after, undiscardable.
+"""Futures made of several others, of time, or of one other: collect, select, after and more.
 
-Greenlets that just want to wait can use `gevent.wait`, `iwait` and `joinall` on futures.
+A greenlet that only waits can use `gevent.wait`, `iwait` and `joinall` with futures.
 
 Source: libprocess include/process/collect.hpp and after.hpp; select and undiscardable of
 include/process/future.hpp.
@@ -78,12 +78,15 @@ def collect(*futures: Any, timeout: float | None = None) -> Future[Any]:
     """Return the future of the values of all *futures*, in their order.
 
     ``collect(list)`` gives a list, ``collect(one, two)`` a tuple. The first input that fails or is
-    discarded fails the result, and one that is abandoned abandons it; the others are left alone.
-    Discarding the result requests a discard of every input and then discards the result at once.
+    discarded fails the result, and an abandoned one abandons it; the other inputs go on. A discard
+    of the result requests a discard of every input and discards the result at once.
 
     Args:
-        timeout: seconds of the current clock for all of them; then the result fails with
-            `WaitTimeout` and the inputs are left alone.
+        timeout: seconds of the current clock for all inputs together; then the result fails with
+            `WaitTimeout` and the inputs go on. None means no limit.
+
+    Raises:
+        InvalidArgument: something else than futures was given.
 
     Differs: libprocess completes nothing but an empty list before it returns; its form for several
     arguments fails for an input that is ready but carries a discard request.
@@ -111,15 +114,18 @@ def await_all(
     *futures: Future[T], timeout: float | None = None
 ) -> Future[tuple[Future[T], ...]]: ...
 def await_all(*futures: Any, timeout: float | None = None) -> Future[Any]:
-    """Return the future of all *futures* themselves, once all have completed in whatever way.
+    """Return the future of all *futures* themselves, once each has completed in whatever way.
 
     ``await_all(list)`` gives a list, ``await_all(one, two)`` a tuple, and ``await_all(one)`` that
-    future: a way to break off when it ignores requests. Discarding the result requests a discard
-    of every input and then discards the result at once. An abandoned input abandons it.
+    future: a way to break off when it ignores requests. A discard of the result requests a
+    discard of every input and discards the result at once. An abandoned input abandons it.
 
     Args:
-        timeout: seconds of the current clock for all of them; then the result fails with
-            `WaitTimeout` and the inputs are left alone.
+        timeout: seconds of the current clock for all inputs together; then the result fails with
+            `WaitTimeout` and the inputs go on. None means no limit.
+
+    Raises:
+        InvalidArgument: something else than futures was given.
 
     Differs: libprocess completes nothing but an empty list before it returns.
     """
@@ -132,17 +138,23 @@ def await_all(*futures: Any, timeout: float | None = None) -> Future[Any]:
 def select(futures: Iterable[Future[T]], *, timeout: float | None = None) -> Future[Future[T]]:
     """Return the future of the first of *futures* that is ready.
 
-    Failed and discarded ones do not count; when none is left that could become ready, the result
-    is abandoned. Discarding the result discards it at once and leaves the inputs alone.
+    Failed and discarded inputs do not count; when no input is left that could become ready, the
+    result is abandoned. A discard of the result discards it at once, and the inputs go on.
 
     Args:
         timeout: seconds of the current clock; then the result fails with `WaitTimeout`.
+
+    Raises:
+        InvalidArgument: *futures* is something else than futures.
     """
     return _Selecting(list).start(_checked(futures), timeout)
 
 
 def discard(futures: Iterable[Future[Any]]) -> None:
     """Request a discard of each of *futures*.
+
+    Raises:
+        InvalidArgument: *futures* is something else than futures.
 
     Source: libprocess include/process/future.hpp, the free function discard.
     """
@@ -153,24 +165,27 @@ def discard(futures: Iterable[Future[Any]]) -> None:
 def after(seconds: float) -> Future[None]:
     """Return a future that is ready, with None, after *seconds* of the current clock.
 
-    A discard request before that discards it and cancels the timer. It completes even if nobody
-    but its callbacks is left. In a native thread without a hub the clock is that of the runtime,
-    in whose thread callbacks run then: while that is blocked, only a limit of the wait itself, as in
-    ``get(timeout=...)``, ends it.
+    A discard request before that cancels the timer and discards the future. The future completes
+    even if only its callbacks refer to it. A native thread without a hub has the clock of the
+    runtime, whose thread then runs the callbacks: while that thread is blocked, only a limit of
+    the wait itself ends it, as in ``get(timeout=...)``.
+
+    Args:
+        seconds: zero or less completes soon, never before this returns.
 
     Raises:
         InvalidArgument: *seconds* is no number.
         StateError: the clock was stopped.
-        NoRuntime: there is none, and this is a thread that runs an asyncio loop.
+        NoRuntime: the thread runs an asyncio loop, and there is no runtime whose clock counts.
 
     Source: libprocess include/process/after.hpp.
     """
-    # First, as it may make the hub of this thread: the timer is to be cancelled nowhere else.
+    # Before the promise: this may make the hub of this thread, which must cancel the timer.
     clock = current_clock()
     promise: Promise[None] = Promise()
     future = promise.future
     timer = clock.timer(seconds, partial(promise.set, None))
-    # Only the timer holds the promise: a clock that stops lets go of it, and so abandons.
+    # Only the timer holds the promise. A clock that stops drops its timers, which abandons.
     future.on_discard(partial(_cancel, timer, ref(promise)))
     return future
 
@@ -180,10 +195,13 @@ def undiscardable(target: Future[T]) -> Future[T]: ...
 @overload
 def undiscardable(target: Callable[P, Future[T]]) -> Callable[P, Future[T]]: ...
 def undiscardable(target: Any) -> Any:
-    """Return a future that completes as *target* does, but does not pass discard requests on.
+    """Return a future that completes as *target* does and passes no discard request on.
 
-    Abandonment is passed on only when *target* itself is garbage. Given a function that returns
-    a future, return a function whose futures are so.
+    Abandonment is passed on only when *target* itself is garbage.
+
+    Args:
+        target: a future, or a function that returns one, which becomes a function whose futures
+            are so.
 
     Raises:
         InvalidArgument: *target* is neither.
@@ -192,7 +210,7 @@ def undiscardable(target: Any) -> Any:
     """
     if isinstance(target, Future):
         promise: Promise[Any] = Promise()
-        register(target, ANY, promise)  # holds the promise, so it ends with *target*
+        register(target, ANY, promise)  # holds the promise, which so lives as long as *target*
         return promise.future
     if not callable(target):
         raise InvalidArgument(f"expected a future, or a function that returns one, got {target!r}")
@@ -229,7 +247,7 @@ def _checked(futures: Iterable[Any]) -> list[Future[Any]]:
 
 
 def _advise(value: object) -> str:
-    """Return what to do about *value*, which is no future, or no list of them."""
+    """Return what to do about *value*, which is not a future or not a list of futures."""
     if isinstance(value, Future):
         return ": put it into a list, even if it is alone"
     if callable(value):
@@ -246,13 +264,13 @@ def _only(values: Sequence[Any]) -> Any:
 class _Gathering(Subscription):
     """Waits for inputs. Their callbacks hold it, and it holds the promise of the result.
 
-    The result reaches it and the inputs weakly, so nothing here keeps itself alive.
+    The result refers to it and to the inputs weakly, so nothing here keeps itself alive.
     """
 
     __slots__ = ("__weakref__", "lock", "promise", "remaining", "results", "shape")
 
     results: list[Any] | None
-    """By input, in order; None when it no longer matters."""
+    """The results in the order of the inputs; None once they no longer matter."""
 
     def __init__(self, shape: Callable[[Any], Any]) -> None:
         super().__init__()
@@ -273,14 +291,14 @@ class _Gathering(Subscription):
             if not result._is_open:
                 if source._state is FAILED:
                     self.look_at(source)
-            elif (
-                source._state is PENDING and not source._is_abandoned
-            ):  # `ready`, without its call
+            # As `ready`, without its call for each input.
+            elif source._state is PENDING and not source._is_abandoned:
                 register(source, END, _Gathering.arrive, self, index)
             else:
                 self.arrive(index, source)
         if timeout is not None and result._is_open:
             timer = current_clock().timer(timeout, partial(_expire, ref(self), timeout))
+            # The result can complete in any thread, but a timer is cancelled in its own.
             hub = get_hub_if_exists()
             register(result, END, lambda _: call_in(hub, timer.cancel))
         return result
@@ -296,7 +314,7 @@ class _Gathering(Subscription):
             self.take(index, source)
 
     def look_at(self, source: Future[Any]) -> None:
-        """Take note of the error of *source*; only the first of all makes a difference."""
+        """Mark the error of *source* as read; only the first error of all decides the result."""
         mark_read(source._outcome)
 
     def take(self, index: int, source: Future[Any]) -> None:
@@ -306,7 +324,7 @@ class _Gathering(Subscription):
         self.end(READY, self.shape(self.results))
 
     def put(self, index: int, value: object) -> None:
-        with self.lock:
+        with self.lock:  # inputs can complete in several threads
             if self.results is None:
                 return
             self.results[index] = value
@@ -351,7 +369,7 @@ class _Awaiting(_Gathering):
     __slots__ = ()
 
     def look_at(self, source: Future[Any]) -> None:
-        pass  # it is given on as it is
+        pass  # the result contains the future itself, whose error is still to be read
 
     def take(self, index: int, source: Future[Any]) -> None:
         if source._state is PENDING:
@@ -378,7 +396,7 @@ class _Selecting(_Gathering):
 
 def _discard(reference: ref[_Gathering], inputs: Iterable[ref[Future[Any]]]) -> None:
     gathering = reference()
-    # Claimed first: an input that heeds the request at once must not fail the result.
+    # Claimed first: an input that is discarded at once would fail the result.
     if gathering is not None and claim(gathering.promise.future):
         try:
             for source in inputs:

@@ -1,6 +1,6 @@
-"""Where the callbacks of a future run, and how deep they may nest.
+"""The greenlet in which callbacks run, how deep they nest, and which runtime owns it.
 
-Nothing here knows what a future is: work comes as a function that gives the calls to make.
+Work comes as a function that returns the calls to make; futures are not known here.
 """
 
 from __future__ import annotations
@@ -26,29 +26,31 @@ T = TypeVar("T")
 log = logging.getLogger("greenproc.future")
 
 Call: TypeAlias = tuple[Callable[..., object], tuple[Any, ...], Any]
-"""A function, its arguments, and the runtime of who wanted it called."""
+"""A function, its arguments, and the runtime in which it was registered."""
 
 Take: TypeAlias = Callable[[Any], Iterable[Call]]
-"""Gives the calls to make, from what is passed along with it."""
+"""Returns the calls to make, from its argument. It runs as late as possible: when the calls start."""
 
 PendingCalls: TypeAlias = tuple[Take, Any]
-"""Calls to make, and what they are taken from."""
+"""A function that returns calls, and its argument."""
 
 MAX_DEPTH = 32
-"""How deep callbacks nest in one greenlet. Each level takes about six Python frames, and the
-interpreter allows 1000; below it, code in a callback sees the effects of what it does at once."""
+"""How deep callbacks nest in one greenlet.
+
+A level takes about six Python frames of the 1000 that the interpreter allows. Up to this depth a
+callback sees the effects of completing a future as soon as it has done so."""
 
 
 class CallbackStack:
-    """The deliveries that nest in one greenlet, and those that were too deep to nest."""
+    """The callbacks that nest in one greenlet, and the backlog of those that were too deep to nest."""
 
     __slots__ = ("backlog", "depth", "hub", "is_own", "owner")
 
     owner: int
     hub: Hub | None
-    """Of the thread of the owner."""
+    """The hub of the owner's thread."""
     is_own: bool
-    """Whether the owner is a greenlet that does nothing else, so that no user has a timeout there."""
+    """Whether the owner exists for these callbacks alone, so that no timeout of a program is set there."""
 
     def __init__(self, owner: int, hub: Hub | None, *, is_own: bool = False) -> None:
         self.owner = owner
@@ -61,24 +63,25 @@ class CallbackStack:
 CALLBACK_STACK: ContextVar[CallbackStack | None] = ContextVar(
     "greenproc.future.callback_stack", default=None
 )
-"""The stack of this greenlet, if its owner is this greenlet: a context can be copied into another.
+"""The stack of this greenlet, if it owns the stack: a context can be copied into another greenlet.
 
-The owner is known by its id, as holding it would be a cycle. A greenlet that got the id of one
-that is dead finds the stack idle, and takes it over."""
+The owner is an id, since holding the greenlet would be a cycle. A new greenlet with the id of a
+dead one finds an idle stack, and takes it over."""
 
 
 def deliver(home: Hub | None, take: Take, source: Any) -> None:
-    """Make the calls that ``take(source)`` gives: now, if this is the right place, else soon.
+    """Make the calls of ``take(source)``: at once in the right place, else soon.
 
-    The right place is a greenlet of the thread of *home* (without one, or after its end, of any
-    thread) that is not the hub: callbacks may wait, and a hub cannot. A new greenlet has no
-    context of its own, so there each call is made in the runtime of who wanted it.
+    The right place is a greenlet in the thread of *home*, and not its hub: callbacks may wait, and
+    a hub cannot. Without *home*, or after its end, every thread is right. A new greenlet has an
+    empty context, so each call is made there in the runtime in which it was registered.
     """
     stack = CALLBACK_STACK.get()
     if stack is not None and stack.depth and stack.hub is home and stack.owner == id(getcurrent()):
-        _nest(stack, take, source)  # the shortest way, which the links of a chain take
+        _nest(stack, take, source)  # the common case: the links of a chain
         return
     here = get_hub_if_exists()
+    # A greenlet cannot leave its thread, so the calls go to the thread of the future.
     if home is not here and home is not None and not has_ended(home):
         home.loop.run_callback_threadsafe(spawn_raw, _run_elsewhere, take, source)
     else:
@@ -95,7 +98,11 @@ def deliver_here(take: Take, source: Any) -> None:
 
 
 def call_in(hub: Hub | None, function: Callable[..., object], *arguments: Any) -> None:
-    """Call what must not wait in the thread of *hub*: now, if this is it or None is, else soon."""
+    """Call *function*, which must not wait, in the thread of *hub*: at once if this is it, else soon.
+
+    Args:
+        hub: None is this thread. After the end of its thread nothing is called.
+    """
     if hub is None or hub is get_hub_if_exists():
         function(*arguments)
     elif not has_ended(hub):
@@ -103,13 +110,15 @@ def call_in(hub: Hub | None, function: Callable[..., object], *arguments: Any) -
 
 
 def run(take: Take, source: Any) -> None:
-    """Make the calls in this greenlet, or leave them to the outermost `run` when too deep.
+    """Make the calls in this greenlet; those that are too deep are left to the outermost `run`.
 
-    All calls are made. An Exception is reported; what ends a greenlet is raised at the end. So is
-    a `gevent.Timeout`, which may be one that the caller has set; see `is_outermost`.
+    All calls are made. The hub reports an Exception of one; an exception that ends a greenlet is
+    raised after the last. So is a `gevent.Timeout`, which the caller may have set; see
+    `is_outermost`.
     """
     stack = CALLBACK_STACK.get()
     me = id(getcurrent())
+    # A stack of another owner came with a copied context, and counts the depth of that greenlet.
     if stack is None or stack.owner != me:
         stack = CallbackStack(me, get_hub_if_exists())
         CALLBACK_STACK.set(stack)
@@ -132,6 +141,7 @@ def _nest(stack: CallbackStack, take: Take, source: Any) -> None:
             except Exception:
                 _report(function)
             except BaseException as error:
+                # The timer of this timeout was started in the callback: no caller waits for it.
                 if depth == 0 and stack.is_own and isinstance(error, Timeout):
                     _report(function)
                 else:
@@ -145,9 +155,9 @@ def _nest(stack: CallbackStack, take: Take, source: Any) -> None:
 
 
 def hand_over_backlog() -> None:
-    """Give what waits for this greenlet's outermost `run` to a new greenlet.
+    """Move the backlog of this greenlet to a new greenlet, before this one waits.
 
-    To be called before this greenlet waits: it could wait for just that.
+    The wait could be for the very effect of one of these callbacks.
     """
     stack = CALLBACK_STACK.get()
     if stack is not None and stack.backlog and stack.owner == id(getcurrent()):
@@ -156,9 +166,9 @@ def hand_over_backlog() -> None:
 
 
 def is_outermost() -> bool:
-    """Tell whether nothing called the running callback but the greenlet that exists for it.
+    """Tell whether the running callback was called by a greenlet that exists for it.
 
-    A `gevent.Timeout` out of it then is its own, and no business of a caller.
+    A `gevent.Timeout` from it is then its own, and not one of a caller.
     """
     stack = CALLBACK_STACK.get()
     return (
@@ -167,7 +177,7 @@ def is_outermost() -> bool:
 
 
 def _run_elsewhere(take: Take, source: Any) -> None:
-    """Make, in a greenlet for that alone, the calls that could not be made where they came up."""
+    """Make the calls in this new greenlet, which is for them alone."""
     CALLBACK_STACK.set(CallbackStack(id(getcurrent()), get_hub_if_exists(), is_own=True))
     run(each_owned, take(source))
 
@@ -196,7 +206,7 @@ def _report(function: object) -> None:
 
 
 def call_all(calls: Iterable[Callable[[], object]]) -> None:
-    """Make all *calls*. What ends a greenlet, raised by a callback in one of them, comes last."""
+    """Make all *calls*; raise at the end what would have ended the greenlet in between."""
     fatal: BaseException | None = None
     for call in calls:
         try:
@@ -207,14 +217,18 @@ def call_all(calls: Iterable[Callable[[], object]]) -> None:
         raise fatal
 
 
-# Greenlets that run functions of a runtime for a while, and end with it
+# Greenlets that a runtime owns while they run its functions
 
 
 def run_owned(function: Callable[..., T], *args: Any) -> T:
-    """Call *function* in this greenlet, which the runtime of the context kills if it stops meanwhile."""
+    """Call *function* in this greenlet, owned by the runtime of the context.
+
+    A runtime that stops kills the greenlets that it owns.
+    """
     owned, me = _owned_here(), getcurrent()
     if owned is None or me in owned:
         return function(*args)
+    # A set and not a gevent.pool.Group, since raw greenlets have no links to leave a group by.
     owned.add(me)
     try:
         return function(*args)
@@ -223,7 +237,7 @@ def run_owned(function: Callable[..., T], *args: Any) -> T:
 
 
 def each_owned(calls: Iterable[tuple[Any, Any, Any]]) -> Iterator[Any]:
-    """Give *calls*, each to be made in the runtime that is its last item, which owns it meanwhile."""
+    """Yield *calls*. While one is made, the runtime that is its last item owns this greenlet."""
     me = getcurrent()
     for call in calls:
         RUNTIME.set(call[2])

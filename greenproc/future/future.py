@@ -1,4 +1,4 @@
-"""The read side: a value that may still be on its way."""
+"""Futures: the read side of a value that may still be on its way."""
 
 from __future__ import annotations
 
@@ -40,26 +40,29 @@ class Future(FutureState[T_co]):
     """A value that may still be on its way: pending, then once ready, failed or discarded.
 
     ``Future(value)`` is ready; a `Failure` as the value makes it failed, and a future as the
-    value is followed. ``Future()`` is pending and abandoned: nobody can complete it. Others come
-    from a `Promise`. Futures are compared and hashed by identity.
+    value is followed. ``Future()`` is abandoned: pending, without a promise that could complete
+    it. A `Promise` has a pending one. Futures are compared and hashed by identity.
 
-    `discard` asks the producer to stop and no more; only the producer makes a future discarded.
-    Abandoned means that the promise is gone: waiting ends at once, with `Abandoned`.
+    `discard` requests that the producer stops; only the producer makes a future discarded. When
+    the promise is gone the future is abandoned, and waiting for it raises `Abandoned` at once.
 
-    Callbacks run once each, in the greenlet that completes the future, or in the one that
-    registers them when it is complete already. They never run in the hub, and when another native
-    thread completes the future they run in that of the hub where it was made. Those for the state
-    reached run first, in the order of registration, then those for any, among them `then`,
-    `recover`, `repair` and `after`. What they raise is reported to the hub. What cannot be called
-    is refused with `InvalidArgument`.
+    Each callback runs once, in the greenlet that completes the future, or for a completed future
+    in the greenlet that registers it. A hub runs none, and when another native thread completes the
+    future, they run in the thread of the hub that made it. Callbacks for the reached state run
+    first, in the order of registration, then those for any, among them `then`, `recover`, `repair`
+    and `after`. The hub reports the exceptions of callbacks.
 
-    It has the protocol of gevent's AsyncResult, so `gevent.wait`, `iwait` and `joinall` take it,
-    and most of that of concurrent.futures; coroutines of asyncio can await it. Mind the words:
-    ``ready()`` is gevent's and means "over"; `is_ready` is libprocess' and means "has a value".
+    `get` and `wait` are the ways to wait. The other names are for other code: a future has the
+    protocol of gevent's AsyncResult, so `gevent.wait`, `iwait` and `joinall` take it, most of that
+    of concurrent.futures, and coroutines of asyncio can await it. Mind that ``ready()`` is
+    gevent's and means "over", while `is_ready` is libprocess' and means "has a value".
+
+    Raises:
+        InvalidArgument: a callback is not callable.
 
     Source: libprocess include/process/future.hpp, class Future<T>.
     Differs: failures are exceptions, not texts; waiting ends on abandonment; callbacks do not run
-    in foreign threads, since greenlets cannot leave their own.
+    in foreign threads, since a greenlet cannot leave its own.
     """
 
     __slots__ = ()
@@ -75,15 +78,15 @@ class Future(FutureState[T_co]):
         fail(future, error)
         return future
 
-    if not TYPE_CHECKING:  # which would take them for attributes
-        # What responses have, as `get` and the others of `greenproc.web` return futures of one.
+    if not TYPE_CHECKING:  # a type checker would take them for attributes
+        # Names of a Response, looked for on the future that an HTTP client returns.
         status, body, headers, json, reader = map(
             Elsewhere,
             ("get().status", "get().body", "get().headers", "get().json", "get().reader"),
         )
 
         def __dir__(self) -> list[str]:
-            # Asked of the class: properties of a failed future take note of being read.
+            # Asked of the class, because reading a property of a failed future marks it as read.
             return [name for name in super().__dir__() if hasattr(type(self), name)]
 
     # State
@@ -113,12 +116,12 @@ class Future(FutureState[T_co]):
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether nobody can complete it any more."""
+        """Whether nothing can complete it any more."""
         return self._is_abandoned
 
     @property
     def has_discard(self) -> bool:
-        """Whether a discard was requested, whatever came of it."""
+        """Whether a discard was requested, whatever its effect."""
         return self._has_discard
 
     @property
@@ -132,14 +135,14 @@ class Future(FutureState[T_co]):
 
     @property
     def exception(self) -> BaseException | None:
-        """What `get` would raise; None while pending, and when ready."""
+        """The exception that `get` would raise; None while pending, and when ready."""
         return self.exc_info[1] if self.exc_info else None
 
     @property
     def exc_info(
         self,
     ) -> tuple[type[BaseException], BaseException, TracebackType | None] | tuple[()]:
-        """What `get` would raise as ``sys.exc_info()`` shows it; empty if there is nothing."""
+        """What `get` would raise, in the form of ``sys.exc_info()``; empty if that is nothing."""
         if self._state is FAILED:
             mark_read(self._outcome)
             error, traceback = self._outcome[:2]
@@ -186,16 +189,16 @@ class Future(FutureState[T_co]):
     # Waiting
 
     def get(self, block: bool | float | None = True, timeout: float | None = None) -> T_co:
-        """Wait for the value and return it, or raise what it ended with.
+        """Wait for the value and return it, or raise what the future ended with.
 
         Args:
-            block: False raises at once when there is nothing yet. A number is the *timeout*.
+            block: False raises `WaitTimeout` at once while pending. A number is the *timeout*.
             timeout: real seconds to wait; None means for ever.
 
         Raises:
-            WaitTimeout: the time is over.
-            Discarded: it was discarded.
-            Abandoned: nobody can complete it any more.
+            WaitTimeout: the future was pending all the time.
+            Discarded: the producer discarded it.
+            Abandoned: nothing can complete it any more.
             BlockingSwitchOutError: the caller is the hub, which must not wait.
         """
         if self._state is READY:
@@ -213,18 +216,18 @@ class Future(FutureState[T_co]):
             try:
                 self._raise_exception()
             finally:
-                del self  # the traceback holds this frame, which must not hold the error
+                del self  # the traceback holds this frame: a cycle, if the frame held the error
         return self._outcome  # type: ignore[no-any-return]
 
     def get_nowait(self) -> T_co:
-        """Return the value, or raise what it ended with or `WaitTimeout`, without waiting."""
+        """Return the value or raise what `get` would, without waiting."""
         try:
             return self.get(block=False)
         finally:
             del self
 
     def result(self, timeout: float | None = None) -> T_co:
-        """Do as `get`, in the words of concurrent.futures."""
+        """Do as `get`, by the name of concurrent.futures."""
         try:
             return self.get(timeout=timeout)
         finally:
@@ -240,7 +243,7 @@ class Future(FutureState[T_co]):
         return self.value
 
     def await_(self, timeout: float | None = None) -> bool:
-        """Wait until it has completed; tell whether it has. Abandonment ends the waiting too.
+        """Wait until it is over; tell whether it has completed, which an abandoned future has not.
 
         Args:
             timeout: real seconds to wait; None means for ever.
@@ -256,36 +259,36 @@ class Future(FutureState[T_co]):
         return (yield from to_asyncio(self))
 
     def rawlink(self, callback: Callable[[Any], object]) -> None:
-        """Call *callback* with this future once it is over, later, in the hub of this thread.
+        """Call *callback* with this future soon after its end, in the hub of this thread.
 
-        Adding it twice counts once. It must not wait.
+        The callback must not wait. Adding it twice counts once.
         """
         add_link(self, callback, get_hub())
 
     def unlink(self, callback: Callable[[Any], object]) -> None:
-        """Take back a `rawlink`, also one that is about to be called; an unknown one is ignored."""
+        """Remove a `rawlink`, even one whose call is scheduled; an unknown callback is ignored."""
         remove_link(self, callback)
 
     def linkcount(self) -> int:
-        """Count who waits for the end: links, and greenlets and threads in `get`."""
+        """Count the links, and the greenlets and threads that wait in `get`."""
         return len(self._links or ()) + (self._waiter is not None)
 
     # Discarding
 
     def discard(self) -> bool:
-        """Ask the producer to stop; tell whether this is the first request, and of a pending one.
+        """Request a discard; tell whether it is the first request of a pending future.
 
-        Nothing else happens to the future itself. Whoever completes it may heed the request.
+        The future itself stays as it is. The producer may act on the request.
         """
         return request_discard(self)
 
     def cancel(self) -> bool:
-        """Request a discard; tell whether it is discarded by now, so `get` will raise that."""
+        """Request a discard; tell whether the future is discarded by now."""
         request_discard(self)
         return self._state is DISCARDED
 
     def cancelled(self) -> bool:
-        """Tell whether it was discarded, in the words of concurrent.futures."""
+        """Tell whether it was discarded, by the name of concurrent.futures."""
         return self._state is DISCARDED
 
     done = ready
@@ -293,37 +296,37 @@ class Future(FutureState[T_co]):
     # Callbacks
 
     def on_ready(self, callback: Callable[[T_co], object]) -> Self:
-        """Call *callback* with the value, once there is one."""
+        """Call *callback* with the value if the future becomes ready."""
         _observe(self, READY, callback)
         return self
 
     def on_failed(self, callback: Callable[[BaseException], object]) -> Self:
-        """Call *callback* with the exception, once it has failed."""
+        """Call *callback* with the exception if the future fails."""
         _observe(self, FAILED, callback)
         return self
 
     def on_discarded(self, callback: Callable[[], object]) -> Self:
-        """Call *callback* once it is discarded."""
+        """Call *callback* if the future is discarded."""
         _observe(self, DISCARDED, callback)
         return self
 
     def on_any(self, callback: Callable[[Self], object]) -> Self:
-        """Call *callback* with this future once it has completed, however that is."""
+        """Call *callback* with this future when it has completed, in whatever way."""
         _observe(self, ANY, callback)
         return self
 
     def on_discard(self, callback: Callable[[], object]) -> Self:
-        """Call *callback* once a discard is requested; at once if it was, even when complete."""
+        """Call *callback* on a discard request; at once if there was one, even after completion."""
         register_discard(self, callback)
         return self
 
     def on_abandoned(self, callback: Callable[[], object]) -> Self:
-        """Call *callback* once it is abandoned."""
+        """Call *callback* if the future is abandoned."""
         _observe(self, ABANDONMENT, callback)
         return self
 
     def add_done_callback(self, callback: Callable[[Self], object]) -> None:
-        """Call *callback* with this future once it is over: `on_any` and abandonment."""
+        """Call *callback* with this future when it is over: as `on_any`, and on abandonment."""
         check_callable(callback)
         register(self, END, _show, callback)
 
@@ -336,9 +339,12 @@ class Future(FutureState[T_co]):
     def then(self, function: Callable[[T_co], Any]) -> Future[Any]:
         """Return the future of ``function(value)``.
 
-        If *function* returns a future, that is followed; an exception or `Failure` fails. Without
-        a value here, the result ends as this does. If a discard was requested here, *function* is
-        not called and the result is discarded.
+        A future as the result of *function* is followed; an exception or a `Failure` fails. Without
+        a value here, the returned future ends as this one does. After a discard request *function*
+        is not called, and the returned future is discarded.
+
+        Raises:
+            InvalidArgument: *function* is not callable.
         """
         return chain.extend(self, Future(PROMISED), chain.then, function)
 
@@ -349,10 +355,13 @@ class Future(FutureState[T_co]):
     @overload
     def recover(self, function: Callable[[Future[T_co]], U | Failure]) -> Future[T_co | U]: ...
     def recover(self, function: Callable[[Future[T_co]], Any]) -> Future[Any]:
-        """Return the future of this value, or of ``function(self)`` if it ends without one.
+        """Return the future of this value, or of ``function(self)`` if this ends without a value.
 
-        Failed, discarded and abandoned are all recovered from. A discard that was requested is
-        forgotten then; a new request reaches the future that *function* returned.
+        That is when it has failed, or was discarded or abandoned. A discard request before that
+        counts no more; a later one goes to the future that *function* returned.
+
+        Raises:
+            InvalidArgument: *function* is not callable.
         """
         return chain.extend(self, Future(PROMISED), chain.recover, function)
 
@@ -363,7 +372,11 @@ class Future(FutureState[T_co]):
     @overload
     def repair(self, function: Callable[[Future[T_co]], U | Failure]) -> Future[T_co | U]: ...
     def repair(self, function: Callable[[Future[T_co]], Any]) -> Future[Any]:
-        """Return a future that ends as this, but if it fails as ``function(self)``."""
+        """Return a future that ends as this one, or if this fails as ``function(self)``.
+
+        Raises:
+            InvalidArgument: *function* is not callable.
+        """
         return chain.extend(self, Future(PROMISED), chain.repair, function)
 
     @overload
@@ -375,26 +388,29 @@ class Future(FutureState[T_co]):
         self, seconds: float, function: Callable[[Future[T_co]], U | Failure]
     ) -> Future[T_co | U]: ...
     def after(self, seconds: float, function: Callable[[Future[T_co]], Any]) -> Future[Any]:
-        """Return a future that ends as this, or as ``function(self)`` if that takes too long.
+        """Return a future that ends as this one, or as ``function(self)`` if this takes too long.
 
-        To also stop this future is up to *function*. Abandonment is not passed on: the time goes
-        by and *function* is called.
+        Only *function* can discard this future then. Abandonment is not passed on: the time passes,
+        and *function* is called.
 
         Args:
-            seconds: how long to wait, by the current clock, which a test can pause.
+            seconds: the time limit, by the current clock, which a test can pause.
+
+        Raises:
+            InvalidArgument: *seconds* is no number, or *function* is not callable.
         """
         downstream: Future[Any] = Future(PROMISED)
         chain.after(self, downstream, seconds, function)
         return downstream
 
     def _raise_exception(self) -> NoReturn:
-        """Raise what it ended with. gevent's joinall calls this."""
+        """Raise what the future ended with. gevent's joinall calls this."""
         if self._state is FAILED:
             mark_read(self._outcome)
             error, traceback = self._outcome[:2]
-            del self  # as in concurrent.futures: no cycle of error, traceback and frame
+            del self  # as concurrent.futures does: no cycle of error, traceback and frame
             try:
-                # With the traceback as it was, or it would grow with each waiter.
+                # With the traceback of the failure: each raise would add frames for good.
                 raise error.with_traceback(traceback)
             finally:
                 del error, traceback

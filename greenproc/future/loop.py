@@ -1,4 +1,4 @@
-"""Repeating steps that give futures."""
+"""Loops over steps that return futures."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class Continue:
-    """Tells `loop` to go on."""
+    """The decision of a `loop` body to go on."""
 
     __slots__ = ()
 
@@ -41,7 +41,7 @@ class Continue:
 
 
 class Break(Generic[R_co]):
-    """Tells `loop` to end with *value*."""
+    """The decision of a `loop` body to end the loop with *value*."""
 
     __slots__ = ("value",)
 
@@ -53,7 +53,7 @@ class Break(Generic[R_co]):
 
 
 Flow: TypeAlias = Continue | Break[R]
-"""What the body of a loop decides."""
+"""The decision of the body of a loop."""
 
 
 def loop(
@@ -62,24 +62,23 @@ def loop(
     *,
     inline: bool = False,
 ) -> Future[R]:
-    """Repeat ``flow = body(iterate())`` until *body* gives ``Break(value)``; return the future of that value.
+    """Repeat ``flow = body(iterate())`` until it is ``Break(value)``; return the future of that value.
 
-    Each of the two may return a value or a future of one. An item or flow that fails, is discarded
-    or abandoned ends the loop likewise, and so does an exception. A discard request goes to the
-    future that the loop is waiting for, and to each that it waits for later; nothing else stops
-    it.
+    Both functions may return a value or a future of one. An item or flow that fails, or is
+    discarded or abandoned, ends the loop likewise; an exception fails it. A discard request goes
+    to the future that the loop waits for, and to each later one; it stops nothing else.
 
     Args:
-        inline: run the first round before this returns and later ones in whoever completes what
-            was waited for, and never give others a turn. Else it runs in a greenlet of its own,
-            with the context of the caller, and others get a turn after each round. The end of the
-            caller's runtime kills that.
+        inline: run the first round before this returns, and later ones in the greenlet that
+            completes the awaited future, without ever yielding. Otherwise the loop runs in a
+            greenlet of its own, in a copy of the caller's context, and yields after each round;
+            the runtime of the caller owns it, and kills it when it stops.
 
     Raises:
-        InvalidArgument: one of the two cannot be called.
+        InvalidArgument: one of the two is not callable.
 
     Source: libprocess include/process/loop.hpp.
-    Differs: it does not pass abandonment on; its loop without a process is our inline one.
+    Differs: it does not pass abandonment on; its loop without a process is the inline one here.
     """
     check_callable(iterate)
     check_callable(body)
@@ -91,7 +90,7 @@ def loop(
 
 
 class _Loop:
-    """A loop between two waits. What it waits for holds it; nothing else does."""
+    """A loop between two waits. Only the future that it waits for holds it."""
 
     __slots__ = ("__weakref__", "awaited", "body", "context", "iterate", "promise")
 
@@ -108,11 +107,11 @@ class _Loop:
         self.awaited: ref[Future[Any]] | None = None
 
     def go_on(self, value: object, *, is_flow: bool) -> None:
-        """Run with an item or a flow, here or in a new greenlet."""
+        """Run with an item or a flow: here if inline, else in a new greenlet."""
         if self.context is None:
             self.run(value, is_flow)
         else:
-            # A copy: the greenlet before may not have left the context yet.
+            # A copy, since the former greenlet may be in the context still.
             spawn_raw(self.context.copy().run, run_owned, self.run, value, is_flow)
 
     def run(self, value: object, is_flow: bool) -> None:
@@ -125,7 +124,7 @@ class _Loop:
                 self.promise.abandon()
                 raise
             self.promise.fail(error)
-            if self.context is None:  # else it is its own: nothing else knows this greenlet
+            if self.context is None:  # else nothing outside this greenlet can have set it
                 raise
 
     def run_rounds(self, value: object, is_flow: bool) -> None:
@@ -141,6 +140,7 @@ class _Loop:
                 value = self.iterate()
             is_flow = not is_flow
             if isinstance(value, Future):
+                # No callback for a ready one: a loop over ready futures would nest without end.
                 if value._state is not READY:
                     self.wait_for(value, is_flow)
                     return
@@ -169,7 +169,7 @@ class _Loop:
 
 
 def _give_turn() -> None:
-    """Let other greenlets run, and the hub poll its descriptors when it has not for long."""
+    """Yield to other greenlets, and to the descriptors of the hub when the budget is spent."""
     budget = iteration_budget()
     if budget.is_spent():
         budget.wait()

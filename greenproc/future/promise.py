@@ -1,4 +1,4 @@
-"""The write side of a future."""
+"""Promises: the write side of a future."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ T = TypeVar("T")
 class Promise(Generic[T]):
     """The right to complete one future, once.
 
-    The first call that has an effect wins and returns True; all others return False. When the
-    promise is garbage and its future still pending, the future is abandoned; where that must not
-    depend on the garbage collector, call `abandon`.
+    The first call that has an effect returns True, every later one False. A promise that is
+    garbage abandons its pending future; call `abandon` where that must not depend on the garbage
+    collector.
 
-    All of it may be used from any native thread. Callbacks of the future run in the thread whose
-    hub made the promise.
+    All methods may be used from any native thread. The callbacks of the future run in the thread
+    whose hub made the promise.
 
     Source: libprocess include/process/future.hpp, class Promise<T>.
     """
@@ -46,7 +46,7 @@ class Promise(Generic[T]):
     __slots__ = ("__weakref__", "future")
 
     future: Future[T]
-    """What others see of it."""
+    """The read side, to be given away."""
 
     def __init__(self) -> None:
         self.future = Future(PROMISED)
@@ -55,13 +55,13 @@ class Promise(Generic[T]):
         get, then, result = map(Elsewhere, ("future.get", "future.then", "future.result"))
 
     def set(self, value: T | Future[T] | Failure) -> bool:
-        """Complete the future with *value*.
+        """Complete the future with *value*; tell whether that had an effect.
 
         A future as the value is followed as by `associate`, and a `Failure` fails.
         """
         if isinstance(value, NO_PLAIN_VALUE):
             return self._resolve(value)
-        # What `complete` does, but for the price of calling it: every dispatch comes here.
+        # As `complete`, without its call: every dispatch comes here.
         future = self.future
         lock = future._lock
         lock.acquire()
@@ -81,11 +81,13 @@ class Promise(Generic[T]):
         return True
 
     def fail(self, error: BaseException | str, *, unread: str | None = None) -> bool:
-        """Fail the future; a text becomes a `Failure`, and `Discarded` discards instead.
+        """Fail the future; tell whether that had an effect.
+
+        A text becomes a `Failure`; a `Discarded` discards the future.
 
         Args:
-            unread: what failed. With it an error that is never read is logged, when the last
-                future that ended with it is dropped. Dispatches do this.
+            unread: what failed, such as a dispatch. An error that is never read is then logged when
+                the last future that ended with it is dropped. None logs nothing.
 
         Raises:
             InvalidArgument: *error* is neither an exception nor a text.
@@ -93,16 +95,17 @@ class Promise(Generic[T]):
         return fail(self.future, error, unread=unread)
 
     def discard(self) -> bool:
-        """Complete the future as discarded. This is no request, but what grants one."""
+        """Complete the future as discarded, which grants a request; tell whether that had an effect."""
         return complete(self.future, DISCARDED, None)
 
     def associate(self, source: Future[T]) -> bool:
-        """Let the future end as *source* does; nothing else can complete it from then on.
+        """Let the future end as *source* does; tell whether that had an effect.
 
-        Discard requests are passed on to *source*, which is held weakly for that.
+        The promise cannot complete it any more. Discard requests are passed on to *source*, which
+        is held weakly for that.
 
         Raises:
-            InvalidArgument: *source* is no future.
+            InvalidArgument: *source* is not a future.
         """
         if not isinstance(source, FutureState):
             raise InvalidArgument(f"expected a future to follow, got {source!r}")
@@ -112,22 +115,22 @@ class Promise(Generic[T]):
         return True
 
     def abandon(self, reason: str | None = None) -> bool:
-        """Say that the future will never complete.
+        """Declare that the future will never complete; tell whether that had an effect.
 
         Args:
-            reason: why, the text of the `Abandoned` that it raises.
+            reason: the text of the `Abandoned` that the future raises.
 
         Differs: in libprocess only the end of a promise abandons.
         """
         return abandon(self.future, reason)
 
-    set_result = set  # noqa: A003 -- our own set, in the words of concurrent.futures
+    set_result = set  # noqa: A003 -- the method above, by the name of concurrent.futures
     set_exception = fail
 
     def __call__(self, source: Any) -> None:
-        """Take the outcome of a finished greenlet, AsyncResult or future: be the target of a link.
+        """Take the outcome of a finished greenlet, AsyncResult or future, as the target of a link.
 
-        A greenlet that was killed discards.
+        A greenlet that was killed discards the future.
         """
         if isinstance(source, FutureState):
             copy_outcome(self.future, source)

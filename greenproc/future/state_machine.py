@@ -1,4 +1,4 @@
-"""A state that moves by allowed transitions, with futures of getting there."""
+"""State machines: a state that moves by allowed transitions, with futures of reaching a state."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ R = TypeVar("R")
 class StateMachine(Generic[S]):
     """Is in one state, and moves only from the state that a transition names.
 
-    States are any hashable values, best those of an Enum. It is for use inside one process, or
-    one thread; it has no lock. What takes a while is a state of its own: RUNNING, STOPPING,
-    STOPPED, with the work between the last two.
+    States are any hashable values, best those of an Enum. A machine belongs to one process or one
+    thread, and has no lock. Work that takes time is a state of its own: RUNNING, STOPPING, STOPPED,
+    with the work between the last two.
 
     Raises:
-        InvalidArgument: a state, here or of a method, cannot be hashed. Nothing has changed.
+        InvalidArgument: a state, here or of a method, is not hashable. Nothing has changed.
 
-    Source: libprocess include/process/state_machine.hpp. Differs: the right state is notified
-    also when one of those who are told makes another transition at once; who waits can discard.
+    Source: libprocess include/process/state_machine.hpp.
+    Differs: the right state is notified also when a callback makes another transition at once;
+    a future of `when` can be discarded.
     """
 
     __slots__ = ("__weakref__", "_state", "_waiting")
@@ -54,18 +55,16 @@ class StateMachine(Generic[S]):
         *,
         message: str | None = None,
     ) -> R | None:
-        """Move from *before* to *after*, tell who waits for that, then call *function*.
-
-        What *function* returns is returned, be it a value or a future; None without one. It is
-        called also when a `gevent.Timeout` or a kill comes out of the callbacks of `when`, which
-        is raised after that.
+        """Move from *before* to *after*, complete the futures of `when(after)`, then call *function*.
 
         Args:
-            message: the text of the error, for callers who know better what was asked for.
+            function: its result, a value or a future, is returned; None without it. It is called
+                even if a `gevent.Timeout` or a kill comes out of a callback, which is raised after.
+            message: the text of the error, for callers with better words than states.
 
         Raises:
-            StateError: it is in another state. Nothing has changed.
-            InvalidArgument: *function* cannot be called. Nothing has changed.
+            StateError: the machine is in another state. Nothing has changed.
+            InvalidArgument: *function* is not callable. Nothing has changed.
         """
         if function is not None:
             check_callable(function)
@@ -79,7 +78,7 @@ class StateMachine(Generic[S]):
             call_all(partial(promise.set, None) for promise in waiting)
             return None
         results: list[R] = []
-        work = function  # it is called whatever the callbacks do: the state has moved
+        work = function  # called whatever the callbacks raise, since the state has moved
         call_all(
             (
                 *(partial(promise.set, None) for promise in waiting),
@@ -89,16 +88,16 @@ class StateMachine(Generic[S]):
         return results[0]
 
     def when(self, state: S) -> Future[None]:
-        """Return a future of *state*: ready if it is in it, else the next time it gets there.
+        """Return a future of *state*: ready if the machine is in it, else the next time it gets there.
 
-        By the time somebody looks, it may have moved on. A discard request discards it.
+        By the time the future is read, the machine may have moved on. A discard request discards.
         """
         if self._state == _state(state):
             return Future(None)
         promise: Promise[None] = Promise()
         future = promise.future
         self._waiting.setdefault(state, {})[promise] = None
-        # Weakly: neither the machine nor the promise may live because somebody has the future.
+        # Weakly: the future must keep neither the machine nor the promise alive.
         future.on_discard(partial(_call_if_alive, WeakMethod(self._leave), state, ref(promise)))
         return future
 

@@ -1,6 +1,6 @@
-"""Native threads for what would hold up the hub: computing, and C code that waits.
+"""Native threads for code that would block the hub: computing, and C code that waits.
 
-Whose threads? Those of a `Threads` that the program makes, or of the one that belongs to the hub.
+A program makes `Threads` of its own, or uses those that belong to the hub.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 MAX_THREADS = min(32, (os.cpu_count() or 1) + 4)
-"""As many as those of concurrent.futures: some for work that waits, without a crowd for the CPUs."""
+"""As many as concurrent.futures has: some for work that waits, few enough for the CPUs."""
 
 MAX_QUEUED = 100_000
-"""Functions that may wait for a thread; who offloads more has lost control of something."""
+"""How many functions may wait for a thread. A longer queue is a fault of the program."""
 
 IDLE_SECONDS = 10
-"""How long a thread without work stays. Starting one takes 0.1 ms."""
+"""Seconds that a thread without work stays. Starting one takes 0.1 ms."""
 
 HUB_ATTRIBUTE: Final = "greenproc_threads"
 
@@ -89,7 +89,7 @@ def in_thread(function: Callable[P, T]) -> Callable[P, Future[T]]:
 
 def current_threads() -> Threads:
     """Return the threads that belong to the hub of this thread."""
-    # Like its clock: an attribute of the hub has just its life.
+    # As an attribute of the hub, like its clock, they live just as long as it does.
     attributes = vars(get_hub())
     threads = attributes.get(HUB_ATTRIBUTE)
     if threads is None:
@@ -98,7 +98,7 @@ def current_threads() -> Threads:
 
 
 class _Task:
-    """A call that waits for a thread, until somebody takes or drops it."""
+    """A call that waits for a thread, until it is taken or dropped."""
 
     __slots__ = ("__weakref__", "call", "promise")
 
@@ -109,30 +109,32 @@ class _Task:
         self.call = call
 
     def take(self) -> Callable[[], Any] | None:
-        """Return the call, to the first who asks."""
+        """Return the call the first time, then None."""
         call, self.call = self.call, None
         return call
 
 
 class Threads:
-    """A few native threads, started when needed and ended when idle, and a queue before them.
+    """A bounded number of native threads, with a queue of the functions that wait for one.
 
-    They are apart from those of ``hub.threadpool``, which look up host names: work cannot keep
-    names from being found. A function runs with a copy of the caller's context. What it raises
-    fails the future; a future that it returns is followed. A discard request drops a function
-    that still waits for a thread, and discards; one that runs cannot be stopped. Nor is it waited
-    for when the program ends.
+    They are not those of ``hub.threadpool``, which resolve host names, so work cannot delay name
+    lookups. gevent's pool starts and ends the threads; the queue is here, because that pool blocks
+    the caller when all threads are busy, and cannot drop a function.
 
-    A function must not wait for another one of the same threads: all could do so.
+    A function runs in a copy of the caller's context. What it raises fails the future; a future
+    that it returns is followed. A discard request drops a function that waits for a thread; a
+    running one cannot be stopped. The end of the program does not wait for it.
 
-    `offload` may be called in any thread. The hub of the one that made this feeds the native
-    threads and passes their results on.
+    A function must not wait for another one of the same threads, since all could do so.
 
-    A fork copies no threads. In the child, the futures of what ran or waited are abandoned, none
-    of that is run twice, and what is offloaded from then on gets threads of the child's own.
+    `offload` may be called in any thread. The hub that made this feeds the native threads and
+    delivers their results.
+
+    A fork copies no threads. In the child, the futures of running and waiting functions are
+    abandoned, none of these functions runs twice, and new ones get threads of the child.
 
     Args:
-        max_threads: how many at most; 1 is for code that must not run twice at a time.
+        max_threads: how many at most; 1 is for code that must not run concurrently.
         max_queued: how many functions may wait for a thread.
     """
 
@@ -142,7 +144,7 @@ class Threads:
         self._hub = get_hub()
         note_pool(self._hub, self)
         self._tasks: deque[_Task] = deque()
-        # This and the pool are touched in the thread of the hub only.
+        # Only the thread of the hub touches this and the pool.
         self._running: set[Promise[Any]] = set()
         self._pool: ThreadPool | None = None
         self._done = 0
@@ -154,7 +156,7 @@ class Threads:
         """Call *function* in one of the threads, and return the future of its result.
 
         Raises:
-            InvalidArgument: *function* cannot be called.
+            InvalidArgument: *function* is not callable.
             StateError: too many functions wait for a thread.
             Closed: the threads were closed.
         """
@@ -173,14 +175,14 @@ class Threads:
         task = _Task(promise, call)
         self._tasks.append(task)
         future.on_discard(partial(_drop, self._hub, ref(task)))
-        del promise, task  # the queue has the only one: if that is lost, so is the promise
+        del promise, task  # only the queue holds them: losing the task abandons the future
         if not is_here:
             keep_hub_alive_until(future)
             call_in(self._hub, self._start_queued)
         return future
 
     def in_thread(self, function: Callable[P, T]) -> Callable[P, Future[T]]:
-        """Decorate a function whose calls go through `offload`, and so return futures."""
+        """Decorate a function so that calls go through `offload`, and return futures."""
         check_callable(function)
 
         @wraps(function)
@@ -190,7 +192,7 @@ class Threads:
         return offloaded
 
     def close(self) -> None:
-        """Refuse functions from now on, and wait until those that were offloaded have run.
+        """Refuse further functions, and wait until those that were offloaded have run.
 
         Must be called in the thread that made this.
         """
@@ -201,7 +203,7 @@ class Threads:
             self._pool.kill()
 
     def statistics(self) -> dict[str, float]:
-        """Count functions: those that run, each in a thread, that wait for one, that are done."""
+        """Count the functions that run, each in a thread, that wait for one, and that are done."""
         return {"running": len(self._running), "queued": len(self._tasks), "done": self._done}
 
     def __repr__(self) -> str:
@@ -215,14 +217,14 @@ class Threads:
         return 0 if self._pool is None else self._pool.size
 
     def _start(self, promise: Promise[Any], call: Callable[[], Any]) -> None:
-        """Let the pool make *call*. It has room, so this does not wait for it."""
+        """Let the pool make *call*. The pool has room, so this does not block."""
         try:
             if self._pool is None:
                 self._pool = ThreadPool(
                     self._max_threads, self._hub, idle_task_timeout=IDLE_SECONDS
                 )
             result = self._pool.spawn(_outcome, call)
-        except Exception as error:  # no native thread can be started
+        except Exception as error:  # the system refuses another native thread
             promise.fail(error)
             return
         self._running.add(promise)
@@ -244,20 +246,20 @@ class Threads:
         if outcome is not None:
             _complete(promise, *outcome)
         else:
-            promise(result)  # failed: a hook of a profiler or debugger has raised
+            promise(result)  # a hook of a profiler or debugger has raised in the thread
 
     def _note_end(self) -> None:
         if self._is_closed and not self._running and not self._tasks:
             self._end.set(None)
 
     def start_over(self) -> None:
-        """Be as new, in a forked child, where this is called. Who waits is told by the hub."""
+        """Be as new, in a forked child. The hub abandons the futures of lost functions."""
         lost = [*self._running, *(task.promise for task in self._tasks)]
         self._running.clear()
         self._tasks.clear()
         self._pool = None
         if self._hub.loop is not None:
-            # Later, if ever: most children only start another program.
+            # Not at once: most children only start another program, and never run this hub.
             self._hub.loop.run_callback(self._abandon, lost)
 
     def _abandon(self, lost: list[Promise[Any]]) -> None:
@@ -291,7 +293,7 @@ def _outcome(call: Callable[[], Any]) -> tuple[Any, BaseException | None]:
     try:
         return call(), None
     except BaseException as error:
-        return None, error  # there is nobody else in this thread whom it could concern
+        return None, error  # nothing else in this thread could handle it
 
 
 def _complete(promise: Promise[Any], value: Any, error: BaseException | None) -> None:

@@ -30,17 +30,18 @@ MAX_WAIT = 86_400.0 * 365  # seconds; a longer time overflows locks and is for e
 _TIMED_OUT: Final = object()
 
 _PRODUCERS: Final[WeakKeyDictionary[FutureState[Any], Hub]] = WeakKeyDictionary()
-"""The hub of the thread that was asked for the value of a future, where that is another one."""
+"""For futures that another thread has to complete, the hub of that thread."""
 
 
 def add_link(future: FutureState[Any], link: Link, hub: Hub | None) -> None:
-    """Call *link* soon after the end of *future*, in *hub*. What is there already is not added."""
+    """Call *link* soon after the end of *future*, in *hub*. Adding it twice counts once."""
     with future._lock:
         if future._links is None:
             future._links = {link: hub}
         else:
             future._links[link] = hub
         is_over = future._state is not PENDING
+    # After the lock, since a finalizer that could not take it has left the rest to its holder.
     if future._is_abandoned:
         spread_abandonment(future)
     elif is_over:
@@ -48,7 +49,7 @@ def add_link(future: FutureState[Any], link: Link, hub: Hub | None) -> None:
 
 
 def remove_link(future: FutureState[Any], link: Link) -> None:
-    """Forget *link*, even if its call has been scheduled."""
+    """Remove *link*, even if its call is scheduled."""
     with future._lock:
         if future._links is not None:
             future._links.pop(link, None)
@@ -59,11 +60,12 @@ def remove_link(future: FutureState[Any], link: Link) -> None:
 def attach_waiter(future: FutureState[Any], waiter: Waiter[Any]) -> bool:
     """Let the hub of *waiter* switch to it soon after the end of *future*; False if that is over.
 
-    To be called in the thread of that hub. Once it is over, the hub may switch or not.
+    It must be called in the thread of that hub. Of a future that is over, the hub may switch to
+    the waiter or not.
     """
     if future._waiter is None and waiter.hub is future._hub:
-        # No lock: only greenlets of one thread do this, and they do not switch in between. A
-        # foreign thread that ends it now has seen the waiter, or is seen in the next line.
+        # Without the lock: only greenlets of one thread come here, and none switches in between.
+        # Another thread that completes the future now finds the waiter, or is seen on return.
         future._waiter = waiter
         return future._state is PENDING and not future._is_abandoned
     add_link(future, waiter.switch, waiter.hub)
@@ -71,9 +73,13 @@ def attach_waiter(future: FutureState[Any], waiter: Waiter[Any]) -> bool:
 
 
 def wait(future: FutureState[Any], timeout: float | None) -> None:
-    """Wait until *future* has completed or is abandoned, or *timeout* seconds have passed.
+    """Wait until *future* is over, or *timeout* seconds have passed.
 
-    In a thread with a hub only this greenlet waits, else the thread.
+    In a thread with a hub only this greenlet waits; without one the thread waits.
+
+    Raises:
+        LoopExit: nothing in this program could complete the future.
+        InvalidSwitchError: other code has switched into this greenlet.
     """
     hub = get_hub_if_exists()
     if hub is None:
@@ -82,7 +88,7 @@ def wait(future: FutureState[Any], timeout: float | None) -> None:
     if CALLBACK_STACK.get() is not None:
         hand_over_backlog()
     here = getcurrent()
-    # A greenlet may want to know what it waits for without a limit, and may refuse to.
+    # The greenlet of a process records what it waits for without a limit, to find deadlocks.
     end_wait = None
     if timeout is None and (begin_wait := getattr(here, "begin_wait", None)) is not None:
         begin_wait(future)
@@ -98,6 +104,7 @@ def wait(future: FutureState[Any], timeout: float | None) -> None:
             close = timer.close
             timer.start(waiter.switch, _TIMED_OUT)
         else:
+            # Without a timer the hub may have nothing to wait for, and would raise LoopExit.
             close = keep_hub_alive_for_threads(hub) if count_threads() else None
         result = waiter.get()
     finally:
@@ -112,7 +119,7 @@ def wait(future: FutureState[Any], timeout: float | None) -> None:
 
 
 def bounded_timeout(timeout: float) -> float:
-    """Return seconds that loops and native locks can wait.
+    """Return *timeout* in the range that event loops and native locks take.
 
     Raises:
         InvalidArgument: *timeout* is no number.
@@ -124,8 +131,8 @@ def wait_for(future: FutureState[Any], timeout: float) -> None:
     """Wait as `wait` does, with a limit.
 
     Raises:
-        WaitTimeout: the time is over. The text says if the thread that was asked for the value,
-            else that of the runtime, could not do anything about it.
+        WaitTimeout: the time is over. The text tells if the thread that has to complete the
+            future, else that of the runtime, could not run meanwhile.
     """
     watch = watch_hub(_PRODUCERS.get(future) if _PRODUCERS else None)
     wait(future, timeout)
@@ -136,10 +143,10 @@ def wait_for(future: FutureState[Any], timeout: float) -> None:
 
 
 def describe_timeout(timeout: float | None) -> str:
-    """Return the words of a `WaitTimeout` for how long was waited.
+    """Return the words of a `WaitTimeout` for how long the wait was.
 
-    A negative time is over at once, as what is left until a deadline may be; it is also what
-    locks of `threading` take for no limit, which is not meant here.
+    A negative timeout is over at once, since the rest until a deadline may be negative. Locks of
+    `threading` take -1 for no limit, which is not meant here.
     """
     if timeout is not None and timeout < 0:
         return f"at once, as the timeout was {timeout} s (None waits for ever)"
@@ -147,10 +154,10 @@ def describe_timeout(timeout: float | None) -> str:
 
 
 def watch_hub(producer: Hub | None = None) -> TurnWatch | None:
-    """Return what tells, after a wait, whether another thread could do its part meanwhile.
+    """Return a watch that tells, after a wait, whether another thread could do its part meanwhile.
 
     That is the thread of *producer*, else of the runtime of this context. None if it is this
-    thread: its hub turns when a greenlet waits.
+    thread, whose hub turns when a greenlet waits.
     """
     hub = producer or getattr(find_runtime(), "hub", None)
     return None if hub is None or hub is get_hub_if_exists() else TurnWatch(hub)
@@ -162,9 +169,12 @@ def explain_wait(watch: TurnWatch | None) -> str:
 
 
 def keep_hub_alive_until(future: FutureState[Any], producer: Hub | None = None) -> None:
-    """Let the hub of this thread, if it has one, wait for the end of *future*, whatever it may be.
+    """Keep the hub of this thread, if it has one, alive until the end of *future*.
 
-    This is to be called where another thread, that of *producer*, is asked to complete a future.
+    It is for a future that another thread completes, of which the hub knows nothing.
+
+    Args:
+        producer: the hub of that thread; its turns explain a `WaitTimeout`.
     """
     if producer is not None:
         _PRODUCERS[future] = producer
@@ -189,6 +199,7 @@ def _wait_in_thread(future: FutureState[Any], timeout: float | None) -> None:
             "nothing can complete the future: this program has no other thread, and no hub with "
             "something to wait for"
         )
+    # A lock that is acquired twice: the second one waits for the link to release the first.
     gate = allocate_lock()
     gate.acquire()
 
