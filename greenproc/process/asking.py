@@ -20,7 +20,7 @@ from greenproc.clock import Timer
 from greenproc.clock.microseconds import check_duration
 from greenproc.current import default
 from greenproc.errors import AskTimeout, Broken, Failure, InvalidArgument, TooManyAsks
-from greenproc.failures import FAILURES
+from greenproc.failures import FAILURES, text_of
 from greenproc.future import Future
 from greenproc.future.state import (
     DISCARDED,
@@ -272,7 +272,7 @@ class Asks:
         """
         if not sender.id.startswith(PREFIX):
             return
-        text = str(error)
+        text = text_of(error)
         if not self._may_tell(error):
             text = f"{pid} has no answer to {name!r}: {type(error).__name__}"
         self._manager.send(Message(ASK_FAILED, pid, sender, text.encode("utf-8", "replace")))

@@ -12,7 +12,7 @@ from typing import Any, Self
 from gevent import get_hub
 from gevent.hub import Hub
 
-from greenproc.failures import FailureLog
+from greenproc.failures import FailureLog, text_of
 
 LOGGER = "greenproc"
 
@@ -113,7 +113,7 @@ def expect_failure(
     expected: list[BaseException] = []
     yield expected
     for error in log.errors[start:]:
-        if isinstance(error, kind) and text in str(error):
+        if isinstance(error, kind) and text in text_of(error):
             expected.append(error)
             log.errors = [known for known in log.errors if known is not error]
     if not expected:

@@ -14,7 +14,7 @@ from msgspec.inspect import CustomType
 from msgspec.msgpack import Decoder, Encoder
 
 from greenproc.errors import InvalidArgument, InvalidMessage
-from greenproc.failures import FAILURES
+from greenproc.failures import FAILURES, text_of
 from greenproc.typed.extensions import (
     from_extension,
     is_known,
@@ -102,7 +102,7 @@ class Codec(Generic[T]):
         """
         if isinstance(error, InvalidMessage):
             raise error
-        if isinstance(error, msgspec.ValidationError) and "got `ext`" in error.args[0]:
+        if isinstance(error, msgspec.ValidationError) and "got `ext`" in text_of(error):
             try:
                 return self._decode_big(body)
             except FAILURES as second:
@@ -197,7 +197,7 @@ def _explain(error: BaseException, body: bytes) -> InvalidMessage:
     text = (
         "expected a value in MessagePack, got an empty body"
         if not body
-        else str(error) or type(error).__name__
+        else text_of(error) or type(error).__name__
     )
     found = _PATH.search(text)
     return InvalidMessage(text, found[1] if found else "$")

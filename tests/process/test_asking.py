@@ -772,6 +772,17 @@ class Bank(Process):
     def on_break(self, sender: UPID, body: bytes) -> int:
         raise ValueError("a secret")
 
+    @install("stammer", returns=int)
+    def on_stammer(self, sender: UPID, body: bytes) -> int:
+        raise Speechless
+
+
+class Speechless(Exception):
+    """Its text is an error itself."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
 
 class Teller(Process):
     """Asks by a message of its own, without an ask."""
@@ -861,6 +872,7 @@ def test_a_later_value_without_a_form_fails_the_ask(asking: Runtime, bank: Bank)
     [
         ("refuse", Failure, "the account is closed"),
         ("break", ValueError, "has no answer to 'break': ValueError"),
+        ("stammer", Speechless, "has no answer to 'stammer': Speechless"),
         ("formless", InvalidArgument, "has no answer to 'formless': InvalidArgument"),
     ],
 )

@@ -308,7 +308,29 @@ def raise_exit() -> None:
     raise gevent.GreenletExit
 
 
+class Speechless(Exception):
+    """Its text is an error itself."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def raise_speechless() -> None:
+    raise Speechless
+
+
+def raise_bare() -> None:
+    raise msgspec.ValidationError
+
+
+def raise_number() -> None:
+    raise msgspec.ValidationError(5)
+
+
 MOODS: dict[str, Callable[[], object]] = {
+    "has no text": raise_speechless,
+    "is bare": raise_bare,
+    "has a number": raise_number,
     "times out": raise_timeout,
     "exits": raise_exit,
     "waits": lambda: GATE.wait(15),
@@ -320,6 +342,20 @@ def test_class_that_times_out_while_it_is_made_drops_the_message(runtime: Runtim
     runtime.spawn(target)
     with expect_failure(InvalidMessage):
         runtime.post(target, "typed", {"mood": "times out"})
+        runtime.settle()
+    runtime.post(target, "typed", Moody("calm"))
+    runtime.settle()
+    assert target.got == [Moody("calm")]
+
+
+@pytest.mark.parametrize("mood", ["has no text", "is bare", "has a number"])
+def test_class_with_an_odd_error_while_it_is_made_drops_the_message(
+    runtime: Runtime, mood: str
+) -> None:
+    target = Target(Moody)
+    runtime.spawn(target)
+    with expect_failure(InvalidMessage) if mood == "has no text" else nullcontext():
+        runtime.post(target, "typed", {"mood": mood})
         runtime.settle()
     runtime.post(target, "typed", Moody("calm"))
     runtime.settle()
