@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from greenproc.checks import whole_number
+from greenproc.errors import InvalidArgument
 from greenproc.failures import FAILURES
 from greenproc.message import Message
 from greenproc.patterns.choosers import Chooser, Key, Route
-from greenproc.pid import UPID
+from greenproc.pid import PID, UPID
 from greenproc.process.arguments import as_upid
 from greenproc.process.base import Process
 from greenproc.process.cell import BLOCKED
 from greenproc.process.dropping import drop_message
-from greenproc.process.event import MessageEvent
-from greenproc.supervision import Child, Supervisor
+from greenproc.process.event import ExitedEvent, MessageEvent
+from greenproc.supervision import Child, ChildState, Supervisor
 
 NO_WORKER = "no worker"
 KEY_FAILED = "the key failed"
@@ -50,18 +52,27 @@ class Router(Process):
         id: str | None = None,
     ) -> None:
         super().__init__(id)
+        if not isinstance(workers, Iterable):
+            raise InvalidArgument(f"expected a list of workers, got {workers!r}")
         self.__chooser = Chooser(route, key, self.__load)
         self.__workers = dict.fromkeys(map(as_upid, workers))
 
     def initialize(self) -> None:
         """Link to the workers. An override must call this one."""
+        for pid in self.__workers:
+            self.__refuse_itself(pid)
         self.__chooser.use(list(self.__workers))
         for pid in list(self.__workers):
             self.link(pid)
 
     def add(self, worker: UPID | Process) -> bool:
-        """Pass messages on to *worker*, too; return whether it is a new one."""
+        """Pass messages on to *worker*, too; return whether it is a new one.
+
+        Raises:
+            InvalidArgument: it is the router itself, in which a message would go round for ever.
+        """
         pid = as_upid(worker)
+        self.__refuse_itself(pid)
         if pid in self.__workers:
             return False
         self.__workers[pid] = None
@@ -89,6 +100,10 @@ class Router(Process):
     def consume_message(self, event: MessageEvent) -> None:
         """Pass the message on."""
         pass_on(self, self.__chooser, event.message)
+
+    def __refuse_itself(self, pid: UPID) -> None:
+        if pid == self.pid:
+            raise InvalidArgument(f"expected workers of {pid}, got the router itself")
 
     def __load(self, pid: UPID) -> int:
         return load_of(self, pid)
@@ -137,17 +152,49 @@ class Pool(Supervisor):
     def initialize(self) -> None:
         """Start the workers. An override must call this one."""
         super().initialize()
-        pids = [child.pid for child in self.which_children()]
-        self.__workers = tuple(pid for pid in pids if pid is not None)
-        self.__chooser.use(self.__workers)
+        self.__look()
 
     def workers(self) -> tuple[UPID, ...]:
         """Return the addresses of the workers, which stay the same when they are restarted."""
         return self.__workers
 
+    def start_child(self, child: Child) -> PID[Any] | None:
+        """Start one more worker. See `Supervisor.start_child`."""
+        pid = super().start_child(child)
+        self.__look()
+        return pid
+
+    def terminate_child(self, id: str | UPID) -> None:
+        """Stop a worker and pass nothing more on to it. See `Supervisor.terminate_child`."""
+        super().terminate_child(id)
+        self.__look()
+
+    def restart_child(self, id: str | UPID) -> PID[Any] | None:
+        """Start a worker that was stopped. See `Supervisor.restart_child`."""
+        pid = super().restart_child(id)
+        self.__look()
+        return pid
+
+    def consume_exited(self, event: ExitedEvent) -> None:
+        """Restart a worker, or pass nothing more on to one that is not restarted."""
+        super().consume_exited(event)
+        self.__look()
+
     def consume_message(self, event: MessageEvent) -> None:
         """Pass the message on."""
         pass_on(self, self.__chooser, event.message)
+
+    def __look(self) -> None:
+        """Choose among the workers that run, or are being restarted, from now on."""
+        gone = (ChildState.ABSENT, ChildState.STUCK)
+        workers = tuple(
+            PID[Any](child.id, self.pid.address)
+            for child in self.which_children()
+            if child.state not in gone
+        )
+        if workers != self.__workers:
+            self.__workers = workers
+            self.__chooser.use(workers)
 
     def __load(self, pid: UPID) -> int:
         return load_of(self, pid)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import gevent
 import pytest
 from gevent.event import Event
 
-from greenproc import UPID, Pool, Process, Router, install
+from greenproc import UPID, Child, Pool, Process, Router, install
 from greenproc.errors import InvalidArgument
 from greenproc.message import Message
 from greenproc.patterns.choosers import Chooser
@@ -189,3 +190,81 @@ def test_a_route_that_is_none_is_refused(options: dict[str, Any]) -> None:
 def test_a_size_that_is_none_is_refused(size: Any) -> None:
     with pytest.raises(InvalidArgument):
         Pool(Worker, size)
+
+
+def test_a_router_is_no_worker_of_its_own(runtime: Runtime) -> None:
+    to = runtime.spawn(Router())
+    with pytest.raises(InvalidArgument, match="got the router itself"):
+        runtime.dispatch(to, Router.add, to).get(20.0)
+    assert runtime.dispatch(to, Router.workers).get(20.0) == ()
+
+    with expect_failure(InvalidArgument):
+        same = runtime.spawn(Router([UPID("same", runtime.address)], id="same"))
+        runtime.wait(same)
+
+
+@pytest.mark.parametrize("workers", [5, None, ["echo"], Router()])
+def test_workers_that_are_none_are_refused(workers: Any) -> None:
+    with pytest.raises(InvalidArgument):
+        Router(workers)
+
+
+def ids(runtime: Runtime, to: UPID) -> list[str]:
+    return [pid.id for pid in runtime.dispatch(to, Pool.workers).get(20.0)]
+
+
+def test_a_pool_passes_nothing_on_to_a_worker_that_was_stopped(
+    runtime: Runtime, served: Served
+) -> None:
+    to = runtime.spawn(Pool(Worker, 2, id="pool"))
+    runtime.dispatch(to, Pool.terminate_child, "pool-1").get(20.0)
+    work(runtime, to, b"a", b"b")
+    assert served == [("pool-2", b"a"), ("pool-2", b"b")]
+    assert ids(runtime, to) == ["pool-2"]
+
+    runtime.dispatch(to, Pool.terminate_child, "pool-2").get(20.0)
+    work(runtime, to, b"c")
+    assert [letter.reason for letter in runtime.dead_letters] == ["no worker"]
+
+    runtime.dispatch(to, Pool.restart_child, "pool-1").get(20.0)
+    runtime.dispatch(to, Pool.delete_child, "pool-2").get(20.0)
+    work(runtime, to, b"d")
+    assert served[2:] == [("pool-1", b"d")]
+
+
+def test_a_pool_passes_on_to_a_worker_that_was_added_until_it_ends(
+    runtime: Runtime, served: Served
+) -> None:
+    to = runtime.spawn(Pool(Worker, 1, id="pool"))
+    more = Child(Worker, "more", restart="temporary")
+    runtime.dispatch(to, Pool.start_child, more).get(20.0)
+    work(runtime, to, b"a", b"b")
+    assert sorted(id for id, _ in served) == ["more", "pool-1"]
+
+    runtime.terminate(UPID("more", runtime.address))
+    runtime.settle()
+    assert ids(runtime, to) == ["pool-1"]
+
+
+def test_a_worker_that_is_killed_again_and_again_loses_nothing_that_is_queued(
+    runtime: Runtime, served: Served
+) -> None:
+    gate = Worker.gates[b"hold"] = Event()
+    to = runtime.spawn(Pool(Worker, 2, id="pool", max_restarts=100))
+    runtime.settle()
+    bodies = [b"%d" % number for number in range(20)]
+    for _ in range(2):
+        runtime.post(to, "work", b"hold")
+    for body in bodies:
+        runtime.post(to, "work", body)
+    for _ in range(3):
+        gevent.idle()
+        for id in ("pool-1", "pool-2"):
+            cell = runtime.processes.cells.get(id)
+            if cell is not None and cell.greenlet is not None:
+                gevent.kill(cell.greenlet)
+    gate.set()
+    runtime.settle()
+
+    assert sorted(body for _, body in served) == sorted(bodies)
+    assert ids(runtime, to) == ["pool-1", "pool-2"]
