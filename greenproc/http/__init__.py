@@ -6,7 +6,8 @@ from greenproc.http.auth_header import WWWAuthenticate
 from greenproc.http.body import BodySink
 from greenproc.http.cors import CORS
 from greenproc.http.event_text import EVENT_STREAM, encode_event
-from greenproc.http.head import HeadCache, RequestHead, ResponseHead
+from greenproc.http.head import RequestHead, ResponseHead
+from greenproc.http.head_cache import HeadCache
 from greenproc.http.headers import Headers
 from greenproc.http.limits import DEFAULT_LIMITS, ParserLimits
 from greenproc.http.parser import RawRequest, RequestParser, to_request

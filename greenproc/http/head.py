@@ -14,7 +14,7 @@ import httptools
 
 from greenproc.errors import InvalidURL, RemoteProtocolError
 from greenproc.http.headers import Headers
-from greenproc.http.limits import DEFAULT_LIMITS, ParserLimits
+from greenproc.http.limits import ParserLimits
 from greenproc.http.url import URL
 
 CHUNKED = -1
@@ -62,10 +62,6 @@ _MEANINGFUL = frozenset(
 _EARLY_BYTES = 1024
 
 
-# Long heads are rare, seldom come again, and would make the cache large.
-_MAX_CACHED_BYTES = 2048
-
-
 class RequestHead:
     """What stands before the body of a request.
 
@@ -83,6 +79,7 @@ class RequestHead:
         "expects_continue",
         "upgrades",
         "memo",
+        "origin",
         "parts",
         "value_bytes",
     )
@@ -105,6 +102,8 @@ class RequestHead:
     """Whether it is the opening handshake of a WebSocket, after which the bytes are no HTTP."""
     memo: object
     """What a user of heads has made of this one, to find it again when the head comes again."""
+    origin: tuple[RequestHead, bytes, bytes] | None
+    """A head that is equal to this but for a number in parentheses, and both numbers."""
     parts: tuple[str, URL, Headers] | None
     """Method, URL and headers for handlers, once somebody needed them; to be copied."""
     value_bytes: int
@@ -203,7 +202,7 @@ def read_request_head(data: bytes, limits: ParserLimits) -> RequestHead:
     fields = _RequestFields(limits)
     fields.read(method + b" / HTTP/%b.%b\r\n" % (major, minor) + data[line.end() :])
     head = RequestHead()
-    head.memo = head.parts = None
+    head.memo = head.parts = head.origin = None
     head.method = method
     head.target = target
     head.version = version
@@ -276,51 +275,6 @@ def read_response_head(data: bytes, limits: ParserLimits, method: str = "GET") -
     head.keep_alive = head.length != UNTIL_EOF and fields.keep_alive(version)
     head.is_gzip = fields.is_gzip()
     return head
-
-
-class HeadCache:
-    """Reads heads, and knows the ones it has read by their bytes.
-
-    A process sends its messages of one name to one receiver under the same head, byte for byte,
-    and what was legal once is legal again. Looking a head up takes a tenth of the time that
-    reading it takes. The parsers of all connections of a node may share one cache.
-
-    Args:
-        limits: what `read` applies.
-        max_heads: the cache is emptied when it holds so many; 0 turns it off. One takes 1 to
-            5 KB with what handlers get of it, and 40 KB when a client wants that.
-    """
-
-    by_bytes: dict[bytes, RequestHead]
-    """The heads that are known; to be looked at only."""
-
-    __slots__ = ("limits", "by_bytes", "_max_heads")
-
-    def __init__(self, limits: ParserLimits = DEFAULT_LIMITS, *, max_heads: int = 64) -> None:
-        self.limits = limits
-        self.by_bytes = {}
-        self._max_heads = max_heads
-
-    def read(self, data: bytes) -> RequestHead:
-        """Return what `read_request_head` returns for *data*.
-
-        Raises:
-            RemoteProtocolError: this is no head that can be served.
-        """
-        head = self.by_bytes.get(data)
-        if head is None:
-            head = read_request_head(data, self.limits)
-            # What is known is taken in passing, which is not for a body that has to be unpacked.
-            # Nor does a handshake come again, which has a key of its own.
-            is_usual = not (head.is_gzip or head.upgrades)
-            if len(data) <= _MAX_CACHED_BYTES and self._max_heads and is_usual:
-                if len(self.by_bytes) >= self._max_heads:
-                    self.by_bytes.clear()
-                self.by_bytes[data] = head
-        return head
-
-    def __len__(self) -> int:
-        return len(self.by_bytes)
 
 
 class PartialHead:

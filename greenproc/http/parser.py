@@ -15,7 +15,8 @@ from greenproc.address import Address
 from greenproc.errors import RemoteProtocolError
 from greenproc.http.body import CHUNK_LINE, BodySink, IncomingBody
 from greenproc.http.content_coding import Pause, gzip_decompress, no_pause
-from greenproc.http.head import CHUNKED, HEAD_END, HeadCache, PartialHead, RawFields, RequestHead
+from greenproc.http.head import CHUNKED, HEAD_END, PartialHead, RawFields, RequestHead
+from greenproc.http.head_cache import HeadCache
 from greenproc.http.headers import Headers
 from greenproc.http.limits import DEFAULT_LIMITS, IsSpent, ParserLimits, never
 from greenproc.http.request import Request

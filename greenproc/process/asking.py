@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PREFIX = "__ask__("
+PREFIX = "__ask__"
 """How the ids begin that asks have, here and on other nodes."""
 
 ASK_FAILED = "__failed__"
@@ -98,7 +98,7 @@ class Asks:
         self._exposes_errors = settings.expose_errors
         self._transport: Transport
         # Answers to a node that had this address before are not answers to this one.
-        self._prefix = f"{PREFIX}{urandom(4).hex()}-"
+        self._prefix = f"{PREFIX}{urandom(4).hex()}("
         self._numbers = count(1)
         self._open: dict[str, AskFuture[Any]] = {}
         self._watched: dict[Cell | Address, dict[str, AskFuture[Any]]] = {}

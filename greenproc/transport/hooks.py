@@ -10,7 +10,7 @@ from gevent import Greenlet
 
 from greenproc.address import Address
 from greenproc.future import Future
-from greenproc.http.head import HeadCache
+from greenproc.http.head_cache import HeadCache
 from greenproc.http.parser import RawRequest
 from greenproc.http.request import Request
 from greenproc.http.response import Response

@@ -17,7 +17,7 @@ from greenproc.clock.fork import close_copy, silence, watch_fork
 from greenproc.clock.hub import kill_within
 from greenproc.clock.iteration_budget import yield_if_spent
 from greenproc.errors import StateError
-from greenproc.http.head import HeadCache
+from greenproc.http.head_cache import HeadCache
 from greenproc.http.hosts import AllowedHosts
 from greenproc.http.limits import ParserLimits
 from greenproc.http.parser import RawRequest

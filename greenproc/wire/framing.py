@@ -7,6 +7,7 @@ that HTTP allows.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TypeAlias, TypeVar
 
 from greenproc.address import Address
@@ -179,14 +180,36 @@ class MessageDecoder:
         head = raw.head
         route = head.memo
         if type(route) is not _Route or route.decoder is not self:
-            if not _is_message_head(head):
+            route = self._derive(head) or self._read(head)
+            if route is None:
                 return None
-            name, to = self._receiver(_path(head.target))
-            route = head.memo = _Route(self, name, self._sender(head), to)
+            head.memo = route
         body = raw.body
         if head.is_gzip:
             body = gzip_decompress(body, self._max_body_bytes, self._pause)
         return Message(route.name, route.sender, route.to, body)
+
+    def _derive(self, head: RequestHead) -> _Route | None:
+        """Return the route of a head that differs by a number from one whose route is known."""
+        if head.origin is None:
+            return None
+        origin, old, new = head.origin
+        known = origin.memo
+        if type(known) is not _Route or known.decoder is not self:
+            return None
+        was, number = old.decode(), new.decode()
+        return _Route(
+            self,
+            known.name.replace(was, number),
+            _with_number(known.sender, was, number),
+            _with_number(known.to, was, number),
+        )
+
+    def _read(self, head: RequestHead) -> _Route | None:
+        if not _is_message_head(head):
+            return None
+        name, to = self._receiver(_path(head.target))
+        return _Route(self, name, self._sender(head), to)
 
     def _receiver(self, path: bytes) -> tuple[str, UPID]:
         """Return the name and the receiver that a path stands for."""
@@ -214,22 +237,32 @@ class MessageDecoder:
         return sender
 
 
+def _with_number(pid: UPID, old: str, new: str) -> UPID:
+    """Return *pid*, in whose id *new* stands for *old*; the kind of the UPID is kept."""
+    return type(pid)(pid.id.replace(old, new), pid.address) if old in pid.id else pid
+
+
 def _encode_heads(message: Message) -> _Heads:
     """Return the complete head of a message without a body, and that of one with a body."""
     sender, to, name = message.sender, message.to, message.name
-    _check(_BAD_IN_TARGET, "the receiver's id", to.id)
-    _check(_BAD_IN_TARGET, "the message's name", name)
-    _check(_BAD_IN_SENDER, "the sender's id", sender.id)
     path = f"/{to.id}/{name}" if to.id else f"/{name}"
+    if _BAD_IN_TARGET.search(path) or _BAD_IN_SENDER.search(sender.id):
+        _check(_BAD_IN_TARGET, "the receiver's id", to.id)
+        _check(_BAD_IN_TARGET, "the message's name", name)
+        _check(_BAD_IN_SENDER, "the sender's id", sender.id)
+    claimed = f"{sender.id}@{_address_text(sender.address)}"
     text = (
         f"POST {path} HTTP/1.1\r\n"
-        f"User-Agent: libprocess/{sender}\r\n"
-        f"Libprocess-From: {sender}\r\n"
+        f"User-Agent: libprocess/{claimed}\r\n"
+        f"Libprocess-From: {claimed}\r\n"
         "Connection: Keep-Alive\r\n"
-        f"Host: {to.address}\r\n"
+        f"Host: {_address_text(to.address)}\r\n"
     )
     head = text.encode("utf-8", "surrogateescape")
     return head + b"\r\n", head + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+_address_text = lru_cache(maxsize=_MANY)(str)
 
 
 def _check(bad: re.Pattern[str], what: str, text: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from greenproc.http.body import BodySink
-from greenproc.http.head import HeadCache
+from greenproc.http.head_cache import HeadCache
 from greenproc.http.limits import DEFAULT_LIMITS, IsSpent, ParserLimits, never
 from greenproc.http.parser import RawRequest, RequestParser
 from greenproc.testing import feeds

@@ -9,7 +9,7 @@ import pytest
 from greenproc.address import Address
 from greenproc.errors import RemoteProtocolError
 from greenproc.http.body import BodySink
-from greenproc.http.head import HeadCache
+from greenproc.http.head_cache import HeadCache
 from greenproc.http.limits import ParserLimits
 from greenproc.http.parser import RawRequest, RequestParser, to_request
 from greenproc.testing import feeds

@@ -12,7 +12,7 @@ import httptools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenproc.http.head import HeadCache
+from greenproc.http.head_cache import HeadCache
 from greenproc.http.parser import RawRequest
 from tests.generated import inputs
 from tests.http.requests import read_once

@@ -358,11 +358,11 @@ def test_two_nodes_do_not_go_on_telling_each_other(
     """What claims to be an ask, and is for an ask that is over, is dropped without a word."""
     told = runtime.transport.statistics()["sent"]
     for name in ("x", ASK_FAILED, ASK_ABANDONED):
-        for to in ("__ask__(gone-1)", "nobody"):
+        for to in ("__ask__gone(1)", "nobody"):
             if name == "x" and to == "nobody":
                 continue
             elsewhere.post(
-                UPID(to, runtime.address), name, sender=UPID("__ask__(1)", elsewhere.address)
+                UPID(to, runtime.address), name, sender=UPID("__ask__0(1)", elsewhere.address)
             )
     assert elsewhere.ask(account.pid, "echo", b"x").get(timeout=15.0) == b"x"
     assert runtime.transport.statistics()["sent"] == told + 1
@@ -734,7 +734,7 @@ def test_a_circle_of_two_nodes_is_named_by_the_timeout(make_runtime: RuntimeMake
     here.clock.advance(5.0)
     told = asked.get(timeout=15.0).decode()
     here.clock.resume()
-    assert f"{one.pid}, which waits for it, cannot serve 'ask' of __ask__(" in told
+    assert f"{one.pid}, which waits for it, cannot serve 'ask' of __ask__" in told
     assert "the two wait for each other" in told
 
 

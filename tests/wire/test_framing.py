@@ -8,10 +8,10 @@ import pytest
 
 from greenproc.address import ADDRESS_EMPTY, Address
 from greenproc.errors import InvalidArgument, RemoteProtocolError
-from greenproc.http.head import HeadCache
+from greenproc.http.head_cache import HeadCache
 from greenproc.http.parser import RawRequest, RequestParser
 from greenproc.message import Message
-from greenproc.pid import UPID
+from greenproc.pid import UPID, ClaimedUPID
 from greenproc.testing import feeds
 from greenproc.wire.framing import (
     MAX_CACHED,
@@ -456,3 +456,24 @@ def test_a_message_of_mesos_go_is_understood() -> None:
     sender = UPID("scheduler(1)", Address("10.0.0.1", 5051))
     name = "mesos.internal.RegisterFrameworkMessage"
     assert message == Message(name, sender, to("master"), b"\x0a\x02hi")
+
+
+@pytest.mark.parametrize("id", ["a(1)", "%28{}%29", "{}", "({})", "x({})(1)", "({})@", "%287%29"])
+@pytest.mark.parametrize("sender", ["ask({})", "ask(1)({})", "ask(7)", "({})"])
+@pytest.mark.parametrize("name", ["ping", "ping({})", "?({})"])
+def test_numbers_in_ids_are_told_apart(id: str, sender: str, name: str) -> None:
+    known, unknown = (MessageDecoder(RECEIVER_ADDRESS) for _ in range(2))
+    elsewhere = MessageDecoder(SENDER_ADDRESS)
+    parser = RequestParser(heads=HeadCache())
+    plain = RequestParser(heads=HeadCache(max_heads=0))
+    for number in (7, 7, 1, 123, 7):
+        line = f"Libprocess-From: {sender.format(number)}@10.0.0.2:5050\r\n".encode()
+        data = post(f"/{id.format(number)}/{name.format(number)}".encode(), line)
+        (derived,), (read,) = parser.feed(data), plain.feed(data)
+
+        message = known.decode(derived)
+
+        assert message == unknown.decode(read) and message is not None
+        assert type(message.sender) is ClaimedUPID
+        moved = elsewhere.decode(derived)
+        assert moved is not None and moved.to == UPID(message.to.id, SENDER_ADDRESS)
