@@ -49,7 +49,7 @@ from greenproc.future import (
     undiscardable,
 )
 from greenproc.message import Message
-from greenproc.patterns import Cron, Pool, Router, Topic
+from greenproc.patterns import Cron, Pool, Router, State, StateMachine, Topic
 from greenproc.pid import PID, UPID
 from greenproc.process import (
     Deferred,
@@ -115,6 +115,8 @@ __all__ = [
     "Sequence",
     "Settings",
     "StartFailed",
+    "State",
+    "StateMachine",
     "Supervisor",
     "TerminateEvent",
     "Timer",

@@ -60,6 +60,15 @@ def test_supervised_goes_on_after_failures() -> None:
     assert f"$ python examples/supervised.py\n{out}```" in page
 
 
+def test_codelock_opens_and_locks() -> None:
+    with example("codelock") as program:
+        code, out, err = program.finish()
+
+    page = (EXAMPLES.parent / "docs" / "howto" / "patterns.md").read_text(encoding="utf-8")
+    assert (code, err) == (0, "")
+    assert f"$ python examples/codelock.py\n{out}```" in page
+
+
 def test_auction_sells_and_drops_what_is_no_bid() -> None:
     with example("auction") as program:
         code, out, err = program.finish()

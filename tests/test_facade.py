@@ -16,7 +16,7 @@ ask proxy dispatch defer delay run_async filter install route start_in_thread we
 Future Promise Failure Discarded Abandoned undiscardable select collect await_all after loop
 Continue Break
 Sequence RateLimiter Mutex ReadWriteLock Queue Latch CountDownLatch signals dead_letters
-MailboxLimit every Cron Topic Router Pool Supervisor Child Backoff StartFailed RestartLimit ChildError
+MailboxLimit every Cron State StateMachine Topic Router Pool Supervisor Child Backoff StartFailed RestartLimit ChildError
 """
 
 

@@ -21,6 +21,8 @@ from greenproc import (
     Future,
     Process,
     Runtime,
+    State,
+    StateMachine,
     WebSocket,
     after,
     ask,
@@ -431,6 +433,38 @@ class HandlesValues(Process):
 
     @install("object", Join)
     def on_object(self, sender: UPID, value: object) -> None: ...
+
+
+class Machine(StateMachine):
+    idle = State(initial=True, postpone=["stop", Leave])
+    busy = State(postpone=True)
+
+    @idle.on("start")
+    @busy.on("start")
+    def on_start(self, sender: UPID, body: bytes) -> None:
+        reveal_type(self.state)  # R: State
+        self.next_state(Machine.busy)
+        self.next_state("busy")  # E: arg-type reportArgumentType
+        self.state_timeout(None)
+
+    @busy.on("stop")
+    def on_stop(self, sender: UPID, body: bytes) -> None: ...
+
+    @busy.on(Leave, returns=int)
+    def on_leave(self, sender: UPID, leave: Leave) -> int:
+        return 1
+
+    @busy.on("join", Join)  # E: arg-type reportArgumentType
+    def on_join(self, sender: UPID, join: Leave) -> None: ...
+
+    @busy.entry
+    def begin(self) -> None: ...
+
+    @busy.timeout(1.0)
+    def give_up(self) -> None: ...
+
+    @busy.exit  # E: type-var reportArgumentType
+    def end(self, other: int) -> None: ...
 
 
 class ValueOfAnotherType(Process):

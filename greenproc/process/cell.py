@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from greenproc.process.mailbox import Item, Mailbox
     from greenproc.process.manager import ProcessManager
     from greenproc.process.ports import Supervised, Supervising
+    from greenproc.process.postponed import Postponed
     from greenproc.process.routes import RouteTable
 
 
@@ -83,6 +84,7 @@ class Cell:
         "max_events",
         "message",
         "pid",
+        "postponed",
         "process",
         "queued_bytes",
         "reason",
@@ -113,6 +115,7 @@ class Cell:
         self.handlers: dict[str, Callable[..., Any]] | None = None
         self.delegates: dict[str, Any] | None = None
         self.routes: RouteTable | None = None
+        self.postponed: Postponed | None = None
         self.served = 0  # in turns that are over
         self.queued_bytes = 0  # of events that may wait, at most; see `MailboxQuota`
         self.byte_mark = 0  # beyond it the quota is asked

@@ -5,8 +5,11 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+from greenlet import getcurrent
+
 if TYPE_CHECKING:
     from greenproc.process.base import Process
+    from greenproc.process.cell import Cell
 
 PROCESS: ContextVar[Process | None] = ContextVar("greenproc.process", default=None)
 
@@ -14,3 +17,8 @@ PROCESS: ContextVar[Process | None] = ContextVar("greenproc.process", default=No
 def current_process() -> Process | None:
     """Return the process whose handler is running here, or None outside of every process."""
     return PROCESS.get()
+
+
+def is_running(cell: Cell) -> bool:
+    """Whether the greenlet that calls is that of the process of *cell*."""
+    return getcurrent() is cell.greenlet

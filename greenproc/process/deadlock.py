@@ -7,6 +7,7 @@ process, without a limit. Other waits are not looked at.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from gevent.event import Event as Gate
@@ -116,12 +117,14 @@ def _find_owner(what: Any) -> Cell | None:
 def _owes(cell: Cell, ask: AskFuture[Any]) -> bool:
     """Whether the process of *cell* has to go on before the answer to *ask* can come.
 
-    So it is as long as the message is queued. While its handler runs, that could have let another
+    So it is as long as the message is queued or postponed. While its handler runs, that could have let another
     process answer; then it is not expected to wait itself. Looks at the whole mailbox.
     """
     is_served = cell.message is not None and cell.message.sender.id == ask.id
+    postponed = () if cell.postponed is None else cell.postponed.messages
     return is_served or any(
-        isinstance(item, Message) and item.sender.id == ask.id for item in cell.events or ()
+        isinstance(item, Message) and item.sender.id == ask.id
+        for item in itertools.chain(cell.events or (), postponed)
     )
 
 

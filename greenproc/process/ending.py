@@ -14,6 +14,7 @@ from greenproc.pid import UPID
 from greenproc.process.cell import NOTHING_FITS, TERMINATING, Cell
 from greenproc.process.ended import why_unserved
 from greenproc.process.interrupts import raise_in_main
+from greenproc.process.postponed import restore
 
 if TYPE_CHECKING:
     from greenproc.process.manager import ProcessManager
@@ -47,6 +48,7 @@ def clean_up(manager: ProcessManager, cell: Cell) -> None:
     if process is None:
         return
     if cell.state is not TERMINATING:
+        restore(cell)
         manager.ending += 1
         cell.state = TERMINATING
         cell.byte_mark = NOTHING_FITS

@@ -184,6 +184,20 @@ class DispatchEvent(Event):
             self.promise.abandon(reason)
 
 
+class ControlCall(DispatchEvent):
+    """A call of the runtime's own, such as that of a timeout: no bound of a mailbox refuses it.
+
+    A part makes one for a process at a time.
+    """
+
+    __slots__ = ()
+
+    @property
+    def content(self) -> None:
+        """Nothing that a program sent."""
+        return None
+
+
 class HttpEvent(Event):
     """An HTTP request; ``promise`` takes the response."""
 

@@ -22,7 +22,7 @@ from greenproc.message import Message
 from greenproc.pid import NO_SENDER
 from greenproc.process.cell import NOTHING_FITS, Cell
 from greenproc.process.dropping import drop_message
-from greenproc.process.event import Event, ExitedEvent, HttpEvent, TerminateEvent
+from greenproc.process.event import ControlCall, Event, ExitedEvent, HttpEvent, TerminateEvent
 from greenproc.process.mailbox import Item
 from greenproc.process.ports import ACCEPTED, FULL, NO_ROOM, Delivery
 from greenproc.process.quota import MAILBOX_FULL, weigh_item
@@ -155,6 +155,14 @@ class LimitedDeque(deque[Item]):
         for item in items:
             self.append(item)
 
+    def extendleft(self, items: Iterable[Item], /) -> None:
+        """Put *items*, which are not urgent, one by one ahead of all that is not urgent either."""
+        place = next((at for at, other in enumerate(self) if not is_urgent(other)), len(self))
+        for item in items:
+            self._bound.count += 1
+            self._bound.bytes += weigh_item(item)
+            self.insert(place, item)
+
     def clear(self) -> None:
         """Take all items out."""
         while self:
@@ -220,7 +228,7 @@ def is_urgent(item: Item) -> bool:
 def has_room(cell: Cell, item: Item) -> bool:
     """Whether *item* may be queued for *cell*, which has all the events that it may have, or a limit."""
     if cell.bound is None:
-        return isinstance(item, (ExitedEvent, TerminateEvent))
+        return isinstance(item, (ExitedEvent, TerminateEvent, ControlCall))
     return is_control(item) or cell.bound.admits(item)
 
 

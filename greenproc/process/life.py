@@ -31,6 +31,7 @@ from greenproc.process.mailbox import (
     discard_until_terminate,
 )
 from greenproc.process.ports import TERMINATED, Observer
+from greenproc.process.postponed import restore
 
 EventFilter = Callable[[UPID, Event], Any]
 """Called with the receiver and the event about to be served; true drops the event."""
@@ -126,6 +127,7 @@ class Life:
 
     def _make_way(self, cell: Cell, items: deque[Item]) -> None:
         """Let an injected terminate go ahead of what is queued, which a successor may serve."""
+        restore(cell)
         if cell.supervised is not None:
             cell.supervised.hold()
         discard_until_terminate(items, partial(self.discard, cell, reason=why_unserved(cell)))

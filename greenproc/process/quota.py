@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from time import monotonic
 
 from greenproc.http.request import Request
@@ -78,7 +77,9 @@ class MailboxQuota:
         *refused* and *refused_bytes* the messages and requests that were not let into one.
         """
         return {
-            "queued_bytes": sum(cell.queued_bytes for cell in self._loads if cell.events),
+            "queued_bytes": sum(
+                cell.queued_bytes for cell in self._loads if cell.events or cell.postponed
+            ),
             "refused": self._refused,
             "refused_bytes": self._refused_bytes,
         }
@@ -97,7 +98,7 @@ class MailboxQuota:
         Call when they take the cell beyond its mark.
         """
         if not cell.events:
-            self._note(cell, 0)
+            self._note(cell, weigh_cell(cell))
         reason = self._find_reason(cell, size)
         if reason is None:
             self._note(cell, cell.queued_bytes + size)
@@ -145,7 +146,7 @@ class MailboxQuota:
             load.refused += 1
             if load.refused * RETRY_SHARE < load.counted:
                 return False
-        self._note(cell, weigh(items))
+        self._note(cell, weigh_cell(cell))
         load = self._loads.setdefault(cell, _Load())
         load.counted, load.refused = len(items), 0
         return True
@@ -159,7 +160,7 @@ class MailboxQuota:
             if is_early and node.refused * RETRY_SHARE < node.counted:
                 return False
         for cell in list(self._loads):
-            self._note(cell, weigh(cell.events or ()))
+            self._note(cell, weigh_cell(cell))
         node.counted = sum([len(cell.events or ()) for cell in self._loads])
         node.refused = 0
         self._weighed_at = monotonic()
@@ -183,9 +184,10 @@ class MailboxQuota:
         load.reported = queued_bytes
 
 
-def weigh(items: Iterable[Item]) -> int:
-    """Return how many bytes *items* count for; a call counts like a message without a body."""
-    return sum([weigh_item(item) for item in items])
+def weigh_cell(cell: Cell) -> int:
+    """Return how many bytes count for what waits in *cell*, queued or postponed."""
+    postponed = 0 if cell.postponed is None else cell.postponed.bytes
+    return postponed + sum([weigh_item(item) for item in cell.events or ()])
 
 
 def weight_of_message(message: Message) -> int:
@@ -204,7 +206,7 @@ def weight_of_request(request: Request) -> int:
 
 
 def weigh_item(item: Item) -> int:
-    """Return how many bytes *item* counts for."""
+    """Return how many bytes *item* counts for; a call counts like a message without a body."""
     if item.__class__ is Message:
         return ITEM_BYTES + weight_of_message(item)
     if isinstance(item, HttpEvent):

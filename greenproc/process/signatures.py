@@ -67,6 +67,19 @@ def check_message_handler(
         _check(handler, Role(f"messages {message!r}", ("sender", "body")), name, of_class)
 
 
+def check_action(function: object, purpose: str, name: str) -> None:
+    """Refuse *function*, of a class, if a call with its process alone would fail or run nothing.
+
+    Args:
+        purpose: what it is for, and *name* what it is called, in the error.
+
+    Raises:
+        InvalidArgument: it is no such function.
+    """
+    if not _clearly_fits(function, 1):
+        _check(function, Role(purpose, ()), name, of_class=True)
+
+
 def check_route_handler(
     handler: object, options: RouteOptions, *, name: str = "", of_class: bool = False
 ) -> None:

@@ -16,7 +16,13 @@ from greenproc.pid import UPID
 from greenproc.process import Process, install
 from greenproc.process.base import cell_of
 from greenproc.process.ports import Delivery
-from greenproc.process.quota import ITEM_BYTES, SMALL_BYTES, MailboxQuota, weigh, weight_of_request
+from greenproc.process.quota import (
+    ITEM_BYTES,
+    SMALL_BYTES,
+    MailboxQuota,
+    weigh_cell,
+    weight_of_request,
+)
 from greenproc.runtime import Runtime
 from greenproc.settings import Settings
 from tests.peer import Peer
@@ -200,7 +206,7 @@ def test_many_processes_together_hold_no_more_than_the_node(
         for sink in sinks:
             post(runtime, sink, MIB // 4)
 
-    held = sum(weigh(cell_of(sink).events or ()) for sink in sinks)
+    held = sum(weigh_cell(cell_of(sink)) for sink in sinks)
     assert 3 * MIB < held <= 4 * MIB + 8 * SMALL_BYTES
     for sink in sinks:
         sink.gate.set()
@@ -252,7 +258,7 @@ def test_a_queue_that_stays_full_is_weighed_once_in_a_while(
 ) -> None:
     weighed = []
     monkeypatch.setattr(
-        "greenproc.process.quota.weigh", lambda items: weighed.append(1) or weigh(items)
+        "greenproc.process.quota.weigh_cell", lambda cell: weighed.append(1) or weigh_cell(cell)
     )
     queue = Queue(max_mailbox_bytes=80 * 100)
     assert sum(queue.offer() for _ in range(81)) == 80

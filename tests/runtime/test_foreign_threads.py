@@ -140,6 +140,8 @@ VALUES = [
     "Router",
     "Settings",
     "StartFailed",
+    "State",
+    "StateMachine",
     "Supervisor",
     "TerminateEvent",
     "Timer",
