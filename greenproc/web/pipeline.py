@@ -1,4 +1,18 @@
-"""A connection of a client: requests out, responses in, matched by their order."""
+"""A connection of a client: requests out, responses in, matched by their order.
+
+It is in one of these states; ``-`` leaves it there. The *last request* carries ``Connection:
+close``, and so does a *closing head*, whose response ends with the *closing body*::
+
+    state    request  last request  response  closing head  closing body  all responses  eof     end
+    -------  -------  ------------  --------  ------------  ------------  -------------  ------  ------
+    OPEN     -        CLOSING       -         CLOSING       CLOSED        -              CLOSED  CLOSED
+    CLOSING  -        -             -         -             CLOSED        CLOSED         CLOSED  CLOSED
+    CLOSED   -        -             -         -             -             -              -       -
+
+A CLOSING connection refuses requests, and is closed after the response to the last one. A time
+limit, a lost socket and a response that breaks HTTP are an *end*. A peer that takes no more bytes
+changes nothing by that: it may have responded before it stopped reading.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,22 @@
-"""`Session`: one WebSocket between its socket and its process."""
+"""`Session`: one WebSocket between its socket and its process.
+
+It is in one of these states; ``-`` leaves it there. *Close* and *fault* are what the client sent,
+*served* is the end of the connection in a turn of the process, and `Session.run` starts after the
+101. A lost connection, a close timeout and an unanswered Ping are an *abort*::
+
+    state           run   message  Close           fault           served         close()        eof     abort
+    --------------  ----  -------  --------------  --------------  -------------  -------------  ------  ------
+    CONNECTING      OPEN  -        -               -               -              LOCAL_CLOSING  -       CLOSED
+    OPEN            -     -        REMOTE_CLOSING  REMOTE_CLOSING  -              LOCAL_CLOSING  CLOSED  CLOSED
+    REMOTE_CLOSING  -     -        -               -               LOCAL_CLOSING  LOCAL_CLOSING  -       CLOSED
+    LOCAL_CLOSING   -     -        -               -               -              -              CLOSED  CLOSED
+    CLOSED          -     -        -               -               -              -              -       -
+
+The states are those of wsproto: REMOTE_CLOSING is between the Close of the client and the one that
+answers it, LOCAL_CLOSING is after that of this side.
+
+Source: RFC 6455 sections 5.5.1 and 7.
+"""
 
 from __future__ import annotations
 
