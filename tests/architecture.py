@@ -36,7 +36,6 @@ PERSONS_IN_PROSE = {
     "process": 2.4,
     "runtime": 1.9,
     "subprocess": 7.0,
-    "sync": 16.2,
     "testing": 2.6,
     "transport": 4.4,
     "web": 3.7,

@@ -1,7 +1,7 @@
-"""Sharing and waiting, by futures or by blocking a greenlet: locks, queues, latches, rates, pipes.
+"""Coordination of greenlets, futures and native threads: locks, queues, latches, rates, pipes.
 
-Like promises, none of this may be used in a finalizer or in a signal handler of Python's own: both
-can interrupt another use of the same object, whose lock they would wait for.
+Like promises, none of this may be used in a finalizer or in a signal handler of Python: both
+can interrupt another use of the same object, and would wait for its lock for ever.
 """
 
 from greenproc.sync.latch import CountDownLatch, Latch, Once

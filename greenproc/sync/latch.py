@@ -1,4 +1,4 @@
-"""Gates that open once: `Latch` by one call, `CountDownLatch` by as many as were agreed on."""
+"""Gates that open once: by one call, after a number of calls, or when some work is done."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ P = ParamSpec("P")
 
 
 class Latch:
-    """Something that happens once, and that others wait for.
+    """An event that happens once, and that greenlets, futures and threads wait for.
 
-    It may be used from any native thread. When it is garbage, the futures of those who wait for it are abandoned.
+    It may be used from any native thread. The garbage collection of a latch abandons the futures
+    that wait for it.
 
     Source: libprocess include/process/latch.hpp, src/latch.cpp.
-    Differs: its end abandons those who wait; there it lets them go as if it were triggered.
+    Differs: its end abandons what waits for it; there it ends the waiting as if it were triggered.
     """
 
     __slots__ = ("__weakref__", "_guard", "_is_triggered", "_waiters")
@@ -34,13 +35,13 @@ class Latch:
 
     @property
     def is_triggered(self) -> bool:
-        """Whether it has happened."""
+        """Whether it was triggered."""
         return self._is_triggered
 
     def trigger(self) -> bool:
-        """Let all go who wait, and who will; tell whether this is the first time.
+        """Trigger the latch; tell whether this is the first time.
 
-        Callbacks of those who wait run before this returns.
+        The callbacks of futures that wait for it run before this returns.
         """
         with self._guard:
             if self._is_triggered:
@@ -51,15 +52,15 @@ class Latch:
         return True
 
     def triggered(self) -> Future[None]:
-        """Return a future that is ready once it has happened.
+        """Return a future that is ready once the latch is triggered.
 
-        Each caller gets one of its own, so that a discard request concerns nobody else.
+        Each call returns another future, so that a discard concerns one caller only.
         """
         waiter = self._waiters.future_waiter()
         return waiter.future if self._enqueue(waiter) else waiter.grant(None)
 
     def await_(self, timeout: float | None = None) -> bool:
-        """Wait until it has happened; tell whether it has. A tie with the time counts as such.
+        """Wait until the latch is triggered; tell whether it is. A tie with the timeout counts as such.
 
         Args:
             timeout: seconds of the current clock, which a test can pause; None means for ever.
@@ -74,7 +75,8 @@ class Latch:
         return f"<Latch {state}>"
 
     def _enqueue(self, waiter: Waiter[None]) -> bool:
-        """Put *waiter* in the queue, unless there is nothing to wait for; tell whether there is."""
+        """Queue *waiter* unless the latch is triggered; tell whether there is something to wait for."""
+        # Under the lock, so that no trigger comes between the look and the queue.
         with self._guard:
             if not self._is_triggered:
                 self._waiters.append(waiter)
@@ -82,12 +84,16 @@ class Latch:
 
 
 class CountDownLatch:
-    """Something that has happened once all of a number of others have.
+    """A latch that is triggered by the last of a number of calls.
 
-    It may be used from any native thread. When it is garbage, the futures of those who wait for it are abandoned.
+    It may be used from any native thread. The garbage collection of a latch abandons the futures
+    that wait for it.
 
     Args:
-        count: how many times `decrement` must be called.
+        count: how many calls of `decrement` trigger it.
+
+    Raises:
+        InvalidArgument: *count* is not a whole number from 0.
 
     Source: libprocess include/process/count_down_latch.hpp.
     Differs: with a count of 0 it is triggered from the start; there it never is. Its futures can
@@ -110,25 +116,26 @@ class CountDownLatch:
 
     @property
     def is_triggered(self) -> bool:
-        """Whether none is missing."""
+        """Whether no call is missing."""
         return self._latch.is_triggered
 
     def decrement(self) -> None:
-        """Count one; the last lets all go who wait. More than were agreed on are ignored."""
+        """Count one call; the last one triggers the latch. Further calls have no effect."""
         with self._guard:
             if not self._count:
                 return
             self._count -= 1
             is_last = not self._count
+        # After the lock, since triggering runs callbacks, which may use this latch.
         if is_last:
             self._latch.trigger()
 
     def triggered(self) -> Future[None]:
-        """Return a future that is ready once none is missing. See `Latch.triggered`."""
+        """Return a future that is ready once no call is missing. See `Latch.triggered`."""
         return self._latch.triggered()
 
     def await_(self, timeout: float | None = None) -> bool:
-        """Wait until none is missing; tell whether that is so. See `Latch.await_`."""
+        """Wait until no call is missing; tell whether that is so. See `Latch.await_`."""
         return self._latch.await_(timeout)
 
     def __repr__(self) -> str:
@@ -136,11 +143,11 @@ class CountDownLatch:
 
 
 class Once:
-    """Lets the first do some work, and all others wait until it is done.
+    """Work that the first caller does, while all others wait until it is done.
 
     ::
 
-        once.call(load)                  # whoever calls this first loads; all find it loaded
+        once.call(load)                  # the first caller loads; all of them find it loaded
 
         if not once.once():              # the same by hand
             load()
@@ -165,14 +172,14 @@ class Once:
         return self._latch.is_triggered
 
     def once(self) -> bool:
-        """Return False to the first, who must do the work and then call `done` in any case.
+        """Return False to the first caller, which must do the work and then call `done` in any case.
 
-        All others wait until that happens, and get True.
+        Every other call waits until that happens, and returns True.
 
         Raises:
-            Deadlock: who does the work has asked again, and would wait for itself.
+            Deadlock: the greenlet that does the work has called it again, and would wait for itself.
         """
-        if self._latch.is_triggered:
+        if self._latch.is_triggered:  # without the lock: that is never undone
             return True
         me = getcurrent()
         with self._guard:
@@ -186,8 +193,8 @@ class Once:
         return True
 
     def done(self) -> None:
-        """Say that the work is done. Nothing happens when it was said before."""
-        self._first = None
+        """Declare that the work is done. A second call has no effect."""
+        self._first = None  # it must not keep a greenlet, with its frames, for ever
         self._latch.trigger()
 
     def finished(self) -> Future[None]:
@@ -195,12 +202,12 @@ class Once:
         return self._latch.triggered()
 
     def call(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Call *function* if nobody has before, else wait until that call is over.
+        """Call *function* if it is the first call, else wait until the first call is over.
 
-        What it raises goes to the first caller only, and it counts as done all the same.
+        An exception of *function* goes to the first caller only, and the work counts as done.
 
         Raises:
-            InvalidArgument: *function* cannot be called. Nothing was done.
+            InvalidArgument: *function* is not callable. Nothing was done.
         """
         check_callable(function)
         if self.once():

@@ -1,4 +1,4 @@
-"""Permits that come at a steady rate."""
+"""Permits at a steady rate."""
 
 from __future__ import annotations
 
@@ -22,42 +22,45 @@ from greenproc.sync.cancellable_timer import CancellableTimer
 from greenproc.sync.waitqueue import Waiter, WaitQueue, discard_all
 
 ThreadClock: TypeAlias = tuple[Clock, Hub | None]
-"""A clock, and the hub of the thread that waits by it: each has a timer of its own.
+"""A clock, and the hub of a thread that waits by it. Each pair has a timer of its own.
 
-The timer keeps that hub from giving up, and no thread depends on the hub of another one, which may
-stand still or end.
+The timer keeps that hub alive, and no thread depends on the hub of another one, which may be
+blocked or end.
 """
 
 
 class RateLimiter:
-    """Grants permits, so many in a time, in the order in which they were asked for.
+    """Grants a number of permits in a time, in the order in which they were requested.
 
     ::
 
-        limiter.acquire().then(send)     # nobody waits
-        with limiter:                    # this greenlet waits
+        limiter.acquire().then(send)     # this greenlet does not wait
+        with limiter:                    # this one does
             ...
 
-    Only the ratio counts: one permit per *seconds* / *permits*, the first at once. There is no
-    burst, and what was not asked for is not saved up. The time is that of the current clock, which
-    a test can pause.
+    Only the ratio counts: there is one permit per *seconds* / *permits*, the first one at once.
+    There is no burst, and permits that were not requested are not saved up. The time is that of the
+    current clock, which a test can pause.
 
-    It may be used from any native thread. Its time is that of the clock of the first that uses it
-    or, once that is stopped, of the next; without a runtime each thread has a clock of its own.
-    A thread with another clock looks at that time by its own hub, so who waits there is
-    independent of what other threads do, or of their end; but it learns up to an interval late
-    that a test has advanced that time.
+    The limiter may be used from any native thread. Its time is that of the clock that is current
+    at its first use, or once that is stopped, at the next one; without a runtime each thread has a
+    clock of its own. A thread with another clock measures that time by its own hub, independent of
+    other threads and their end, and notices up to an interval late that a test has advanced it.
 
-    A permit says nothing about when its holder acts on it, so clients that must not disturb each
-    other should have a limiter each. If a clock is stopped, whoever waits by it is abandoned.
-    Without a reference it goes on until nobody waits.
+    A permit does not say when its holder acts on it, so clients that must not disturb each other
+    should have a limiter each. Stopping a clock abandons what waits by it. A limiter without
+    references goes on until nothing waits.
 
     Args:
         permits: how many there are in *seconds*.
-        capacity: how many may wait. None, as in libprocess, is no bound.
+        capacity: how many may wait. None, as in libprocess, means no bound.
+
+    Raises:
+        InvalidArgument: *permits* or *seconds* is not above 0, or *capacity* is not a whole number
+            from 0.
 
     Source: libprocess include/process/limiter.hpp.
-    Differs: a discarded waiter leaves the line at once; the end of the object discards nothing.
+    Differs: a discarded waiter leaves the queue at once; the end of the object discards nothing.
     """
 
     __slots__ = (
@@ -67,7 +70,7 @@ class RateLimiter:
         "_clock",
         "_granted",
         "_guard",
-        "_handed",
+        "_deliveries",
         "_interval",
         "_is_closed",
         "_waiters",
@@ -82,10 +85,10 @@ class RateLimiter:
             whole_number("capacity", capacity, least=0)
         self._capacity = capacity
         self._guard = allocate_lock()
-        self._waiters: WaitQueue[None] = WaitQueue(self._guard, self._rest)
+        self._waiters: WaitQueue[None] = WaitQueue(self._guard, self._stop_idle_timers)
         self._clock: Clock | None = None
         self._timers: dict[ThreadClock, CancellableTimer] = {}
-        self._handed: list[frozenset[object]] = []
+        self._deliveries: list[frozenset[object]] = []
         self._next = -MAX_MICROSECONDS
         self._granted = 0
         self._is_closed = False
@@ -103,11 +106,11 @@ class RateLimiter:
     def acquire(self) -> Future[None]:
         """Return a future that is ready once a permit is granted.
 
-        A discard request gives the place in the queue up; no permit is used.
+        A discard request leaves the queue and uses no permit.
 
         Raises:
-            Closed: it was closed.
-            StateError: as many wait as may, or the clock was stopped.
+            Closed: the limiter was closed.
+            StateError: the limiter is full, or the clock was stopped.
         """
         clock = find_clock()
         waiter = self._waiters.future_waiter()
@@ -120,34 +123,34 @@ class RateLimiter:
             timeout: seconds of the current clock; None means for ever.
 
         Raises:
-            Closed: it was closed, before or meanwhile, or the clock was stopped meanwhile.
-            StateError: as many wait as may, or the clock was stopped.
+            Closed: the limiter was closed, before or meanwhile, or the clock was stopped meanwhile.
+            StateError: the limiter is full, or the clock was stopped before.
         """
-        # This makes the hub that the clock needs, so that this thread waits by running it.
+        # First, since this makes the hub that the clock needs, and the waiter is for a hub.
         clock = find_clock()
         waiter = self._waiters.blocking_waiter()
         if self._grant_or_wait(waiter, clock):
             return True
         self._waiters.wait(waiter, timeout)
-        if self._is_closed and not waiter.is_given:
+        if self._is_closed and not waiter.is_served:
             raise Closed("the limiter was closed while it was waited for")
-        if not waiter.is_given and not waiter.has_left:
+        if not waiter.is_served and not waiter.has_left:
             raise Closed("the clock was stopped while the limiter was waited for")
-        return waiter.is_given
+        return waiter.is_served
 
     def close(self) -> None:
-        """Discard whoever waits, and grant nothing from now on."""
+        """Discard all waiters, and grant nothing from now on."""
         self._is_closed = True
         with self._guard:
             waiters = self._waiters.clear()
-            thread_clocks = self._hand_over(waiters)
+            thread_clocks = self._begin_delivery(waiters)
         try:
             discard_all(waiters)
         finally:
-            self._handed_over(thread_clocks)
+            self._end_delivery(thread_clocks)
 
     def statistics(self) -> dict[str, float]:
-        """Tell how many wait, how many permits were granted, and the seconds between two."""
+        """Count the waiters and the permits that were granted; and the seconds between two."""
         return {
             "waiting": len(self._waiters),
             "granted": self._granted,
@@ -170,11 +173,11 @@ class RateLimiter:
         return f"<RateLimiter {state}one per {self.interval:g} s, {len(self._waiters)} waiting>"
 
     def _grant_or_wait(self, waiter: Waiter[None], clock: Clock) -> bool:
-        """Grant a permit and return True, or put *waiter* in the queue."""
+        """Grant a permit and return True, or queue *waiter*."""
         with self._guard:
             if self._is_closed:
                 raise Closed("expected an open limiter, but it was closed")
-            base = self._follow(clock)
+            base = self._base_clock(clock)
             if not len(self._waiters) and self._grant(base.now()):
                 return True
             if len(self._waiters) == self._capacity:
@@ -186,17 +189,18 @@ class RateLimiter:
             self._waiters.append(waiter)
             return False
 
-    def _follow(self, clock: Clock) -> Clock:
-        """Return the clock whose time counts; *clock*, if there is none that was not stopped."""
+    def _base_clock(self, clock: Clock) -> Clock:
+        """Return the clock whose time counts; *clock*, if there is none that is not stopped."""
         base = self._clock
         if base is None or (base.stopped and base is not clock):
+            # The next permit comes as late by the new clock as it would have by the old one.
             if base is not None:
                 self._next += from_seconds(clock.now(None)) - from_seconds(base.now(None))
             self._clock = base = clock
         return base
 
     def _grant(self, time: float) -> bool:
-        """Use up a permit if it is time; tell whether it was. Needs the lock."""
+        """Use up a permit if it is time; tell whether it was. Requires the lock."""
         # As a whole number, since the sum of two floats may miss the time of a timer.
         now = from_seconds(time)
         if now < self._next:
@@ -206,10 +210,10 @@ class RateLimiter:
         return True
 
     def _arm(self, thread_clock: ThreadClock) -> None:
-        """Wait for the next permit. A thread_clock has a timer while it has waiters. Needs the lock."""
+        """Start the timer for the next permit; a pair has one while it has waiters. Requires the lock."""
         clock, _ = thread_clock
-        rest = self._next - from_seconds(self._follow(clock).now())
-        # Without a rest nobody is in the queue; then it only keeps the hub awake.
+        rest = self._next - from_seconds(self._base_clock(clock).now())
+        # Without a rest the queue is empty, and the timer only keeps the hub alive.
         wait = to_seconds(rest if rest > 0 else self._interval)
         timer = CancellableTimer(
             clock, wait, lambda is_time: self._expire(thread_clock, timer, is_time)
@@ -217,50 +221,50 @@ class RateLimiter:
         self._timers[thread_clock] = timer
 
     def _expire(self, thread_clock: ThreadClock, timer: CancellableTimer, is_time: bool) -> None:
-        """Grant the next permit to whose turn it is, unless another thread_clock has just done so.
+        """Grant the next permit to the first waiter, unless another thread has just done so.
 
-        If the clock was stopped instead, abandon all who wait by it.
+        If the clock was stopped instead, abandon all that wait by it.
         """
         clock, _ = thread_clock
         granted: Waiter[None] | None = None
         with self._guard:
             if self._timers.get(thread_clock) is not timer:
-                return  # another thread was cancelling it
+                return  # another thread is cancelling it
             del self._timers[thread_clock]
-            # The last who waited may have left just now, and not have stopped the timer yet.
-            if is_time and len(self._waiters) and self._grant(self._follow(clock).now(None)):
+            # The last waiter may have left just now, before it stopped the timer.
+            if is_time and len(self._waiters) and self._grant(self._base_clock(clock).now(None)):
                 granted = self._waiters.pop(None)
             if is_time and self._is_needed(thread_clock):
                 with suppress(StateError):  # stopped just now
                     self._arm(thread_clock)
             lost = [] if thread_clock in self._timers else self._waiters.take(thread_clock)
-            on_the_way = self._hand_over([*lost, granted] if granted is not None else lost)
+            delivering = self._begin_delivery([*lost, granted] if granted is not None else lost)
         tell = [waiter.abandon for waiter in lost]
         try:
             call_all(tell if granted is None else [granted.deliver, *tell])
         finally:
-            self._handed_over(on_the_way)
+            self._end_delivery(delivering)
 
-    def _hand_over(self, waiters: list[Waiter[None]]) -> frozenset[object]:
-        """Keep the timers of *waiters* until they have been told. Needs the lock."""
+    def _begin_delivery(self, waiters: list[Waiter[None]]) -> frozenset[object]:
+        """Keep the timers of *waiters*, and so their hubs, until they were served. Requires the lock."""
         thread_clocks = frozenset(waiter.tag for waiter in waiters)
-        self._handed.append(thread_clocks)
+        self._deliveries.append(thread_clocks)
         return thread_clocks
 
-    def _handed_over(self, thread_clocks: frozenset[object]) -> None:
+    def _end_delivery(self, thread_clocks: frozenset[object]) -> None:
         with self._guard:
-            self._handed.remove(thread_clocks)
-        self._rest()
+            self._deliveries.remove(thread_clocks)
+        self._stop_idle_timers()
 
     def _is_needed(self, thread_clock: ThreadClock) -> bool:
-        """Tell whether a thread may be waiting by *thread_clock*. Needs the lock."""
+        """Tell whether a thread may be waiting by *thread_clock*. Requires the lock."""
         return (
-            any(thread_clock in thread_clocks for thread_clocks in self._handed)
+            any(thread_clock in thread_clocks for thread_clocks in self._deliveries)
             or thread_clock in self._waiters.tags()
         )
 
-    def _rest(self) -> None:
-        """Stop the timers that nobody needs any more."""
+    def _stop_idle_timers(self) -> None:
+        """Stop the timers that no waiter needs."""
         with self._guard:
             idle = [
                 thread_clock for thread_clock in self._timers if not self._is_needed(thread_clock)

@@ -1,4 +1,4 @@
-"""A lock that is handed from one to the next."""
+"""A lock for greenlets, futures and threads, and work that is done while a lock is held."""
 
 from __future__ import annotations
 
@@ -23,23 +23,24 @@ T = TypeVar("T")
 
 
 class Mutex:
-    """A lock that one at a time can have, in the order in which they asked for it.
+    """A lock that is held once at a time, granted in the order in which it was requested.
 
     ::
 
         with mutex:                      # this greenlet waits
             ...
-        mutex.run(work).then(...)        # nobody waits
+        mutex.run(work).then(...)        # this one does not
 
-    It is handed over: from the moment of `unlock` the next one in the queue has it, and nobody can
-    take it in between. It has no owner, so anybody may unlock it, and locking it twice waits for
-    an `unlock` by somebody else. It may be used from any native thread.
+    The lock is handed over: `unlock` gives it to the next waiter, and no other code can take it in
+    between. It has no owner. Any code may unlock it, and locking it twice in one greenlet waits
+    for an `unlock` elsewhere. It may be used from any native thread.
 
-    When it is garbage, the futures of those who wait for it are abandoned.
+    The garbage collection of a mutex abandons the futures that wait for it.
 
     Source: libprocess include/process/mutex.hpp.
-    Differs: a discarded waiter does not get the lock, but is taken out of the line. So the words
-    of libprocess, ``lock().then(work).on_any(unlock)``, would unlock what somebody else has.
+    Differs: a discarded waiter leaves the queue and does not get the lock. So the idiom of
+    libprocess, ``lock().then(work).on_any(unlock)``, could unlock what other code holds; use
+    `run`.
     """
 
     __slots__ = ("__weakref__", "_guard", "_is_closed", "_is_locked", "_waiters")
@@ -52,16 +53,16 @@ class Mutex:
 
     @property
     def is_locked(self) -> bool:
-        """Whether somebody has it."""
+        """Whether it is held."""
         return self._is_locked
 
     def lock(self) -> Future[None]:
-        """Return a future that is ready once the caller has the lock.
+        """Return a future that is ready once the caller holds the lock.
 
-        A discard request gives the place in the queue up.
+        A discard request leaves the queue.
 
         Raises:
-            Closed: it was closed.
+            Closed: the mutex was closed.
         """
         if self._take():
             return Future(None)
@@ -69,13 +70,13 @@ class Mutex:
         return waiter.grant(None) if self._take_or_wait(waiter) else waiter.future
 
     def wait_lock(self, timeout: float | None = None) -> bool:
-        """Wait for the lock, and tell whether the caller has it now.
+        """Wait for the lock, and tell whether the caller holds it now.
 
         Args:
             timeout: seconds of the current clock, which a test can pause; None means for ever.
 
         Raises:
-            Closed: it was closed, before or meanwhile.
+            Closed: the mutex was closed, before or meanwhile.
         """
         if self._take():
             return True
@@ -85,12 +86,13 @@ class Mutex:
         try:
             self._waiters.wait(waiter, timeout)
         except BaseException:
-            if waiter.is_given:
+            # Killed after the lock was handed over, and before it could be used.
+            if waiter.is_served:
                 self.unlock()
             raise
-        if not waiter.is_given and not waiter.has_left:
+        if not waiter.is_served and not waiter.has_left:
             raise Closed("the mutex was closed while it was waited for")
-        return waiter.is_given
+        return waiter.is_served
 
     @overload
     def run(
@@ -99,25 +101,25 @@ class Mutex:
     @overload
     def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]: ...
     def run(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Call *function* with the lock, and unlock when the future that it returns is over.
+        """Call *function* with the lock held, and unlock when the future that it returns is over.
 
-        It is called as a callback is, and may return a value as well. Return the future of its
-        result. A discard request gives up the place in the queue, or once it was called, goes to
-        the future that it returned.
+        *function* runs as a callback does, and may return a value as well. The returned future is
+        that of its result. A discard request leaves the queue, or after the call goes to the future
+        that *function* returned.
 
         Raises:
-            InvalidArgument: *function* cannot be called.
-            Closed: it was closed.
+            InvalidArgument: *function* is not callable.
+            Closed: the mutex was closed.
         """
         return run_holding(self.lock, self.unlock, function, *args, **kwargs)
 
     def unlock(self) -> None:
-        """Give the lock to the next one, whose callbacks run before this returns.
+        """Give the lock to the next waiter, whose callbacks run before this returns.
 
-        Unlocking what is not locked does nothing.
+        Unlocking a free mutex does nothing.
         """
         guard = self._guard
-        guard.acquire()  # a third of the price of a with statement
+        guard.acquire()  # costs a third of a with statement, in the hot path of a mutex
         try:
             waiter = self._waiters.pop(None)
             self._is_locked = waiter is not None
@@ -127,7 +129,7 @@ class Mutex:
             waiter.deliver()
 
     def close(self) -> None:
-        """Abandon whoever waits, and refuse the lock from now on. Who has it may unlock it."""
+        """Abandon all waiters, and refuse the lock from now on. Its holder may still unlock it."""
         with self._guard:
             self._is_closed = True
             waiters = self._waiters.clear()
@@ -149,7 +151,7 @@ class Mutex:
         return f"<Mutex {state}, {len(self._waiters)} waiting>"
 
     def _take(self) -> bool:
-        """Take the lock if it is free; tell whether it was. Spares making a waiter."""
+        """Take the lock if it is free; tell whether it was. A free lock needs no waiter."""
         guard = self._guard
         guard.acquire()
         try:
@@ -161,7 +163,7 @@ class Mutex:
         return is_free
 
     def _take_or_wait(self, waiter: Waiter[None]) -> bool:
-        """Take the lock and return True, or put *waiter* in the queue."""
+        """Take the lock and return True, or queue *waiter*."""
         with self._guard:
             if self._is_closed:
                 raise Closed("expected an open mutex, but it was closed")
@@ -173,56 +175,56 @@ class Mutex:
 
 
 def run_holding(
-    take: Callable[[], Future[None]],
-    give_back: Callable[[], object],
+    lock: Callable[[], Future[None]],
+    unlock: Callable[[], object],
     function: Callable[..., Any],
     /,
     *args: Any,
     **kwargs: Any,
 ) -> Future[Any]:
-    """Call *function* once what *take* returns is ready, and *give_back* when its result is over.
+    """Call *function* once the future of *lock* is ready, and *unlock* when its result is over.
 
-    Nothing is given back that was not taken, whoever discards what at which moment: that is what
-    ``lock().then(work).on_any(unlock)`` gets wrong.
+    It unlocks exactly what it has locked, whatever is discarded at which moment;
+    ``lock().then(work).on_any(unlock)`` does not.
 
     Raises:
-        InvalidArgument: *function* cannot be called.
+        InvalidArgument: *function* is not callable.
     """
     check_callable(function)
-    turn = take()
+    locked = lock()
     promise: Promise[Any] = Promise()
     result = promise.future
-    register_discard(result, request_weakly, ref(turn))
-    turn.add_done_callback(partial(_work, promise, give_back, partial(function, *args, **kwargs)))
+    register_discard(result, request_weakly, ref(locked))
+    locked.add_done_callback(partial(_work, promise, unlock, partial(function, *args, **kwargs)))
     return result
 
 
 def _work(
     promise: Promise[Any],
-    give_back: Callable[[], object],
+    unlock: Callable[[], object],
     call: Callable[[], Any],
-    turn: Future[None],
+    locked: Future[None],
 ) -> None:
-    if not turn.is_ready:
-        promise(turn)
+    if not locked.is_ready:
+        promise(locked)
         return
     if promise.future.has_discard:
-        call_all((give_back, promise.discard))
+        call_all((unlock, promise.discard))
         return
     try:
         value = call()
     except Exception as error:
-        call_all((give_back, partial(promise.fail, error)))
+        call_all((unlock, partial(promise.fail, error)))
     except Timeout as error:
-        call_all((give_back, partial(promise.fail, error)))
+        call_all((unlock, partial(promise.fail, error)))
         if not is_outermost():
-            raise  # it may be one that is set where this is called, or where the lock is unlocked
+            raise  # it may have been set by the caller of `run`, or of the `unlock` before it
     except BaseException:
-        call_all((give_back, promise.abandon))
+        call_all((unlock, promise.abandon))
         raise
     else:
         if isinstance(value, Future):
-            value.add_done_callback(lambda _: give_back())
+            value.add_done_callback(lambda _: unlock())
             promise.associate(value)
         else:
-            call_all((give_back, partial(promise.set, value)))
+            call_all((unlock, partial(promise.set, value)))

@@ -1,6 +1,6 @@
-"""A stream of byte strings from one greenlet to another: a pipe with a writer and a reader.
+"""A pipe: a stream of byte strings with a writer and a reader.
 
-How a pipe becomes the body of a request or a response is the business of `greenproc.web`.
+`greenproc.web` makes a pipe the body of a request or a response.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from greenproc.future.waiting import describe_timeout, explain_wait, watch_hub
 from greenproc.sync.cancellable_timer import CancellableTimer
 
 MAX_PIPE_BYTES = 64 * 1024 * 1024
-"""How much may wait for a slow reader before the pipe breaks: as much as a whole body may have."""
+"""How many bytes may be unread before the pipe breaks: as many as a whole body may have."""
 HIGH_WATER_BYTES = 256 * 1024
-"""From how much on a writer should wait: some reads of a socket, so that neither side starves."""
+"""From how many unread bytes on a writer should wait: some reads of a socket, so neither starves."""
 
 _allocate_lock = get_original("_thread", "allocate_lock")
 
 
 class _End(Enum):
-    """What has become of one end of a pipe."""
+    """The state of one end of a pipe."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -43,17 +43,20 @@ class _End(Enum):
 class Pipe:
     """A stream of byte strings, written at one end and read at the other.
 
-    What one write brings is what one read gets, in order; nothing is joined or split. Writing
-    never waits: a writer that could be faster than the reader waits for `Writer.writable`.
+    One read gets what one write brought, in order; nothing is joined or split. Writing never
+    waits. A writer that may be faster than the reader should wait for `Writer.writable`.
 
     The ends may be used from different greenlets, and from any native thread.
 
     Args:
-        max_pipe_bytes: a writer that waits for nobody and goes on when so much is unread breaks
-            the pipe: both sides see it fail.
+        max_pipe_bytes: how many bytes may be unread. A write beyond that breaks the pipe, and both
+            ends fail.
+
+    Raises:
+        InvalidArgument: *max_pipe_bytes* is not a whole number from 1.
 
     Source: libprocess include/process/http.hpp, class Pipe.
-    Differs: libprocess has no bound, and nothing that a writer could wait for.
+    Differs: libprocess has neither a bound nor anything that a writer could wait for.
     """
 
     __slots__ = ("_channel", "reader", "writer")
@@ -75,25 +78,24 @@ class Pipe:
 
 
 class Reader:
-    """The reading end of a `Pipe`. As an iterator it waits for each piece, until the end."""
+    """The reading end of a `Pipe`. Iterating waits for each piece, until the end of the stream."""
 
     __slots__ = ("__weakref__", "_channel", "ends_by_itself")
 
     def __init__(self, channel: _Channel) -> None:
         self._channel = channel
         self.ends_by_itself = False
-        """Whether an iterator writes, which is to come to its end when a server drains."""
+        """Whether an iterator writes, which ends by itself when a server drains."""
 
     def read(self, timeout: float | None = None) -> Future[bytes]:
         """Return the future of the next piece; ``b""`` is the end of the stream.
 
-        What was written before the writer closed or failed is read first. Reads that wait are
-        served in the order in which they came. A discard request changes nothing: the read goes on
-        waiting, and takes the next piece.
+        Pieces that were written before the writer closed or failed are read first. Reads are served
+        in their order. A discard request has no effect: the read takes the next piece.
 
         Args:
-            timeout: seconds of the current clock, which a test can pause. Then the read fails
-                with `WaitTimeout` and takes nothing. See `after` for threads without a hub.
+            timeout: seconds of the current clock, which a test can pause; then the read fails with
+                `WaitTimeout` and takes nothing. `after` tells of threads without a hub.
 
         Raises:
             InvalidArgument: *timeout* is no number. Nothing was taken.
@@ -127,9 +129,9 @@ class Reader:
         return loop(self.read, gather, inline=True)
 
     def close(self) -> bool:
-        """Say that nobody reads any more; tell whether this is news.
+        """Close this end; tell whether it was open.
 
-        What is unread is dropped, reads that wait fail, and so does every later one.
+        Unread pieces are dropped, and pending reads fail like all later ones.
         """
         return self._channel.close_reader()
 
@@ -141,7 +143,7 @@ class Reader:
         try:
             self._channel.take_or_wait(read)
             piece = read.future.get()
-        except BaseException:
+        except BaseException:  # a kill must not cost a piece that the next read should get
             self._channel.leave(read)
             raise
         if not piece:
@@ -164,9 +166,9 @@ class Writer:
         self._channel = channel
 
     def write(self, data: bytes) -> bool:
-        """Give the reader a piece; tell whether both ends were still open.
+        """Pass a piece to the reader; tell whether both ends were still open.
 
-        Nothing is written for an empty piece, since a reader would take it for the end.
+        An empty piece is not written, since a reader would take it for the end.
 
         Raises:
             InvalidArgument: *data* is neither bytes, bytearray nor memoryview.
@@ -174,15 +176,15 @@ class Writer:
         if type(data) is not bytes:
             if not isinstance(data, (bytes, bytearray, memoryview)):
                 raise InvalidArgument(f"expected bytes to write, got {data!r}")
-            data = bytes(data)
+            data = bytes(data)  # a copy: the program may change its buffer before it is read
         return self._channel.write(data)
 
     def close(self) -> bool:
-        """End the stream; tell whether it had not ended before."""
+        """End the stream; tell whether it was open."""
         return self._channel.close_writer(_End.CLOSED, None)
 
     def fail(self, error: BaseException | str) -> bool:
-        """End the stream with an error; tell whether it had not ended before.
+        """End the stream with an error; tell whether it was open.
 
         Args:
             error: what reads fail with, once everything is read. A text becomes a `Failure`.
@@ -197,15 +199,15 @@ class Writer:
         return self._channel.close_writer(_End.FAILED, error)
 
     def writable(self) -> Future[None]:
-        """Return a future that is ready when the reader has caught up, or no longer matters.
+        """Return a future that is ready when the reader has caught up, or has closed its end.
 
-        It is ready at once unless 256 KiB are unread, or what the pipe may hold if that is less.
+        It is ready at once unless 256 KiB are unread, or the bound of the pipe if that is less.
         """
         return self._channel.writable()
 
     @property
     def reader_closed(self) -> Future[None]:
-        """Ready once the reader has closed; discarded if the writer had ended the stream before."""
+        """Ready once the reader has closed; discarded if the writer has ended the stream before."""
         return self._channel.reader_closed.future
 
     def statistics(self) -> dict[str, int]:
@@ -217,7 +219,7 @@ class Writer:
 
 
 class _Channel:
-    """What the two ends share. Promises are completed after the lock is free."""
+    """The state that both ends share. Promises are completed after the lock is free."""
 
     __slots__ = (
         "reads",
@@ -239,7 +241,7 @@ class _Channel:
         self.high_water = min(max_bytes, HIGH_WATER_BYTES)
         self.pieces: deque[bytes] = deque()
         self.unread = 0
-        # Reads that wait. There is no bound: each belongs to a future that the program has made.
+        # Pending reads. They have no bound: each belongs to a future that the program has made.
         self.reads: deque[Promise[bytes]] = deque()
         self.room: list[Promise[None]] = []
         self.reader = _End.OPEN
@@ -258,6 +260,7 @@ class _Channel:
                 error = None
                 piece = self.pieces.popleft()
                 self.unread -= len(piece)
+                # Below the mark and not at zero, so that the writer refills before a read waits.
                 if self.unread < self.high_water:
                     room, self.room = self.room, room
             elif self.writer is _End.OPEN:
@@ -269,11 +272,11 @@ class _Channel:
             read.set(piece)
         else:
             read.fail(error)
-        call_all(_told(room))
+        call_all(_notifications(room))
         return True
 
     def leave(self, read: Promise[bytes]) -> None:
-        """Let *read* take nothing; what it was given goes to the next read."""
+        """Withdraw *read*; a piece that it was given goes to the next read."""
         with self.guard:
             if read in self.reads:
                 self.reads.remove(read)
@@ -291,7 +294,7 @@ class _Channel:
     def expire(
         self, read: Promise[bytes], timeout: float, watch: TurnWatch | None, has_expired: bool
     ) -> None:
-        """Fail *read* if it still waits; *has_expired* says whether the time is up or its clock stopped."""
+        """Fail a pending *read*; *has_expired* is False if the clock was stopped before the time was up."""
         with self.guard:
             if read not in self.reads:
                 return
@@ -337,7 +340,7 @@ class _Channel:
             ends = [partial(read.set, b"") for read in reads]
         else:
             ends = [partial(read.fail, error) for read in reads]
-        call_all([*ends, *_told(room)])
+        call_all([*ends, *_notifications(room)])
         return True
 
     def close_reader(self) -> bool:
@@ -354,7 +357,7 @@ class _Channel:
         ends = [partial(read.fail, Closed("closed")) for read in reads]
         news = self.reader_closed
         last = partial(news.set, None) if is_early else news.discard
-        call_all([*ends, *_told(room), last])
+        call_all([*ends, *_notifications(room), last])
         return True
 
     def writable(self) -> Future[None]:
@@ -363,7 +366,7 @@ class _Channel:
             is_open = self.writer is _End.OPEN and self.reader is _End.OPEN
             must_wait = is_open and self.unread >= self.high_water
             if must_wait and self.room:
-                # One for all: those who gave up waiting would leave theirs until there is room.
+                # One promise for all waits: those that were given up would pile up otherwise.
                 promise = self.room[0]
             elif must_wait:
                 self.room.append(promise)
@@ -383,5 +386,5 @@ class _Channel:
         return f"{ends}, {self.unread} bytes unread, {len(self.reads)} waiting"
 
 
-def _told(promises: list[Promise[None]]) -> list[Callable[[], bool]]:
+def _notifications(promises: list[Promise[None]]) -> list[Callable[[], bool]]:
     return [partial(promise.set, None) for promise in promises]

@@ -1,4 +1,4 @@
-"""A queue whose items are handed to those who wait for them."""
+"""A queue that hands its items to waiting greenlets, futures and threads."""
 
 from __future__ import annotations
 
@@ -16,23 +16,26 @@ T = TypeVar("T")
 
 
 class Queue(Generic[T]):
-    """Items in the order in which they were put; each goes to one getter, the oldest that waits.
+    """Items in the order in which they were put; each goes to the getter that has waited longest.
 
     ::
 
-        queue.get().then(work)           # nobody waits
-        item = queue.wait_get()          # this greenlet waits
+        queue.get().then(work)           # this greenlet does not wait
+        item = queue.wait_get()          # this one does
         for item in queue: ...           # until the queue is closed and empty
 
-    An item is handed over: from the moment of `put` it belongs to the getter, and nobody can take
-    it in between. `put` never waits. It may be used from any native thread, unlike gevent's
-    queues. An item may be anything, also a future, which is not waited for.
+    An item is handed over: `put` gives it to the getter, and no other code can take it in between.
+    `put` never waits. The queue may be used from any native thread, unlike those of gevent. An item
+    may be anything, also a future, which is not followed.
 
-    When it is garbage, the futures of those who wait for an item are abandoned.
+    The garbage collection of a queue abandons the futures that wait for an item.
 
     Args:
-        capacity: how many items may be stored. None, as in libprocess, is no bound: a `put` that
-            cannot wait could only lose or refuse, and most programs know that they keep up.
+        capacity: how many items may be stored. None, as in libprocess, means no bound. A `put`
+            does not wait, so at a bound it can only refuse.
+
+    Raises:
+        InvalidArgument: *capacity* is not a whole number from 1.
 
     Source: libprocess include/process/queue.hpp.
     """
@@ -50,11 +53,11 @@ class Queue(Generic[T]):
         self._put = 0
 
     def put(self, item: T) -> None:
-        """Give *item* to who waits longest, whose callbacks run before this returns, or store it.
+        """Give *item* to the first waiter, whose callbacks run before this returns, or store it.
 
         Raises:
-            StateError: as many items as may be are stored. The queue is as before.
-            Closed: it was closed.
+            StateError: the queue is full, and stays as it was.
+            Closed: the queue was closed.
         """
         with self._guard:
             if self._is_closed:
@@ -71,10 +74,10 @@ class Queue(Generic[T]):
     def get(self) -> Future[T]:
         """Return the future of an item.
 
-        A discard request gives the place in the queue up, so no item is lost to it.
+        A discard request leaves the queue of waiters, so it loses no item.
 
         Raises:
-            Closed: it was closed, and is empty.
+            Closed: the queue was closed, and is empty.
         """
         waiter = self._waiters.future_waiter()
         if self._take_or_wait(waiter):
@@ -89,7 +92,7 @@ class Queue(Generic[T]):
 
         Raises:
             WaitTimeout: the time is over.
-            Closed: it was closed, before or meanwhile, and is empty.
+            Closed: the queue was closed, before or meanwhile, and is empty.
         """
         waiter = self._waiters.blocking_waiter()
         watch = None
@@ -98,10 +101,11 @@ class Queue(Generic[T]):
             try:
                 self._waiters.wait(waiter, timeout)
             except BaseException:
-                if waiter.is_given:
+                # Killed with an item in its hands, which must not be lost.
+                if waiter.is_served:
                     self._put_back(waiter.value)
                 raise
-        if waiter.is_given:
+        if waiter.is_served:
             return waiter.value
         if waiter.has_left:
             raise WaitTimeout(
@@ -110,11 +114,11 @@ class Queue(Generic[T]):
         raise Closed("the queue was closed while an item was waited for")
 
     def get_nowait(self) -> T:
-        """Return an item that is there.
+        """Return a stored item.
 
         Raises:
-            WaitTimeout: there is none, and the caller does not wait.
-            Closed: there is none, and will be none: it was closed.
+            WaitTimeout: the queue is empty.
+            Closed: the queue is empty and was closed.
         """
         with self._guard:
             if self._items:
@@ -124,27 +128,27 @@ class Queue(Generic[T]):
         raise WaitTimeout("the queue is empty, and get_nowait does not wait")
 
     def size(self) -> int:
-        """Count the items that are stored. Those who wait for one do not count."""
+        """Count the stored items."""
         return len(self._items)
 
     qsize = size
 
     def close(self) -> None:
-        """Refuse items from now on, and abandon whoever waits. What is stored can still be got."""
+        """Refuse items from now on, and abandon all waiters. Stored items can still be taken."""
         with self._guard:
             self._is_closed = True
             waiters = self._waiters.clear()
         abandon_all(waiters)
 
     def statistics(self) -> dict[str, float]:
-        """Count the items that are stored, those who wait for one, and all that were ever put."""
+        """Count the stored items, the waiters, and all items that were ever put."""
         return {"items": len(self._items), "waiting": len(self._waiters), "put": self._put}
 
     def __len__(self) -> int:
         return len(self._items)
 
     def __bool__(self) -> bool:
-        """A queue is true, also when it is empty, as those of gevent are."""
+        """Return True, also when empty, as the queues of gevent do."""
         return True
 
     def __iter__(self) -> Self:
@@ -162,11 +166,12 @@ class Queue(Generic[T]):
         return f"<Queue {state}{len(self._items)}{room} items, {len(self._waiters)} waiting>"
 
     def _take_or_wait(self, waiter: Waiter[T]) -> bool:
-        """Give the first item to *waiter* and return True, or put it in the queue."""
+        """Serve *waiter* with the first item and return True, or queue it."""
+        # Items before the end: a closed queue gives what it has.
         with self._guard:
             if self._items:
                 waiter.value = self._items.popleft()
-                waiter.is_given = True
+                waiter.is_served = True
                 return True
             if self._is_closed:
                 raise Closed("expected an open queue, but it was closed")
@@ -174,7 +179,7 @@ class Queue(Generic[T]):
             return False
 
     def _put_back(self, item: T) -> None:
-        """Pass on what a greenlet was given that was killed before it could take it."""
+        """Give *item* to another waiter, or store it again as the first."""
         with self._guard:
             waiter = self._waiters.pop(item)
             if waiter is None:

@@ -1,4 +1,4 @@
-"""A lock that many readers share, or one writer has."""
+"""A lock that many readers share, or one writer holds."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ T = TypeVar("T")
 
 
 class _Kind(Enum):
-    """What is waited for, kept as the tag of a waiter."""
+    """What a waiter is to do with the lock; the tag of the waiter."""
 
     READ = "read"
     WRITE = "write"
 
 
 class ReadWriteLock:
-    """A lock that either one writer has, or any number of readers.
+    """A lock that either one writer holds, or any number of readers.
 
     ::
 
         with lock.read():                # this greenlet waits
             ...
-        lock.run_writing(work).then(...)    # nobody waits
+        lock.run_writing(work).then(...)    # this one does not
 
-    All wait in one line, so neither kind starves the other: a reader that comes while a writer
-    waits is behind it, and readers that follow each other in the queue get in together. It has no
-    owners, cannot be taken twice, and a reader cannot become the writer. It may be used from any
-    native thread.
+    There is one queue, so neither kind starves the other: a reader waits behind a writer that came
+    before it, and readers next to each other in the queue get the lock together. The lock has no
+    owners, cannot be taken twice, and does not turn a reader into the writer. It may be used from
+    any native thread.
 
-    When it is garbage, the futures of those who wait for it are abandoned.
+    The garbage collection of a lock abandons the futures that wait for it.
 
     Source: libprocess include/process/rwlock.hpp.
-    Differs: a discarded waiter does not get the lock, but is taken out of the line, so
+    Differs: a discarded waiter leaves the queue and does not get the lock, so
     ``write_lock().then(work).on_any(write_unlock)`` is wrong here; a mistaken unlock raises.
     """
 
@@ -56,31 +56,31 @@ class ReadWriteLock:
 
     @property
     def readers(self) -> int:
-        """How many readers have it."""
+        """How many readers hold it."""
         return self._readers
 
     @property
     def has_writer(self) -> bool:
-        """Whether a writer has it."""
+        """Whether a writer holds it."""
         return self._has_writer
 
     def read_lock(self) -> Future[None]:
         """Return a future that is ready once the caller may read.
 
-        A discard request gives the place in the queue up.
+        A discard request leaves the queue.
 
         Raises:
-            Closed: it was closed.
+            Closed: the lock was closed.
         """
         return self._lock(_Kind.READ)
 
     def write_lock(self) -> Future[None]:
         """Return a future that is ready once the caller may write.
 
-        A discard request gives the place in the queue up.
+        A discard request leaves the queue.
 
         Raises:
-            Closed: it was closed.
+            Closed: the lock was closed.
         """
         return self._lock(_Kind.WRITE)
 
@@ -91,7 +91,7 @@ class ReadWriteLock:
             timeout: seconds of the current clock, which a test can pause; None means for ever.
 
         Raises:
-            Closed: it was closed, before or meanwhile.
+            Closed: the lock was closed, before or meanwhile.
         """
         return self._wait(_Kind.READ, timeout)
 
@@ -100,18 +100,18 @@ class ReadWriteLock:
         return self._wait(_Kind.WRITE, timeout)
 
     def read_unlock(self) -> None:
-        """Say that one reader is done. The last one lets in who is next.
+        """End one reading. The last one lets in what waits.
 
         Raises:
-            StateError: nobody reads.
+            StateError: the lock is not held to read.
         """
         self._unlock(_Kind.READ)
 
     def write_unlock(self) -> None:
-        """Say that the writer is done. That lets in the next writer, or all readers at the front.
+        """End the writing, which lets in the next writer, or all readers before it.
 
         Raises:
-            StateError: nobody writes.
+            StateError: the lock is not held to write.
         """
         self._unlock(_Kind.WRITE)
 
@@ -124,10 +124,7 @@ class ReadWriteLock:
         self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
     ) -> Future[T]: ...
     def run_reading(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Call *function* when it may read, and unlock when the future that it returns is over.
-
-        See `Mutex.run`.
-        """
+        """Call *function* while the lock is held to read. See `Mutex.run`."""
         return run_holding(self.read_lock, self.read_unlock, function, *args, **kwargs)
 
     @overload
@@ -139,15 +136,12 @@ class ReadWriteLock:
         self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
     ) -> Future[T]: ...
     def run_writing(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Call *function* when it may write, and unlock when the future that it returns is over.
-
-        See `Mutex.run`.
-        """
+        """Call *function* while the lock is held to write. See `Mutex.run`."""
         return run_holding(self.write_lock, self.write_unlock, function, *args, **kwargs)
 
     @contextmanager
     def read(self) -> Iterator[None]:
-        """Wait for it, and hold it for reading in a ``with`` block."""
+        """Hold the lock for reading in a ``with`` block, after waiting for it."""
         self.wait_read_lock()
         try:
             yield
@@ -156,7 +150,7 @@ class ReadWriteLock:
 
     @contextmanager
     def write(self) -> Iterator[None]:
-        """Wait for it, and hold it for writing in a ``with`` block."""
+        """Hold the lock for writing in a ``with`` block, after waiting for it."""
         self.wait_write_lock()
         try:
             yield
@@ -164,7 +158,7 @@ class ReadWriteLock:
             self.write_unlock()
 
     def close(self) -> None:
-        """Abandon whoever waits, and refuse the lock from now on. Who has it may unlock it."""
+        """Abandon all waiters, and refuse the lock from now on. Its holders may still unlock it."""
         with self._guard:
             self._is_closed = True
             waiters = self._waiters.clear()
@@ -189,18 +183,20 @@ class ReadWriteLock:
         try:
             self._waiters.wait(waiter, timeout)
         except BaseException:
-            if waiter.is_given:
+            # Killed after the lock was handed over, and before it could be used.
+            if waiter.is_served:
                 self._unlock(kind)
             raise
-        if not waiter.is_given and not waiter.has_left:
+        if not waiter.is_served and not waiter.has_left:
             raise Closed("the lock was closed while it was waited for")
-        return waiter.is_given
+        return waiter.is_served
 
     def _take_or_wait(self, kind: _Kind, waiter: Waiter[None]) -> bool:
-        """Take what is asked for and return True, or put *waiter* in the queue."""
+        """Take the lock and return True, or queue *waiter*."""
         with self._guard:
             if self._is_closed:
                 raise Closed("expected an open lock, but it was closed")
+            # Not past a queue, even if readers hold it: the writer in there would starve.
             if not len(self._waiters) and self._is_open_to(kind):
                 self._take(kind)
                 return True
@@ -229,7 +225,7 @@ class ReadWriteLock:
         self._admit()
 
     def _admit(self) -> None:
-        """Let in who can be let in at the front of the line."""
+        """Serve the waiters at the front of the queue that the lock is open to."""
         admitted = []
         with self._guard:
             while (waiter := self._waiters.peek()) is not None and self._is_open_to(waiter.tag):

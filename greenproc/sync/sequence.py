@@ -1,4 +1,4 @@
-"""Functions that run one after the other, each when what the one before began has ended."""
+"""Functions that run one after the other, each when the result of the former one is complete."""
 
 from __future__ import annotations
 
@@ -27,17 +27,21 @@ T = TypeVar("T")
 class Sequence:
     """Runs functions in the order in which they were added.
 
-    A function may return a value or a future, or raise. The next one starts when the future of
-    the one before is over, however that is: a failure stops nobody. They run in a greenlet of the
-    sequence, each in a copy of the context in which it was added. ``with`` closes it at the end.
+    A function may return a value or a future, or raise. The next one starts when the future of the
+    former one is over, whatever its outcome: a failure stops no other function. They run in a
+    greenlet of the sequence, each in a copy of the context in which it was added. ``with`` closes
+    the sequence at the end of the block.
 
-    It may be used from any native thread; the functions run in the one that made it. Without a
-    reference it goes on until all have run. A function that runs while the runtime of the greenlet that added it stops is killed; the
-    others have their turn.
+    It may be used from any native thread; the functions run in the thread that made it. A
+    sequence without references goes on until all functions have run. When a runtime stops, the
+    function that runs is killed if it was added in a greenlet of that runtime; the rest go on.
 
     Args:
         name: for `repr`.
-        capacity: how many functions may wait. None, as in libprocess, is no bound.
+        capacity: how many functions may wait. None, as in libprocess, means no bound.
+
+    Raises:
+        InvalidArgument: *capacity* is not a whole number from 0.
 
     Source: libprocess include/process/sequence.hpp.
     Differs: an abandoned future counts as over; the end of the object closes nothing.
@@ -48,7 +52,7 @@ class Sequence:
             whole_number("capacity", capacity, least=0)
         self.name = name
         self._capacity = capacity
-        self._home = get_hub()
+        self._hub = get_hub()
         self._guard = allocate_lock()
         self._items: deque[_Item] = deque()
         self._current: _Item | None = None
@@ -63,15 +67,15 @@ class Sequence:
     @overload
     def add(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]: ...
     def add(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run *function* when its turn comes, never before this returns; return its future.
+        """Run *function* in its turn, never before this returns; return the future of its result.
 
-        A discard request before its turn keeps *function* from being called: then, when its turn
-        comes, the future is discarded. Later it goes to the future that *function* returned.
+        A discard request before its turn keeps *function* from being called; in its turn the future
+        is discarded. A later request goes to the future that *function* returned.
 
         Raises:
-            InvalidArgument: *function* cannot be called.
-            Closed: it was closed.
-            StateError: as many functions wait as may, or the thread of the sequence has ended.
+            InvalidArgument: *function* is not callable.
+            Closed: the sequence was closed.
+            StateError: the sequence is full, or the thread that made it has ended.
         """
         check_callable(function)
         item = _Item(partial(copy_context().run, run_owned, partial(function, *args, **kwargs)))
@@ -81,24 +85,25 @@ class Sequence:
             added = len(self._items) + (self._current is not None)
             if self._capacity is not None and added > self._capacity:
                 raise StateError(f"expected a sequence with room, got {self!r}")
-            if self._home.loop is None:
+            if self._hub.loop is None:
                 raise StateError("expected the thread that made the sequence to be there still")
             self._items.append(item)
             is_first = not self._is_running
             self._is_running = True
-        if self._home is not get_hub_if_exists():
+        if self._hub is not get_hub_if_exists():
             keep_hub_alive_until(item.promise.future)
         if is_first:
             self._start()
         return item.promise.future
 
     def close(self) -> None:
-        """Take no more functions, and request a discard of all that were added.
+        """Refuse further functions, and request a discard of all that were added.
 
-        That does not show on their futures until their turn comes.
+        Their futures show that in their turn.
         """
         with self._guard:
             self._is_closed = True
+            # The last one first: a discard can complete a future, which must not start the next.
             items = [*reversed(self._items)]
             if self._current is not None:
                 items.append(self._current)
@@ -130,17 +135,17 @@ class Sequence:
         return f"<Sequence {self.name!r} {state}, {len(self._items)} waiting>"
 
     def _start(self) -> None:
-        if self._home is get_hub_if_exists():
+        if self._hub is get_hub_if_exists():
             spawn_raw(self._run)
         else:
-            self._home.loop.run_callback_threadsafe(spawn_raw, self._run)
+            self._hub.loop.run_callback_threadsafe(spawn_raw, self._run)
 
     def _run(self) -> None:
         try:
             while (item := self._next()) is not None:
                 item.run()
         except BaseException:
-            self._start()  # what ended this greenlet concerns one function, not the others
+            self._start()  # the kill was for one function; the others run in a new greenlet
             raise
 
     def _next(self) -> _Item | None:
@@ -153,7 +158,7 @@ class Sequence:
 
 
 class _Item:
-    """A function in a sequence, and the promise of what it returns."""
+    """A function of a sequence, and the promise of its result."""
 
     __slots__ = ("call", "is_dropped", "promise", "result")
 
@@ -164,14 +169,14 @@ class _Item:
         self.result: Future[Any] | None = None
 
     def run(self) -> None:
-        """Call the function, unless nobody wants that any more, and wait until all is over."""
+        """Call the function unless it was discarded, and wait until its result is complete."""
         if self.is_dropped or self.promise.future.has_discard:
             self.promise.discard()
             return
         try:
             value = self.call()
         except (Exception, Timeout) as error:
-            # Without the frames here, which would tie the error and the future into a cycle.
+            # Without the frames of this module, which would make a cycle of error and future.
             traceback = error.__traceback__
             while traceback is not None and traceback.tb_frame.f_code in _OURS:
                 traceback = traceback.tb_next
@@ -191,7 +196,7 @@ class _Item:
             value.await_()
 
     def drop(self) -> None:
-        """Request a discard, without its future telling."""
+        """Request a discard that the future does not show."""
         self.is_dropped = True
         if self.result is not None:
             self.result.discard()

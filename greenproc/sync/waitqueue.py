@@ -1,8 +1,8 @@
-"""The queue in which greenlets, native threads and futures wait for a mutex, an item and the like.
+"""The queue in which futures, greenlets and native threads wait for a lock, an item and the like.
 
-A `Waiter` is the place of one of them. All three kinds have the same few methods: the owner of
-the queue marks a waiter as served under its lock, and calls `deliver` after it. The waiter of a
-greenlet is no promise, since that costs twice as much.
+All three kinds of `Waiter` have the same few methods. The owner of the queue marks a waiter as
+served while it holds its lock, and calls `deliver` afterwards. The waiter of a greenlet is not a
+promise, which would cost twice as much.
 """
 
 from __future__ import annotations
@@ -34,31 +34,32 @@ T = TypeVar("T")
 
 
 class FutureWaiter(Promise[T]):
-    """The place of a future."""
+    """A future that waits."""
 
-    __slots__ = ("is_given", "tag", "ticket", "value")
+    __slots__ = ("is_served", "tag", "ticket", "value")
 
     ticket: int
     tag: object
-    """What the owner of the line keeps with it."""
-    is_given: bool
+    """What the owner of the queue keeps with the waiter, such as what it waits for."""
+    is_served: bool
     value: T
 
     def grant(self, value: T) -> Future[T]:
-        """Give *value* to a waiter that never joined, and return its future."""
+        """Serve a waiter that was never queued with *value*; return its future."""
         self.value = value
         self.deliver()
         return self.future
 
     def deliver(self) -> None:
-        """Make the future ready with what was given, whatever that is."""
+        """Make the future ready with the value that the waiter was served with."""
+        # Not `set`, which would follow a future; an item of a queue may be one.
         complete(self.future, READY, self.value)
 
 
 class GreenletWaiter(Generic[T]):
-    """The place of a greenlet."""
+    """A greenlet that waits."""
 
-    __slots__ = ("_hub", "_waiter", "has_left", "is_given", "tag", "ticket", "value")
+    __slots__ = ("_hub", "_waiter", "has_left", "is_served", "tag", "ticket", "value")
 
     ticket: int
     tag: object
@@ -67,11 +68,11 @@ class GreenletWaiter(Generic[T]):
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._waiter: HubWaiter[Any] = HubWaiter(hub)
-        self.is_given = False
+        self.is_served = False
         self.has_left = False
 
     def deliver(self) -> None:
-        """Wake the greenlet, for what was given or because nothing will be."""
+        """Wake the greenlet, with or without a value."""
         hub = self._hub
         if hub is get_hub_if_exists():
             hub.loop.run_callback(self._waiter.switch, self)
@@ -81,14 +82,19 @@ class GreenletWaiter(Generic[T]):
     abandon = deliver
 
     def discard(self) -> None:
-        """Wake the greenlet, which has given up."""
+        """Wake the greenlet, whose time is over."""
         self.has_left = True
         self.deliver()
 
     def wait(self) -> None:
-        """Wait until woken."""
+        """Wait until woken.
+
+        Raises:
+            InvalidSwitchError: other code has switched into this greenlet.
+        """
         if CALLBACK_STACK.get() is not None:
             hand_over_backlog()
+        # The hub does not know that another thread may serve this, and would raise LoopExit.
         release = keep_hub_alive_for_threads(self._hub) if count_threads() else None
         try:
             result = self._waiter.get()
@@ -99,7 +105,7 @@ class GreenletWaiter(Generic[T]):
             raise InvalidSwitchError(f"somebody switched into {getcurrent()!r} with {result!r}")
 
     def wait_for(self, timeout: float, expire: Callable[[], object]) -> None:
-        """Wait until woken, by *expire* when the time of the current clock is over."""
+        """Wait until woken; call *expire*, which must wake, after *timeout* seconds of the current clock."""
         timer = CancellableTimer(current_clock(), timeout, lambda _: expire())
         try:
             self.wait()
@@ -108,9 +114,9 @@ class GreenletWaiter(Generic[T]):
 
 
 class ThreadWaiter(Generic[T]):
-    """The place of a native thread without a hub."""
+    """A native thread without a hub that waits."""
 
-    __slots__ = ("_gate", "has_left", "is_given", "tag", "ticket", "value")
+    __slots__ = ("_gate", "has_left", "is_served", "tag", "ticket", "value")
 
     ticket: int
     tag: object
@@ -119,17 +125,17 @@ class ThreadWaiter(Generic[T]):
     def __init__(self) -> None:
         self._gate = allocate_lock()
         self._gate.acquire()
-        self.is_given = False
+        self.is_served = False
         self.has_left = False
 
     def deliver(self) -> None:
-        """Wake the thread, for what was given or because nothing will be."""
+        """Wake the thread, with or without a value."""
         self._gate.release()
 
     abandon = deliver
 
     def discard(self) -> None:
-        """Wake the thread, which has given up."""
+        """Wake the thread, whose time is over."""
         self.has_left = True
         self._gate.release()
 
@@ -138,31 +144,32 @@ class ThreadWaiter(Generic[T]):
         self._gate.acquire()
 
     def wait_for(self, timeout: float, expire: Callable[[], object]) -> None:
-        """Wait until woken, by *expire* when the time is over.
+        """Wait until woken; call *expire* after *timeout* real seconds.
 
-        It is real time, since this thread cannot use the clock of another one.
+        This thread cannot use the clock of another one.
         """
         if not self._gate.acquire(timeout=bounded_timeout(timeout)):
             expire()
 
 
 Waiter: TypeAlias = FutureWaiter[T] | GreenletWaiter[T] | ThreadWaiter[T]
+"""A place in a `WaitQueue`."""
 
 
 class WaitQueue(Generic[T]):
-    """Seats of those who wait, first come, first served.
+    """Waiters, first come, first served.
 
-    A waiter enters and leaves under the lock of the owner. Whoever takes one out is the only one to
-    deliver, discard or abandon it, after the lock is free again: callbacks may come back to the
-    owner. There is no bound, because each waiter belongs to a future or a greenlet that the program
-    has made.
+    A waiter enters and leaves under the lock of the owner. The code that takes one out is the only
+    one to deliver, discard or abandon it, after the lock is free: callbacks may use the owner. The
+    queue has no bound, because each waiter belongs to a future, greenlet or thread that the
+    program has made.
 
-    The owner holds the line and the line the waiters; a future holds neither. So when the owner is
-    garbage, the futures of those who wait are abandoned.
+    The owner holds the queue and the queue the waiters; a future holds neither. So the futures of
+    the waiters are abandoned when the owner is garbage.
 
     Args:
-        guard: the native lock of the owner. Methods say whether it must be held.
-        left: a method of the owner, called without the lock when somebody has given up.
+        guard: the native lock of the owner. Methods tell whether it must be held.
+        left: a method of the owner, called without the lock when a waiter has given up.
     """
 
     __slots__ = ("__weakref__", "_guard", "_left", "_waiters", "_self", "_tickets")
@@ -171,7 +178,9 @@ class WaitQueue(Generic[T]):
         self, guard: AbstractContextManager[bool], left: Callable[[], object] | None = None
     ) -> None:
         self._guard = guard
+        # Weakly, as the owner holds the queue: a cycle would delay the abandonment of waiters.
         self._left = None if left is None else WeakMethod(left)
+        # By ticket, so that a waiter in the middle gives up at once, however long the queue is.
         self._waiters: OrderedDict[int, Waiter[T]] = OrderedDict()
         self._tickets = count()
         self._self = ref(self)
@@ -185,14 +194,14 @@ class WaitQueue(Generic[T]):
     # Making waiters, without the lock
 
     def future_waiter(self) -> FutureWaiter[T]:
-        """Return a waiter for a future; a discard request gives it up."""
+        """Return a waiter for a future; a discard request of the future gives it up."""
         waiter: FutureWaiter[T] = FutureWaiter()
         waiter.ticket = ticket = next(self._tickets)
         waiter.future.on_discard(partial(_leave, self._self, ticket))
         return waiter
 
     def blocking_waiter(self) -> GreenletWaiter[T] | ThreadWaiter[T]:
-        """Return a waiter for the caller to `wait` in."""
+        """Return a waiter for the calling greenlet or thread, which is to `wait` with it."""
         hub = get_hub_if_exists()
         waiter: GreenletWaiter[T] | ThreadWaiter[T]
         waiter = ThreadWaiter() if hub is None else GreenletWaiter(hub)
@@ -202,39 +211,39 @@ class WaitQueue(Generic[T]):
     # With the lock
 
     def append(self, waiter: Waiter[T]) -> None:
-        """Put *waiter* at the end. Needs the lock."""
+        """Put *waiter* at the end. Requires the lock."""
         self._waiters[waiter.ticket] = waiter
 
     def peek(self) -> Waiter[T] | None:
-        """Return whose turn it is, if anybody waits. Needs the lock."""
+        """Return the first waiter, if any. Requires the lock."""
         return next(iter(self._waiters.values()), None)
 
     def pop(self, value: T) -> Waiter[T] | None:
-        """Take out whose turn it is, if anybody waits, and give it *value*. Needs the lock."""
+        """Remove the first waiter, if any, and serve it with *value*. Requires the lock."""
         waiters = self._waiters
         if not waiters:
             return None
         _, waiter = waiters.popitem(last=False)
         waiter.value = value
-        waiter.is_given = True
+        waiter.is_served = True
         return waiter
 
     def pop_all(self, value: T) -> list[Waiter[T]]:
-        """Take all out and give each *value*. Needs the lock."""
+        """Remove all waiters and serve each with *value*. Requires the lock."""
         return list(iter(partial(self.pop, value), None))
 
     def clear(self) -> list[Waiter[T]]:
-        """Take all out. Needs the lock."""
+        """Remove all waiters without serving them. Requires the lock."""
         waiters = list(self._waiters.values())
         self._waiters.clear()
         return waiters
 
     def tags(self) -> Iterator[object]:
-        """Return the tags of all, in order. Needs the lock."""
+        """Return the tags of all waiters, in order. Requires the lock."""
         return (waiter.tag for waiter in self._waiters.values())
 
     def take(self, tag: object) -> list[Waiter[T]]:
-        """Take out all that have *tag*. Needs the lock."""
+        """Remove all waiters that have *tag*. Requires the lock."""
         waiters = [waiter for waiter in self._waiters.values() if waiter.tag == tag]
         for waiter in waiters:
             del self._waiters[waiter.ticket]
@@ -243,11 +252,12 @@ class WaitQueue(Generic[T]):
     # Without the lock
 
     def leave(self, ticket: int) -> None:
-        """Discard who has *ticket*, if it is still in the queue."""
+        """Discard the waiter that has *ticket*, if it is still in the queue."""
         with self._guard:
             waiter = self._waiters.pop(ticket, None)
         if waiter is None:
             return
+        # The owner may now serve the next waiter, such as a reader behind a writer.
         left = None if self._left is None else self._left()
         try:
             waiter.discard()
@@ -256,10 +266,10 @@ class WaitQueue(Generic[T]):
                 left()
 
     def wait(self, waiter: GreenletWaiter[T] | ThreadWaiter[T], timeout: float | None) -> None:
-        """Wait in a waiter that has joined, until something is given, or the waiter is lost or late.
+        """Wait with a waiter that is in the queue, until it is served or abandoned or gives up.
 
-        When this raises, because the greenlet is killed, the waiter is given up; but if something
-        was given before, the caller must pass it on.
+        A kill of the greenlet gives the waiter up. If it was served before that, the caller must
+        serve another waiter instead.
 
         Args:
             timeout: seconds of the current clock; in a native thread without a hub, which cannot
@@ -276,7 +286,7 @@ class WaitQueue(Generic[T]):
 
 
 def deliver_all(waiters: Iterable[Waiter[T]]) -> None:
-    """Deliver what each of *waiters* was given."""
+    """Deliver what each of *waiters* was served with."""
     call_all(waiter.deliver for waiter in waiters)
 
 

@@ -45,7 +45,7 @@ def take(limiter: RateLimiter, number: int) -> None:
 def granted(limiter: RateLimiter) -> float:
     """Return how many permits there were; nobody may wait any more, and nothing be armed."""
     assert not limiter._timers
-    assert not limiter._handed
+    assert not limiter._deliveries
     assert limiter.statistics()["waiting"] == 0
     return limiter.statistics()["granted"]
 
@@ -237,11 +237,11 @@ def test_who_is_being_told_is_kept_awake_until_then(time: Time) -> None:
     limiter.acquire()
     permit = limiter.acquire()
     with limiter._guard:
-        thread_clocks = limiter._hand_over(limiter._waiters.clear())
+        thread_clocks = limiter._begin_delivery(limiter._waiters.clear())
 
     time.advance(1.0)
     assert time.timers == 1
-    limiter._handed_over(thread_clocks)
+    limiter._end_delivery(thread_clocks)
 
     assert not time.timers
     assert permit.is_abandoned
