@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import TypeAlias
 
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub
@@ -92,11 +92,6 @@ class RateLimiter:
         self._next = -MAX_MICROSECONDS
         self._granted = 0
         self._is_closed = False
-
-    @classmethod
-    def per_second(cls, rate: float, *, capacity: int | None = None) -> Self:
-        """Return a limiter of *rate* permits a second."""
-        return cls(rate, capacity=capacity)
 
     @property
     def interval(self) -> float:

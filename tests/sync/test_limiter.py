@@ -89,7 +89,7 @@ def test_a_long_advance_grants_one_permit(limiter: RateLimiter, time: Time) -> N
 def test_only_the_ratio_counts(time: Time) -> None:
     assert RateLimiter(2, 0.005).interval == 0.0025
     assert RateLimiter(4, 8).interval == RateLimiter(1, 2).interval == 2.0
-    assert RateLimiter.per_second(4).interval == 0.25
+    assert RateLimiter(4).interval == 0.25
 
 
 @pytest.mark.parametrize(
