@@ -1,4 +1,4 @@
-"""Who may use which HTTP endpoint: authentication and authorization."""
+"""Access control of HTTP endpoints: authentication by realm, and authorization by path."""
 
 from greenproc.auth.access_control import AccessControl
 from greenproc.auth.authenticator import Authenticator

@@ -1,4 +1,4 @@
-"""`AccessControl`: the authenticators and callbacks of a runtime as the processes see them."""
+"""`AccessControl`: authentication and authorization of a runtime, within their time limit."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from greenproc.http.response import Response, ServiceUnavailable
 
 
 class AccessControl:
-    """The gatekeeper of one runtime. See `greenproc.process.ports.Gatekeeper`.
+    """The port through which processes authenticate and authorize requests.
 
-    What it asks for a future is asked to stop when it takes too long, and the request is refused
-    with 503: it holds up its connection and the later requests to its process meanwhile.
+    It implements `greenproc.process.ports.Gatekeeper`. A future that is not complete in time is
+    requested to discard, and the request is refused with 503: until then it blocks its
+    connection and the later requests to its process.
 
     Args:
+        authenticators: by realm.
+        authorization: the callbacks, by path.
         timeout: seconds for an authenticator, and again for a callback; 0 is for ever.
 
     Differs: libprocess waits for ever.
@@ -37,22 +40,23 @@ class AccessControl:
         return self._authorization.is_set
 
     def authenticate(self, request: Request, realm: str) -> Any:
-        """Return what the authenticator of *realm* says. See `Authenticators.authenticate`."""
+        """Return the result of the authenticator of *realm*. See `Authenticators.authenticate`."""
         return self._in_time(self._authenticators.authenticate(request, realm), "who asks")
 
     def authorize(self, request: Request, principal: Any, id: str, path: str) -> Any:
-        """Return what the callback of the endpoint says. See `Authorization.authorize`."""
+        """Return the decision of the endpoint's callback. See `Authorization.authorize`."""
         allowed = self._authorization.authorize(request, principal, id, path)
         return self._in_time(allowed, "whether it may be done")
 
     def _in_time(self, answer: Any, what: str) -> Any:
-        """Return *answer*, or if it is a future, one that ends as it or with a refusal in time."""
+        """Return *answer*; in place of a future, one that ends in time with it or with a 503."""
+        # A result that is there needs no timer, which is the case for every built-in scheme.
         if not isinstance(answer, Future) or answer.ready() or not self._timeout:
             return answer
-        ended = await_all(answer, timeout=self._timeout).repair(partial(_give_up, answer, what))
-        return ended.then(lambda told: told)
+        ended = await_all(answer, timeout=self._timeout).repair(partial(_time_out, answer, what))
+        return ended.then(lambda result: result)
 
 
-def _give_up(answer: Future[Any], what: str, late: Future[Any]) -> Response:
+def _time_out(answer: Future[Any], what: str, late: Future[Any]) -> Response:
     answer.discard()
     return ServiceUnavailable(f"It took too long to find out {what}.\n")

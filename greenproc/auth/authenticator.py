@@ -1,4 +1,4 @@
-"""What an authenticator is, and the words of the refusals that authenticators share."""
+"""`Authenticator`, the protocol of all authenticators, and the 401 that they share."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from greenproc.http.auth_header import WWWAuthenticate
 from greenproc.http.request import Request
 from greenproc.http.response import Unauthorized
 
-_UNSPEAKABLE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")  # RFC 9110 section 5.6.4, quoted-string
+# A realm travels in a quoted-string, RFC 9110 section 5.6.4; with a CR or LF in it, it could add
+# header lines of its own.
+_NOT_IN_QUOTED_STRING = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 
 class Authenticator(Protocol):
-    """Finds out who asks.
+    """Identifies the client of a request.
 
     Source: libprocess include/process/authenticator.hpp, class Authenticator.
     """
@@ -29,28 +31,40 @@ class Authenticator(Protocol):
     def authenticate(
         self, request: Request
     ) -> AuthenticationResult | Failure | Future[AuthenticationResult]:
-        """Return what *request* proves about who asks, or a future of that.
+        """Return the principal that the credentials of *request* prove, or a refusal.
 
-        A `Failure`, returned or of the future, is answered with 500 and its text.
+        It runs in the process that owns the route. An authenticator that waits blocks that
+        process; behind a future only later requests to the same process wait. The runtime
+        requests a discard of the future when the client disconnects, and after
+        `Settings.authentication_timeout`.
 
-        It runs in the process whose route was asked for, so one that waits here holds that
-        process up; behind a future only later requests to the same process wait. When the client
-        goes away, or after `Settings.authentication_timeout`, the future is asked for a discard.
+        Args:
+            request: the request with its headers; a streamed body has not arrived.
+
+        Returns:
+            The result, or a future of it. A `Failure`, returned or of the future, becomes a 500
+            with its text.
         """
         ...
 
 
 def challenge_of(scheme: str, realm: str) -> str:
-    """Return the challenge of *scheme* for *realm*.
+    """Return the challenge of a ``WWW-Authenticate`` header.
+
+    Args:
+        scheme: such as ``Basic``.
+        realm: the protection space, shown by browsers in their dialog.
 
     Raises:
-        InvalidArgument: the realm is no text, or has a character that a header cannot carry.
+        InvalidArgument: the realm is not a str, or has a character that a header cannot carry.
+
+    Source: RFC 9110 section 11.6.1.
     """
-    if not isinstance(realm, str) or _UNSPEAKABLE.search(realm):
+    if not isinstance(realm, str) or _NOT_IN_QUOTED_STRING.search(realm):
         raise InvalidArgument(f"expected a realm of printable Latin-1 characters, got {realm!r}")
     return str(WWWAuthenticate(scheme, {"realm": realm}))
 
 
 def unauthorized(challenge: str) -> AuthenticationResult:
-    """Return the 401 with that one challenge."""
+    """Return a 401 with one *challenge*."""
     return AuthenticationResult(unauthorized=Unauthorized([challenge]))

@@ -1,4 +1,4 @@
-"""Which authenticator is asked in which realm."""
+"""`Authenticators`: the authenticator of each realm."""
 
 from __future__ import annotations
 
@@ -16,26 +16,34 @@ logger = logging.getLogger("greenproc.auth")
 
 
 class Authenticators:
-    """The authenticators of one runtime, by realm. Routes look theirs up for each request.
+    """The authenticators of one runtime, by realm.
+
+    Each request looks up the authenticator of its route's realm, so a change takes effect with
+    the next request.
 
     Source: libprocess src/authenticator_manager.cpp.
     """
 
     def __init__(self) -> None:
         self._authenticators: dict[str, Authenticator] = {}
-        self._open: set[str] = set()
+        self._open: set[str] = set()  # realms whose warning was logged, once for each
 
     def set(self, realm: str, authenticator: Authenticator) -> Future[None]:
-        """Let *authenticator* say who asks in *realm*, in place of the one before.
+        """Install *authenticator* for *realm*, in place of the one before.
 
-        A realm without one is open: everybody is let in, the principal is None, and a warning is
-        logged once.
+        A realm without an authenticator is open: it admits every request, the principal is None,
+        and a warning is logged once.
+
+        Args:
+            realm: the realm that routes name.
+            authenticator: see `Authenticator`.
 
         Returns:
-            A future that is ready, as the change is made at once. Kept for libprocess' sake.
+            A ready future. libprocess sets the authenticator in another process; here the change
+            is made at once.
 
         Raises:
-            InvalidArgument: *realm* is no text, or *authenticator* has no ``authenticate``.
+            InvalidArgument: *realm* is not a str, or *authenticator* has no ``authenticate``.
         """
         if not isinstance(realm, str) or not callable(
             getattr(authenticator, "authenticate", None)
@@ -48,24 +56,33 @@ class Authenticators:
         return Future(None)
 
     def unset(self, realm: str) -> Future[None]:
-        """Take the authenticator of *realm* away, which opens the realm; none there is no error.
+        """Remove the authenticator of *realm*, which opens the realm. Without one it does nothing.
 
         Returns:
-            A future that is ready, as for `set`.
+            A ready future, as for `set`.
         """
         self._authenticators.pop(realm, None)
         return Future(None)
 
     def authenticate(self, request: Request, realm: str) -> Any:
-        """Return the principal, None where nobody has to be known, a refusal, or a future of them."""
+        """Authenticate *request* in *realm*.
+
+        Args:
+            request: the request.
+            realm: the realm of its route.
+
+        Returns:
+            The principal, None in an open realm, a refusing `Response`, a `Failure`, or a future
+            of one of these.
+        """
         authenticator = self._authenticators.get(realm)
         if authenticator is None:
-            self._tell_that_it_is_open(realm)
+            self._warn_about_open(realm)
             return None
         result = authenticator.authenticate(request)
         return result.then(_outcome) if isinstance(result, Future) else _outcome(result)
 
-    def _tell_that_it_is_open(self, realm: str) -> None:
+    def _warn_about_open(self, realm: str) -> None:
         if realm not in self._open:
             self._open.add(realm)
             logger.warning(
@@ -79,13 +96,14 @@ class Authenticators:
 
 
 def _outcome(result: object) -> Principal | Response | Failure:
-    """Return the one member of *result* that is set, or what is wrong with it.
+    """Return the one member of *result* that is set, or a `Failure` that says what is wrong.
 
-    Source: libprocess src/authenticator_manager.cpp, and the words of its failures.
+    Source: libprocess src/authenticator_manager.cpp, and the texts of its failures.
     """
     if isinstance(result, Failure):
         return result
     found = found_in(result)
+    # The result comes from users' code: neither of these faults may admit the request.
     if len(found) != 1:
         return Failure(
             "HTTP authenticators must return only one of an authenticated principal, "

@@ -1,4 +1,4 @@
-"""Names and passwords: the Basic scheme."""
+"""`BasicAuthenticator`: user names and passwords, the Basic scheme."""
 
 from __future__ import annotations
 
@@ -13,32 +13,34 @@ from greenproc.auth.principal import AuthenticationResult, Principal
 from greenproc.errors import InvalidArgument
 from greenproc.http.request import Request
 
-_NOBODYS = bytes(32)  # a digest of which nobody knows a password
+# Compared for an unknown user, so that its refusal takes as long as that of a wrong password. No
+# password with this SHA-256 digest is known.
+_UNKNOWN_USER = bytes(32)
 
 
 class BasicAuthenticator:
-    """Knows the passwords of some users; each refusal is a 401 that asks for a password.
+    """Authenticates users by their passwords. Each refusal is a 401 with a challenge.
 
-    Passwords cross the network readable, as a node does not encrypt: use it behind a proxy with
-    TLS, or on a host's own loopback.
+    Passwords cross the network in clear text, since a node does not encrypt. It should be used
+    behind a proxy with TLS, or on the loopback interface.
 
     Args:
-        realm: what the challenge calls the realm.
-        credentials: passwords by user. They may hold colons, which users cannot.
+        realm: the realm in the challenge.
+        credentials: passwords by user name. A password may hold colons, a user name cannot.
 
     Raises:
-        InvalidArgument: the realm cannot stand in a header, or a user's name has a colon.
+        InvalidArgument: a header cannot carry the realm, or a user name has a colon.
 
     Source: libprocess src/authenticator.cpp, BasicAuthenticator; RFC 7617.
     Differs: a password may hold colons, and neither the case of the scheme nor the number of
-    blanks behind it matters, as RFC 9110 section 11 has it.
+    blanks behind it matters, as RFC 9110 section 11 specifies.
     """
 
     scheme = "Basic"
 
     def __init__(self, realm: str, credentials: Mapping[str, str]) -> None:
         self._challenge = challenge_of(self.scheme, realm)
-        # All of one length, so that the time to compare them tells nothing.
+        # Digests have one length, so the time of a comparison reveals nothing about a password.
         self._digests: dict[bytes, bytes] = {}
         for user, password in credentials.items():
             if ":" in user:
@@ -46,7 +48,7 @@ class BasicAuthenticator:
             self._digests[user.encode()] = sha256(password.encode()).digest()
 
     def authenticate(self, request: Request) -> AuthenticationResult:
-        """Return the user whose password came along, as the principal."""
+        """Return the user of the ``Authorization`` header as the principal, or a 401."""
         user = self._find_user(request.headers.get("Authorization", ""))
         if user is None:
             return unauthorized(self._challenge)
@@ -58,7 +60,7 @@ class BasicAuthenticator:
         if scheme.lower() != "basic":
             return None
         user, colon, password = _decode(credentials).partition(b":")
-        expected = self._digests.get(user, _NOBODYS)
+        expected = self._digests.get(user, _UNKNOWN_USER)
         is_right = compare_digest(sha256(password).digest(), expected)
         return user if colon and is_right else None
 
@@ -67,7 +69,7 @@ class BasicAuthenticator:
 
 
 def _decode(text: str) -> bytes:
-    """Return what *text* says in base64, b"" if nothing; padding may be missing."""
+    """Decode base64 whose padding may be missing; b"" for malformed *text*."""
     digits = text.partition("=")[0]
     try:
         return b64decode(digits + "=" * (-len(digits) % 4), validate=True)

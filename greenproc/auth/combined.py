@@ -1,4 +1,4 @@
-"""Several authenticators for one realm."""
+"""`CombinedAuthenticator`: several authenticators for one realm."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ logger = logging.getLogger("greenproc.auth")
 failure_log = FailureLog(logger)
 
 _END: Final = object()
-"""Comes after the last member."""
+"""Marks the end of the members."""
 
 
 class CombinedAuthenticator:
-    """Asks authenticators one after the other; the first principal that one finds is let in.
+    """Calls its authenticators in order until one of them returns a principal.
 
-    When none finds one, the refusals are combined: with any 401 into one that has all challenges,
-    else with any 403 into one. A failure counts when nobody has refused.
+    Without a principal the refusals are combined: a single 401 with all challenges if there was a
+    401, else a single 403 if there was a 403. Failures count only without any refusal.
 
     Args:
-        realm: for `repr`, as the members have their own.
-        authenticators: asked in this order.
+        realm: for `repr`; the members send their own realms.
+        authenticators: the members, in the order of the calls.
 
     Raises:
         InvalidArgument: there are none.
@@ -49,7 +49,7 @@ class CombinedAuthenticator:
         return " ".join(dict.fromkeys(scheme for scheme, _ in self._members))
 
     def authenticate(self, request: Request) -> Future[AuthenticationResult]:
-        """Return what the members find out together."""
+        """Return the future of the combined result."""
         attempt = _Attempt(request, iter(self._members))
         return loop(attempt.ask_next, attempt.hear, inline=True)
 
@@ -58,7 +58,7 @@ class CombinedAuthenticator:
 
 
 class _Attempt:
-    """One request on its way past the members."""
+    """One request on its way through the members."""
 
     def __init__(self, request: Request, members: Iterator[tuple[str, Authenticator]]) -> None:
         self._request = request
@@ -69,7 +69,7 @@ class _Attempt:
         self._errors: list[str] = []
 
     def ask_next(self) -> Any:
-        """Return what the next member says; None when it fails, `_END` after the last one."""
+        """Call the next member, and return its result; None if it fails, `_END` after the last."""
         self._scheme, member = next(self._members, ("", None))
         if member is None:
             return _END
@@ -84,7 +84,7 @@ class _Attempt:
         return result
 
     def hear(self, result: Any) -> Continue | Break[Any]:
-        """Take note of what a member said and tell whether that settles it."""
+        """Record the result of a member; a principal, or the end of the members, ends the loop."""
         if result is _END:
             return Break(self._combine())
         if result is None:
@@ -101,7 +101,7 @@ class _Attempt:
         return Continue()
 
     def _note(self, error: BaseException | None) -> None:
-        """Keep what is said about *error*; one that is no `Failure` is nobody else's business."""
+        """Record the text of a failure. The text of other exceptions is logged, not sent."""
         text = str(error)
         if not isinstance(error, Failure):
             if error is not None:

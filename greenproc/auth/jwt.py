@@ -1,4 +1,9 @@
-"""JSON Web Tokens."""
+"""`JWT`: JSON Web Tokens, parsed with libprocess' error texts and signed by PyJWT.
+
+The texts are part of the 401 that a client of libprocess gets, and PyJWT's own ``decode`` has
+others. It also decodes the payload of a token before it verifies the signature, and compares the
+expiry with the system's clock, which a test cannot pause.
+"""
 
 from __future__ import annotations
 
@@ -21,24 +26,29 @@ _BASE64URL = re.compile(r"[0-9A-Za-z_-]*")
 
 @dataclass(frozen=True, slots=True)
 class JWT:
-    """A token whose signature is right and which has not expired. ``str()`` is its text.
+    """A valid token: its signature is verified, and it has not expired. ``str()`` is its text.
 
-    *key* is a secret for HS256, an RSA key of `parse_rsa_key` for RS256, None for tokens that are
-    not signed. Only the one algorithm of the key is accepted, whatever a token says.
+    A key is a secret for HS256, an RSA key of `parse_rsa_key` for RS256, or None for unsigned
+    tokens. The key selects the algorithm; a token that names another one is refused.
 
     Source: libprocess include/process/jwt.hpp, class JWT; RFC 7519.
-    Differs: the signature is checked before the payload is read, and a parsed token prints as it
-    was. As there, ``exp`` is the only claim that is checked, and a token without it never expires.
+    Differs: the signature is verified before the payload is decoded, and a parsed token prints
+    as it arrived. As in libprocess, ``exp`` is the only claim that is validated, and a token
+    without it never expires.
     """
 
     algorithm: str
     payload: dict[str, Any]
     text: str
-    """The token as it travels."""
+    """The encoded token: three parts in base64url, joined by dots."""
 
     @classmethod
     def parse(cls, text: str, key: Any = None) -> JWT:
-        """Read a token.
+        """Decode and verify a token.
+
+        Args:
+            text: the encoded token.
+            key: what verifies the signature; see the class.
 
         Raises:
             InvalidToken: it is malformed, not signed with *key*, or expired.
@@ -47,7 +57,16 @@ class JWT:
 
     @classmethod
     def create(cls, payload: dict[str, Any], key: Any = None) -> JWT:
-        """Make a token; *payload* must be what JSON can say."""
+        """Encode and sign a token.
+
+        Args:
+            payload: the claims; must be representable in JSON.
+            key: what signs the token; see the class.
+
+        Raises:
+            InvalidArgument: the key cannot sign.
+            ValueError: *payload* holds a NaN or an infinity.
+        """
         signing = Signing.by(key)
         signed = f"{_encode({'alg': signing.algorithm, 'typ': 'JWT'})}.{_encode(payload)}"
         signature = _base64url(signing.sign(signed.encode()))
@@ -55,7 +74,7 @@ class JWT:
 
     @property
     def signature(self) -> str | None:
-        """The signature in base64url; None when it is not signed."""
+        """The signature in base64url; None for an unsigned token."""
         return self.text.rpartition(".")[2] or None
 
     def __str__(self) -> str:
@@ -63,12 +82,16 @@ class JWT:
 
 
 def parse_token(text: str, signing: Signing) -> JWT:
-    """Read a token that is signed by *signing*.
+    """Decode a token, and verify it with *signing*.
+
+    Args:
+        text: the encoded token, from outside.
+        signing: the algorithm and the key.
 
     Raises:
         InvalidToken: it is malformed, signed in another way, or expired.
 
-    Source: libprocess src/jwt.cpp, JWT::parse, and the words of its errors.
+    Source: libprocess src/jwt.cpp, JWT::parse, and the texts of its errors.
     """
     components = text.split(".")
     if len(components) != 3:
@@ -79,6 +102,7 @@ def parse_token(text: str, signing: Signing) -> JWT:
         raise InvalidToken(
             f'Token \'alg\' value "{algorithm}" does not match, expected "{signing.algorithm}"'
         )
+    # First the signature: an unverified payload is not worth the time of its JSON.
     signing.check(f"{header}.{payload}".encode(), _bytes(signature, "signature"))
     claims = _decode(payload, "payload")
     _check_expiry(claims)
@@ -95,13 +119,14 @@ def _checked_algorithm(header: dict[str, Any]) -> str:
         raise InvalidToken("Token 'alg' field is not a string")
     if algorithm not in ALGORITHMS:
         raise InvalidToken(f"Unsupported token algorithm: {algorithm}")
+    # RFC 7515 section 4.1.11: a recipient that does not understand an extension must refuse.
     if "crit" in header:
         raise InvalidToken("Token 'crit' field is unsupported")
     return algorithm
 
 
 def _check_expiry(payload: dict[str, Any]) -> None:
-    """Return unless *payload* has expired, by the runtime's clock, which a test can pause."""
+    """Validate the claim ``exp`` by the clock of the runtime, which a test can pause."""
     if "exp" not in payload:
         return
     expiry = payload["exp"]
@@ -109,15 +134,19 @@ def _check_expiry(payload: dict[str, Any]) -> None:
         raise InvalidToken("JSON payload 'exp' field is not a number")
     now = int(current_clock().now())
     if expiry < now:
-        told = expiry if expiry == -inf else int(expiry)  # -1e999 in JSON
+        told = expiry if expiry == -inf else int(expiry)  # JSON's -1e999 has no int
         raise InvalidToken(f"Token has expired: exp({told}) < now({now})")
 
 
 def _decode(text: str, what: str) -> dict[str, Any]:
-    """Return the JSON object that *text* encodes.
+    """Decode a part of a token.
+
+    Args:
+        text: a JSON object in base64url.
+        what: the name of the part, for the error.
 
     Raises:
-        InvalidToken: it encodes none.
+        InvalidToken: *text* is something else.
     """
     data = _bytes(text, what)
     try:
@@ -134,16 +163,20 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _bytes(text: str, what: str) -> bytes:
-    """Return what *text* encodes in base64url, with or without padding.
+    """Decode base64url, with or without padding.
+
+    Args:
+        text: a part of a token.
+        what: the name of the part, for the error.
 
     Raises:
-        InvalidToken: it has a character that base64url has not, or is cut off.
+        InvalidToken: it has a character outside of the alphabet, or is truncated.
     """
     digits = text.rstrip("=")
     try:
         if _BASE64URL.fullmatch(digits):
             return urlsafe_b64decode(digits + "=" * (-len(digits) % 4))
-    except binascii.Error:  # it is cut off
+    except binascii.Error:  # truncated: a single character of the last group is left
         pass
     raise InvalidToken(f"Failed to decode token {what}: expected base64url")
 

@@ -1,4 +1,4 @@
-"""JSON Web Tokens as credentials: the Bearer scheme."""
+"""`JWTAuthenticator`: JSON Web Tokens as credentials, the Bearer scheme."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from greenproc.auth.signing import MIN_SECRET_BYTES, Signing
 from greenproc.errors import InvalidArgument, InvalidToken
 from greenproc.http.request import Request
 
-# RFC 6750 section 3 allows these in a description; a quote or a backslash it does not.
-_UNDESCRIBABLE = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
+# RFC 6750 section 3: an error_description has neither quotes nor backslashes.
+_NOT_IN_DESCRIPTION = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 
 MAX_DESCRIPTION = 200
-"""How long a description may be: it repeats what came, and a client may limit a head to 8 KiB."""
+"""The longest ``error_description``, in characters. It quotes the token, and a client may limit a
+head to 8 KiB, as Apache does."""
 
 logger = logging.getLogger("greenproc.auth")
 
 
 class JWTAuthenticator:
-    """Lets in who brings a token signed with a secret; each refusal is a 401 that says why.
+    """Admits requests with a token that is signed with a secret. Each refusal is a 401.
 
-    The principal has no value; each member of the token's payload is a claim, what is no text as
-    its JSON. Needs PyJWT: ``pip install 'greenproc[jwt]'``.
+    The principal has no value. Each member of the token's payload is a claim; a value other than
+    a str is encoded as JSON. It needs PyJWT: ``pip install 'greenproc[jwt]'``.
 
     Args:
-        realm: what the challenge calls the realm.
-        secret: for HS256, the only algorithm that is accepted; at least 32 bytes long.
+        realm: the realm in the challenge.
+        secret: for HS256, the only algorithm that is accepted; should have at least 32 bytes.
 
     Raises:
-        InvalidArgument: the realm cannot stand in a header, or the secret is empty or no secret
-            but a key of another kind.
+        InvalidArgument: a header cannot carry the realm, or the secret is empty or a key of
+            another kind.
         ModuleNotFoundError: PyJWT is not installed.
 
     Source: libprocess src/jwt_authenticator.cpp; RFC 6750.
@@ -59,10 +60,11 @@ class JWTAuthenticator:
             )
 
     def authenticate(self, request: Request) -> AuthenticationResult:
-        """Return the claims of the token that came along, as the principal."""
+        """Return the claims of the bearer token as the principal, or a 401 with the reason."""
         authorization = request.headers.get("Authorization")
         if authorization is None:
-            return unauthorized(self._challenge)  # without an error, says RFC 6750
+            # RFC 6750 section 3.1: no error code for a request without credentials.
+            return unauthorized(self._challenge)
         words = authorization.split(" ")
         if len(words) != 2:
             return self._refuse("Malformed 'Authorization' header")
@@ -81,7 +83,7 @@ class JWTAuthenticator:
     def _refuse(self, reason: str) -> AuthenticationResult:
         if len(reason) > MAX_DESCRIPTION:
             reason = f"{reason[: MAX_DESCRIPTION - 3]}..."
-        description = _UNDESCRIBABLE.sub("?", reason.replace('"', "'"))
+        description = _NOT_IN_DESCRIPTION.sub("?", reason.replace('"', "'"))
         return unauthorized(
             f'{self._challenge}, error="invalid_token", error_description="{description}"'
         )

@@ -1,4 +1,4 @@
-"""Who asks, and what an authenticator says about that."""
+"""`Principal` and `AuthenticationResult`: the values that authenticators return."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from greenproc.http.response import Response
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Principal:
-    """Who is authenticated: a name, or what a token claims about its bearer, or both.
+    """The authenticated client: a name, the claims of a token, or both.
 
-    A principal equals another one of the same name and claims, and a text that is its name.
+    A principal equals a principal of the same name and claims, and a str that is its name.
 
     Args:
-        value: the name.
-        claims: texts by name.
+        value: the name; None for a token that only makes claims.
+        claims: the values of claims by their names.
 
     Source: libprocess include/process/authenticator.hpp, struct Principal.
     """
@@ -48,12 +48,12 @@ class Principal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthenticationResult:
-    """What an authenticator found out: exactly one of the three is set.
+    """The result of an authenticator: exactly one of the three is set.
 
     Args:
-        principal: who asks; with a value or with claims.
-        unauthorized: the 401 that tells how one can prove who one is.
-        forbidden: the 403 for who is known and not wanted.
+        principal: the client, with a value or with claims.
+        unauthorized: a 401, whose challenges say which credentials are expected.
+        forbidden: a 403, for credentials that are valid and not sufficient.
 
     Source: libprocess include/process/authenticator.hpp, struct AuthenticationResult.
     """
@@ -67,7 +67,7 @@ def found_in(result: object) -> list[Principal | Response]:
     """Return those members of *result* that are set.
 
     Raises:
-        TypeError: it is no result at all.
+        TypeError: *result* is not an `AuthenticationResult`.
     """
     if not isinstance(result, AuthenticationResult):
         raise TypeError(f"expected an authenticator to return a result, got {result!r}")

@@ -1,4 +1,4 @@
-"""How JSON Web Tokens are signed: the algorithms that PyJWT has, one for each kind of key."""
+"""Signatures of JSON Web Tokens by PyJWT: one algorithm for each kind of key."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import Any
 from greenproc.checks import how_to_install
 from greenproc.errors import InvalidArgument, InvalidToken
 
-MIN_SECRET_BYTES = 32  # RFC 7518 section 3.2: as long as what SHA-256 gives
+MIN_SECRET_BYTES = 32  # RFC 7518 section 3.2: at least the length of a SHA-256 digest
 
 
 @dataclass(frozen=True, slots=True)
 class Signing:
-    """One algorithm with one key. The key decides on the algorithm, never a token.
+    """One algorithm with one key.
+
+    The key selects the algorithm, never a token: a token that names another one could turn a
+    public RSA key into an HMAC secret.
 
     Source: libprocess include/process/jwt.hpp has a parse function for each kind of key.
     """
@@ -24,11 +27,14 @@ class Signing:
 
     @classmethod
     def by(cls, key: Any) -> Signing:
-        """Return what signs with *key*: a secret by HS256, an RSA key by RS256, None not at all.
+        """Return the signing of *key*.
+
+        Args:
+            key: a secret for HS256, an RSA key for RS256, None for unsigned tokens.
 
         Raises:
-            InvalidArgument: the secret is empty or looks like a key of another kind.
-            ModuleNotFoundError: PyJWT, or for RSA cryptography, is not installed.
+            InvalidArgument: the secret is empty, or looks like a key of another kind.
+            ModuleNotFoundError: PyJWT is not installed, or for RSA, cryptography.
         """
         if key is None:
             return cls("none")
@@ -41,7 +47,7 @@ class Signing:
         """Return the signature of *data*; empty for "none".
 
         Raises:
-            InvalidArgument: the key is a public one.
+            InvalidArgument: the key is a public key.
         """
         if self._pyjwt is None:
             return b""
@@ -50,16 +56,16 @@ class Signing:
         return bytes(self._pyjwt.sign(data, self._key))
 
     def check(self, data: bytes, signature: bytes) -> None:
-        """Return if *signature* is that of *data*.
+        """Verify that *signature* is that of *data*.
 
         Raises:
-            InvalidToken: it is not.
+            InvalidToken: it is another one; the texts are those of libprocess.
         """
         if self._pyjwt is None:
             if signature:
                 raise InvalidToken("Unsecured JWT contains a signature")
             return
-        # A private RSA key brings the public one along.
+        # PyJWT verifies with public RSA keys only; a private key includes its public one.
         key = self._key.public_key() if hasattr(self._key, "public_key") else self._key
         if not self._pyjwt.verify(data, key, signature):
             if self.algorithm == "HS256":
@@ -68,10 +74,10 @@ class Signing:
 
 
 def parse_rsa_key(pem: str | bytes) -> Any:
-    """Return the RSA key, private or public, that *pem* holds.
+    """Return the RSA key, private or public, in *pem*.
 
     Raises:
-        InvalidArgument: it holds none.
+        InvalidArgument: *pem* is not an RSA key in PEM format.
         ModuleNotFoundError: PyJWT or cryptography is not installed.
 
     Source: libprocess src/ssl/utilities.cpp, pem_to_rsa_private_key and pem_to_rsa_public_key.
@@ -80,7 +86,7 @@ def parse_rsa_key(pem: str | bytes) -> Any:
 
 
 def _algorithm(name: str) -> Any:
-    """Return PyJWT's algorithm; it is imported here, since it takes a tenth of a second."""
+    """Return PyJWT's algorithm. Importing PyJWT takes 0.1 s, so only its users pay for that."""
     try:
         from jwt import get_algorithm_by_name
     except ModuleNotFoundError as error:
@@ -102,5 +108,5 @@ def _prepared(name: str, key: Any) -> Any:
     try:
         return algorithm.prepare_key(key)
     except (InvalidKeyError, TypeError, ValueError) as error:
-        # The key itself must not get into a log.
+        # PyJWT's traceback would carry the key into a log.
         raise InvalidArgument(f"expected a key for {name}: {error}") from None
