@@ -24,13 +24,18 @@ class BufferedWriter(ABC):
 
     A subclass holds what waits, and says what becomes of it: `_take`, `_has_more`, `_send`,
     `_write_next`, `_flushed` and `_write_failed`. At most one greenlet, or the hub, is in them.
+
+    Args:
+        spawn: starts the greenlet.
+        connected: the socket; None if it is set later.
     """
 
-    __slots__ = ("_socket", "_spawn", "is_closed", "is_writing")
+    __slots__ = ("_greenlet", "_socket", "_spawn", "is_closed", "is_writing")
 
     def __init__(self, spawn: Callable[..., Any], connected: Any = None) -> None:
         self._spawn = spawn
         self._socket = connected
+        self._greenlet: Any = None
         self.is_writing = False
         """Whether a greenlet is writing."""
         self.is_closed = False
@@ -74,15 +79,19 @@ class BufferedWriter(ABC):
             return
         data = self._take()
         try:
-            sent = write_some(self._socket, data) if data else 0
+            sent = self._write_some(data) if data else 0
         except OSError as error:
             self._write_failed(error)
             return
         if sent < len(data) or self._has_more():
             self.is_writing = True
-            self._spawn(self._write, memoryview(data)[sent:])
+            self._greenlet = self._spawn(self._write, memoryview(data)[sent:])
         else:
             self._flushed()
+
+    def _write_some(self, data: bytes | memoryview) -> int:
+        """Write as much of *data* as fits without a wait, and return how many bytes that was."""
+        return write_some(self._socket, data)
 
     def _write(self, rest: memoryview) -> None:
         """Write *rest* and what follows it; waits for the peer. `is_writing` must be set."""
@@ -95,6 +104,7 @@ class BufferedWriter(ABC):
             self._write_failed(error)
         finally:
             self.is_writing = False
+            self._greenlet = None
         self._flushed()
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from gevent import Greenlet, get_hub, getcurrent, socket
+from gevent import get_hub, getcurrent, socket
 
 from greenproc.clock.iteration_budget import yield_if_spent
 from greenproc.errors import Abandoned
 from greenproc.failures import FAILURES
 from greenproc.http.writer import LAST_CHUNK, encode_chunk
-from greenproc.transport.buffered_writer import write_some
+from greenproc.transport.buffered_writer import BufferedWriter
 from greenproc.web.dial import bound_spawn
 from greenproc.web.exchange import Exchange, as_piece
 from greenproc.web.timeouts import WatchdogTimer
@@ -35,7 +34,7 @@ class WriterHooks:
     """A streamed body cannot be completed."""
 
 
-class RequestWriter:
+class RequestWriter(BufferedWriter):
     """Writes requests in order.
 
     All that are put in one turn of the hub leave in one send, which the hub makes. Only a peer
@@ -46,29 +45,24 @@ class RequestWriter:
     """
 
     __slots__ = (
-        "_closed",
         "_current",
-        "_greenlet",
         "_hooks",
         "_loop",
         "_queue",
         "_running",
         "_scheduled",
-        "_socket",
-        "_spawn",
         "_watch",
     )
 
     def __init__(self, connected: socket.socket, hooks: WriterHooks, watch: WatchdogTimer) -> None:
-        self._socket = connected
+        # The hub, where it is called, is of no runtime.
+        super().__init__(bound_spawn(), connected)
         self._hooks = hooks
         self._watch = watch
         self._loop = get_hub().loop
-        self._spawn = bound_spawn()  # the hub, where it is called, is of no runtime
         self._queue: deque[Exchange] = deque()
         self._current: Exchange | None = None  # its body is streamed
-        self._greenlet: Greenlet[..., Any] | None = None
-        self._scheduled = self._running = self._closed = False
+        self._scheduled = self._running = False
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -81,7 +75,7 @@ class RequestWriter:
     def put(self, exchange: Exchange) -> None:
         """Let *exchange* be written when it is its turn. Never waits."""
         self._queue.append(exchange)
-        if not self._scheduled and self._greenlet is None:
+        if not self._scheduled and not self.is_writing:
             self._scheduled = True
             self._loop.run_callback(self._flush)
 
@@ -95,7 +89,7 @@ class RequestWriter:
 
     def close(self) -> list[Exchange]:
         """Write no more, and return what was not begun."""
-        self._closed = True
+        self.is_closed = True
         greenlet, self._greenlet = self._greenlet, None
         if greenlet is not None and greenlet is not getcurrent():
             greenlet.kill(block=False)
@@ -104,20 +98,9 @@ class RequestWriter:
         return self.drop_unsent()
 
     def _flush(self) -> None:
-        """Write, in the hub, what can be written without waiting; leave the rest to a greenlet."""
         self._scheduled = False
-        if self._closed or self._greenlet is not None or not self._queue:
-            return
-        batch = self._take()
-        try:
-            sent = write_some(self._socket, batch)
-        except OSError as error:
-            self._refuse(error)
-            return
-        if sent < len(batch) or self._current is not None or self._queue:
-            self._greenlet = self._spawn(self._write, memoryview(batch)[sent:])
-        else:
-            self._hooks.sent()
+        if self._queue:
+            self._flush_now()
 
     def _take(self) -> bytes:
         """Return what is to be written next, up to where a body has to be streamed."""
@@ -135,33 +118,38 @@ class RequestWriter:
             self._hooks.begun(exchange)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _write(self, rest: bytes | memoryview) -> None:
-        """Write *rest* and all that comes after it."""
+    def _has_more(self) -> bool:
+        return self._current is not None or bool(self._queue)
+
+    def _write(self, rest: memoryview) -> None:
         self._running = True
         try:
-            while True:
-                self._send(rest)
-                if self._current is not None and not self._stream(self._current):
-                    return
-                self._hooks.sent()
-                if not self._queue or self._closed:
-                    return
-                rest = self._take()
-        except OSError as error:
-            self._refuse(error)
+            super()._write(rest)
         except BaseException:
-            if not self._closed:  # killed, in the body: its rest and its response will not come
+            if not self.is_closed:  # killed, in the body: its rest and its response will not come
                 self._hooks.failed(Abandoned("the greenlet that sends the body was killed"))
             raise
         finally:
             self._running = False
-            self._greenlet = None
             self._finish_body()
+
+    def _write_next(self) -> bool:
+        if self._current is not None and not self._stream(self._current):
+            return False
+        if not self._queue:
+            return False
+        self._hooks.sent()
+        self._send(memoryview(self._take()))
+        return True
+
+    def _flushed(self) -> None:
+        if not self.is_closed:
+            self._hooks.sent()
 
     def _stream(self, exchange: Exchange) -> bool:
         """Write a body piece by piece; tell whether it is complete."""
         for data in self._pieces(exchange):
-            if data is None or self._closed:
+            if data is None or self.is_closed:
                 return False
             self._send(data)
             yield_if_spent()
@@ -177,13 +165,14 @@ class RequestWriter:
                 if data:
                     yield encode_chunk(data)
         except FAILURES as error:
+            self.is_closed = True  # what follows would be taken for the rest of this body
             self._hooks.failed(error)
             yield None
         else:
             yield LAST_CHUNK
 
     def _send(self, data: bytes | memoryview) -> None:
-        sent = write_some(self._socket, data) if data else 0
+        sent = self._write_some(data) if data else 0
         if sent == len(data):
             return
         rest = memoryview(data)
@@ -197,11 +186,11 @@ class RequestWriter:
         if exchange is not None:
             exchange.close_body()
 
-    def _refuse(self, error: OSError) -> None:
-        if not self._closed:
-            self._closed = True
+    def _write_failed(self, error: OSError) -> None:
+        if not self.is_closed:
+            self.is_closed = True
             self._hooks.refused(error)
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "streaming" if self._current else "open"
+        state = "closed" if self.is_closed else "streaming" if self._current else "open"
         return f"<RequestWriter {state}, {len(self._queue)} queued>"

@@ -8,13 +8,13 @@ from typing import Any
 
 from gevent import get_hub
 
-from greenproc.transport.buffered_writer import UnsentBytes, write_some
+from greenproc.transport.buffered_writer import BufferedWriter, UnsentBytes
 
 SEND_BYTES = 256 * 1024
 """How much is joined into one send."""
 
 
-class FrameWriter:
+class FrameWriter(BufferedWriter):
     """The frames that a client has not taken yet.
 
     Those of one iteration of the hub leave in one send. Only a client that does not read takes a
@@ -34,11 +34,8 @@ class FrameWriter:
         "_frames",
         "_is_due",
         "_is_finished",
-        "_is_writing",
         "_max_bytes",
         "_pong",
-        "_socket",
-        "_spawn",
         "_unsent",
         "error",
         "queued_bytes",
@@ -53,15 +50,14 @@ class FrameWriter:
         changed: Callable[[], object],
         evicted: Callable[[], object],
     ) -> None:
+        super().__init__(spawn)
         self._max_bytes = max_bytes
         self._unsent = unsent
         self._evicted = evicted
-        self._spawn = spawn
         self._changed = changed
-        self._socket: Any = None
         self._frames: deque[bytes] = deque()
         self._pong: bytes | None = None
-        self._is_due = self._is_writing = self._is_finished = False
+        self._is_due = self._is_finished = False
         self.queued_bytes = 0
         """How much the client has not taken."""
         self.sent_bytes = 0
@@ -119,6 +115,7 @@ class FrameWriter:
         """Send nothing any more, because of *error*."""
         if self.error is None:
             self.error = error
+        self.is_closed = True
         self._frames.clear()
         self._changed()
 
@@ -129,7 +126,7 @@ class FrameWriter:
     def _queue(self, frame: bytes) -> None:
         self.queued_bytes += len(frame)
         self._frames.append(frame)
-        if self._is_writing:
+        if self.is_writing:
             self._hold()
         elif not self._is_due:
             self._is_due = True
@@ -155,38 +152,44 @@ class FrameWriter:
         return b"".join(parts)
 
     def _flush(self) -> None:
-        """Send what can leave without waiting, and leave the rest to a greenlet."""
         self._is_due = False
-        if self._is_writing or self._socket is None or self.error is not None:
-            return
-        while data := self._take():
-            try:
-                sent = write_some(self._socket, data)
-            except OSError as error:
-                self.close(error)
-                return
-            self._count(sent)
-            if sent < len(data):
-                self._is_writing = True
-                self._hold()
-                self._spawn(self._write, memoryview(data)[sent:])
-                return
-        self._changed()
+        if self._socket is not None:
+            self._flush_now()
+
+    def _write_some(self, data: bytes | memoryview) -> int:
+        sent = super()._write_some(data)
+        self._count(sent)
+        return sent
+
+    def _has_more(self) -> bool:
+        return bool(self._frames)
 
     def _write(self, rest: memoryview) -> None:
-        """Write *rest* and what follows, as the only one that writes."""
         try:
-            while rest and self.error is None:
-                sent = self._socket.send(rest)
-                self._count(sent)
-                self._hold()
-                rest = rest[sent:] or memoryview(self._take())
-        except OSError as error:
-            self.close(error)
+            super()._write(rest)
         finally:
-            self._is_writing = False
             self._unsent.release(self)
-            self._changed()
+
+    def _send(self, data: memoryview) -> None:
+        self._hold()
+        while data and not self.is_closed:
+            sent = self._socket.send(data)
+            self._count(sent)
+            self._hold()
+            data = data[sent:]
+
+    def _write_next(self) -> bool:
+        data = self._take()
+        if not data:
+            return False
+        self._send(memoryview(data))
+        return True
+
+    def _flushed(self) -> None:
+        self._changed()
+
+    def _write_failed(self, error: OSError) -> None:
+        self.close(error)
 
     def _hold(self) -> None:
         """Count what waits while the client is waited for."""

@@ -15,6 +15,7 @@ from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.http.url import URL
 from greenproc.sync.pipe import Pipe
+from greenproc.transport import buffered_writer
 from greenproc.web import request_writer
 from greenproc.web.endpoint import Endpoint
 from greenproc.web.exchange import Exchange
@@ -61,13 +62,13 @@ def bench() -> Iterator[Bench]:
 
 def count_sends(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
-    real = request_writer.write_some
+    real = buffered_writer.write_some
 
     def write_some(to: socket.socket, data: bytes) -> int:
         sizes.append(len(data))
         return real(to, data)
 
-    monkeypatch.setattr(request_writer, "write_some", write_some)
+    monkeypatch.setattr(buffered_writer, "write_some", write_some)
     return sizes
 
 
@@ -120,7 +121,7 @@ def test_a_request_is_begun_only_when_it_is_its_turn(bench: Bench) -> None:
 def test_others_get_their_turn_while_a_peer_takes_everything(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request_writer, "write_some", lambda _to, data: len(data))
+    monkeypatch.setattr(buffered_writer, "write_some", lambda _to, data: len(data))
     left: list[int] = []
     pieces = iter([bytes(64 * 1024)] * 12)
     monkeypatch.setattr(iteration_budget(), "_max_seconds", 0.0)
