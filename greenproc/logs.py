@@ -54,7 +54,7 @@ class JSONFormatter(logging.Formatter):
             "time": when.isoformat(timespec="microseconds").replace("+00:00", "Z"),
             "level": record.levelname,
             "logger": record.name,
-            "upid": getattr(record, "upid", None) or _find_upid(),
+            "upid": str(getattr(record, "upid", None) or _find_upid()),
             "message": record.getMessage(),
         }
         if record.exc_info and not record.exc_text:

@@ -46,7 +46,6 @@ PERSONS_IN_PROSE = {
 # Short modules with one importer that stand alone; the list only gets shorter.
 SMALL_MODULES = {
     "greenproc.metrics.counter",
-    "greenproc.patterns.topic",
     "greenproc.process.filter",
     "greenproc.process.names",
     "greenproc.process.taking",

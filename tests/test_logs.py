@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from gevent import Timeout
 
-from greenproc import Process, Runtime, dispatch
+from greenproc import UPID, Address, Process, Runtime, dispatch
 from greenproc.logs import JSONFormatter, ProcessFilter
 
 Lines = Callable[[], list[str]]
@@ -90,6 +90,14 @@ def test_a_record_keeps_the_upid_that_it_was_given(logger: logging.Logger, texts
     logger.info("hello", extra={"upid": "a@127.0.0.1:1"})
 
     assert texts() == ["a@127.0.0.1:1 hello"]
+
+
+def test_the_upid_of_a_record_may_be_one(
+    logger: logging.Logger, objects: Callable[[], list[dict[str, Any]]]
+) -> None:
+    logger.info("hello", extra={"upid": UPID("a", Address("127.0.0.1", 1))})
+
+    assert [line["upid"] for line in objects()] == ["a@127.0.0.1:1"]
 
 
 def test_an_object_has_what_a_record_has(

@@ -7,7 +7,7 @@ from typing import Any
 
 from greenproc.checks import refuse_method
 from greenproc.clock import Timer
-from greenproc.clock.microseconds import check_duration
+from greenproc.clock.microseconds import check_duration, check_time
 from greenproc.errors import InvalidArgument
 from greenproc.future import Future
 from greenproc.patterns.cron import Cron
@@ -38,6 +38,7 @@ class Seconds:
     def __init__(self, seconds: float) -> None:
         if check_duration(seconds) < check_duration(MIN_SECONDS):
             raise InvalidArgument(f"expected a period of {MIN_SECONDS} s or more, got {seconds!r}")
+        check_time(check_duration(seconds))
         self._seconds = seconds
 
     def __str__(self) -> str:

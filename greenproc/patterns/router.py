@@ -12,7 +12,7 @@ from greenproc.failures import FAILURES
 from greenproc.message import Message
 from greenproc.patterns.choosers import Chooser, Key, Route
 from greenproc.pid import PID, UPID
-from greenproc.process.arguments import as_upid
+from greenproc.process.arguments import as_receiver, as_upid
 from greenproc.process.base import Process
 from greenproc.process.cell import BLOCKED
 from greenproc.process.dropping import drop_message
@@ -55,7 +55,7 @@ class Router(Process):
         if not isinstance(workers, Iterable):
             raise InvalidArgument(f"expected a list of workers, got {workers!r}")
         self.__chooser = Chooser(route, key, self.__load)
-        self.__workers = dict.fromkeys(map(as_upid, workers))
+        self.__workers = dict.fromkeys(map(as_receiver, workers))
 
     def initialize(self) -> None:
         """Link to the workers. An override must call this one."""
@@ -69,9 +69,10 @@ class Router(Process):
         """Pass messages on to *worker*, too; return whether it is a new one.
 
         Raises:
-            InvalidArgument: it is the router itself, in which a message would go round for ever.
+            InvalidArgument: it is no address of a process, or that of the router itself, in which
+                a message would go round for ever.
         """
-        pid = as_upid(worker)
+        pid = as_receiver(worker)
         self.__refuse_itself(pid)
         if pid in self.__workers:
             return False

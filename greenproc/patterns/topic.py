@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from greenproc.pid import UPID
-from greenproc.process.arguments import as_upid
+from greenproc.process.arguments import as_receiver, as_upid
 from greenproc.process.base import Process
 
 
@@ -25,8 +25,12 @@ class Topic(Process):
         self._subscribers: dict[UPID, None] = {}  # in the order in which they came
 
     def subscribe(self, subscriber: UPID | Process) -> bool:
-        """Send to *subscriber* what is published from now on; return whether it is a new one."""
-        pid = as_upid(subscriber)
+        """Send to *subscriber* what is published from now on; return whether it is a new one.
+
+        Raises:
+            InvalidArgument: it is no address of a process.
+        """
+        pid = as_receiver(subscriber)
         if pid in self._subscribers:
             return False
         self._subscribers[pid] = None

@@ -25,6 +25,21 @@ def as_upid(target: Any) -> UPID:
     raise InvalidArgument(f"expected a UPID or a Process, got {target!r}{_advise(target)}")
 
 
+def as_receiver(target: Any) -> UPID:
+    """Return the address of *target*, a UPID or a process, to which messages can be sent.
+
+    Raises:
+        InvalidArgument: it is neither, or it is empty.
+    """
+    pid = as_upid(target)
+    if pid.is_empty:
+        raise InvalidArgument(
+            "expected the address of a process, got the empty PID, which spawn() returns when it "
+            "refuses a process"
+        )
+    return pid
+
+
 def _advise(target: object) -> str:
     if not isinstance(target, str):
         return ""

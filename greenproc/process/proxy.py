@@ -48,7 +48,10 @@ class Proxy(Generic[P]):
         vars(self)["_Proxy__subject"] = manager, pid, type(process)
 
     def __getattr__(self, name: str) -> Any:
-        manager, pid, cls = vars(self)["_Proxy__subject"]
+        subject = vars(self).get("_Proxy__subject")
+        if subject is None:  # a copy in the making is asked for its own methods
+            raise AttributeError(name)
+        manager, pid, cls = subject
         if name.startswith("_"):
             raise AttributeError(f"{name!r} of process {pid} is private", name=name, obj=self)
         found = getattr(cls, name, None)

@@ -154,7 +154,11 @@ def test_it_starts_in_initialize(runtime: Runtime) -> None:
     assert len(process.beats) == 2
 
 
-@pytest.mark.parametrize("seconds", [0, -1.0, 0.0001, float("nan"), "1"])
+@pytest.mark.parametrize(
+    "seconds",
+    [0, -1.0, 0.0001, float("nan"), float("inf"), 10**400, "1"],
+    ids=lambda value: repr(value)[:8],
+)
 def test_a_period_that_is_none_is_refused(seconds: Any, beat: Beat) -> None:
     with pytest.raises(InvalidArgument):
         every(seconds, beat, Beat.beat)

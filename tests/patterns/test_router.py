@@ -203,7 +203,7 @@ def test_a_router_is_no_worker_of_its_own(runtime: Runtime) -> None:
         runtime.wait(same)
 
 
-@pytest.mark.parametrize("workers", [5, None, ["echo"], Router()])
+@pytest.mark.parametrize("workers", [5, None, ["echo"], Router(), [UPID()]])
 def test_workers_that_are_none_are_refused(workers: Any) -> None:
     with pytest.raises(InvalidArgument):
         Router(workers)

@@ -74,5 +74,7 @@ def test_a_subscriber_may_be_on_another_node(make_runtime: RuntimeMaker) -> None
 
 def test_only_processes_subscribe(runtime: Runtime) -> None:
     topic = runtime.spawn(Topic())
+    with pytest.raises(InvalidArgument, match="the empty PID"):
+        runtime.dispatch(topic, Topic.subscribe, UPID()).get(20.0)
     with pytest.raises(InvalidArgument):
         runtime.dispatch(topic, Topic.subscribe, "reader").get(20.0)  # type: ignore[arg-type]

@@ -165,6 +165,8 @@ def test_it_tells_whose_it_is(runtime: Runtime, counter: Any) -> None:
     names = dir(counter)
     assert {"increment", "total", "own", "added", "declared"} <= set(names)
     assert not [name for name in names if name.startswith("_")]
+    assert copy.copy(counter) == counter
+    assert copy.copy(counter).increment(3).get(timeout=15.0) == 3
     with pytest.raises((AttributeError, TypeError)):
         copy.deepcopy(counter)
 
