@@ -5,29 +5,52 @@ from __future__ import annotations
 import os
 import platform
 import re
+from functools import partial
+from html import escape
 from typing import Any
 
 from greenproc.builtin.health import LIVE_HELP, READY_HELP, Readiness
 from greenproc.builtin.help import is_builtin, route_options
 from greenproc.builtin.hub_lag import HubLag
 from greenproc.builtin.page import ASSETS, NODE_ID, asset, page
+from greenproc.builtin.process_view import as_text as process_text
+from greenproc.builtin.process_view import describe_process
+from greenproc.builtin.recorder import MAX_SECONDS, MAX_TEXT, MAX_WATCHED, NodeRecorder
 from greenproc.builtin.supervision import LISTED, MAX_LISTED, supervision_tree
 from greenproc.builtin.survey import read_limit, served, survey
 from greenproc.builtin.system import resident_bytes
+from greenproc.builtin.traffic import MAX_PAIRS
 from greenproc.builtin.vitals import Vitals
+from greenproc.errors import InvalidArgument
+from greenproc.http.cors import refuse_foreign
 from greenproc.http.negotiate import MediaType, negotiate
 from greenproc.http.request import Request
-from greenproc.http.response import NOSNIFF, OK, BadRequest, Response
+from greenproc.http.response import NOSNIFF, OK, BadRequest, NotFound, Response
+from greenproc.http.status import Status
 from greenproc.metrics import Metric, Registry
 from greenproc.process.base import Process
 from greenproc.process.cell import Cell
 from greenproc.process.handlers import route
 from greenproc.process.help import DESCRIPTION, HELP, TLDR
+from greenproc.timestamp import parse_duration
 
 SHOWN = 100
 """How many processes the page shows, those with the most queued events."""
 
 MAX_SHOWN = 1000
+
+LETTERS = 10
+"""How many dead letters the page shows, the last ones."""
+
+PAIRS = 30
+"""How many pairs the graph gets, if the request does not say."""
+
+SCRIPT = "text/javascript; charset=utf-8"
+FILES = {
+    "style.css": "text/css; charset=utf-8",
+    **dict.fromkeys(("live.js", "graph.js", "node.js", "process.js"), SCRIPT),
+}
+"""The files of all pages, and their media types."""
 
 
 class Node(Process):
@@ -47,9 +70,14 @@ class Node(Process):
         self._lag: HubLag | None = None
         self._readiness = readiness
         self._started = 0.0
+        self._recorder = NodeRecorder(vitals.processes)
         self.route("/", self.on_page, help=PAGE_HELP, realm=realm)
         self.route("/state", self.on_state, help=STATE_HELP, realm=realm)
         self.route("/supervision", self.on_supervision, help=SUPERVISION_HELP, realm=realm)
+        self.route("/process", self.on_process, help=PROCESS_HELP, realm=realm)
+        self.route("/traffic", self.on_traffic, help=TRAFFIC_HELP, realm=realm)
+        for name, media_type in FILES.items():
+            self.route(f"/{name}", partial(on_file, name, media_type), help="")
 
     def initialize(self) -> None:
         self._started = self.runtime.clock.now(None)
@@ -60,6 +88,7 @@ class Node(Process):
         self._lag.start()
 
     def finalize(self) -> None:
+        self._recorder.close()
         if self._lag is not None:
             self._lag.stop()
         for metric in self._metrics:
@@ -74,7 +103,7 @@ class Node(Process):
             return OK(as_text(self.state()), headers=[NOSNIFF])
         body = (ASSETS / "node.html").read_text("utf-8")
         title = str(self.runtime.address)
-        return page(request.url.path, title, body, script="node.js")
+        return page(request.url.path, title, body, scripts=("live.js", "graph.js", "node.js"))
 
     def on_state(self, request: Request, principal: object = None) -> Response:
         """Answer with what the page shows, as JSON."""
@@ -91,6 +120,54 @@ class Node(Process):
             return limit
         return OK(json=supervision_tree(self._vitals.processes, limit))
 
+    def on_process(self, request: Request, principal: object = None) -> Response:
+        """Answer with the page of one process, or with what it shows as text or JSON."""
+        id = request.url.query.get("id", "")
+        seconds = read_watch(request)
+        if isinstance(seconds, Response):
+            return seconds
+        if not id:
+            return BadRequest("expected the id of a process, as in ?id=ID.\n")
+        media_type = negotiate(request)
+        cell = self._vitals.processes.cells.get(id)
+        process = None if cell is None else cell.process
+        if cell is None or process is None:
+            return self._no_process(request, id, media_type)
+        if media_type is MediaType.HTML:
+            body = (ASSETS / "process.html").read_text("utf-8")
+            return page(request.url.path, id, body, scripts=("live.js", "process.js"))
+        is_refused = bool(seconds) and self._recorder.watch(cell, seconds) is None
+        watch = self._recorder.find_watch(cell)
+        told = describe_process(self._vitals.processes, cell, process, watch)
+        if media_type is MediaType.MARKDOWN:
+            return OK(process_text(told), headers=[NOSNIFF])
+        refusal = f"{MAX_WATCHED} other processes are watched" if is_refused else None
+        return OK(json={**told, "not_recorded": refusal})
+
+    def _no_process(self, request: Request, id: str, media_type: MediaType) -> Response:
+        """Answer 404, and say what is known of a process that was there."""
+        processes = self._vitals.processes
+        shown = repr(id[:MAX_TEXT])
+        end = "is being restarted" if id in processes.gaps else processes.ended.find_end(id)
+        text = f"there is no process {shown}" if end is None else f"process {shown} {end}"
+        if media_type is not MediaType.HTML:
+            return NotFound(f"{text}\n")
+        body = f"<h1>Not found</h1><p>{escape(text)}</p>"
+        return page(request.url.path, "Not found", body, status=Status.NOT_FOUND)
+
+    def on_traffic(self, request: Request, principal: object = None) -> Response:
+        """Answer with which processes and nodes talk to each other most, as JSON."""
+        limit = read_limit(request.url.query, default=PAIRS, most=MAX_PAIRS)
+        if isinstance(limit, Response):
+            return limit
+        seconds = read_watch(request)
+        if isinstance(seconds, Response):
+            return seconds
+        if seconds:
+            self._recorder.watch_traffic(seconds)
+        with_builtins = request.url.query.get("builtin") == "1"
+        return OK(json=self._recorder.describe_traffic(limit, with_builtins=with_builtins))
+
     @route("/live", help=LIVE_HELP)
     def on_live(self, request: Request) -> Response:
         """Answer 200: the hub turns, or this would not be called."""
@@ -103,16 +180,6 @@ class Node(Process):
         if unknown:
             return BadRequest(f"expected no parameter but process, got {unknown[0]!r:.200}\n")
         return self._readiness.respond(request.url.query.get("process", ""))
-
-    @route("/style.css", help="")
-    def on_style(self, request: Request) -> Response:
-        """Answer with the style of all pages."""
-        return asset("style.css", "text/css; charset=utf-8")
-
-    @route("/node.js", help="")
-    def on_script(self, request: Request) -> Response:
-        """Answer with the script of the page."""
-        return asset("node.js", "text/javascript; charset=utf-8")
 
     def state(self, limit: int = SHOWN, part_of_id: str = "") -> dict[str, Any]:
         """Return what the page shows.
@@ -146,9 +213,42 @@ class Node(Process):
                 "resident_bytes": resident_bytes(),
             },
             "supervision": supervision_tree(vitals.processes, SHOWN),
+            "dead_letters": self._dead_letters(),
             "matching": seen.processes,
             "processes": [told for cell in seen.deepest if (told := describe(cell))],
         }
+
+    def _dead_letters(self) -> dict[str, Any]:
+        letters = self.runtime.dead_letters
+        kept = list(letters)
+        return {
+            "total": letters.total,
+            "letters": [one.to_json() for one in kept[: -LETTERS - 1 : -1]],
+        }
+
+
+def on_file(name: str, media_type: str, request: Request) -> Response:
+    """Answer with a file of the pages."""
+    return asset(name, media_type)
+
+
+def read_watch(request: Request) -> float | Response:
+    """Return for how many seconds *request* wants something to be recorded, or what refuses it."""
+    text = request.url.query.get("watch")
+    if text is None:
+        return 0.0
+    refusal = refuse_foreign(request)
+    if refusal is not None:
+        return refusal
+    try:
+        seconds = parse_duration(text)
+    except InvalidArgument:
+        seconds = 0.0
+    if not 0.0 < seconds <= MAX_SECONDS:
+        return BadRequest(
+            f"expected a watch such as 10secs, up to {MAX_SECONDS}secs, got '{text:.20}'.\n"
+        )
+    return seconds
 
 
 def describe(cell: Cell) -> dict[str, Any] | None:
@@ -192,6 +292,28 @@ PAGE_HELP = HELP(
     DESCRIPTION(
         "Also at `/` when there is no delegate. Browsers get a page that keeps itself up to date,",
         "terminals a table; the query `format=json` gets the same as `/__node__/state`.",
+    ),
+)
+PROCESS_HELP = HELP(
+    TLDR("One process: its mailbox, links, handlers, memory, and where it waits."),
+    DESCRIPTION(
+        "Browsers get a page that keeps itself up to date, terminals a text, and the query",
+        "`format=json` what the page shows.",
+        "",
+        "* `id=ID`: of the process, escaped; 404 if there is none.",
+        "* `watch=DURATION`: record its events from now on for so long, such as `10secs`, at most",
+        f"  `{MAX_SECONDS}secs`; {MAX_WATCHED} processes at once.",
+    ),
+)
+TRAFFIC_HELP = HELP(
+    TLDR("Which processes and nodes talk to each other most, as JSON."),
+    DESCRIPTION(
+        "Messages, dispatches and requests are counted while a watch lasts.",
+        "",
+        "* `watch=DURATION`: count from now on for so long, such as `10secs`, at most",
+        f"  `{MAX_SECONDS}secs`;",
+        f"* `limit=N`: how many pairs are listed, {PAIRS} if not given, at most {MAX_PAIRS};",
+        "* `builtin=1`: those of the node's own processes, too.",
     ),
 )
 STATE_HELP = HELP(

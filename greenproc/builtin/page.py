@@ -12,6 +12,7 @@ from string import Template
 
 from greenproc.http.headers import Headers
 from greenproc.http.response import NOSNIFF, OK, Response
+from greenproc.http.status import Status
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -32,20 +33,22 @@ HEADERS = {
 }
 
 
-def page(path: str, title: str, body: str, *, script: str | None = None) -> Response:
+def page(
+    path: str, title: str, body: str, *, scripts: tuple[str, ...] = (), status: Status = Status.OK
+) -> Response:
     """Return the page with *body*, which is HTML.
 
     Args:
         path: the path of the request, to which all links are relative: a proxy may have put
             something in front of it.
-        script: the name of a file among the assets.
+        scripts: the names of files among the assets, in the order in which they run.
     """
     root = to_root(path)
-    scripts = "" if script is None else f'<script src="{root}{NODE_ID}/{script}"></script>'
+    lines = "\n".join(f'<script src="{root}{NODE_ID}/{name}"></script>' for name in scripts)
     text = Template((ASSETS / "page.html").read_text("utf-8")).substitute(
-        title=escape(title), root=root, node=NODE_ID, body=body, scripts=scripts
+        title=escape(title), root=root, node=NODE_ID, body=body, scripts=lines
     )
-    return OK(text, headers=Headers(HEADERS))
+    return Response(status, text, Headers(HEADERS))
 
 
 def to_root(path: str) -> str:

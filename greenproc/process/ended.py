@@ -17,6 +17,8 @@ MAX_REMEMBERED = 256
 
 MAX_TEXT = 200  # characters of an error
 
+ENDED = "has ended"
+
 
 class EndedProcesses:
     """Remembers how the last processes of a node ended, by id, as texts.
@@ -52,21 +54,25 @@ class EndedProcesses:
             if pid.address in default.stopped:
                 return f"the runtime of process {pid} was stopped"
             return f"process {pid} is not on this node, and dispatch is local: send it a message"
-        end = next((end for id, end in reversed(self._ends) if id == pid.id), None)
-        if end:
+        end = self.find_end(pid.id)
+        if end is not None and end != ENDED:
             return f"process {pid} {end}"
         if not accepting:
             return f"the runtime of process {pid} was stopped"
         if end is None:
             return f"there is no process {pid}: spawn it first"
-        return f"process {pid} has ended"
+        return f"process {pid} {ENDED}"
+
+    def find_end(self, id: str) -> str | None:
+        """Return how the last process called *id* ended, in words that follow its name."""
+        return next((end or ENDED for known, end in reversed(self._ends) if known == id), None)
 
 
 def how_it_ended(cell: Cell) -> str:
     """Say how the process of *cell* ended or is ending, in words that follow its name."""
     error = cell.reason
     if error is None:
-        return "has ended"
+        return ENDED
     if isinstance(error, GreenletExit):
         return "was killed"
     text = f"{type(error).__name__}: {text_of(error)}"[:MAX_TEXT].rstrip(": ")

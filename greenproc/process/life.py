@@ -32,6 +32,7 @@ from greenproc.process.mailbox import (
 )
 from greenproc.process.ports import TERMINATED, Observer
 from greenproc.process.postponed import restore
+from greenproc.process.recording import Recorder
 
 EventFilter = Callable[[UPID, Event], Any]
 """Called with the receiver and the event about to be served; true drops the event."""
@@ -64,7 +65,30 @@ class Life:
         self._on_end = on_end
         self._drop_message = drop
         self._servings = range(1, max_events + 1)
-        self.filter: EventFilter | None = None
+        self._filter: EventFilter | None = None
+        self._recorder: Recorder | None = None
+        self.looks_closely = False
+        """Whether there is a filter or a recorder, so that `is_filtered` is to be asked."""
+
+    @property
+    def filter(self) -> EventFilter | None:
+        """What may drop an event before it is served."""
+        return self._filter
+
+    @filter.setter
+    def filter(self, filter: EventFilter | None) -> None:
+        self._filter = filter
+        self.looks_closely = not (filter is None and self._recorder is None)
+
+    @property
+    def recorder(self) -> Recorder | None:
+        """What is told of each event that is served."""
+        return self._recorder
+
+    @recorder.setter
+    def recorder(self, recorder: Recorder | None) -> None:
+        self._recorder = recorder
+        self.looks_closely = not (recorder is None and self._filter is None)
 
     def serve_turn(self, cell: Cell) -> bool:
         """Serve the events of one turn of *cell* and return whether the process lives on."""
@@ -84,9 +108,9 @@ class Life:
                 if cell.injected and items[0].__class__ is not TerminateEvent:
                     self._make_way(cell, items)
                 item = items.popleft()
-                if is_plain and item.__class__ is Message and self.filter is None:
+                if is_plain and item.__class__ is Message and not self.looks_closely:
                     handle_message(process, item)
-                elif self.filter is None or not self.is_filtered(cell, item):
+                elif not (self.looks_closely and self.is_filtered(cell, item)):
                     cell.message = None
                     process.serve(item if isinstance(item, Event) else as_event(item))
             except BaseException as error:
@@ -146,24 +170,28 @@ class Life:
         return True
 
     def is_filtered(self, cell: Cell, item: Item) -> bool:
-        """Return whether the event filter, which must be there, drops *item*; drop it then.
+        """Return whether the event filter drops *item*, and drop it then; else tell the recorder.
 
-        It is not called for the end of a process that failed or was killed, perhaps in the filter.
+        The filter is not called for the end of a process that failed or was killed, perhaps in it.
         """
-        assert self.filter is not None
-        if cell.reason is not None and item.__class__ is TerminateEvent:
-            return False
-        event = as_event(item)
-        dropped = self.drops(cell.pid, event)
-        if dropped:
-            event.drop(f"the event filter dropped the call of process {cell.pid}")
-        return dropped
+        is_forced_end = cell.reason is not None and item.__class__ is TerminateEvent
+        if self._filter is not None and not is_forced_end:
+            event = as_event(item)
+            if self.drops(cell.pid, event):
+                event.drop(f"the event filter dropped the call of process {cell.pid}")
+                return True
+        if self._recorder is not None:
+            try:
+                self._recorder.serving(cell, item)
+            except FAILURES:
+                logger.exception("the recorder failed on an event of %s", cell.pid)
+        return False
 
     def drops(self, pid: UPID, event: Event) -> bool:
         """Return whether the event filter, which must be there, drops *event*, which *pid* would get."""
-        assert self.filter is not None
+        assert self._filter is not None
         try:
-            return bool(self.filter(pid, event))
+            return bool(self._filter(pid, event))
         except FAILURES:
             logger.exception(
                 "the event filter failed on %r for %s; the event is served", event, pid

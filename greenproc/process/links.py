@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from typing import Generic, TypeVar
 
 from greenproc.address import Address
@@ -65,6 +65,14 @@ class LinkTable(Generic[Linker]):
         """Remove every link over the connection to *address*; return linkees with their linkers."""
         linkees = list(self._remotes.get(address, ()))
         return [(linkee, self.take_linkers(linkee)) for linkee in linkees]
+
+    def linkees(self, linker: Linker) -> Collection[UPID]:
+        """Return what *linker* watches, in the order of the links."""
+        return self._linkees.get(linker, {}).keys()
+
+    def linkers(self, linkee: UPID) -> Collection[Linker]:
+        """Return what watches *linkee* here, in the order of the links."""
+        return self._linkers.get(linkee, {}).keys()
 
     def _forget_linker(self, linker: Linker, linkee: UPID) -> None:
         linkers = self._linkers[linkee]

@@ -67,6 +67,7 @@ from greenproc.process.quota import (
     weight_of_message,
     weight_of_request,
 )
+from greenproc.process.recording import note_queued
 from greenproc.process.scheduler import Scheduler, TurnLimits
 from greenproc.process.taking import take_item
 from greenproc.settings import Settings
@@ -143,6 +144,7 @@ class ProcessManager:
 
     def _choose_paths(self) -> None:
         """Let messages take the short paths of `send` and `deliver`, or those that look closer."""
+        self.life.recorder = self.observer.recorder
         self._is_plain = not (self.clock.paused or self.observer.wants_delivered)
         self._sending_thread = NO_THREAD if self.observer.wants_sent else self._thread
 
@@ -245,8 +247,7 @@ class ProcessManager:
         if get_ident() != self._thread:
             self.run_in_hub(lambda: self.terminate(pid, inject=inject))
             return
-        cell = self.find_cell(pid)
-        if cell is not None:
+        if (cell := self.find_cell(pid)) is not None:
             self._terminate(cell, TerminateEvent(self._sender(), inject=inject))
 
     def _terminate(self, cell: Cell, event: TerminateEvent) -> None:
@@ -278,8 +279,7 @@ class ProcessManager:
 
     def find_process(self, pid: UPID) -> Process | None:
         """Return the running local process that *pid* names, else None."""
-        cell = self.find_cell(pid)
-        return cell.process if cell is not None else None
+        return None if (cell := self.find_cell(pid)) is None else cell.process
 
     # Into mailboxes
 
@@ -297,8 +297,8 @@ class ProcessManager:
             items = self.open_mailbox(cell).queue
         elif len(items) >= cell.max_events and not has_room(cell, item):
             return FULL
-        if self.clock.paused:
-            self.clock.order(current_process(), cell.process)
+        if not self._is_plain:
+            note_queued(self, cell, item)
         cell.queued_bytes += ITEM_BYTES
         if state is BLOCKED:
             self.scheduler.schedule(cell)  # before the event is there: see the scheduler's promise

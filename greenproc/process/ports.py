@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gevent import Greenlet
 
@@ -15,6 +15,9 @@ from greenproc.address import Address
 from greenproc.http.request import Request
 from greenproc.message import Message
 from greenproc.pid import UPID
+
+if TYPE_CHECKING:
+    from greenproc.process.recording import Recorder
 
 
 class RemoteConnection(Enum):
@@ -154,8 +157,15 @@ class Observer(Protocol):
     def wants_delivered(self) -> bool:
         """Whether `message_delivered` is to be called."""
 
+    @property
+    def recorder(self) -> Recorder | None:
+        """What looks at every event; then `wants_sent` and `wants_delivered` are true, too."""
+
+    def record(self, recorder: Recorder | None) -> None:
+        """Let *recorder* look at every event from now on; None ends that."""
+
     def watch_wants(self, changed: Callable[[], None]) -> None:
-        """Call *changed* each time that these two may have changed."""
+        """Call *changed* each time that these three may have changed."""
 
     def message_sent(self, message: Message) -> None:
         """A process, or the program, sends a message."""

@@ -49,6 +49,6 @@ def _take_next(manager: ProcessManager, cell: Cell) -> Item | None:
     item = cell.events.popleft()
     cell.served += 1
     life = manager.life
-    if life.filter is not None and life.is_filtered(cell, item):
+    if life.looks_closely and life.is_filtered(cell, item):
         return None
     return item

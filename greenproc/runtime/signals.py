@@ -16,6 +16,7 @@ from greenproc.process.event import Event, MessageEvent
 from greenproc.process.flow import POLICIES
 from greenproc.process.ports import LATE_ANSWER
 from greenproc.process.quota import MAILBOX_FULL, NODE_FULL
+from greenproc.process.recording import Recorder
 from greenproc.process.typed import UNDECODED
 from greenproc.transport.hooks import (
     ANSWERS_NOT_READ,
@@ -159,24 +160,37 @@ class SignalObserver:
         """How often an event found a mailbox at the limit of its process, by policy."""
         self.refused = dict.fromkeys(REFUSALS, 0)
         """How many clients were turned away, by reason."""
+        self.recorder: Recorder | None = None
+        self._changed: Callable[[], None] = lambda: None
 
     @property
     def wants_sent(self) -> bool:
-        """Whether there is a receiver of `message_sent`."""
-        return bool(self._signals.message_sent.receivers)
+        """Whether there is a receiver of `message_sent`, or a recorder."""
+        return self.recorder is not None or bool(self._signals.message_sent.receivers)
 
     @property
     def wants_delivered(self) -> bool:
-        """Whether there is a receiver of `message_delivered`."""
-        return bool(self._signals.message_delivered.receivers)
+        """Whether there is a receiver of `message_delivered`, or a recorder."""
+        return self.recorder is not None or bool(self._signals.message_delivered.receivers)
+
+    def record(self, recorder: Recorder | None) -> None:
+        """Let *recorder* look at every event from now on; None ends that."""
+        self.recorder = recorder
+        self._changed()
 
     def watch_wants(self, changed: Callable[[], None]) -> None:
-        """Call *changed* each time that a receiver of those two came or went."""
+        """Call *changed* each time that a receiver of those two, or a recorder, came or went."""
+        self._changed = changed
         self._signals.message_sent.watch(changed)
         self._signals.message_delivered.watch(changed)
 
     def message_sent(self, message: Message) -> None:
         """A process, or the program, sends a message."""
+        if self.recorder is not None:
+            try:
+                self.recorder.sent(message)
+            except FAILURES:
+                logger.exception("the recorder failed on a message to %s", message.to)
         self._signals.message_sent.emit(self._runtime, message=message)
 
     def message_delivered(self, message: Message) -> None:

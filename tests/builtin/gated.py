@@ -11,8 +11,8 @@ from greenproc.process import Process, install
 class Gated(Process):
     """Serves nothing before its gate is open."""
 
-    def __init__(self) -> None:
-        super().__init__("gated")
+    def __init__(self, id: str = "gated") -> None:
+        super().__init__(id)
         self.gate = Event()
 
     @install("m")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from greenproc.http.request import Request
+from greenproc.pid import UPID
 from greenproc.process import DESCRIPTION, HELP, TLDR, Process, route
 from greenproc.runtime import Runtime
 from greenproc.settings import Settings
@@ -68,6 +69,57 @@ def test_the_page_of_the_node_follows_a_mailbox(runtime: Runtime) -> None:
     assert result.out.splitlines()[-4:] == ["queued 0", "/gated/x", "gated", "[]"]
 
 
+def test_the_page_of_a_process_follows_it_to_its_end(runtime: Runtime) -> None:
+    process = Gated("<b>gated</b>")
+    pid = runtime.spawn(process)
+    other = runtime.spawn(Process("linked"))
+    runtime.dispatch(process, lambda: [process.link(other)]).get()
+    for _ in range(2):
+        runtime.post(process, "m")
+    with visit("inspect", runtime) as program:
+        program.line("^looking$")
+        process.gate.set()
+        program.line("^served$")
+        runtime.terminate(pid)
+        result = program.finish()
+
+    assert result.code == 0, result.err
+    lines = result.out.splitlines()
+    assert re.fullmatch(r"waits in tests\.builtin\.gated\.Gated\.on_message:\d+", lines[0])
+    assert lines[1:] == [
+        "looking",
+        "focus on linked",
+        "served",
+        "process '<b>gated</b>' has ended; last seen TIME",
+        "0",
+        "[]",
+    ]
+
+
+def test_the_page_of_the_node_shows_who_talks_to_whom(runtime: Runtime) -> None:
+    a, b = runtime.spawn(Process("<i>a</i>")), runtime.spawn(Process("b"))
+    with visit("graph", runtime) as program:
+        told = program.line("^open .*$")
+        assert runtime.processes.observer.recorder is None
+        program.line("^opened$")
+        assert runtime.processes.observer.recorder is not None
+        for _ in range(3):
+            runtime.post(b, "m", sender=a)
+        runtime.post(UPID("gone", runtime.address), "m", sender=a)
+        runtime.dispatch(a, Process.event_count, object)
+        result = program.finish()
+
+    assert result.code == 0, result.err
+    assert told.string == "open False"
+    assert result.out.splitlines()[2:] == [
+        "['process <i>a</i>', 'process b', 'program ']",
+        "['<i>a</i>', 'b']",
+        "2",
+        "[]",
+        "followed",
+    ]
+
+
 def test_the_page_of_the_node_dims_what_is_old_and_says_since_when(
     make_runtime: RuntimeMaker,
 ) -> None:
@@ -85,10 +137,14 @@ def test_the_page_of_the_node_dims_what_is_old_and_says_since_when(
 
 
 def test_pages_fit_a_phone(runtime: Runtime) -> None:
-    runtime.spawn(Wide("w" * 80))
-    runtime.spawn(Process("narrow"))
+    wide = runtime.spawn(Wide("w" * 80))
+    narrow = runtime.spawn(Process("narrow"))
     with visit("hold", runtime) as program:
+        program.line("^opened$")
+        for receiver in (narrow, UPID("gone" * 20, runtime.address)):
+            runtime.post(receiver, "m" * 80, sender=wide)
         result = program.finish()
 
     assert result.code == 0, result.err
-    assert [line.partition(": ")[2] for line in result.out.splitlines()] == ["[]"] * 5
+    lines = result.out.splitlines()[1:]
+    assert [line.partition(": ")[2] for line in lines] == ["[]"] * 7

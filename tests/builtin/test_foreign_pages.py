@@ -16,6 +16,8 @@ CHANGING = [
     "/profiler/stop",
     "/memory-profiler/start",
     "/memory-profiler/stop",
+    "/__node__/traffic?watch=1secs",
+    "/__node__/process?id=__node__&watch=1secs",
 ]
 
 

@@ -1,34 +1,12 @@
 // Keeps the page of the node up to date: asks for its state once a second and shows what changed.
 "use strict";
 
-const PAUSE = 1000;
-const PATIENCE = 5000; // a node whose hub is blocked does not answer
 const HISTORY = 60;
 const DEEP = 1000; // queued events from which a mailbox is shown as deep
 
-const byId = (id) => document.getElementById(id);
-const url = document.body.dataset.root + document.body.dataset.node + "/state";
 const history = [];
 let before = null;
-let answered = new Date(); // when the node last did; the page itself came from it, too
 let sorting = { key: "queued", down: true };
-let timer = 0;
-
-const short = (n) => {
-  if (n < 10000) return Math.round(n).toLocaleString("en");
-  const unit = n < 1e6 ? [1e3, "k"] : n < 1e9 ? [1e6, "M"] : [1e9, "G"];
-  const scaled = n / unit[0];
-  return scaled.toFixed(scaled < 100 ? 1 : 0) + unit[1];
-};
-const bytes = (n) => (n < 2 ** 30 ? (n / 2 ** 20).toFixed(0) + " MiB" : (n / 2 ** 30).toFixed(1) + " GiB");
-const millis = (s) => (s < 1 ? (s * 1000).toFixed(s < 0.01 ? 1 : 0) + " ms" : s.toFixed(1) + " s");
-const duration = (s) => {
-  const parts = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
-  const first = parts.findIndex(([size]) => s >= size);
-  if (first < 0) return "0 s";
-  return parts.slice(first, first + 2).map(([size, name], i) =>
-    Math.floor(i ? (s % parts[first][0]) / size : s / size) + " " + name).join(" ");
-};
 
 function rates(now) {
   const seconds = before ? now.uptime_secs - before.uptime_secs : 0;
@@ -41,7 +19,7 @@ function rates(now) {
 function showTotals(now) {
   const totals = now.totals;
   const rate = rates(now);
-  const text = (id, told) => { byId(id).textContent = told; };
+  const text = setText;
   text("address", now.address);
   text("about", `up ${duration(now.uptime_secs)} · OS process ${now.os_pid} · Python ${now.python}`);
   text("events", short(rate("served")));
@@ -103,26 +81,15 @@ function meter(queued, most) {
 }
 
 function row(one, most) {
-  const line = document.createElement("tr");
-  const cell = (name, content) => {
-    const made = document.createElement("td");
-    made.className = name;
-    made.append(content);
-    line.append(made);
-  };
+  const line = tableRow([
+    ["id", processLink(one.id)],
+    ["class", one.class],
+    ["number depth", meter(one.queued, most)],
+    ["number", short(one.rate)],
+    ["number served", short(one.served)],
+  ]);
   line.classList.toggle("builtin", one.builtin);
   line.dataset.id = one.id;
-  const id = document.createElement(one.help ? "a" : "span");
-  id.textContent = one.id;
-  if (one.help) {
-    id.href = document.body.dataset.root + "help/" + encodeURIComponent(one.id);
-    id.title = "What its endpoints are for";
-  }
-  cell("id", id);
-  cell("class", one.class);
-  cell("number depth", meter(one.queued, most));
-  cell("number", short(one.rate));
-  cell("number served", short(one.served));
   return line;
 }
 
@@ -133,7 +100,7 @@ function showProcesses(now) {
   // Of two that are equal, the busier one comes first, then the alphabet decides.
   wanted.sort((a, b) => order(a, b) || b.rate - a.rate || a.id.localeCompare(b.id, "en", { numeric: true }));
   const most = Math.max(...wanted.map((one) => one.queued), 1);
-  byId("table").tBodies[0].replaceChildren(...wanted.map((one) => row(one, most)));
+  refill(byId("table").tBodies[0], wanted.map((one) => row(one, most)));
   for (const button of document.querySelectorAll("th button")) {
     button.setAttribute("aria-pressed", button.dataset.key === key);
     button.dataset.order = button.dataset.key === key ? (down ? "down" : "up") : "";
@@ -147,65 +114,58 @@ function showProcesses(now) {
 }
 
 function treeRow(one) {
-  const line = document.createElement("tr");
   const due = one.due_in_secs === undefined || one.due_in_secs === null ? "" : ` in ${millis(one.due_in_secs)}`;
-  const limit = one.strategy ? `${one.strategy}, ${one.limit}` : "";
-  const ended = one.ended_at ? `, ${new Date(one.ended_at * 1000).toLocaleTimeString("en-GB")}` : "";
-  const cells = [
-    ["id", "\u2003".repeat(one.depth) + one.id],
-    ["class", one.state + due],
+  const ended = one.ended_at ? `, ${clockTime(one.ended_at)}` : "";
+  const id = document.createElement("span");
+  id.append("\u2003".repeat(one.depth), processLink(one.id, one.state === "running"));
+  return tableRow([
+    ["id", id],
+    ["soft", one.state + due],
     ["number", short(one.restarts)],
-    ["class", limit],
-    ["class", one.last_reason ? one.last_reason + ended : ""],
-  ];
-  for (const [name, text] of cells) {
-    const made = document.createElement("td");
-    made.className = name;
-    made.textContent = text;
-    line.append(made);
-  }
-  return line;
+    ["soft wide", one.strategy ? `${one.strategy}, ${one.limit}` : ""],
+    ["soft", one.last_reason ? one.last_reason + ended : ""],
+  ]);
 }
 
 function showSupervision(now) {
   const { rows, has_more: more } = now.supervision;
   byId("supervision").hidden = rows.length === 0;
-  byId("tree").tBodies[0].replaceChildren(...rows.map(treeRow));
+  byId("to-supervision").hidden = rows.length === 0;
+  refill(byId("tree").tBodies[0], rows.map(treeRow));
   byId("more-children").textContent = more ? `The first ${rows.length} are shown.` : "";
 }
 
-class Refused extends Error {}
-
-function showLive() {
-  answered = new Date();
-  document.body.classList.remove("stale");
-  byId("live").textContent = "live";
+function letterRow(one) {
+  return tableRow([
+    ["soft wide", clockTime(one.time)],
+    ["id", `${one.kind} ${one.name}`],
+    ["id wide", one.from],
+    ["id", one.to],
+    ["soft reason", one.reason],
+    ["number wide", bytes(one.size)],
+  ]);
 }
 
-// What is shown is old from here on: it is dimmed, and says since when.
-function showStale(error) {
-  document.body.classList.add("stale");
-  const what = error instanceof Refused ? error.message : "no answer";
-  byId("live").textContent = `${what} since ${answered.toLocaleTimeString("en-GB")}`;
+function showDeadLetters(now) {
+  const { total, letters } = now.dead_letters;
+  byId("no-letters").hidden = letters.length > 0;
+  byId("letters").hidden = letters.length === 0;
+  refill(byId("letter-table").tBodies[0], letters.map(letterRow));
+  const older = total - letters.length;
+  setText("more-letters", older > 0 ? `${short(older)} before these.` : "");
 }
 
 async function refresh() {
-  clearTimeout(timer);
   const filter = byId("filter").value;
-  try {
-    const response = await fetch(`${url}?filter=${encodeURIComponent(filter)}`, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
-    if (!response.ok) throw new Refused(`answers ${response.status}`);
-    const now = await response.json();
-    if (filter !== byId("filter").value) return; // the answer to a later question is on its way
-    showTotals(now);
-    showProcesses(now);
-    showSupervision(now);
-    before = now;
-    showLive();
-  } catch (error) {
-    showStale(error);
-  }
-  if (!document.hidden) timer = setTimeout(refresh, PAUSE);
+  const now = await fetchJSON(`${node}/state?filter=${encodeURIComponent(filter)}`);
+  if (filter !== byId("filter").value) return false;
+  showTotals(now);
+  showProcesses(now);
+  showSupervision(now);
+  showDeadLetters(now);
+  before = now;
+  await showTraffic();
+  return true;
 }
 
 for (const button of document.querySelectorAll("th button")) {
@@ -217,6 +177,7 @@ for (const button of document.querySelectorAll("th button")) {
   });
 }
 byId("builtin").addEventListener("change", () => before && showProcesses(before));
-byId("filter").addEventListener("input", refresh);
-document.addEventListener("visibilitychange", () => document.hidden || refresh());
-refresh();
+const refreshNow = poll(refresh);
+byId("filter").addEventListener("input", refreshNow);
+byId("traffic").addEventListener("toggle", refreshNow);
+byId("to-traffic").addEventListener("click", () => { byId("traffic").open = true; });

@@ -1,0 +1,260 @@
+"""What the page of one process shows: its mailbox, links, handlers, memory, and where it waits."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Iterator
+from itertools import chain, islice
+from types import BuiltinFunctionType, FrameType, FunctionType, ModuleType
+from typing import Any, Final
+
+from gevent import getcurrent
+
+from greenproc.builtin.help import is_builtin, route_options
+from greenproc.builtin.recorder import MAX_TEXT, Watch, call_name
+from greenproc.builtin.survey import served
+from greenproc.message import Message
+from greenproc.pid import UPID
+from greenproc.process.base import Process
+from greenproc.process.cell import BLOCKED, BOTTOM, TERMINATING, Cell
+from greenproc.process.event import DispatchEvent, HttpEvent
+from greenproc.process.mailbox import Item
+from greenproc.process.manager import ProcessManager
+from greenproc.process.quota import weigh_item
+
+MAX_COUNTED = 10_000
+"""How many events of a mailbox are counted by kind and weighed, the oldest ones: about 5 ms."""
+
+MAX_NAMES = 10
+"""How many names of events are told apart, those of which most are queued."""
+
+MAX_LISTED = 100
+"""How many links, handlers, routes or delegates are listed, each."""
+
+MAX_FRAMES = 12
+"""How many frames of a stack are shown, the innermost ones."""
+
+MAX_OBJECTS = 5_000
+"""How many objects are measured: about 2 ms."""
+
+_CALLER: Final = "greenproc.process.life"
+"""The module that calls what a process has; no frame outside of it is of interest."""
+
+_OWN: Final = "greenproc.process."
+
+_UNMEASURED: Final = (type, ModuleType, FunctionType, BuiltinFunctionType)
+
+_CONTAINERS: Final = {dict, list, tuple, set, frozenset, deque}
+
+_BUILTIN: Final = _CONTAINERS | {str, bytes, bytearray, int, float, complex, bool}
+
+
+def describe_process(
+    manager: ProcessManager, cell: Cell, process: Process, watch: Watch | None
+) -> dict[str, Any]:
+    """Return all that is known of *process*; nothing of it is asked, so a busy one is shown, too.
+
+    Args:
+        watch: what is recorded of it; None if nothing is.
+    """
+    now = manager.clock.now(None)
+    return {
+        "id": cell.pid.id,
+        "upid": str(cell.pid),
+        "class": f"{type(process).__module__}.{type(process).__qualname__}"[:MAX_TEXT],
+        "time": now,
+        "state": cell.state.value,
+        "doing": doing(cell),
+        "builtin": is_builtin(process),
+        "supervisor": None if cell.supervised is None else cell.supervised.supervisor.id,
+        "supervises": cell.supervising is not None,
+        "served": served(cell),
+        "handling": _handling(cell),
+        "stack": stack_of(cell),
+        "mailbox": _mailbox(cell, watch, now),
+        "links": _links(manager, cell),
+        "handlers": _part(_handlers(cell)),
+        "routes": _part(_routes(process)),
+        "delegates": _part(
+            {"name": name[:MAX_TEXT], **_peer(manager, pid)}
+            for name, pid in (cell.delegates or {}).items()
+        ),
+        "memory": object_bytes(process),
+        "recording": None if watch is None else watch.to_json(now),
+    }
+
+
+def doing(cell: Cell) -> str:
+    """Say in one word what the process of *cell* does."""
+    if cell.state is TERMINATING:
+        return "ending"
+    if getattr(cell.greenlet, "gr_frame", None) is None and cell.greenlet is getcurrent():
+        return "running"
+    if cell.serving:
+        return "waiting"  # in the middle of a handler
+    if cell.state is BOTTOM:
+        return "starting"
+    return "idle" if cell.state is BLOCKED else "ready"
+
+
+def stack_of(cell: Cell) -> list[str] | None:
+    """Return where the greenlet of *cell* waits in a handler, the innermost frame first.
+
+    None if it does not: it is idle, has its turn to come, or is running this very function.
+    """
+    greenlet = cell.greenlet
+    frame: FrameType | None = getattr(greenlet, "gr_frame", None)
+    if frame is None or not (cell.serving or cell.state in (BOTTOM, TERMINATING)):
+        return None
+    frames = list(islice(_frames(frame), MAX_FRAMES))
+    while len(frames) > 1 and frames[-1][0].startswith(_OWN):
+        frames.pop()  # what leads to the handler
+    return [f"{module}.{function}"[-MAX_TEXT:] for module, function in frames]
+
+
+def _frames(frame: FrameType | None) -> Iterator[tuple[str, str]]:
+    while frame is not None:
+        module = frame.f_globals.get("__name__")
+        if module == _CALLER:
+            return
+        yield str(module)[:MAX_TEXT], f"{frame.f_code.co_qualname}:{frame.f_lineno}"
+        frame = frame.f_back
+
+
+def _handling(cell: Cell) -> dict[str, str] | None:
+    message = cell.message
+    if message is None:
+        return None
+    sender = "" if message.sender.is_empty else str(message.sender)
+    return {"name": message.name[:MAX_TEXT], "from": sender[:MAX_TEXT]}
+
+
+def _mailbox(cell: Cell, watch: Watch | None, now: float) -> dict[str, Any]:
+    queued = cell.events or ()
+    # Nothing here switches, so the queue stays as it is.
+    counted = list(islice(queued, MAX_COUNTED))
+    names = Counter(map(name_of, counted))
+    age = None if watch is None or not queued else watch.arrivals.age(len(queued), now)
+    limit = None if cell.bound is None else cell.bound.limit
+    return {
+        "queued": len(queued),
+        "counted": len(counted),
+        "by_kind": dict(Counter(kind_of(item) for item in counted)),
+        "by_name": [
+            {"kind": kind, "name": name, "queued": count}
+            for (kind, name), count in names.most_common(MAX_NAMES)
+        ],
+        "bytes": sum(map(weigh_item, counted)),
+        "postponed": 0 if cell.postponed is None else len(cell.postponed.messages),
+        "oldest_secs": None if age is None else age[0],
+        "oldest_is_older": age is not None and not age[1],
+        "limit": None
+        if limit is None
+        else {"events": limit.events, "bytes": limit.bytes, "when_full": limit.when_full},
+    }
+
+
+def kind_of(item: Item) -> str:
+    """Return the kind of *item*, as in its JSON form."""
+    return "MESSAGE" if isinstance(item, Message) else item.kind
+
+
+def name_of(item: Item) -> tuple[str, str]:
+    """Return the kind of *item* and what tells it from others of its kind."""
+    if isinstance(item, Message):
+        return "MESSAGE", item.name[:MAX_TEXT]
+    if isinstance(item, DispatchEvent):
+        return item.kind, call_name(item.method)[:MAX_TEXT]
+    if isinstance(item, HttpEvent):
+        return item.kind, f"{item.request.method} {item.request.url.path}"[:MAX_TEXT]
+    return item.kind, ""
+
+
+def _links(manager: ProcessManager, cell: Cell) -> dict[str, Any]:
+    table = manager.linking.table
+    linkees, linkers = table.linkees(cell), table.linkers(cell.pid)
+    return {
+        "to": _part((_peer(manager, pid) for pid in linkees), linkees),
+        "from": _part((_peer(manager, linker.pid) for linker in linkers), linkers),
+    }
+
+
+def _peer(manager: ProcessManager, pid: UPID) -> dict[str, Any]:
+    """Return *pid* as the page shows it; only a process of this node has a page here."""
+    return {
+        "upid": str(pid)[:MAX_TEXT],
+        "id": pid.id[:MAX_TEXT],
+        "is_here": manager.find_cell(pid) is not None,
+    }
+
+
+def _part(items: Iterable[Any], all_of_them: Collection[Any] | None = None) -> dict[str, Any]:
+    """Return the first hundred of *items*, and how many there are."""
+    if all_of_them is None:
+        items = all_of_them = list(items)
+    return {"listed": list(islice(items, MAX_LISTED)), "total": len(all_of_them)}
+
+
+def _handlers(cell: Cell) -> list[str]:
+    return sorted(name[:MAX_TEXT] for name in {*cell.declared, *(cell.handlers or ())})
+
+
+def _routes(process: Process) -> Iterator[dict[str, Any]]:
+    for one in sorted(route_options(process), key=lambda one: one.path):
+        methods = None if one.methods is None else list(one.methods)
+        yield {"path": one.path[:MAX_TEXT], "methods": methods, "realm": one.realm}
+
+
+def object_bytes(process: Process) -> dict[str, Any]:
+    """Measure *process*: itself, its attributes, and what containers among these hold, in turn.
+
+    An object of another class counts for itself only, since what it refers to may belong to the
+    whole program. No method of the program is called, and nothing switches meanwhile.
+    """
+    seen = {id(process)}
+    pending: deque[Any] = deque(gc.get_referents(process))
+    total = object.__sizeof__(process)
+    while pending and len(seen) < MAX_OBJECTS:
+        one = pending.popleft()
+        kind = type(one)
+        if one is None or id(one) in seen or issubclass(kind, _UNMEASURED):
+            continue
+        seen.add(id(one))
+        # The sizes of built-in types are right; others could have a method for it.
+        total += sys.getsizeof(one) if kind in _BUILTIN else object.__sizeof__(one)
+        if kind in _CONTAINERS:
+            items = chain(one.keys(), one.values()) if kind is dict else one
+            # One more than there is room for, so that what is left out is noticed.
+            pending.extend(islice(items, MAX_OBJECTS - len(seen) + 1))
+    return {"object_bytes": total, "objects": len(seen), "is_partial": bool(pending)}
+
+
+def as_text(told: dict[str, Any]) -> str:
+    """Return what `describe_process` has told as a terminal shows it."""
+    mailbox, memory, links = told["mailbox"], told["memory"], told["links"]
+    lines = [
+        f"process {told['upid']}, {told['class']}",
+        f"{told['state']}, {told['doing']}; {told['served']} events served",
+        f"{mailbox['queued']} events queued, {mailbox['bytes']} bytes",
+        f"the object has {memory['object_bytes']} bytes",
+    ]
+    sections: list[tuple[str, list[str]]] = [
+        ("QUEUED", [f"{one['queued']} {one['kind']} {one['name']}" for one in mailbox["by_name"]]),
+        ("WAITS IN", told["stack"] or []),
+        ("LINKS TO", [one["upid"] for one in links["to"]["listed"]]),
+        ("LINKED BY", [one["upid"] for one in links["from"]["listed"]]),
+        ("HANDLERS", told["handlers"]["listed"]),
+        ("ROUTES", [one["path"] for one in told["routes"]["listed"]]),
+        ("DELEGATES", [f"{one['name']} {one['upid']}" for one in told["delegates"]["listed"]]),
+    ]
+    for title, listed in sections:
+        if listed:
+            lines += ["", title, *(f"  {one}".rstrip() for one in listed)]
+    return "\n".join(map(_printable, lines)) + "\n"
+
+
+def _printable(line: str) -> str:
+    """Return *line* without what a terminal would take for a command."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in line)

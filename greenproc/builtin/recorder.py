@@ -1,0 +1,332 @@
+"""`NodeRecorder`: what one process served last, and which processes talk to each other.
+
+Recording is on only while a viewer renews a watch: each one has a time limit on the runtime's clock.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, MethodType
+from typing import Any, Final
+
+from greenproc.address import Address
+from greenproc.builtin.help import is_builtin
+from greenproc.builtin.traffic import Outside, Pair, Peer, Rate, Traffic
+from greenproc.clock import Timer
+from greenproc.message import Message
+from greenproc.pid import UPID
+from greenproc.process.asking import PREFIX as ASK_PREFIX
+from greenproc.process.cell import TERMINATING, Cell
+from greenproc.process.current import current_process
+from greenproc.process.event import DispatchEvent, ExitedEvent, HttpEvent, TerminateEvent
+from greenproc.process.mailbox import Item
+from greenproc.process.manager import ProcessManager
+
+MAX_WATCHED = 16
+"""How many processes are watched at once; a watch of a further one is refused."""
+
+MAX_EVENTS = 50
+"""How many of the last events of a process are kept."""
+
+MAX_SECONDS = 60
+"""How long a watch lasts at most, if it is not renewed."""
+
+MAX_TEXT = 200
+"""How many characters of a name or an id are kept; they come from outside."""
+
+MAX_STAMPS = 512
+"""How many arrival times are kept for each watched mailbox; when they are as many, every second
+one is dropped, and from then on they are taken half as often."""
+
+STAMP_SECONDS = 0.02  # between two arrival times, at first
+
+ALMOST = 1e-5  # seconds: a timer of the clock has microseconds
+
+_METHODS: Final = {FunctionType, MethodType, BuiltinFunctionType}
+
+
+class ArrivalTimes:
+    """When the events of one mailbox came, to within a fraction of the time that they wait.
+
+    Events leave a mailbox at its head, whether they are served or dropped. So the one at the head
+    of a queue of N is the Nth from the last, and its number among all arrivals is known without a
+    mark on it.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._started = now
+        self._stamps: deque[tuple[int, float]] = deque()
+        self._step = STAMP_SECONDS
+        self.total = 0
+        """How many events came since the start."""
+
+    def add(self, now: float) -> None:
+        """Note that an event is queued."""
+        self.total += 1
+        if self._stamps and now - self._stamps[-1][1] < self._step:
+            return
+        self._stamps.append((self.total, now))
+        if len(self._stamps) >= MAX_STAMPS:
+            self._stamps = deque(list(self._stamps)[::2])
+            self._step *= 2
+
+    def age(self, queued: int, now: float) -> tuple[float, bool]:
+        """Return for how many seconds the oldest of *queued* events has waited.
+
+        The second value is False when it came before the start, so that it is older than that.
+        """
+        number = self.total - queued + 1
+        if number < 1:
+            return now - self._started, False
+        while len(self._stamps) > 1 and self._stamps[1][0] <= number:
+            self._stamps.popleft()
+        return max(now - self._stamps[0][1], 0.0), True
+
+
+class Watch:
+    """What is recorded of one process."""
+
+    def __init__(self, cell: Cell, now: float, deadline: float) -> None:
+        self.cell = cell
+        self.deadline = deadline
+        self.started = now
+        self.arrivals = ArrivalTimes(now)
+        self.events: deque[tuple[float, str, str, UPID | Address | None, int]] = deque(
+            maxlen=MAX_EVENTS
+        )
+        self.rate = Rate(now, 0)
+        self.served = 0
+
+    def add_served(self, item: Item, now: float) -> None:
+        """Note that the process begins to serve *item*. Nothing of its body is kept."""
+        self.served += 1
+        self.events.append((now, *_brief(item)))
+
+    def to_json(self, now: float) -> dict[str, Any]:
+        """Return what was recorded, the last event first."""
+        self.rate.update(now, self.served)
+        return {
+            "since_secs": now - self.started,
+            "ends_in_secs": max(self.deadline - now, 0.0),
+            "arrived": self.arrivals.total,
+            "served": self.served,
+            "served_per_sec": self.rate.per_sec,
+            "events": [
+                {
+                    "time": time,
+                    "kind": kind,
+                    "name": name,
+                    "from": "" if sender is None else str(sender),
+                    "size": size,
+                }
+                for time, kind, name, sender, size in reversed(self.events)
+            ],
+        }
+
+
+class NodeRecorder:
+    """Records for the pages of a node what they show beyond the state of the moment.
+
+    While a watch lasts, every message of the node takes the paths of signals and filters, which are
+    slower. When the last one has expired, nothing is recorded and nothing is kept.
+    """
+
+    def __init__(self, manager: ProcessManager) -> None:
+        self._manager = manager
+        self._clock = manager.clock
+        self._watches: dict[Cell, Watch] = {}
+        self._traffic: Traffic | None = None
+        self._traffic_deadline = 0.0
+        self._timer: Timer | None = None
+        self._due = 0.0
+
+    def __repr__(self) -> str:
+        traffic = "no traffic" if self._traffic is None else repr(self._traffic)
+        return f"<NodeRecorder of {len(self._watches)} processes, {traffic}>"
+
+    def watch(self, cell: Cell, seconds: float) -> Watch | None:
+        """Record the events of *cell* for *seconds* from now on; return None if too many are.
+
+        A watch that is there goes on, and does not end sooner.
+        """
+        now = self._clock.now(None)
+        watch = self._watches.get(cell)
+        if watch is None:
+            self._drop_ended()
+            if len(self._watches) >= MAX_WATCHED:
+                return None
+            watch = self._watches[cell] = Watch(cell, now, now)
+            self._turn_on()
+        watch.deadline = max(watch.deadline, now + seconds)
+        self._arm(now)
+        return watch
+
+    def find_watch(self, cell: Cell) -> Watch | None:
+        """Return the watch of *cell* that a viewer has started, if there is one."""
+        return self._watches.get(cell)
+
+    def watch_traffic(self, seconds: float) -> Traffic:
+        """Count for *seconds* from now on which processes talk to each other."""
+        now = self._clock.now(None)
+        if self._traffic is None:
+            self._traffic = Traffic(now)
+            self._traffic_deadline = now
+            self._turn_on()
+        self._traffic_deadline = max(self._traffic_deadline, now + seconds)
+        self._arm(now)
+        return self._traffic
+
+    def describe_traffic(self, limit: int, *, with_builtins: bool) -> dict[str, Any]:
+        """Return the *limit* pairs with the highest rates, and what is left out.
+
+        Args:
+            with_builtins: whether the processes that come with every node are listed.
+        """
+        now = self._clock.now(None)
+        traffic = self._traffic
+        if traffic is None:
+            return {"time": now, "since_secs": None, "pairs": [], "not_listed": 0, "others": 0}
+        found = traffic.look(now)
+        if not with_builtins:
+            found = [one for one in found if not self._is_builtin(one)]
+        listed = heapq.nlargest(limit, found, key=lambda one: one.weight)
+        return {
+            "time": now,
+            "since_secs": now - traffic.started,
+            "pairs": [one.to_json() for one in listed],
+            "not_listed": len(found) - len(listed),
+            "others": traffic.others,
+        }
+
+    def _is_builtin(self, pair: Pair) -> bool:
+        ids = (one for one in (pair.source, pair.target) if isinstance(one, str))
+        cells = map(self._manager.cells.get, ids)
+        return any(cell is not None and is_builtin(cell.process) for cell in cells)
+
+    def close(self) -> None:
+        """End all watches."""
+        self._watches.clear()
+        self._traffic = None
+        self._arm(self._clock.now(None))
+
+    # What the runtime calls
+
+    def queued(self, cell: Cell, item: Item) -> None:
+        """Count *item*, which comes to *cell*."""
+        watch = self._watches.get(cell)
+        if watch is not None:
+            watch.arrivals.add(self._clock.now(None))
+        if self._traffic is not None:
+            source = self._source(item)
+            if source is not None:
+                self._traffic.add(source, _shortened(cell.pid.id))
+
+    def sent(self, message: Message) -> None:
+        """Count *message* if it goes to another node; one that stays is counted when queued."""
+        address = message.to.address
+        is_local = address is self._manager.address or address == self._manager.address
+        if self._traffic is not None and not is_local and not message.to.is_empty:
+            self._traffic.add(self._local_source(message.sender), address)
+
+    def serving(self, cell: Cell, item: Item) -> None:
+        """Note *item* as one of the last events of *cell*."""
+        watch = self._watches.get(cell)
+        if watch is not None:
+            watch.add_served(item, self._clock.now(None))
+
+    def _source(self, item: Item) -> Peer | None:
+        """Return where *item* comes from; None if it is the runtime that queues it."""
+        if isinstance(item, Message):
+            address = item.sender.address
+            if address is self._manager.address or address == self._manager.address:
+                return self._local_source(item.sender)
+            return Outside.PROGRAM if item.sender.is_empty else address
+        if isinstance(item, DispatchEvent):
+            return self._current()
+        return Outside.CLIENTS if isinstance(item, HttpEvent) else None
+
+    def _local_source(self, sender: UPID) -> Peer:
+        if sender.is_empty or sender.id.startswith(ASK_PREFIX):
+            return self._current()  # an ask has an id of its own, which nothing else has
+        return _shortened(sender.id)
+
+    def _current(self) -> Peer:
+        process = current_process()
+        return Outside.PROGRAM if process is None else _shortened(process.pid.id)
+
+    # The time limits
+
+    def _turn_on(self) -> None:
+        if self._manager.observer.recorder is None:
+            self._manager.observer.record(self)
+
+    def _drop_ended(self) -> None:
+        for cell in [cell for cell in self._watches if cell.state is TERMINATING]:
+            del self._watches[cell]
+
+    def _expire(self) -> None:
+        now = self._clock.now(None)
+        for watch in list(self._watches.values()):
+            if watch.deadline <= now + ALMOST:
+                del self._watches[watch.cell]
+        if self._traffic_deadline <= now + ALMOST:
+            self._traffic = None
+        self._timer = None
+        self._arm(now)
+
+    def _arm(self, now: float) -> None:
+        """Wait for the deadline that comes first; record nothing when there is none."""
+        deadlines = [watch.deadline for watch in self._watches.values()]
+        if self._traffic is not None:
+            deadlines.append(self._traffic_deadline)
+        due = min(deadlines, default=None)
+        # A timer that is early, since a watch was renewed, finds nothing and waits again.
+        if self._timer is not None and (due is None or due < self._due):
+            self._timer.cancel()
+            self._timer = None
+        if due is None:
+            if self._manager.observer.recorder is self:
+                self._manager.observer.record(None)
+        elif self._timer is None:
+            self._due = due
+            self._timer = self._clock.timer(due - now, self._expire)
+
+
+def _shortened(id: str) -> str:
+    return id if len(id) <= MAX_TEXT else id[:MAX_TEXT]
+
+
+def _brief(item: Item) -> tuple[str, str, UPID | Address | None, int]:
+    """Return kind, name, sender and size of *item*."""
+    if isinstance(item, Message):
+        sender = None if item.sender.is_empty else _shown(item.sender)
+        return "MESSAGE", item.name[:MAX_TEXT], sender, len(item.body)
+    if isinstance(item, DispatchEvent):
+        return item.kind, call_name(item.method)[:MAX_TEXT], None, 0
+    if isinstance(item, HttpEvent):
+        request = item.request
+        line = f"{request.method} {request.url.path[:MAX_TEXT]}"
+        return item.kind, line[:MAX_TEXT], request.client, len(request.body)
+    if isinstance(item, ExitedEvent):
+        return item.kind, "", _shown(item.pid), 0
+    sender = item.sender if isinstance(item, TerminateEvent) else None
+    return item.kind, "", None if sender is None or sender.is_empty else _shown(sender), 0
+
+
+def _shown(pid: UPID) -> UPID:
+    """Return *pid* with the start of its id, if that is a long one."""
+    if len(pid.id) <= MAX_TEXT:
+        return pid
+    return UPID(_shortened(pid.id), pid.address) if not pid.address.is_empty else UPID()
+
+
+def call_name(method: Any) -> str:
+    """Return what *method* is called; of what is no function of Python the name of its type."""
+    while type(method) is partial:
+        method = method.func
+    if type(method) is MethodType:
+        method = method.__func__
+    kind = type(method)
+    return str(method.__qualname__ if kind in _METHODS else kind.__qualname__)
