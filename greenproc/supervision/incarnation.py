@@ -32,7 +32,6 @@ class Incarnation:
 
     __slots__ = (
         "_greenlets",
-        "_wake",
         "_will_restart",
         "cell",
         "ended_at",
@@ -40,6 +39,7 @@ class Incarnation:
         "has_ended",
         "has_started",
         "is_killed",
+        "is_orphan",
         "is_restart",
         "is_stopping",
         "number",
@@ -48,6 +48,7 @@ class Incarnation:
         "reason",
         "started_at",
         "supervisor",
+        "wake",
     )
 
     def __init__(
@@ -69,10 +70,11 @@ class Incarnation:
         self.is_restart = is_restart
         self.has_started = self.has_ended = False
         self.is_stopping = self.is_killed = self.expects_restart = False
+        self.is_orphan = False  # left behind, told to end, by a supervisor that is over
         self.reason: BaseException | None = None
         self.started_at: float | None = None
         self.ended_at: float | None = None
-        self._wake = wake
+        self.wake = wake
         self._will_restart = will_restart
 
     def keep_greenlet(self, greenlet: Greenlet[..., Any]) -> None:
@@ -88,7 +90,7 @@ class Incarnation:
         self.started_at = self._now()
         if self.owner.incarnation is self and self.owner.state is ChildState.STARTING:
             self.owner.state = ChildState.RUNNING  # the supervisor may not wait for it any more
-        self._wake()
+        self.wake()
 
     def hold(self) -> None:
         """The process ends: keep its id, and its events if they are to be handed over."""
@@ -106,7 +108,7 @@ class Incarnation:
         self.has_ended = True
         self.reason = reason
         self.ended_at = self._now()
-        self._wake()
+        self.wake()
         for greenlet in list(self._greenlets or ()):
             greenlet.kill(block=False)
 

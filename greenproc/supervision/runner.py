@@ -106,6 +106,7 @@ class ChildRunner:
             if process is None:
                 self._note_absent(record, record.is_anonymous)
                 return None
+            self._stop_orphan(cell_of(process).id)
             if self.is_stopping:  # the factory has waited
                 raise self._interrupted(record)
             incarnation = self._spawn(record, process, is_restart=is_restart)
@@ -167,6 +168,19 @@ class ChildRunner:
         if cell.id != record.id and self._table.find(cell.id) is not None:
             raise self._failed(record, f"another child is called {cell.id!r}")
         self._table.rename(record, cell.id)
+
+    def _stop_orphan(self, id: str | None) -> None:
+        """Stop the process *id* if a supervisor that is over has left it behind.
+
+        It was told to end, and ends soon, but until then no other process can have its id: the next
+        incarnation of that supervisor would fail to start it until it gives up.
+        """
+        cell = self.manager.cells.get(id or "")
+        orphan = None if cell is None else cell.supervised
+        if isinstance(orphan, Incarnation) and orphan.is_orphan:
+            orphan.is_orphan = False
+            orphan.wake = self.wake
+            self.stop(orphan.owner)
 
     def _spawn(self, record: ChildRecord, process: Process, *, is_restart: bool) -> Incarnation:
         cell = cell_of(process)
@@ -388,7 +402,7 @@ class ChildRunner:
             self.close_gap(record)
             if record.is_alive:
                 assert record.incarnation is not None
-                record.incarnation.is_stopping = True
+                record.incarnation.is_stopping = record.incarnation.is_orphan = True
                 self.manager.terminate(record.incarnation.pid)
 
     def _void_all(self) -> None:

@@ -218,3 +218,27 @@ def test_a_delay_without_bound_is_the_longest_of_the_clock(family: Family) -> No
     family.start([family.worker("a")], backoff=backoff)
     family.poison("a")
     assert family.states() == ["restarting"]
+
+
+@pytest.mark.parametrize("is_released", [True, False])
+def test_a_tree_comes_back_when_a_process_of_the_old_one_still_ends(
+    family: Family, is_released: bool
+) -> None:
+    release = Event()
+    leaf = Child(lambda: Held("leaf", release), "leaf", shutdown=2.0)
+    family.start([Child(lambda: Supervisor([leaf]), "middle")], id="top")
+    for _ in range(2):  # out of the wait for events, and out of finalize()
+        family.kill("middle")
+        turns()
+    old = family.object("leaf")
+    assert family.reason("middle") is not None
+
+    if is_released:
+        release.set()
+    else:
+        family.runtime.clock.advance(2.0)
+        turns()
+        release.set()
+    family.runtime.settle()
+    assert family.object("leaf") is not old
+    assert family.incarnations() == [1]
