@@ -42,7 +42,7 @@ class Stranger(Acceptor):
     def read_ask(self, peer: Peer, path: str, node: Address, body: bytes = b"") -> str:
         """Read the message of an ask, of which only the sender is unknown; return the sender."""
         head = peer.read_until(b"\r\n\r\n")
-        match = re.search(rb"Libprocess-From: (__ask__\([0-9a-f]{8}-[0-9]+\))@", head)
+        match = re.search(rb"Libprocess-From: (__ask__[0-9a-f]{8}\([0-9]+\))@", head)
         assert match is not None, head
         sender = f"{match[1].decode()}@{node}"
         expected = request(path, sender, self.address, body)
