@@ -2,7 +2,7 @@
 
 from greenproc.websockets.codes import CloseCode
 from greenproc.websockets.connection import WebSocket
-from greenproc.websockets.declare import websocket
+from greenproc.websockets.decorator import websocket
 from greenproc.websockets.registry import WebSocketRegistry
 
 __all__ = ["CloseCode", "WebSocket", "WebSocketRegistry", "websocket"]

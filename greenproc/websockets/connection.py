@@ -150,12 +150,12 @@ class WebSocket:
         """Count messages in and out, and the bytes that wait in either direction."""
         return self._session.statistics()
 
-    def message_came(self, data: str | bytes) -> None:
+    def handle_message(self, data: str | bytes) -> None:
         """Call the callback. For the session, in a turn of the process."""
         if self._message_callback is not None:
             self._message_callback(self, data)
 
-    def has_closed(self) -> None:
+    def handle_close(self) -> None:
         """Call the callback. For the session, in a turn of the process."""
         if self._close_callback is not None:
             self._close_callback(self)

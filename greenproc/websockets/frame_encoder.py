@@ -8,7 +8,7 @@ from typing import Any
 from greenproc.errors import InvalidArgument
 from greenproc.websockets.deflate import DeflateParameters
 
-MIN_PACKED_BYTES = 128
+MIN_COMPRESSED_BYTES = 128
 """Shorter messages are not packed: that saves little."""
 
 MAX_KEPT_BYTES = 64 * 1024
@@ -19,7 +19,7 @@ MAX_REASON_BYTES = 123
 
 _FIN_TEXT, _FIN_BINARY = 0x81, 0x82
 _FIN_CLOSE, _FIN_PING, _FIN_PONG = 0x88, 0x89, 0x8A
-_PACKED = 0x40
+_COMPRESSED = 0x40
 _TAIL = b"\x00\x00\xff\xff"  # RFC 7692 section 7.2.1: what the sender of a message cuts off
 
 _MAX_SHORT, _MAX_LONG = 125, 0xFFFF
@@ -42,10 +42,12 @@ def encode_data_frame(data: Any, deflate: DeflateParameters | None) -> bytes:
         payload = bytes(data)
     else:
         raise InvalidArgument(f"expected a message of str or bytes, got {data!r:.200}")
-    if deflate is not None and len(payload) >= MIN_PACKED_BYTES:
-        packer = zlib.compressobj(zlib.Z_BEST_SPEED, wbits=-deflate.server_bits)
-        payload = (packer.compress(payload) + packer.flush(zlib.Z_SYNC_FLUSH))[: -len(_TAIL)]
-        head |= _PACKED
+    if deflate is not None and len(payload) >= MIN_COMPRESSED_BYTES:
+        compressor = zlib.compressobj(zlib.Z_BEST_SPEED, wbits=-deflate.server_bits)
+        payload = (compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH))[
+            : -len(_TAIL)
+        ]
+        head |= _COMPRESSED
     return _frame(head, payload)
 
 

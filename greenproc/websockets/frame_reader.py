@@ -27,7 +27,7 @@ _OVERHEAD_BYTES = 1024
 
 _TAIL = b"\x00\x00\xff\xff"  # RFC 7692 section 7.2.1: what the sender of a message cuts off
 _PLAIN = RsvBits(False, False, False)
-_MAY_BE_PACKED = RsvBits(True, False, False)
+_MAY_BE_COMPRESSED = RsvBits(True, False, False)
 _BAD_GATEWAY = CloseCode.BAD_GATEWAY.to_bytes(2, "big")
 _KNOWN_TO_WSPROTO = CloseCode.TRY_AGAIN_LATER.to_bytes(2, "big")
 
@@ -77,7 +77,7 @@ class FrameReader:
         pause: Callable[[], object],
     ) -> None:
         self._limits = _LimitExtension(
-            max_message_bytes, is_packed=deflate is not None, pause=pause
+            max_message_bytes, is_compressed=deflate is not None, pause=pause
         )
         self._connection = Connection(ConnectionType.SERVER, [self._limits])
         self._parts: list[str | bytes] = []
@@ -122,13 +122,13 @@ class _LimitExtension(Extension):
     name = "guard"
 
     def __init__(
-        self, max_message_bytes: int, *, is_packed: bool, pause: Callable[[], object]
+        self, max_message_bytes: int, *, is_compressed: bool, pause: Callable[[], object]
     ) -> None:
         self._max_bytes = max_message_bytes
         overhead = max_message_bytes // _OVERHEAD_SHARE + _OVERHEAD_BYTES
-        self._max_wire_bytes = max_message_bytes + (overhead if is_packed else 0)
+        self._max_wire_bytes = max_message_bytes + (overhead if is_compressed else 0)
         self._max_fragments = MIN_FRAGMENTS + max_message_bytes // FRAGMENT_BYTES
-        self._allowed = _MAY_BE_PACKED if is_packed else _PLAIN
+        self._allowed = _MAY_BE_COMPRESSED if is_compressed else _PLAIN
         self._pause = pause
         # Of the message that is under way: what it may still have, and what it had.
         self._left = self._wire_left = self._fragments = 0
@@ -166,8 +166,8 @@ class _LimitExtension(Extension):
             self._left = self._max_bytes
             self._wire_left = self._max_wire_bytes
             self._fragments = 0
-            is_packed = rsv.rsv1 and self._allowed.rsv1
-            self._inflater = zlib.decompressobj(-MAX_BITS) if is_packed else None
+            is_compressed = rsv.rsv1 and self._allowed.rsv1
+            self._inflater = zlib.decompressobj(-MAX_BITS) if is_compressed else None
         self._wire_left -= payload_length
         is_long = self._wire_left < 0 or (self._inflater is None and payload_length > self._left)
         if is_long or self._fragments > self._max_fragments:

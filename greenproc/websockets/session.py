@@ -101,16 +101,20 @@ class Session:
         self._over = Event()
         self._timer: Timer | None = None
         self._state = SessionState.CONNECTING
-        self._is_told = False  # that the connection is over
-        self._has_heard = self._is_pinged = self._is_held = False
+        self._is_close_reported = False  # that the connection is over
+        self._has_received = self._is_pinged = self._is_reading_paused = False
         self._sent_at_ping: int | None = None  # when it had to wait behind other bytes
         self._unserved = self._unserved_bytes = 0
         self._messages_in = self._messages_out = 0
         self._ends_process = False
         self._process: Process | None = None
-        self._adopt(process)
+        self._attach_process(process)
         self._writer = FrameWriter(
-            options.max_send_bytes, registry.unsent, self._spawn, self._progressed, self._too_slow
+            options.max_send_bytes,
+            registry.unsent,
+            self._spawn,
+            self._notify_drained,
+            self._too_slow,
         )
 
     def bind(self, to: WebSocket) -> None:
@@ -122,13 +126,13 @@ class Session:
 
     # The process
 
-    def hand_to(self, process: Process) -> None:
+    def transfer_to(self, process: Process) -> None:
         """Let *process*, which runs, be the owner, and end it when the connection is over."""
-        self._forget_process()
-        self._adopt(process)
+        self._detach_process()
+        self._attach_process(process)
         self._ends_process = True
 
-    def _adopt(self, process: Process) -> None:
+    def _attach_process(self, process: Process) -> None:
         self._process = process
         cell = self._cell = cell_of(process)
         assert cell.manager is not None
@@ -136,7 +140,7 @@ class Session:
         self._clock = cell.manager.clock
         end_with(process, self)
 
-    def _forget_process(self) -> None:
+    def _detach_process(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             forget_connection(process, self)
@@ -217,21 +221,21 @@ class Session:
         try:
             if self._state is SessionState.CONNECTING:
                 self._state = SessionState.OPEN
-                self._has_heard = True
-                self._beat_later()
+                self._has_received = True
+                self._schedule_ping()
             self._writer.attach(connection.socket)
             if self._registry.ending is not None:  # it would hold up who waits for the others
                 self._end(*self._registry.ending)
             self._read(connection)
             self._linger(connection)
         finally:
-            self._end_here()
+            self._finish()
 
     def close(self) -> None:
         """See `UpgradedProtocol`."""
-        self._give_up()
+        self._abort()
         if self._connection is None:
-            self._end_here()
+            self._finish()
 
     def drain(self) -> None:
         """See `UpgradedProtocol`."""
@@ -255,7 +259,7 @@ class Session:
             data = connection.read()
             if not data:
                 return
-            self._has_heard = True
+            self._has_received = True
 
     def _take(self, event: FrameEvent) -> bool:
         """Act on what the client says; tell whether it is to be read any further."""
@@ -284,10 +288,10 @@ class Session:
     def _wait_for_room(self) -> None:
         """Let TCP hold the client up while its process has not served what is there."""
         while self._is_full and self._state is SessionState.OPEN:
-            self._is_held = True
+            self._is_reading_paused = True
             self._wait_for_change()
-            self._has_heard = True  # as far as it could be
-        self._is_held = False
+            self._has_received = True  # as far as it could be
+        self._is_reading_paused = False
 
     @property
     def _is_full(self) -> bool:
@@ -298,7 +302,7 @@ class Session:
     def _take_end(self, end: CloseReceived) -> None:
         """Answer a Close or a fault, behind the answers to what came before."""
         if self._state >= SessionState.LOCAL_CLOSING:
-            self._tell(end.code, end.reason)
+            self._report_close(end.code, end.reason)
             return
         log.log(
             logging.DEBUG,
@@ -309,8 +313,8 @@ class Session:
             end.reason,
         )
         self._state = SessionState.REMOTE_CLOSING
-        self._arm(self._options.close_timeout, self._give_up)
-        self._tell(end.code, end.reason)
+        self._start_timer(self._options.close_timeout, self._abort)
+        self._report_close(end.code, end.reason)
 
     def _linger(self, connection: UpgradedConnection) -> None:
         """Let the Close reach the client, and end the connection as TCP wants it.
@@ -331,14 +335,14 @@ class Session:
             while left > 0 and (data := connection.read()):
                 left -= len(data)
 
-    def _end_here(self) -> None:
+    def _finish(self) -> None:
         """The connection is over."""
         self._state = SessionState.CLOSED
-        self._disarm()
+        self._stop_timer()
         self._writer.close(ConnectionError("the connection is closed"))
-        self._tell(CloseCode.ABNORMAL, "")
+        self._report_close(CloseCode.ABNORMAL, "")
         self._registry.remove(self)
-        self._forget_process()
+        self._detach_process()
         self._over.set()
 
     # Closing
@@ -346,35 +350,35 @@ class Session:
     def _begin_close(self, code: int | None, reason: str, *, drops: bool = False) -> None:
         self._state = SessionState.LOCAL_CLOSING
         self._writer.finish(encode_close(code, reason), drops=drops)
-        self._arm(self._options.close_timeout, self._give_up)
+        self._start_timer(self._options.close_timeout, self._abort)
         self._notify()
 
     def _fail(self, code: int, reason: str, *, drops: bool = False) -> None:
         """Close the connection, and tell the process at once: nothing more comes of it."""
         if self._state < SessionState.LOCAL_CLOSING:
             self._begin_close(code, reason, drops=drops)
-            self._tell(code, reason)
+            self._report_close(code, reason)
 
-    def _give_up(self) -> None:
+    def _abort(self) -> None:
         """End the connection now: the client does not answer, or the node does not wait."""
         if self._state is SessionState.CLOSED:
             return
         self._state = SessionState.CLOSED
-        self._disarm()
+        self._stop_timer()
         self._writer.close(ConnectionError("the connection was given up"))
         if self._connection is not None:
             try:
                 self._connection.socket.shutdown(socket.SHUT_RDWR)  # which wakes what reads
             except OSError as error:
                 log.debug("%r is lost: %s", self._socket, error)
-        self._tell(CloseCode.ABNORMAL, "")
+        self._report_close(CloseCode.ABNORMAL, "")
         self._notify()
 
-    def _tell(self, code: int, reason: str) -> None:
+    def _report_close(self, code: int, reason: str) -> None:
         """Tell the process, once, behind the messages that came before."""
-        if self._is_told:
+        if self._is_close_reported:
             return
-        self._is_told = True
+        self._is_close_reported = True
         self._socket.close_code, self._socket.close_reason = code, reason
         event = WebSocketEvent(self._serve_end, self._conclude)
         if self._manager.enqueue(self._cell, event) is Delivery.FULL:
@@ -382,42 +386,42 @@ class Session:
 
     # Silence
 
-    def _arm(self, seconds: float, function: Callable[[], object]) -> None:
-        self._disarm()
+    def _start_timer(self, seconds: float, function: Callable[[], object]) -> None:
+        self._stop_timer()
         self._timer = self._clock.timer(seconds, function)
 
-    def _disarm(self) -> None:
+    def _stop_timer(self) -> None:
         timer, self._timer = self._timer, None
         if timer is not None:
             self._clock.cancel(timer)
 
-    def _beat_later(self) -> None:
+    def _schedule_ping(self) -> None:
         interval = self._options.ping_interval
         if interval is not None:
-            self._arm(interval, self._beat)
+            self._start_timer(interval, self._ping)
 
-    def _beat(self) -> None:
+    def _ping(self) -> None:
         """Probe the client; give one up that was probed and has not been heard of since."""
         if self._state is not SessionState.OPEN:
             return
-        if self._is_dead:
+        if self._has_ping_timed_out:
             self._registry.counts["dead"] += 1
             log.debug("%r does not answer", self._socket)
-            self._give_up()
+            self._abort()
             return
         writer = self._writer
-        self._has_heard = False
+        self._has_received = False
         self._is_pinged = True
         self._sent_at_ping = writer.sent_bytes if writer.queued_bytes else None
         writer.add(encode_ping())
-        self._beat_later()
+        self._schedule_ping()
 
     @property
-    def _is_dead(self) -> bool:
+    def _has_ping_timed_out(self) -> bool:
         """Whether the client was probed in vain."""
-        if self._is_held:  # it is not read, and may have answered
+        if self._is_reading_paused:  # it is not read, and may have answered
             return self._connection is not None and has_ended(self._connection.socket)
-        if self._has_heard or not self._is_pinged:
+        if self._has_received or not self._is_pinged:
             return False
         # A slow one that still takes what stands before the Ping lives.
         return self._sent_at_ping in (None, self._writer.sent_bytes)
@@ -428,7 +432,7 @@ class Session:
         """Let the process have a message."""
         try:
             if self._state in (SessionState.OPEN, SessionState.REMOTE_CLOSING):
-                self._socket.message_came(message)
+                self._socket.handle_message(message)
         except FAILURES as error:
             self._failed(error)
         finally:
@@ -437,13 +441,13 @@ class Session:
     def _served(self, size: int = 0) -> None:
         self._unserved -= 1
         self._unserved_bytes -= size
-        if self._is_held and not self._is_full:
+        if self._is_reading_paused and not self._is_full:
             self._notify()
 
     def _serve_end(self) -> None:
         """Let the process know that the connection is over."""
         try:
-            self._socket.has_closed()
+            self._socket.handle_close()
         except FAILURES as error:
             self._failed(error)
         finally:
@@ -464,13 +468,13 @@ class Session:
             self._begin_close(None if code == CloseCode.NO_STATUS else code, "")
         self._closed.set(code)
         process = self._process
-        self._forget_process()
+        self._detach_process()
         if self._ends_process and process is not None:
             process.terminate(inject=False)
 
     # Waiting
 
-    def _progressed(self) -> None:
+    def _notify_drained(self) -> None:
         """Everything has left, or nothing will."""
         emptied, self._emptied = self._emptied, None
         if emptied is not None:

@@ -120,7 +120,7 @@ class WebSocketUpgrade:
         handshake = read_handshake(request, self._options)
         if isinstance(handshake, Response):
             return refuse(registry, request, handshake)
-        return PendingWebSocket(process, registry, self._options, handshake, request).ask(
+        return PendingWebSocket(process, registry, self._options, handshake, request).call_handler(
             handler, *(() if self._realm is None else (principal,))
         )
 
@@ -158,27 +158,27 @@ class PendingWebSocket:
         self._socket = WebSocket(request, handshake.subprotocol, self._session)
         self._session.bind(self._socket)
 
-    def ask(self, handler: Callable[..., Any], *args: Any) -> Any:
+    def call_handler(self, handler: Callable[..., Any], *args: Any) -> Any:
         """Call *handler*, and return the response, or a future of it.
 
         Raises:
             BaseException: what the handler raises.
         """
         try:
-            return self._conclude(handler(self._socket, *args))
+            return self._respond(handler(self._socket, *args))
         except BaseException:
             self._session.close()
             raise
 
-    def _conclude(self, result: Any) -> Any:
+    def _respond(self, result: Any) -> Any:
         """Return what the *result* of a handler means."""
         if result is None:
             return UpgradeResponse(self._session, self._answer)
         if isinstance(result, Process):
             if not self._process.runtime.spawn(result):
-                return self._conclude(ServiceUnavailable())
-            self._session.hand_to(result)
-            return self._conclude(None)
+                return self._respond(ServiceUnavailable())
+            self._session.transfer_to(result)
+            return self._respond(None)
         if isinstance(result, Response):
             self._session.close()
             return refuse(self._registry, self._request, result)
@@ -193,10 +193,10 @@ class PendingWebSocket:
         """Return the future of the response that the value of *source* means."""
         promise: Promise[Any] = Promise()
 
-        def conclude(source: Future[Any]) -> None:
+        def respond(source: Future[Any]) -> None:
             try:
                 if source.is_ready:
-                    promise.set(self._conclude(source.value))
+                    promise.set(self._respond(source.value))
                     return
                 promise.associate(source)
             except FAILURES as error:
@@ -208,6 +208,6 @@ class PendingWebSocket:
             self._session.close()
 
         promise.future.on_discard(source.discard)
-        source.on_any(conclude)
+        source.on_any(respond)
         source.on_abandoned(promise.abandon)
         return promise.future
