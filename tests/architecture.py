@@ -38,7 +38,6 @@ PERSONS_IN_PROSE = {
     "testing": 2.6,
     "transport": 4.4,
     "web": 3.7,
-    "websockets": 1.3,
     "wire": 2.2,
     "wsgi": 3.6,
 }

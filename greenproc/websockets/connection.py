@@ -1,4 +1,4 @@
-"""`WebSocket`: a connection as the handlers of a process see it."""
+"""`WebSocket`: the connection that handlers of a process use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _numbers = count(1)
 
 
 class WebSocketSession(Protocol):
-    """What a `WebSocket` needs of what serves its connection."""
+    """The port from a `WebSocket` to the session that serves its connection."""
 
     @property
     def closed(self) -> Future[int]:
@@ -42,9 +42,14 @@ class WebSocketSession(Protocol):
 class WebSocket:
     """One connection of a browser, or of another client, to a process.
 
-    It is made by `greenproc.websocket` and belongs to a process: what is registered here is called
-    in that process' turn, like any event of it, and the connection is closed with 1001 when the
-    process ends. To be used in the native thread of the runtime only.
+    `greenproc.websocket` creates it, for one process. Callbacks run in the turn of that process,
+    as its events do. When the process terminates, the connection is closed with 1001. It must be
+    used in the native thread of the runtime.
+
+    Args:
+        request: the opening handshake.
+        subprotocol: the one that was negotiated.
+        session: serves the connection.
 
     Source: RFC 6455.
     """
@@ -64,74 +69,81 @@ class WebSocket:
         self, request: Request, subprotocol: str | None, session: WebSocketSession
     ) -> None:
         self.id = next(_numbers)
-        """A number that no other connection of this OS process has."""
+        """A number that is unique among the connections of this OS process."""
         self.request = request
-        """The request that opened it, with its headers, cookies, query and client."""
+        """The opening handshake, with its headers, cookies, query and client."""
         self.subprotocol = subprotocol
-        """The one of the route's subprotocols that was agreed on, if any."""
+        """The negotiated one of the route's subprotocols, if any."""
         self.close_code: int | None = None
-        """Why it was closed, once it is: see `CloseCode`."""
+        """The code of the Close, see `CloseCode`; None while the connection is open."""
         self.close_reason = ""
-        """What the side that closed said besides."""
+        """The reason of the Close, a text for people."""
         self._session = session
         self._message_callback: Callable[[WebSocket, Any], object] | None = None
         self._close_callback: Callable[[WebSocket], object] | None = None
 
     def send(self, data: str | bytes | bytearray | memoryview) -> bool:
-        """Send a message, text for ``str`` and binary for ``bytes``. Never waits.
+        """Send a message. Never waits.
 
-        What the client does not take waits here. When that exceeds ``max_send_bytes`` of the route
-        the client is too slow: its connection is closed with 1008, and what waits is dropped.
+        Messages are queued until the client reads them. Beyond ``max_send_bytes`` of the route
+        the client is too slow: the connection is closed with 1008, and the queue is dropped.
 
-        Returns whether the message was taken; False once the connection is closing.
+        Args:
+            data: a text message as a str, a binary message as bytes.
+
+        Returns:
+            Whether the message was queued; False once the connection is closing.
 
         Raises:
-            InvalidArgument: *data* is neither text nor bytes.
-            StateError: this is another native thread.
+            InvalidArgument: *data* is neither a str nor bytes, or a str that UTF-8 cannot encode.
+            StateError: called in another native thread.
         """
         return self._session.send(data)
 
     def writable(self) -> Future[None]:
-        """Return a future that is ready when the client has taken all, or is gone.
+        """Return a future that is ready when the queue is empty, or the connection is closed.
 
-        For who sends more than fits: to wait for it before the next message.
+        A handler that sends more than ``max_send_bytes`` should wait for it between messages.
 
         Raises:
-            StateError: this is another native thread.
+            StateError: called in another native thread.
         """
         return self._session.writable()
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close the connection, behind what was sent before. Never waits.
+        """Close the connection, after the queued messages are sent. Never waits.
 
-        Messages that come after this are dropped. Closing twice has no effect.
+        Messages that arrive later are dropped. A second call has no effect.
 
         Args:
-            code: for the client: 1000 to 1003, 1007 to 1014, or of your own, 3000 to 4999.
-            reason: for people; it is cut at 123 bytes.
+            code: 1000 to 1003, 1007 to 1014, or one of the application, 3000 to 4999.
+            reason: for people; it is truncated to 123 bytes of UTF-8, the room in a Close frame.
 
         Raises:
-            InvalidArgument: that code may not be sent, or *reason* is no text.
-            StateError: this is another native thread.
+            InvalidArgument: a Close cannot carry that code, or *reason* is not a str.
+            StateError: called in another native thread.
         """
         if not isinstance(reason, str):
             raise InvalidArgument(f"expected a reason as str, got {reason!r:.200}")
         self._session.end(check_code(code), reason)
 
     def on_message(self, callback: Callable[[WebSocket, Any], object]) -> None:
-        """Call *callback* with this and each message, ``str`` or ``bytes``, in order.
+        """Call *callback* with this connection and each message, in order.
 
-        There is one callback; another one takes its place. A message for which there is none is
-        dropped. When it raises, that is logged and this connection closed with 1011; the process
-        lives on. While the process does not keep up, its clients are not read.
+        There is one callback; a second call replaces it. Without one, messages are dropped. An
+        exception of the callback is logged and closes this connection with 1011; the process goes
+        on. While the process lags behind, its clients are not read.
+
+        Args:
+            callback: gets this and the message, a str or bytes.
         """
         check_callable(callback)
         self._message_callback = callback
 
     def on_close(self, callback: Callable[[WebSocket], object]) -> None:
-        """Call *callback* with this when the connection is closed, by whatever side.
+        """Call *callback* with this connection when either side has closed it.
 
-        `close_code` and `close_reason` tell why. It is not called when the process has ended.
+        `close_code` and `close_reason` are set then. It is not called once the process has ended.
         """
         check_callable(callback)
         self._close_callback = callback
@@ -143,20 +155,20 @@ class WebSocket:
 
     @property
     def is_open(self) -> bool:
-        """Whether messages are sent and received: from the handshake on until one side closes."""
+        """Whether messages travel: from the handshake on until one side sends a Close."""
         return self._session.is_open
 
     def statistics(self) -> dict[str, int]:
-        """Count messages in and out, and the bytes that wait in either direction."""
+        """Return the messages in and out, and the bytes that are queued in either direction."""
         return self._session.statistics()
 
     def handle_message(self, data: str | bytes) -> None:
-        """Call the callback. For the session, in a turn of the process."""
+        """Call the callback for messages. The session calls this in a turn of the process."""
         if self._message_callback is not None:
             self._message_callback(self, data)
 
     def handle_close(self) -> None:
-        """Call the callback. For the session, in a turn of the process."""
+        """Call the callback for the close. The session calls this in a turn of the process."""
         if self._close_callback is not None:
             self._close_callback(self)
 

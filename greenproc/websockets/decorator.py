@@ -1,4 +1,4 @@
-"""`@websocket`: methods that answer handshakes, and what becomes of the connections."""
+"""`@websocket`: methods that accept the WebSockets of a route."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def websocket(
     realm: str | None = None,
     **options: Unpack[WebSocketKeywords],
 ) -> Callable[..., Any]:
-    """Declare a method as what takes the WebSockets that clients open at *path*.
+    """Declare a method as the handler of the WebSockets that clients open at *path*.
 
     ::
 
@@ -51,37 +51,36 @@ def websocket(
             def on_connect(self, ws: WebSocket) -> None:
                 ws.on_message(WebSocket.send)
 
-    The method is called with the `WebSocket`, in a realm the principal, and the parameters of the
-    path, before the client is answered: it registers what is to be called with messages, may send, and keeps the connection
-    where the process needs it. Its result decides:
+    The method gets the `WebSocket`, in a realm also the principal, and the parameters of the
+    path. It runs before the handshake is answered: it registers callbacks, may send, and keeps
+    the connection where the process needs it. Its result decides:
 
-    * None: the connection is accepted, and belongs to the process.
-    * a `Process`: it is spawned, and the connection belongs to it: the process ends when the
-      connection is over, and the other way round.
-    * a `Response`: the client is refused with it.
-    * a future of one of these: the client waits for it.
+    * None accepts the connection, which belongs to the process.
+    * A `Process` is spawned and owns the connection: when one of them ends, so does the other.
+    * A `Response` refuses the handshake.
+    * A future of one of these delays the answer.
 
     Authentication, authorization and the firewall apply as to any route.
 
     Args:
-        path: as of `greenproc.route`.
-        help: text for people who look the endpoint up; with an empty one it is not listed.
+        path: see `greenproc.route`.
+        help: a description for the help pages; with an empty one the endpoint is not listed.
         realm: the authentication realm.
-        origins: which pages may connect, such as ``["https://example.org"]``, ``"*"`` for all.
-            None allows those of this host only. A client that names no origin is no browser, and
-            may.
-        subprotocols: those that are spoken, the best one first.
-        max_message_bytes: the longest message of a client, unpacked; beyond it is closed with
-            1009. 1 MiB by default.
-        max_send_bytes: how much may wait for a client that does not read; beyond it is closed with
-            1008. 1 MiB by default.
-        ping_interval: seconds between two probes of the client, which is given up when one brings
-            nothing; 20 by default, None for no probes. By the clock of the node.
-        close_timeout: seconds that a client may take to answer a Close; 10 by default.
-        deflate: whether messages may travel packed, if the client offers that.
+        origins: the origins whose pages may connect, such as ``["https://example.org"]``, or
+            ``"*"`` for all. None allows pages of this host. A request without an origin comes
+            from no browser, and is allowed.
+        subprotocols: the supported ones, in order of preference.
+        max_message_bytes: the longest message of a client, decompressed; a longer one closes the
+            connection with 1009. 1 MiB by default.
+        max_send_bytes: the bytes that may be queued for a client that does not read; more close
+            the connection with 1008. 1 MiB by default.
+        ping_interval: seconds between two Pings, by the clock of the node; a client that sends
+            nothing from one to the next is lost. 20 by default, None for no Pings.
+        close_timeout: seconds for the client to answer a Close; 10 by default.
+        deflate: whether permessage-deflate is accepted from clients that offer it.
 
     Raises:
-        InvalidArgument: an argument is not what it should be.
+        InvalidArgument: an argument is out of its range.
         ModuleNotFoundError: the extra ``websocket`` is not installed.
 
     Source: RFC 6455; RFC 7692 for *deflate*.
@@ -94,7 +93,8 @@ def websocket(
 
 def _require_engine() -> None:
     try:
-        import wsproto  # noqa: F401  # to find out whether it is there
+        # At the declaration rather than at the first handshake, which a client would pay for.
+        import wsproto  # noqa: F401
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             f"WebSockets need wsproto: {how_to_install('websocket')}", name=error.name
@@ -102,7 +102,12 @@ def _require_engine() -> None:
 
 
 class WebSocketUpgrade:
-    """Answers the handshakes of one route. See `Upgrade`."""
+    """Answers the opening handshakes of one route. See `Upgrade`.
+
+    Args:
+        options: of the route.
+        realm: the authentication realm; None for none.
+    """
 
     __slots__ = ("_options", "_realm")
 
@@ -113,7 +118,7 @@ class WebSocketUpgrade:
         self._realm = realm
 
     def open(self, handler: Callable[..., Any], request: Request, principal: Any) -> Any:
-        """See `Upgrade`; called in a turn of the process."""
+        """See `Upgrade`. Runs in a turn of the process."""
         process = current_process()
         assert process is not None
         registry: WebSocketRegistry = process.runtime.websockets
@@ -126,8 +131,15 @@ class WebSocketUpgrade:
 
 
 def refuse(registry: WebSocketRegistry, request: Request, response: Response) -> Response:
-    """Return *response*, which refuses a handshake, as the last one of the connection."""
+    """Return *response*, which refuses a handshake, with the headers of a last response.
+
+    Args:
+        registry: counts the refusal.
+        request: the handshake.
+        response: the refusal; its ``Connection`` header is extended.
+    """
     registry.counts["refused"] += 1
+    # The client may have sent frames behind its handshake, which must not be parsed as HTTP.
     if not request.keep_alive:
         connection = response.headers.get("Connection")
         response.headers["Connection"] = "close" if connection is None else f"{connection}, close"
@@ -135,7 +147,15 @@ def refuse(registry: WebSocketRegistry, request: Request, response: Response) ->
 
 
 class PendingWebSocket:
-    """A connection whose handshake breaks no rule, and which its process has yet to accept."""
+    """A connection with a valid handshake that its process has not accepted yet.
+
+    Args:
+        process: owns the route.
+        registry: the connections of the runtime.
+        options: of the route.
+        handshake: the valid handshake.
+        request: the request that carried it.
+    """
 
     __slots__ = ("_answer", "_process", "_registry", "_request", "_session", "_socket")
 
@@ -147,6 +167,7 @@ class PendingWebSocket:
         handshake: Handshake,
         request: Request,
     ) -> None:
+        # Here, as it imports wsproto, which is an optional dependency.
         from greenproc.websockets.session import Session
 
         deflate = negotiate_deflate(handshake.extensions) if options.deflate else None
@@ -161,8 +182,12 @@ class PendingWebSocket:
     def call_handler(self, handler: Callable[..., Any], *args: Any) -> Any:
         """Call *handler*, and return the response, or a future of it.
 
+        Args:
+            handler: the method of the process.
+            args: the principal, in a realm.
+
         Raises:
-            BaseException: what the handler raises.
+            BaseException: raised by the handler.
         """
         try:
             return self._respond(handler(self._socket, *args))
@@ -171,7 +196,7 @@ class PendingWebSocket:
             raise
 
     def _respond(self, result: Any) -> Any:
-        """Return what the *result* of a handler means."""
+        """Return the response for the *result* of a handler."""
         if result is None:
             return UpgradeResponse(self._session, self._answer)
         if isinstance(result, Process):
@@ -190,7 +215,7 @@ class PendingWebSocket:
         )
 
     def _follow(self, source: Future[Any]) -> Future[Any]:
-        """Return the future of the response that the value of *source* means."""
+        """Return the future of the response for the value of *source*."""
         promise: Promise[Any] = Promise()
 
         def respond(source: Future[Any]) -> None:

@@ -1,4 +1,7 @@
-"""permessage-deflate: what of an offer is accepted. RFC 7692; the packing is done elsewhere."""
+"""permessage-deflate: the negotiation of its parameters. Source: RFC 7692.
+
+`greenproc.websockets.frame_encoder` compresses, `greenproc.websockets.frame_reader` decompresses.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ NAME = "permessage-deflate"
 
 MAX_BITS = 15
 _MIN_BITS = 8
-_MIN_RAW_BITS = 9  # zlib cannot pack raw data with a window of 8 bits
+_MIN_RAW_BITS = 9  # zlib has no raw deflate with a window of 8 bits: it uses 9 without a word
 
 _BITS = re.compile(r"(?:[89]|1[0-5])")
 _PARAMETERS = (
@@ -22,18 +25,20 @@ _PARAMETERS = (
 
 @dataclass(frozen=True, slots=True)
 class DeflateParameters:
-    """What both sides have agreed on.
+    """The negotiated parameters.
 
-    Neither side keeps a window between messages: for a thousand clients that would be a quarter of
-    a gigabyte.
+    Neither side keeps its window between messages (no context takeover): zlib's state takes 256
+    KiB a connection, which is a quarter of a gigabyte for a thousand clients.
     """
 
     server_bits: int
+    """The window of the server, 9 to 15 bits."""
     client_bits: int | None
+    """The window that the client is limited to; None for no limit."""
 
     @property
     def answer(self) -> str:
-        """What the handshake answers."""
+        """The value of ``Sec-WebSocket-Extensions`` in the response."""
         parts = [NAME, "server_no_context_takeover", "client_no_context_takeover"]
         if self.server_bits < MAX_BITS:
             parts.append(f"server_max_window_bits={self.server_bits}")
@@ -43,10 +48,10 @@ class DeflateParameters:
 
 
 def negotiate_deflate(offers: str) -> DeflateParameters | None:
-    """Accept the first offer that can be met, if any; what is malformed is declined.
+    """Accept the first acceptable offer, if any. A malformed offer is declined, not an error.
 
     Args:
-        offers: the values of ``Sec-WebSocket-Extensions``, joined.
+        offers: the values of ``Sec-WebSocket-Extensions``, joined with commas.
 
     Source: RFC 7692 sections 5 and 7.1.
     """

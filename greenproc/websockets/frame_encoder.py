@@ -1,4 +1,7 @@
-"""Frames of a server, which are not masked, as bytes."""
+"""Encoding the frames of a server, which are not masked.
+
+It needs no wsproto, so that a runtime without that dependency can count its WebSockets.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,13 @@ from greenproc.errors import InvalidArgument
 from greenproc.websockets.deflate import DeflateParameters
 
 MIN_COMPRESSED_BYTES = 128
-"""Shorter messages are not packed: that saves little."""
+"""Shorter messages are not compressed: without a window of earlier messages it saves little."""
 
 MAX_KEPT_BYTES = 64 * 1024
-"""The longest message that is remembered, for the next client."""
+"""The longest frame that is kept for the next client, per runtime."""
 
 MAX_REASON_BYTES = 123
-"""How long the reason of a Close may be."""
+"""The longest reason of a Close: a control frame has 125 bytes, and the code takes 2."""
 
 _FIN_TEXT, _FIN_BINARY = 0x81, 0x82
 _FIN_CLOSE, _FIN_PING, _FIN_PONG = 0x88, 0x89, 0x8A
@@ -26,10 +29,14 @@ _MAX_SHORT, _MAX_LONG = 125, 0xFFFF
 
 
 def encode_data_frame(data: Any, deflate: DeflateParameters | None) -> bytes:
-    """Write a message as one frame: text for ``str``, binary for bytes.
+    """Encode a message as one frame.
+
+    Args:
+        data: a str for a text frame, bytes for a binary frame.
+        deflate: the negotiated parameters; None sends it uncompressed.
 
     Raises:
-        InvalidArgument: *data* is neither, or text that UTF-8 has no bytes for.
+        InvalidArgument: *data* is neither, or a str that UTF-8 cannot encode.
     """
     if isinstance(data, str):
         head = _FIN_TEXT
@@ -52,9 +59,10 @@ def encode_data_frame(data: Any, deflate: DeflateParameters | None) -> bytes:
 
 
 class FrameEncoder:
-    """Encodes messages; one that goes to many clients in a row is encoded, and packed, once.
+    """Encodes messages; a broadcast to many clients in a row is encoded and compressed once.
 
-    Packed messages do not depend on those before them, see `DeflateParameters`.
+    That works because compressed messages are independent of each other, see
+    `DeflateParameters`.
     """
 
     __slots__ = ("_data", "_deflate", "_frame")
@@ -69,7 +77,7 @@ class FrameEncoder:
         if self._frame and data is self._data and deflate == self._deflate:
             return self._frame
         frame = encode_data_frame(data, deflate)
-        # What can change is another message the next time, and much is not to be held.
+        # A bytearray may hold another message the next time; a long frame would stay in memory.
         is_kept = type(data) in (str, bytes) and len(frame) <= MAX_KEPT_BYTES
         self._data = data if is_kept else None
         self._deflate = deflate
@@ -78,20 +86,21 @@ class FrameEncoder:
 
 
 def encode_ping() -> bytes:
-    """Write a Ping."""
+    """Encode a Ping without a payload."""
     return _frame(_FIN_PING, b"")
 
 
 def encode_pong(payload: bytes) -> bytes:
-    """Write a Pong."""
+    """Encode a Pong with the *payload* of its Ping, 125 bytes at most."""
     return _frame(_FIN_PONG, payload)
 
 
 def encode_close(code: int | None, reason: str) -> bytes:
-    """Write a Close; a reason that is too long is cut at the end of a character.
+    """Encode a Close. A reason that is too long is truncated at the end of a character.
 
     Args:
-        code: None leaves both out.
+        code: None sends neither code nor reason.
+        reason: a text for people.
     """
     if code is None:
         return _frame(_FIN_CLOSE, b"")
@@ -100,7 +109,7 @@ def encode_close(code: int | None, reason: str) -> bytes:
 
 
 def _frame(head: int, payload: bytes) -> bytes:
-    """Write one frame. Source: RFC 6455 section 5.2."""
+    """Encode one frame. Source: RFC 6455 section 5.2."""
     size = len(payload)
     if size <= _MAX_SHORT:
         return bytes((head, size)) + payload

@@ -1,4 +1,4 @@
-"""Frames and messages of one WebSocket, as values and bytes: wsproto, within bounds. No I/O."""
+"""Decoding the frames of a client into messages: wsproto, with limits. No I/O."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from greenproc.websockets.codes import CloseCode
 from greenproc.websockets.deflate import MAX_BITS, DeflateParameters
 
 STEP_BYTES = 64 * 1024
-"""How much is unpacked before others get their turn."""
+"""The output of one step of decompression, less than 1 ms; other greenlets may run after it."""
 
 MIN_FRAGMENTS = 1024
 FRAGMENT_BYTES = 64
-"""A message may have a fragment for each so many bytes of the limit, empty ones included."""
+"""A message may have one fragment for each so many bytes of its limit, empty ones included. Without
+a bound a message of empty fragments would never end."""
 
-_OVERHEAD_SHARE = 8  # of the limit: so much may packing add to what does not pack
+# What deflate may add to incompressible data: an eighth of the limit is generous.
+_OVERHEAD_SHARE = 8
 _OVERHEAD_BYTES = 1024
 
 _TAIL = b"\x00\x00\xff\xff"  # RFC 7692 section 7.2.1: what the sender of a message cuts off
@@ -34,18 +36,19 @@ _KNOWN_TO_WSPROTO = CloseCode.TRY_AGAIN_LATER.to_bytes(2, "big")
 
 @dataclass(frozen=True, slots=True)
 class PingReceived:
-    """The peer wants its *payload* back."""
+    """A Ping, whose *payload* the Pong must repeat."""
 
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class CloseReceived:
-    """The peer closes, or is not to be read any further.
+    """A Close, or a violation of the protocol. Nothing is read after it.
 
     Args:
-        code: the one that the peer gave, `CloseCode.NO_STATUS` without one; or what to tell it.
-        is_fault: whether the peer broke a rule.
+        code: of the Close, `CloseCode.NO_STATUS` without one; for a violation the code to send.
+        reason: of the Close, or the description of the violation.
+        is_fault: whether it is a violation.
     """
 
     code: int
@@ -57,13 +60,13 @@ FrameEvent: TypeAlias = str | bytes | PingReceived | CloseReceived
 
 
 class FrameReader:
-    """Makes messages of what one client sends.
+    """Decodes the bytes of one client into messages.
 
     Args:
-        max_message_bytes: the longest message that is taken; unpacked, if it comes packed.
-        deflate: what was agreed on for packing.
+        max_message_bytes: the longest message, after decompression.
+        deflate: the negotiated parameters; None for no compression.
         pause: called at each frame, at each piece of a longer one, and between the steps of
-            unpacking.
+            decompression; it may wait.
 
     Source: RFC 6455 sections 5 to 7.
     """
@@ -83,7 +86,7 @@ class FrameReader:
         self._parts: list[str | bytes] = []
 
     def receive(self, data: bytes) -> Iterator[FrameEvent]:
-        """Take the bytes that came, and yield what they say. Nothing follows a `CloseReceived`."""
+        """Decode the next bytes, and yield their events. Nothing follows a `CloseReceived`."""
         self._connection.receive_data(data)
         for event in self._connection.events():
             if isinstance(event, (TextMessage, BytesMessage)):
@@ -93,14 +96,14 @@ class FrameReader:
             elif isinstance(event, Ping):
                 yield PingReceived(bytes(event.payload))
             elif isinstance(event, CloseConnection):
-                # wsproto tells of a fault in the same way, but does not count it as a Close.
+                # wsproto reports a violation as the same event, but its state stays OPEN.
                 is_fault = self._connection.state is ConnectionState.OPEN
                 code = self._limits.close_code or int(event.code)
                 yield CloseReceived(code, event.reason or "", is_fault)
                 return
 
     def _collect(self, event: TextMessage | BytesMessage) -> str | bytes | None:
-        """Return the message that *event* completes, if it does."""
+        """Return the message that *event* completes, if any."""
         data = event.data if isinstance(event.data, str) else bytes(event.data)
         if event.message_finished and not self._parts:
             return data
@@ -114,9 +117,14 @@ class FrameReader:
 
 
 class _LimitExtension(Extension):
-    """What wsproto leaves to its users: bounds, unpacking within them, and a close code.
+    """The limits that wsproto leaves to its users, decompression within them, and a close code.
 
-    wsproto's own extension for packed messages unpacks without a bound.
+    wsproto's own extension for permessage-deflate decompresses without a limit.
+
+    Args:
+        max_message_bytes: the longest message, after decompression.
+        is_compressed: whether permessage-deflate was negotiated.
+        pause: called between steps; it may wait.
     """
 
     name = "guard"
@@ -130,20 +138,20 @@ class _LimitExtension(Extension):
         self._max_fragments = MIN_FRAGMENTS + max_message_bytes // FRAGMENT_BYTES
         self._allowed = _MAY_BE_COMPRESSED if is_compressed else _PLAIN
         self._pause = pause
-        # Of the message that is under way: what it may still have, and what it had.
+        # Of the current message: the bytes that are left of its limits, and its fragments.
         self._left = self._wire_left = self._fragments = 0
         self._is_within = False
         self._opcode = Opcode.CONTINUATION
         self._inflater: zlib._Decompress | None = None
         self.close_code: int | None = None
-        """The code of the peer's Close where wsproto does not know it."""
+        """The code of the peer's Close where wsproto does not know that code."""
 
     def enabled(self) -> bool:
-        """Return that this is in use."""
+        """See wsproto: the extension is in use."""
         return True
 
     def offer(self) -> bool:
-        """Return that a client offers nothing for this."""
+        """See wsproto: nothing is negotiated under this name."""
         return False
 
     def frame_inbound_header(
@@ -153,7 +161,7 @@ class _LimitExtension(Extension):
         rsv: RsvBits,
         payload_length: int,
     ) -> CloseReason | RsvBits:
-        """Look at the head of a frame; return which reserved bits have a meaning."""
+        """Check the head of a frame, and return the reserved bits that are allowed in it."""
         self._opcode = opcode
         if opcode.iscontrol():
             return _PLAIN
@@ -168,6 +176,7 @@ class _LimitExtension(Extension):
             self._fragments = 0
             is_compressed = rsv.rsv1 and self._allowed.rsv1
             self._inflater = zlib.decompressobj(-MAX_BITS) if is_compressed else None
+        # By the announced length: a message over the limit is refused before its bytes arrive.
         self._wire_left -= payload_length
         is_long = self._wire_left < 0 or (self._inflater is None and payload_length > self._left)
         if is_long or self._fragments > self._max_fragments:
@@ -177,8 +186,8 @@ class _LimitExtension(Extension):
     def frame_inbound_payload_data(
         self, proto: FrameDecoder | FrameProtocol, data: bytes
     ) -> bytes | CloseReason:
-        """Take bytes of a frame; return what they unpack to."""
-        # At each frame, as thousands of fragments may come before there is a message.
+        """Return the payload of a part of a frame, decompressed."""
+        # At each frame, as thousands of fragments may precede a complete message.
         self._pause()
         if self._opcode.iscontrol():
             return self._known_close(data) if self._opcode is Opcode.CLOSE else data
@@ -190,7 +199,7 @@ class _LimitExtension(Extension):
     def frame_inbound_complete(
         self, proto: FrameDecoder | FrameProtocol, fin: bool
     ) -> bytes | CloseReason | None:
-        """Take the end of a frame; return what is left to unpack at the end of a message."""
+        """Return the rest of a compressed message at its last frame."""
         if self._opcode.iscontrol() or not fin:
             return None
         self._is_within = False
@@ -216,7 +225,7 @@ class _LimitExtension(Extension):
             pieces.append(piece)
             data = inflater.unconsumed_tail
             if inflater.eof:
-                # RFC 7692 section 7.2.3.5: a block that says to be the last one need not be.
+                # RFC 7692 section 7.2.3.5: more blocks may follow one with the BFINAL bit.
                 data = inflater.unused_data
                 self._inflater = zlib.decompressobj(-MAX_BITS)
             if not data and len(piece) < step:
@@ -224,7 +233,7 @@ class _LimitExtension(Extension):
             self._pause()
 
     def _known_close(self, data: bytes) -> bytes:
-        """Return the payload of a Close as wsproto takes it, which does not know 1014."""
+        """Return the payload of a Close with a code that wsproto accepts: it does not know 1014."""
         if not data.startswith(_BAD_GATEWAY):
             return data
         self.close_code = CloseCode.BAD_GATEWAY

@@ -1,4 +1,4 @@
-"""What leaves on one WebSocket: in order, within a bound, without a wait for the sender."""
+"""`FrameWriter`: the frames that wait for one client, in order and within a bound."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from gevent import get_hub
 from greenproc.transport.buffered_writer import BufferedWriter, UnsentBytes
 
 SEND_BYTES = 256 * 1024
-"""How much is joined into one send."""
+"""The bytes that are joined into one send, as for batches of messages to other nodes."""
 
 
 class FrameWriter(BufferedWriter):
-    """The frames that a client has not taken yet.
+    """The queue of frames to a client, and their writing.
 
-    Those of one iteration of the hub leave in one send. Only a client that does not read takes a
-    greenlet, which ends when it has nothing to write.
+    The frames of one iteration of the hub leave in one send, which the hub makes. Only a client
+    that does not read costs a greenlet, which ends with the queue.
 
     Args:
-        max_bytes: how much may wait; a single message of any size may.
-        unsent: bounds what waits for all clients of the node together.
-        spawn: starts that greenlet.
-        changed: called when everything has left, or nothing can any more. Must not wait.
-        evicted: called when the client has to go for the sake of others. Must not wait.
+        max_bytes: the bound of the queue; one frame of any size fits into an empty queue.
+        unsent: the bound for all clients of the node together.
+        spawn: starts a greenlet.
+        changed: called when the queue is empty, or the connection is lost. Must not wait.
+        evicted: called when *unsent* needs the memory of this client. Must not wait.
     """
 
     __slots__ = (
@@ -59,24 +59,24 @@ class FrameWriter(BufferedWriter):
         self._pong: bytes | None = None
         self._is_due = self._is_finished = False
         self.queued_bytes = 0
-        """How much the client has not taken."""
+        """The bytes that the socket has not accepted yet."""
         self.sent_bytes = 0
-        """How much it has."""
+        """The bytes that the socket has accepted."""
         self.error: OSError | None = None
-        """Why nothing leaves any more."""
+        """The reason why nothing is sent any more."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether everything has left, or nothing can."""
+        """Whether the queue is empty, or nothing is sent any more."""
         return not self.queued_bytes or self.error is not None
 
     def attach(self, socket: Any) -> None:
-        """Begin to write to *socket*."""
+        """Start to write to *socket*, after the 101 was sent."""
         self._socket = socket
         self._flush()
 
     def add(self, frame: bytes) -> bool:
-        """Queue a frame; tell whether there was room. After the last one nothing is sent."""
+        """Queue a frame, and return whether it fits. After the last frame it is dropped."""
         if self._is_finished:
             return True
         if self.queued_bytes and self.queued_bytes + len(frame) > self._max_bytes:
@@ -85,9 +85,10 @@ class FrameWriter(BufferedWriter):
         return True
 
     def add_pong(self, frame: bytes) -> None:
-        """Queue a Pong ahead of what waits, instead of one that still waits.
+        """Queue a Pong ahead of the frames, in place of a Pong that is still queued.
 
-        Source: RFC 6455 section 5.5.3.
+        A client may send Pings faster than it reads; RFC 6455 section 5.5.3 allows to answer the
+        last one only, so Pongs never take more than 127 bytes.
         """
         if self._is_finished:
             return
@@ -99,7 +100,8 @@ class FrameWriter(BufferedWriter):
         """Queue the last frame.
 
         Args:
-            drops: instead of what waits, but for what is being written.
+            frame: a Close.
+            drops: whether it replaces the queue; a frame that is partly written is completed.
         """
         if self._is_finished:
             return
@@ -112,7 +114,7 @@ class FrameWriter(BufferedWriter):
         self._flush()
 
     def close(self, error: OSError) -> None:
-        """Send nothing any more, because of *error*."""
+        """Drop the queue, and send nothing any more, because of *error*."""
         if self.error is None:
             self.error = error
         self.is_closed = True
@@ -137,7 +139,7 @@ class FrameWriter(BufferedWriter):
         self.sent_bytes += sent
 
     def _take(self) -> bytes:
-        """Remove what is to leave next."""
+        """Remove the bytes of the next send from the queue."""
         frames = self._frames
         if self._pong is not None:
             frames.appendleft(self._pong)
@@ -192,6 +194,6 @@ class FrameWriter(BufferedWriter):
         self.close(error)
 
     def _hold(self) -> None:
-        """Count what waits while the client is waited for."""
+        """Update the share of this client in the bytes of the node."""
         self._unsent.release(self)
         self._unsent.hold(self, self.queued_bytes)

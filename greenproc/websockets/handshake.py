@@ -1,4 +1,4 @@
-"""The opening handshake of a WebSocket: what is asked, and what is answered. No I/O."""
+"""The opening handshake of a WebSocket: its validation and its response. No I/O."""
 
 from __future__ import annotations
 
@@ -28,18 +28,25 @@ _DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """A handshake that breaks no rule."""
+    """A valid opening handshake."""
 
     accept: str
     """The value of ``Sec-WebSocket-Accept``."""
     subprotocol: str | None
-    """The first of ours that the client offers."""
+    """The first of the route's subprotocols that the client offers; None for none."""
     extensions: str
-    """What the client offers."""
+    """The offers of the client, joined with commas."""
 
 
 def read_handshake(request: Request, options: WebSocketOptions) -> Handshake | Response:
-    """Check the opening handshake of a client; return the response that refuses it if need be.
+    """Validate the opening handshake of a client.
+
+    Args:
+        request: the request of a route for WebSockets.
+        options: of that route.
+
+    Returns:
+        The handshake, or the response that refuses it.
 
     Source: RFC 6455 sections 4.2.1, 4.2.2 and 10.2.
     """
@@ -68,13 +75,24 @@ def read_handshake(request: Request, options: WebSocketOptions) -> Handshake | R
 
 
 def accept_key(key: str) -> str:
-    """Return what proves that the server has understood the *key* of a client."""
+    """Return the value of ``Sec-WebSocket-Accept`` for the *key* of a client.
+
+    It proves that the server understood the handshake, rather than echoed it. SHA-1 is no
+    protection here, and needs none of its strength.
+
+    Source: RFC 6455 section 4.2.2.
+    """
     digest = sha1(key.encode("latin-1") + _GUID, usedforsecurity=False).digest()
     return b64encode(digest).decode()
 
 
 def answer_headers(handshake: Handshake, extension: str | None) -> list[tuple[str, str]]:
-    """Return the headers of the 101."""
+    """Return the headers of the 101 besides ``Connection``.
+
+    Args:
+        handshake: the valid handshake.
+        extension: the accepted extension with its parameters; None for none.
+    """
     headers = [("Upgrade", "websocket"), ("Sec-WebSocket-Accept", handshake.accept)]
     if handshake.subprotocol is not None:
         headers.append(("Sec-WebSocket-Protocol", handshake.subprotocol))
@@ -84,7 +102,7 @@ def answer_headers(handshake: Handshake, extension: str | None) -> list[tuple[st
 
 
 def _upgrade_required(text: str) -> Response:
-    """Return 426, which says what would do.
+    """Return a 426, whose headers name the protocol and version that are supported.
 
     Source: RFC 9110 section 15.5.22; RFC 6455 section 4.2.2.
     """
@@ -111,7 +129,7 @@ def _words(request: Request, name: str, *, lower: bool = True) -> list[str]:
 
 
 def _has_body(request: Request) -> bool:
-    """Whether the client says that there is a body, which would be read as frames."""
+    """Whether the handshake announces a body, whose bytes would be read as frames."""
     lengths = _values(request, "Content-Length")
     is_empty = not request.body and request.reader is None and set(lengths) <= {"0"}
     return not is_empty or "Transfer-Encoding" in request.headers
@@ -125,15 +143,16 @@ def _is_key(key: str) -> bool:
 
 
 def _is_allowed(origin: str, request: Request, options: WebSocketOptions) -> bool:
-    """Whether a page of *origin* may connect: by default one of this host only.
+    """Whether a page of *origin* may connect: without options one of this host only.
 
-    Browsers let any page open a WebSocket to any host, with its cookies.
+    The same-origin policy does not apply to WebSockets: browsers let every page open one to any
+    host, and send its cookies. Source: RFC 6455 section 10.2.
     """
     if options.origins is not None:
         return ANY_ORIGIN in options.origins or origin.lower() in options.origins
     scheme, _, authority = origin.lower().partition("://")
     if not authority:
-        return False  # such as null, of a sandboxed page or a file
+        return False  # "null", the origin of a sandboxed page or a file
     host = request.headers.get("Host", "").lower()
     return host in set(_spellings(scheme, authority))
 

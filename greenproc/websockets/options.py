@@ -1,4 +1,4 @@
-"""What a WebSocket route says besides its path and handler."""
+"""The options of a WebSocket route."""
 
 from __future__ import annotations
 
@@ -13,26 +13,24 @@ from greenproc.errors import InvalidArgument
 ANY_ORIGIN = "*"
 
 MAX_MESSAGE_BYTES = 1024 * 1024
-"""How long a message of a client may be unless the route says otherwise."""
+"""The default limit of a client's message, that of the library websockets."""
 
 MAX_SEND_BYTES = 1024 * 1024
-"""How much may wait for a slow client unless the route says otherwise."""
+"""The default bound of the bytes that are queued for a slow client: one message of that limit."""
 
 PING_SECONDS = 20.0
-"""How long a connection may be silent before it is probed, and then again before it is dead.
-
-Proxies cut idle connections after 30 to 60 seconds.
-"""
+"""The default interval of Pings, that of the library websockets. Proxies close connections that
+were idle for 30 to 60 seconds."""
 
 CLOSE_SECONDS = 10.0
-"""How long a client may take to answer a Close."""
+"""The default limit for a client to answer a Close, that of the library websockets."""
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^/?#\s]+")
 
 
 class WebSocketKeywords(TypedDict, total=False):
-    """The arguments of `greenproc.websocket` that are about its connections."""
+    """The keyword arguments of `greenproc.websocket` for the options of its connections."""
 
     origins: Iterable[str] | None
     subprotocols: Iterable[str]
@@ -45,7 +43,7 @@ class WebSocketKeywords(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class WebSocketOptions:
-    """Limits and permissions of the connections of one route. See `greenproc.websocket`."""
+    """The validated options of one route. See `greenproc.websocket`."""
 
     origins: tuple[str, ...] | None = None
     subprotocols: tuple[str, ...] = ()
@@ -57,13 +55,13 @@ class WebSocketOptions:
 
     @classmethod
     def checked(cls, options: WebSocketKeywords) -> WebSocketOptions:
-        """Return these options if a route may have them.
+        """Return the options for keyword arguments.
 
         Raises:
-            InvalidArgument: it may not.
-            TypeError: there is no option of that name.
+            InvalidArgument: a value is out of its range.
+            TypeError: an option has an unknown name.
         """
-        given = cls(**options)  # type: ignore[arg-type]  # they are checked and made right below
+        given = cls(**options)  # type: ignore[arg-type]  # validated and converted below
         for name in ("max_message_bytes", "max_send_bytes"):
             whole_number(name, getattr(given, name), least=1)
         for name in ("ping_interval", "close_timeout"):

@@ -1,4 +1,4 @@
-"""The WebSockets of one runtime: which there are, and how many there were."""
+"""`WebSocketRegistry`: the WebSockets of one runtime, and their counters."""
 
 from __future__ import annotations
 
@@ -10,65 +10,71 @@ from greenproc.websockets.frame_encoder import FrameEncoder
 
 
 class ClosableSession(Protocol):
-    """A connection that can be closed."""
+    """A session, as far as the registry needs it."""
 
     def end(self, code: int, reason: str) -> None:
-        """Close it."""
+        """Send a Close."""
 
     def close(self) -> None:
-        """End it now."""
+        """Close the socket at once."""
 
     def wait_closed(self, seconds: float) -> None:
-        """Wait until it is over, so long at most."""
+        """Wait until the socket is closed, *seconds* at most."""
 
 
 class WebSocketRegistry:
-    """Knows the connections of one runtime, and counts them and what they carry.
+    """Holds the connections of one runtime, and counts them and their messages.
 
     Args:
-        max_unsent_bytes: how much may wait for all clients together.
+        max_unsent_bytes: the bound of the bytes that are queued for all clients together.
     """
 
     __slots__ = ("_sessions", "counts", "encoder", "ending", "unsent")
 
     def __init__(self, max_unsent_bytes: int) -> None:
         self.unsent = UnsentBytes(max_unsent_bytes)
-        """Bounds what waits for clients that do not read."""
+        """The bytes that are queued for clients that do not read."""
         self.ending: tuple[int, str] | None = None
-        """With what connections are closed that open now, since all are to end."""
+        """The code and reason for connections that open after `end_all`."""
         self.encoder = FrameEncoder()
-        """What all of them encode messages with."""
+        """The encoder of all connections, so that a broadcast is encoded once."""
         self._sessions: dict[ClosableSession, None] = {}
         self.counts = dict.fromkeys(
             ("opened", "refused", "messages_in", "messages_out", "slow", "dead", "failed"), 0
         )
-        """*refused* are handshakes, *slow* and *dead* clients that were dropped for that, and
-        *failed* connections that a handler's error has closed."""
+        """*refused* are handshakes, *slow* are clients whose queue exceeded its bound, *dead* those
+        that did not answer a Ping, *failed* connections that a handler's exception closed."""
 
     def __len__(self) -> int:
         return len(self._sessions)
 
     def add(self, session: ClosableSession) -> None:
-        """Note that *session* is open."""
+        """Register the open *session*."""
         self.counts["opened"] += 1
         self._sessions[session] = None
 
     def remove(self, session: ClosableSession) -> None:
-        """Note that *session* is over; one that is not here is ignored."""
+        """Unregister *session*. An unknown one is ignored."""
         self._sessions.pop(session, None)
 
     def end_all(self, code: int, reason: str = "") -> None:
-        """Close all connections, whose clients may come back elsewhere, and any that opens later."""
+        """Send a Close on all connections, and on each one that opens later.
+
+        Args:
+            code: of the Close.
+            reason: of the Close; clients may reconnect to another node.
+        """
         self.ending = (code, reason)
         for session in list(self._sessions):
             session.end(code, reason)
 
     def stop(self, seconds: float) -> None:
-        """Let the connections end that are closing, and cut off those that do not.
+        """Wait for the connections that are closing, then close the sockets of the rest.
 
         Args:
-            seconds: how long that may take.
+            seconds: the limit for all connections together.
         """
+        # Of the system's clock: the one of the runtime may be paused.
         deadline = monotonic() + seconds
         for session in list(self._sessions):
             session.wait_closed(max(deadline - monotonic(), 0.0))
@@ -76,7 +82,7 @@ class WebSocketRegistry:
             session.close()
 
     def statistics(self) -> dict[str, int]:
-        """Count connections that are open, and what there was since the start."""
+        """Return the open connections, and the counters since the start."""
         return {"connections": len(self._sessions), **self.counts}
 
     def __repr__(self) -> str:

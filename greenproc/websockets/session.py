@@ -49,37 +49,45 @@ from greenproc.websockets.registry import WebSocketRegistry
 
 MAX_UNSERVED_MESSAGES = 32
 MAX_UNSERVED_BYTES = 64 * 1024
-"""When so much of a client waits for its process, the client is not read any more."""
+"""The messages of one client that may wait in the mailbox of its process. At this bound the client
+is not read any more, and TCP makes it wait: enough to keep the process busy, and little enough for
+thousands of clients."""
 
 LINGER_SECONDS = 2.0
-"""How long a client may take to close the connection after both sides said Close."""
+"""The limit for a client to close its side of the connection after both Close frames."""
 
-LINGER_BYTES = 16 * 1024 * 1024  # and how much it may go on sending
+LINGER_BYTES = 16 * 1024 * 1024
+"""The bytes that are read and dropped in that time. Closing with unread bytes would send a reset,
+which may discard the Close before the client has read it."""
 
 log = logging.getLogger("greenproc.websockets")
 failure_log = FailureLog(log)
 
 
 class SessionState(IntEnum):
-    """Where a connection is in its life, in order."""
+    """The states of a session, in their order; see the module."""
 
     CONNECTING = 0
     OPEN = 1
     REMOTE_CLOSING = 2
-    """The client has said Close or broken a rule, and gets its Close behind what it is owed."""
+    """The client has sent a Close or violated the protocol. The answer follows the messages that
+    are still to be served."""
     LOCAL_CLOSING = 3
-    """Close was sent."""
+    """A Close was sent."""
     CLOSED = 4
 
 
 class Session:
     """Serves one connection, from the handshake to the end of the socket.
 
-    The greenlet that `run` is called in reads; messages go into the mailbox of the process. What
-    is sent leaves from the hub. Neither ever waits for the other.
+    The greenlet of `run` reads, and puts messages into the mailbox of the process. The hub
+    writes. Neither of them waits for the other.
 
     Args:
-        process: whose turns the callbacks of the `WebSocket` run in.
+        process: runs the callbacks of the `WebSocket` in its turns.
+        options: of the route.
+        deflate: the negotiated parameters; None for no compression.
+        registry: the connections of the runtime.
     """
 
     def __init__(
@@ -101,9 +109,9 @@ class Session:
         self._over = Event()
         self._timer: Timer | None = None
         self._state = SessionState.CONNECTING
-        self._is_close_reported = False  # that the connection is over
+        self._is_close_reported = False  # to the process
         self._has_received = self._is_pinged = self._is_reading_paused = False
-        self._sent_at_ping: int | None = None  # when it had to wait behind other bytes
+        self._sent_at_ping: int | None = None  # set when the Ping is queued behind other bytes
         self._unserved = self._unserved_bytes = 0
         self._messages_in = self._messages_out = 0
         self._ends_process = False
@@ -118,7 +126,7 @@ class Session:
         )
 
     def bind(self, to: WebSocket) -> None:
-        """Serve *to*."""
+        """Serve the connection of *to*, whose callbacks get the messages."""
         self._socket = to
 
     def __repr__(self) -> str:
@@ -127,7 +135,7 @@ class Session:
     # The process
 
     def transfer_to(self, process: Process) -> None:
-        """Let *process*, which runs, be the owner, and end it when the connection is over."""
+        """Make the running *process* the owner, which terminates when the connection is closed."""
         self._detach_process()
         self._attach_process(process)
         self._ends_process = True
@@ -193,7 +201,7 @@ class Session:
         return self._emptied.future
 
     def end(self, code: int, reason: str) -> None:
-        """Close the connection, behind what was sent before."""
+        """See `WebSocket.close`."""
         self._manager.check_thread("WebSocket.close")
         self._end(code, reason)
 
@@ -224,7 +232,8 @@ class Session:
                 self._has_received = True
                 self._schedule_ping()
             self._writer.attach(connection.socket)
-            if self._registry.ending is not None:  # it would hold up who waits for the others
+            # The runtime stops: it would wait for this connection until its time limit.
+            if self._registry.ending is not None:
                 self._end(*self._registry.ending)
             self._read(connection)
             self._linger(connection)
@@ -247,7 +256,7 @@ class Session:
             self._over.wait(seconds)
 
     def _read(self, connection: UpgradedConnection) -> None:
-        """Take what the client sends, until it ends or is not to be read any further."""
+        """Read until the end of the connection, a Close, or a violation of the protocol."""
         budget = iteration_budget()
         data = connection.trailing_data
         while self._state is not SessionState.CLOSED:
@@ -262,7 +271,7 @@ class Session:
             self._has_received = True
 
     def _take(self, event: FrameEvent) -> bool:
-        """Act on what the client says; tell whether it is to be read any further."""
+        """Act on an event of the client, and return whether to read on."""
         if isinstance(event, CloseReceived):
             self._take_end(event)
             return False
@@ -286,11 +295,13 @@ class Session:
             self._fail(CloseCode.TRY_AGAIN_LATER, "too busy")
 
     def _wait_for_room(self) -> None:
-        """Let TCP hold the client up while its process has not served what is there."""
+        """Stop reading while the bound of unserved messages is reached, so that TCP blocks the
+        client.
+        """
         while self._is_full and self._state is SessionState.OPEN:
             self._is_reading_paused = True
             self._wait_for_change()
-            self._has_received = True  # as far as it could be
+            self._has_received = True  # an unread Pong must not count as a missing one
         self._is_reading_paused = False
 
     @property
@@ -300,7 +311,7 @@ class Session:
         )
 
     def _take_end(self, end: CloseReceived) -> None:
-        """Answer a Close or a fault, behind the answers to what came before."""
+        """Report a Close or a violation to the process, whose turn answers it."""
         if self._state >= SessionState.LOCAL_CLOSING:
             self._report_close(end.code, end.reason)
             return
@@ -317,12 +328,12 @@ class Session:
         self._report_close(end.code, end.reason)
 
     def _linger(self, connection: UpgradedConnection) -> None:
-        """Let the Close reach the client, and end the connection as TCP wants it.
+        """Wait until the Close is sent, close this side, and read until the client closes its own.
 
         Source: RFC 6455 section 7.1.1; RFC 9112 section 9.6.
         """
         if self._state < SessionState.REMOTE_CLOSING:
-            return  # lost
+            return  # the connection was lost
         while self._state < SessionState.LOCAL_CLOSING or not self._writer.is_empty:
             if self._state is SessionState.CLOSED:
                 return
@@ -336,7 +347,7 @@ class Session:
                 left -= len(data)
 
     def _finish(self) -> None:
-        """The connection is over."""
+        """Release everything: the connection is closed."""
         self._state = SessionState.CLOSED
         self._stop_timer()
         self._writer.close(ConnectionError("the connection is closed"))
@@ -354,13 +365,13 @@ class Session:
         self._notify()
 
     def _fail(self, code: int, reason: str, *, drops: bool = False) -> None:
-        """Close the connection, and tell the process at once: nothing more comes of it."""
+        """Send a Close, and report it to the process at once, without waiting for the answer."""
         if self._state < SessionState.LOCAL_CLOSING:
             self._begin_close(code, reason, drops=drops)
             self._report_close(code, reason)
 
     def _abort(self) -> None:
-        """End the connection now: the client does not answer, or the node does not wait."""
+        """Close the connection without a Close frame."""
         if self._state is SessionState.CLOSED:
             return
         self._state = SessionState.CLOSED
@@ -368,14 +379,15 @@ class Session:
         self._writer.close(ConnectionError("the connection was given up"))
         if self._connection is not None:
             try:
-                self._connection.socket.shutdown(socket.SHUT_RDWR)  # which wakes what reads
+                # It wakes the greenlet that reads; the server closes the socket after that.
+                self._connection.socket.shutdown(socket.SHUT_RDWR)
             except OSError as error:
                 log.debug("%r is lost: %s", self._socket, error)
         self._report_close(CloseCode.ABNORMAL, "")
         self._notify()
 
     def _report_close(self, code: int, reason: str) -> None:
-        """Tell the process, once, behind the messages that came before."""
+        """Report the close to the process, once, after the messages that came before."""
         if self._is_close_reported:
             return
         self._is_close_reported = True
@@ -401,7 +413,7 @@ class Session:
             self._start_timer(interval, self._ping)
 
     def _ping(self) -> None:
-        """Probe the client; give one up that was probed and has not been heard of since."""
+        """Send a Ping; abort the connection if the one before was not answered."""
         if self._state is not SessionState.OPEN:
             return
         if self._has_ping_timed_out:
@@ -418,18 +430,18 @@ class Session:
 
     @property
     def _has_ping_timed_out(self) -> bool:
-        """Whether the client was probed in vain."""
-        if self._is_reading_paused:  # it is not read, and may have answered
+        """Whether the client has not answered the last Ping. Any byte of it counts as an answer."""
+        if self._is_reading_paused:  # its Pong may be unread
             return self._connection is not None and has_ended(self._connection.socket)
         if self._has_received or not self._is_pinged:
             return False
-        # A slow one that still takes what stands before the Ping lives.
+        # A slow client that still reads the bytes ahead of the Ping is alive.
         return self._sent_at_ping in (None, self._writer.sent_bytes)
 
     # In a turn of the process
 
     def _serve(self, message: str | bytes) -> None:
-        """Let the process have a message."""
+        """Call the callback for a message."""
         try:
             if self._state in (SessionState.OPEN, SessionState.REMOTE_CLOSING):
                 self._socket.handle_message(message)
@@ -445,7 +457,7 @@ class Session:
             self._notify()
 
     def _serve_end(self) -> None:
-        """Let the process know that the connection is over."""
+        """Call the callback for the close."""
         try:
             self._socket.handle_close()
         except FAILURES as error:
@@ -454,14 +466,14 @@ class Session:
             self._conclude()
 
     def _failed(self, error: BaseException) -> None:
-        """Log what a callback raised; the process lives on."""
+        """Log the exception of a callback, and close the connection; the process goes on."""
         self._registry.counts["failed"] += 1
         note(error, f"in process {self._cell.pid}, serving {self._socket!r}")
         failure_log.add(f"a WebSocket of process {self._cell.pid} failed", error)
         self._fail(CloseCode.INTERNAL_ERROR, "")
 
     def _conclude(self) -> None:
-        """Answer the client's Close, and end the process if it was there for this only."""
+        """Answer the Close of the client; terminate the process if it owns the connection."""
         code = self._socket.close_code
         assert code is not None
         if self._state is SessionState.REMOTE_CLOSING:
@@ -475,7 +487,7 @@ class Session:
     # Waiting
 
     def _notify_drained(self) -> None:
-        """Everything has left, or nothing will."""
+        """Complete the future of `writable`: the queue is empty, or the connection is lost."""
         emptied, self._emptied = self._emptied, None
         if emptied is not None:
             emptied.set(None)
@@ -493,10 +505,12 @@ class Session:
 
 
 class WebSocketEvent(DispatchEvent):
-    """A message of a client, or the end of its connection, as a call in the process' turn.
+    """A message or the close of a connection, as an event in the mailbox of the process.
 
     Args:
-        dropped: called instead where the process does not serve it.
+        method: called in a turn of the process.
+        dropped: called instead of *method* when the process drops the event.
+        args: of *method*.
     """
 
     __slots__ = ("_dropped",)
