@@ -27,7 +27,6 @@ MIN_FILE_LINES = 60
 PERSONS_IN_PROSE = {
     "builtin": 5.8,
     "cli": 2.4,
-    "clock": 3.1,
     "errors": 5.5,
     "http": 1.7,
     "io": 5.1,

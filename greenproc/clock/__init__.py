@@ -1,4 +1,4 @@
-"""Time: a clock that can be paused, and timers that follow it."""
+"""Clocks that can be paused, and timers that follow them."""
 
 from greenproc.clock.clock import Clock
 from greenproc.clock.cross_thread import CrossThreadClock

@@ -1,7 +1,6 @@
-"""The clock: what time it is, for everybody and for each process, and what happens when.
+"""The clock: the time, globally and of each process, and the timers that follow it.
 
-How long real time takes is the business of `greenproc.clock.source`; the order of timers that of
-`greenproc.clock.timers`.
+`greenproc.clock.source` measures real time, and `greenproc.clock.timers` orders the timers.
 """
 
 from __future__ import annotations
@@ -30,49 +29,50 @@ from greenproc.errors import Closed, InvalidArgument, StateError
 
 log = logging.getLogger("greenproc.clock")
 
-# What Clock._watched holds when it is no time: earlier than any due time, and later.
-SOON = -(2.0**63)  # the timers are going to be looked at anyway
-NEVER = 2.0**63  # nothing is armed
+# Values of Clock._watched that are no time: earlier than any due time, and later.
+SOON = -(2.0**63)  # a look at the timers is scheduled
+NEVER = 2.0**63  # no wait is armed
 
-CALLS = 16  # of timers, between two looks at how long they have taken
+CALLS = 16  # timers between two looks at the budget, so that looks cost little beside them
 
-_CALLER = object()  # stands for the owner that is calling; None is the world outside of any
+_CALLER = object()  # the default owner: that of the running greenlet; None is outside of any
 
 
 class Clock:
     """Real time that a test can pause and move by hand, and timers that follow it.
 
-    While it runs there is one time. While it is paused, real time does not flow, and besides the
-    global time each owner (a process, or any object) has a time of its own, so that
-    causes come before effects: `order` moves the receiver of something up to its sender. The
-    global time fires timers; None is the owner of whatever is outside of any.
+    A running clock has one time. In a paused one real time does not flow, and besides the global
+    time each owner (a process, or any object) has a time of its own, so that causes come before
+    effects: `order` moves the receiver of something up to its sender. The global time fires
+    timers; the owner None is all code outside of owners.
 
-    What was advanced is never taken back: it stays added to real time after `resume`.
+    Advances are never taken back: after `resume` they stay added to real time.
 
     Timers are called one after the other in a greenlet of the clock, never in the hub and never
-    inside an owner. One that waits holds up those that were due with it, until the next are due.
+    inside an owner. A timer that waits holds up those that were due with it, until the next ones
+    are due.
 
     A clock belongs to one thread, the first that starts it or makes a timer; `current_clock` gives
-    others a `CrossThreadClock`. It runs from the start; `start` is needed only after `stop`.
+    other threads a `CrossThreadClock`. It runs from the start; only `stop` makes `start` needed.
 
     Args:
-        source: where real time comes from.
-        current: tells the owner of the running greenlet, None outside of any.
-        spawn: starts a function in a new greenlet, later; it must give it a context without owner.
+        source: the source of real time.
+        current: returns the owner of the running greenlet, None outside of owners.
+        spawn: starts a function in a new greenlet, later, in a context without an owner.
         owners: the class of owners, if they have one.
-        loosen: returns what a timer calls instead of a method of one of *owners*, so that it does
-            not keep an owner that is gone.
-        is_over: tells whether an owner is gone, and has no time of its own any more.
+        loosen: returns what a timer calls instead of a method of one of *owners*, so that the
+            timer does not keep the owner alive.
+        is_over: tells whether an owner has ended, and has no time of its own any more.
 
     Source: libprocess include/process/clock.hpp, src/clock.cpp.
     """
 
     source: Source
-    """Where real time comes from, and which thread this belongs to."""
+    """The source of real time, which belongs to the thread of the clock."""
     paused: bool
-    """Whether time is held. Only to be read; an attribute because it is read for every event."""
+    """Whether time is held. Read-only; no property, because it is read for every event."""
     stopped: bool
-    """Whether it takes no timers. Only to be read."""
+    """Whether it refuses timers. Read-only."""
 
     def __init__(
         self,
@@ -97,7 +97,8 @@ class Clock:
         self._advanced = 0
         self._initial = 0
         self._global = 0
-        self._times: dict[int, tuple[object, int]] = {}  # by identity: owners may have no hash
+        # By identity, since owners may have no hash; with the owner, which keeps its id unique.
+        self._times: dict[int, tuple[object, int]] = {}
         self._queue = TimerQueue()
         self._push = self._queue.push
         self._watched = NEVER
@@ -110,7 +111,7 @@ class Clock:
         return f"<Clock {state} at {self.now(None)!r}, {len(self._queue)} timers>"
 
     def statistics(self) -> dict[str, float]:
-        """Count what is pending: timers, ticks whose timers are being called, sleepers."""
+        """Count timers, ticks whose timers are being called, sleepers, and owners with a time."""
         return {
             "timers": len(self._queue) + len(self._expired),
             "ticks": self._ticks,
@@ -122,21 +123,22 @@ class Clock:
     # Life
 
     def start(self) -> None:
-        """Belong to this thread, and accept timers again after `stop`."""
+        """Belong to this thread, and accept timers, also after `stop`."""
         self.source.open()
         self.stopped = False
         self._push = self._queue.push
 
     def stop(self) -> None:
-        """Resume, drop all timers, and wake those who sleep with `Closed`.
+        """Resume, drop all timers, and wake the greenlets in `sleep` with `Closed`.
 
-        Nothing stays armed, so timers made after a later `start` fire on time.
+        No wait stays armed, so timers that are made after a later `start` fire on time.
 
         Source: libprocess src/clock.cpp, Clock::finalize; it kept the record of what was armed,
         which its test TimerAfterReinitialize is about.
         """
         self.resume()
         self.stopped = True
+        # Checking `stopped` in each `timer` would cost the many that succeed.
         self._push = self._refuse
         self._queue.clear()
         for timer in self._expired:
@@ -148,10 +150,11 @@ class Clock:
             sleeper.set_exception(Closed("the clock was stopped"))
 
     def disown(self) -> None:
-        """Fire nothing any more, and tell nobody: this is the clock of the parent process."""
+        """Fire nothing any more, in a forked child: the clock belongs to the parent process."""
         self.stopped = True
         self._push = self._refuse
-        self._inherited = (self._queue, self._expired)  # no finalizer of a thunk may run
+        # Kept, because dropping a timer runs finalizers, which are for the parent to run.
+        self._inherited = (self._queue, self._expired)
         self._queue, self._expired = TimerQueue(), deque()
         self.source.close()
         self._watched = NEVER
@@ -162,23 +165,24 @@ class Clock:
         """Return the seconds since 1970.
 
         Args:
-            owner: whose time, while paused. Without it the time of the caller, which outside of
-                any owner is the global one, as it is for None. An owner that nothing has moved
-                yet is at the time of the pause.
+            owner: whose time, in a paused clock. By default that of the running greenlet, which
+                outside of owners is the global one, as it is for None. An owner that was not moved
+                yet has the time of the pause.
         """
         return to_seconds(self._time(self._current() if owner is _CALLER else owner))
 
     def pause(self) -> None:
-        """Hold the time. Nothing happens if it is held already."""
+        """Hold the time. A paused clock stays as it is."""
         if self.paused:
             return
+        # Before the flag, which makes _time read what is set here.
         self._initial = self._global = self._time(None)
         self.paused = True
         self._watch()
         self._pause_changed()
 
     def resume(self) -> None:
-        """Let real time flow again, from now plus what was advanced, and forget owners' times."""
+        """Let real time flow again, from now plus all advances, and drop the times of owners."""
         if not self.paused:
             return
         self.paused = False
@@ -187,7 +191,7 @@ class Clock:
         self._pause_changed()
 
     def watch_pauses(self, changed: Callable[[], object]) -> None:
-        """Call *changed*, and nothing else, after each time that the clock was paused or resumed."""
+        """Call *changed*, instead of an earlier function, whenever the clock was paused or resumed."""
         self._pause_changed = changed
 
     @overload
@@ -200,7 +204,7 @@ class Clock:
     def advance(self, owner: object | None, seconds: float) -> None: ...
 
     def advance(self, owner: object | None = None, seconds: float | None = None) -> None:
-        """Move the paused time: ``advance(seconds)``, or that of one owner: with both.
+        """Move the paused time: ``advance(seconds)``, or with both arguments that of one owner.
 
         Timers that become due fire afterwards, not before this returns. Moving an owner fires
         none. A running clock ignores it.
@@ -226,13 +230,13 @@ class Clock:
     def update(
         self, owner: object | None = None, time: float | None = None, *, force: bool = False
     ) -> None:
-        """Move the paused time forward to *time*: ``update(time)``, or that of one owner: with both.
+        """Move the paused time forward: ``update(time)``, or with both arguments that of one owner.
 
-        If it is later already, nothing happens. A running clock ignores it.
+        A time that is later already stays. A running clock ignores it.
 
         Args:
             time: seconds since 1970.
-            force: move the owner even if that is back. The global time never goes back.
+            force: move the owner even backwards. The global time never goes back.
 
         Raises:
             InvalidArgument: *time* is no number or after the year 2262, or force without an owner.
@@ -246,7 +250,7 @@ class Clock:
             self._move(owner, target)
 
     def order(self, before: object | None, after: object | None) -> None:
-        """Move *after* forward to the time of *before*: something got from the one to the other.
+        """Move *after* forward to the time of *before*, from which it received something.
 
         A running clock ignores it, and None as *after* is not moved.
 
@@ -256,7 +260,7 @@ class Clock:
             self._bring(after, self._time(before))
 
     def forget(self, owner: object) -> None:
-        """Drop the time of an owner that is gone."""
+        """Drop the time of an owner that has ended."""
         self._times.pop(id(owner), None)
 
     # Timers
@@ -264,16 +268,16 @@ class Clock:
     def timer(self, seconds: float, thunk: Callable[[], object]) -> Timer:
         """Call *thunk* after a while, in a greenlet of the clock.
 
-        The wait starts at the time of the caller. Paused, an owner may be behind the global
-        time; then its timer may be due at once.
+        The wait starts at the time of the running owner. In a paused clock that may be behind the
+        global time; then the timer may be due at once.
 
         Args:
-            seconds: zero or less fires soon too, never before this returns; infinity never.
+            seconds: zero or less fires soon too, never before this returns; infinity never fires.
             thunk: a bound method of a process is called only while the process has not ended, and
-                does not keep it; any other function is called in any case.
+                does not keep it alive; any other function is called in any case.
 
         Raises:
-            InvalidArgument: *seconds* is no number, or *thunk* cannot be called.
+            InvalidArgument: *seconds* is no number, or *thunk* is not callable.
             StateError: the clock was stopped.
         """
         if type(thunk) is MethodType:
@@ -282,7 +286,7 @@ class Clock:
         elif not callable(thunk):
             raise InvalidArgument(f"expected a function to call, got {thunk!r}")
         creator = self._current()
-        # This is _time plus from_seconds, spelt out because it is most of what a timer costs.
+        # As _time plus from_seconds, without their calls, which are most of what a timer costs.
         try:
             if self.paused:
                 due = self._time(creator) + seconds * MICROSECONDS
@@ -317,11 +321,11 @@ class Clock:
         return self._queue.cancel(timer)
 
     def sleep(self, seconds: float) -> None:
-        """Wait for *seconds* of this clock. Killing the greenlet that waits leaves no timer.
+        """Wait for *seconds* of this clock. Killing the greenlet leaves no timer behind.
 
         Raises:
             InvalidArgument: *seconds* is negative or no number.
-            StateError: the clock was stopped.
+            StateError: the clock was stopped before.
             Closed: the clock was stopped meanwhile.
         """
         check_duration(seconds)
@@ -346,7 +350,7 @@ class Clock:
         return due is None or due > self._time(None)
 
     def take(self, timer: Timer) -> None:
-        """Queue a timer that another thread has made; drop it if the clock was stopped since."""
+        """Queue a timer of another thread; drop it if the clock was stopped meanwhile."""
         if self.stopped:
             timer.thunk = None
             return
@@ -355,7 +359,7 @@ class Clock:
         self._watch()
 
     def take_back(self, timer: Timer) -> None:
-        """Cancel a timer that another thread has made."""
+        """Cancel a timer of another thread."""
         self._queue.cancel(timer)
 
     # Inside
@@ -380,7 +384,7 @@ class Clock:
         raise StateError("expected a running clock, but it was stopped; start() it again")
 
     def _watch(self) -> None:
-        # However many timers come and go before the hub gets its turn, it arms one wait for them.
+        # One look for all timers that come and go before the hub gets its turn.
         if self._watched != SOON:
             self._watched = SOON
             self.source.soon(self._look)
@@ -388,8 +392,8 @@ class Clock:
     def _look(self) -> None:
         """Start a tick if a timer is due, else arm the wait for the next one. Runs in the hub.
 
-        Looking once more than needed is harmless, so nobody has to take back a look or a wait:
-        one that is early, or left over from before a pause, finds nothing due.
+        A look too many is harmless, so looks and waits are not taken back: one that is early, or
+        was armed before a pause, finds nothing due.
         """
         due = self._queue.next_due()
         if due is None or (self.paused and due > self._global):
@@ -403,12 +407,12 @@ class Clock:
             self._spawn(self._tick)
         else:
             self._watched = due
-            # An armed wait for nothing would keep the loop of a finished program alive.
+            # A wait for no timer would keep the loop of a finished program alive.
             self._queue.emptied = self._watch
             self.source.arm(to_seconds(wait), self._look)
 
     def _tick(self) -> None:
-        """Call the timers that are due, and those that a waiting tick before left over."""
+        """Call the timers that are due, and those left over by a tick that waits."""
         self._ticks += 1
         try:
             self._expire()
@@ -420,11 +424,11 @@ class Clock:
                 self._call_some()
         finally:
             self._ticks -= 1
-            if self._expired:  # this greenlet was killed
+            if self._expired:  # a thunk was killed, or raised what ends a greenlet
                 self._spawn(self._tick)
 
     def _call_some(self) -> None:
-        """Call some of the timers that are due; whether there is time for more is asked then."""
+        """Call some of the due timers; the budget decides about more."""
         expired = self._expired
         for _ in range(CALLS):
             if not expired:
@@ -433,7 +437,7 @@ class Clock:
             thunk = timer.thunk
             if thunk is None:
                 continue
-            timer.thunk = None
+            timer.thunk = None  # before the call, which may cancel the timer or look at it
             try:
                 thunk()
             except (Exception, Timeout):
@@ -442,6 +446,7 @@ class Clock:
     def _expire(self) -> None:
         timers = self._queue.pop_due(self._time(None))
         self._expired.extend(timers)
+        # The time of an owner that waited for a timer is at least that at which it fired.
         if self.paused:
             for timer in timers:
                 creator = timer.creator
@@ -450,6 +455,6 @@ class Clock:
         self._look()
 
     def _bring(self, owner: object | None, time: int) -> None:
-        """Move a paused owner forward to *time*; None has no time of its own to move."""
+        """Move a paused owner forward to *time*; None has no time of its own."""
         if owner is not None and time > self._time(owner):
             self._times[id(owner)] = owner, time

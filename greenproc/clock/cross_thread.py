@@ -24,18 +24,19 @@ log = logging.getLogger("greenproc.clock")
 allocate_lock = get_original("_thread", "allocate_lock")
 
 MAX_WAIT = 86_400.0
-"""Seconds after which a longer timer is looked at, too."""
+"""Seconds of the longest wait; longer timers wait several times. No loop overflows on it."""
 
 STALL_SECONDS = 1.0
-"""How long a hub may make no turn before a timer of another thread that is due is called there."""
+"""Seconds that a hub may be blocked before a due timer is called in the thread that made it."""
 
 
 class CrossThreadClock:
-    """What a thread has of the clock of another one: it can tell the time and make timers.
+    """What other threads may use of a clock: it tells the time and makes timers.
 
-    Timers are queued, called and cancelled in the thread of the clock. So one that is cancelled
-    in another thread may just be called, and what it answers is only likely. A hub of the thread
-    that made a timer waits for it, and calls it when that of the clock is blocked.
+    Timers are queued, called and cancelled in the thread of the clock. So a timer that is
+    cancelled in another thread may be running already, and the answer of `cancel` is only likely.
+    The hub of the thread that made a timer stays alive for it, and calls it while the hub of the
+    clock is blocked.
     """
 
     __slots__ = ("_clock",)
@@ -45,7 +46,7 @@ class CrossThreadClock:
 
     @property
     def origin(self) -> Clock:
-        """The clock itself. Another thread must not use it but by `take` and the like."""
+        """Return the clock itself; `clock_of_thread` does the reverse."""
         return self._clock
 
     @property
@@ -58,7 +59,12 @@ class CrossThreadClock:
         return self._clock.now(*owner)
 
     def timer(self, seconds: float, thunk: Callable[[], object]) -> Timer:
-        """Call *thunk* after a while, in a greenlet of the clock. See `Clock.timer`."""
+        """Call *thunk* after a while, in a greenlet of the clock. See `Clock.timer`.
+
+        Raises:
+            InvalidArgument: *seconds* is no number, or *thunk* is not callable.
+            StateError: the thread of the clock has ended.
+        """
         check_callable(thunk)
         if self._clock.source.has_ended:
             raise StateError(ENDED)
@@ -72,7 +78,7 @@ class CrossThreadClock:
         return timer
 
     def cancel(self, timer: Timer) -> bool:
-        """Keep *timer* from firing; tell whether that seems possible still."""
+        """Keep *timer* from firing; tell whether that is likely to have been possible."""
         thunk = timer.thunk
         is_pending = thunk is not None
         if isinstance(thunk, _Awaited):
@@ -105,10 +111,10 @@ def origin(clock: Clock | CrossThreadClock) -> Clock:
 
 
 class _Awaited:
-    """A function that a hub of the thread that made this waits for, until it is garbage.
+    """A thunk for which a hub of the thread that made it stays alive, until it is garbage.
 
-    That hub does not see the timers of others. When the time is over and the hub of the clock makes
-    no turn for a while, the function is called here: what it ends would wait as long as the block.
+    That hub does not see the timers of another one. When the time is over and the hub of the clock
+    is blocked, the thunk is called here: what it is to end would wait as long as the block.
     """
 
     __slots__ = (
@@ -126,16 +132,17 @@ class _Awaited:
     def __init__(self, clock: Clock, seconds: float, thunk: Callable[[], object]) -> None:
         self._thunk = thunk
         self._clock = clock
-        self._once = allocate_lock()
+        self._once = allocate_lock()  # acquired by the first of two threads that call the thunk
         self._hub = get_hub_if_exists()
         self._timer: Any = None
-        self._is_due = False  # and the hub of the clock was asked for a turn
+        # Whether the time is over, and the hub of the clock was requested to reset this.
+        self._is_due = False
         if self._hub is not None:
             self._context = copy_context()
             self._wait(max(seconds, 0.0))
 
     def __call__(self) -> object:
-        """Call the function, the first time."""
+        """Call the thunk, the first time."""
         return self._thunk() if self._once.acquire(False) else None
 
     def _wait(self, seconds: float) -> None:
@@ -145,7 +152,7 @@ class _Awaited:
         self._timer.start(_look, ref(self), update=True)
 
     def look(self) -> None:
-        """Call the function if it was due and the hub of the clock has not turned since."""
+        """Call the thunk if it was due and the hub of the clock has not turned since."""
         self._timer.close()
         if self._left > MAX_WAIT:
             self._wait(self._left - MAX_WAIT)
@@ -153,12 +160,13 @@ class _Awaited:
         if self._is_due:
             spawn_raw(self._context.run, self._call_here)
             return
+        # Due here; the clock may be paused, so it gets a moment in which its hub can object.
         self._is_due = True
         self._clock.source.call(self._turn)
         self._wait(STALL_SECONDS)
 
     def _turn(self) -> None:
-        """Be called in the hub of the clock, which turns: the time is not over there."""
+        """Note, in the hub of the clock, that it turns: it calls the thunk itself when it is time."""
         self._is_due = False
 
     def _call_here(self) -> None:
@@ -168,7 +176,7 @@ class _Awaited:
             log.exception("the function of a timer failed: %r", self._thunk)
 
     def close(self) -> None:
-        """Let the hub wait no longer; from every thread. The function may still be called."""
+        """Keep the hub alive no longer; from every thread. The thunk may still be called."""
         hub, timer = self._hub, self._timer
         if timer is None or hub is None or hub.loop is None:
             return

@@ -1,4 +1,4 @@
-"""Which clock the running greenlet goes by."""
+"""The clock of the running greenlet."""
 
 from __future__ import annotations
 
@@ -18,21 +18,23 @@ HUB_ATTRIBUTE = "greenproc_clock"
 
 
 def current_clock() -> Clock:
-    """Return the clock of the runtime of this greenlet, else a clock of this thread's hub.
+    """Return the clock of the runtime of this greenlet, else that of this thread's hub.
 
-    In a native thread that is not the runtime's, it is a `CrossThreadClock` of the runtime's clock.
-    Without a runtime, and with a default one whose thread has ended, each thread has a clock of
-    its own, whose timers fire while something there waits by the hub.
+    In another native thread than the runtime's, it is a `CrossThreadClock` of the runtime's clock.
+    Without a runtime, or with a default one whose thread has ended, each thread has a clock of its
+    own, whose timers fire while a greenlet there waits by the hub.
 
     Raises:
-        NoRuntime: there is none, nor a hub, and the thread runs an asyncio loop, which would keep
-            a hub from running.
+        NoRuntime: there is neither a runtime nor a hub, and the thread runs an asyncio loop, which
+            would keep a hub from running.
     """
     return clock_of_thread(find_clock())
 
 
 def find_clock() -> Clock:
-    """Return the clock behind `current_clock`, which may belong to another thread: see `clock_of_thread`.
+    """Return the clock behind `current_clock`, which may belong to another thread.
+
+    `clock_of_thread` makes of it what this thread may use.
 
     Raises:
         NoRuntime: as for `current_clock`.
@@ -47,19 +49,19 @@ def find_clock() -> Clock:
             "expected a runtime in another thread: there is no clock for a thread that runs an "
             "asyncio loop, which would keep the timers of a hub from firing"
         )
-    # A clock needs the loop of one hub and is worth nothing without it. Kept as an attribute of
-    # the hub it has just that life, and all greenlets of a thread share it, also when one pauses
-    # it; a context variable would give each greenlet its own.
+    # A clock needs the loop of its hub, so as an attribute of the hub it lives just as long. All
+    # greenlets of the thread share it, also when one pauses it; a context variable would give
+    # each greenlet its own.
     attributes = vars(get_hub())
     own = cast("Clock | None", attributes.get(HUB_ATTRIBUTE))
     if own is None:
         own = attributes[HUB_ATTRIBUTE] = Clock(HubSource())
-        own.start()  # else it would belong to the thread that makes its first timer
+        own.start()  # it must not belong to whichever thread makes its first timer
     return own
 
 
 def _runs_asyncio() -> bool:
-    # Who has not imported it does not run it, and importing it takes 40 ms.
+    # A program that has not imported asyncio does not run it, and importing it takes 40 ms.
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:
         return False

@@ -1,4 +1,4 @@
-"""A point in time that something has to be done by."""
+"""A deadline: one time limit for several waits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from greenproc.clock.microseconds import MAX_MICROSECONDS, from_seconds, to_seco
 
 @dataclass(frozen=True, slots=True, order=True)
 class Deadline:
-    """A time of the current clock; one limit for several waits that follow each other.
+    """A time of the current clock, as one limit for waits that follow each other.
 
     ::
 
@@ -19,23 +19,23 @@ class Deadline:
         first = one.get(timeout=deadline.remaining)
         second = other.get(timeout=deadline.remaining)
 
-    It is made by `in_`. As text its time is ``rfc3339(nanoseconds(deadline.time))``, of
-    `greenproc.timestamp`. Deadlines are compared by their times. `gevent.Timeout` is something
-    else: it interrupts.
+    `in_` makes it. Its time as a text is ``rfc3339(nanoseconds(deadline.time))``, of
+    `greenproc.timestamp`. Deadlines are compared by their times. It interrupts nothing, unlike
+    `gevent.Timeout`.
 
     Source: libprocess include/process/timeout.hpp.
     """
 
-    # As the clock counts, so that no sum is rounded.
+    # In the unit of the clock, so that no sum is rounded.
     _microseconds: int = field(repr=False, kw_only=True)
 
     @classmethod
     def in_(cls, seconds: float) -> Self:
-        """Return the deadline that many *seconds* from now.
+        """Return the deadline in that many *seconds* from now.
 
         Args:
-            seconds: zero or less is over already. What leads beyond the year 2262, infinity for
-                one, means 2262.
+            seconds: zero or less has expired already. A time beyond the year 2262, such as
+                infinity, becomes 2262.
 
         Raises:
             InvalidArgument: *seconds* is no number.
@@ -46,17 +46,17 @@ class Deadline:
 
     @property
     def time(self) -> float:
-        """When it is, in seconds since 1970."""
+        """The time of the deadline, in seconds since 1970."""
         return to_seconds(self._microseconds)
 
     @property
     def remaining(self) -> float:
-        """The seconds from now until then; 0 when it is over."""
+        """The seconds until the deadline; 0 when it has expired."""
         return to_seconds(max(self._microseconds - from_seconds(current_clock().now()), 0))
 
     @property
     def is_expired(self) -> bool:
-        """Whether it is over."""
+        """Whether its time has come."""
         return self._microseconds <= from_seconds(current_clock().now())
 
     def __repr__(self) -> str:

@@ -1,13 +1,13 @@
-"""What becomes of the parts of greenproc in a forked child, where none of them works.
+"""What happens to greenproc in a forked child, where none of its parts works.
 
 ::
 
-    call_after_fork(function)      # a module's own state
-    watch_fork(thing)              # thing.disown() is called, while thing is there
+    call_after_fork(function)      # for the state of a module
+    watch_fork(thing)              # calls thing.disown(), if thing is still there
 
-A fork copies descriptors, greenlets and timers. Without this module a child would answer what is
-meant for its parent. So the child closes its copies of sockets, without a word to the peer, and
-its copies of greenlets are never switched into. Nothing is completed, abandoned or called back.
+A fork copies descriptors, greenlets and timers. Without this module a child would answer
+requests for its parent. So the child closes its copies of sockets, without a word to the peer,
+and never switches to its copies of greenlets. Nothing is completed, abandoned or called back.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ log = logging.getLogger("greenproc.clock")
 
 
 class Disownable(Protocol):
-    """What belongs to an OS process, and is of no use in its child."""
+    """An object that belongs to one OS process, and is of no use in its child."""
 
     def disown(self) -> None:
-        """Let go of descriptors and watchers, without telling anybody. May be called twice."""
+        """Release descriptors and watchers without side effects outside. May be called twice."""
 
 
 _watched: WeakSet[Any] = WeakSet()
 _functions: list[Callable[[], None]] = []
 _inherited: list[object] = []
-"""What a child got from its parent, kept for ever: no finalizer of it may run there."""
+"""The objects of the parent, kept for ever by a child, which must not run their finalizers."""
 
 
 def watch_fork(thing: Disownable) -> None:
-    """Call the `disown` of *thing* in a forked child, if it exists still."""
+    """Call `thing.disown()` in a forked child, unless *thing* is garbage by then."""
     _watched.add(thing)
 
 
@@ -50,24 +50,24 @@ def call_after_fork(function: Callable[[], None]) -> None:
 
 
 def silence(greenlets: Iterable[greenlet | None]) -> None:
-    """Let all of *greenlets* but the running one stand still for ever, whatever wakes them.
+    """Keep all of *greenlets* but the running one from ever running again.
 
-    Killing them would run their ``finally``, which is for the parent to do.
+    Killing them would run their ``finally`` blocks, which are for the parent to run.
     """
     for one in greenlets:
         if one is None or one is getcurrent() or one.dead:
             continue
         if one.gr_frame is None and isinstance(one, gevent.Greenlet):
-            one.kill(block=False)  # it has not begun, so nothing of it runs
+            one.kill(block=False)  # it has not started, so it has no finally block
             continue
-        # Found before the methods of the class: this is what the hub and waiters look up.
+        # The hub and waiters look up these names, and attributes come before methods.
         one.switch = one.throw = _ignore  # type: ignore[method-assign]
 
 
 def close_copy(socket: Any) -> None:
-    """Close this OS process' descriptor of a gevent socket; the connection itself goes on.
+    """Close this OS process' descriptor of a gevent socket; the connection stays open.
 
-    The watchers go first: they would be armed again for what gets the number next.
+    The watchers stop first: they would watch the next file that gets the same number.
     """
     for event in (socket._read_event, socket._write_event):  # noqa: SLF001
         if event is not None:
@@ -76,7 +76,7 @@ def close_copy(socket: Any) -> None:
 
 
 def _ignore(*_: object) -> None:
-    """Be what a greenlet of the parent does when something switches to it."""
+    """Replace the `switch` of a greenlet of the parent."""
 
 
 def _disown_all() -> None:
@@ -87,7 +87,7 @@ def _disown_all() -> None:
     for call in (*_functions, *(thing.disown for thing in things)):
         try:
             call()
-        except BaseException:  # Python would drop it, and the rest would be left as it is
+        except BaseException:  # Python would print it, and skip the functions that follow
             log.exception("in a forked child, %r failed", call)
 
 

@@ -21,33 +21,35 @@ from greenproc.errors import StateError
 count_threads: Callable[[], int] = get_original("_thread", "_count")
 """Count the native threads of Python besides the main one."""
 
+# State of a hub is kept in its attributes, and so has the life of the hub.
 
 RUNTIMES = "greenproc_runtimes"
-"""The attribute of a hub that counts the runtimes that run by it; absent when there are none."""
+"""The number of runtimes that use the hub; absent when there are none."""
 
 POOLS = "greenproc_pools"
-"""The attribute of a hub with weak references to the pools of native threads that work for it."""
+"""Weak references to the pools of native threads that work for the hub."""
 
 THREAD = "greenproc_thread"
-"""The attribute of a hub with the object of its native thread, if that tells of the end."""
+"""The object of the hub's native thread, if that one notices the end of the thread."""
 
 INHERITED = (
     "the runtime belongs to the parent process, which has forked this one: make a new one, or call "
     "greenproc.initialize() or greenproc.start_in_thread() here"
 )
-"""What is wrong with a runtime whose hub is None: see `greenproc.clock.fork`."""
+"""The error of a runtime whose hub is None, that of a parent process; see `greenproc.clock.fork`."""
 
 ENDED = (
     "the native thread that started the runtime has ended, and the runtime with it: "
     "make a new one, or call greenproc.initialize()"
 )
+"""The error of a runtime whose thread has ended."""
 
 
 def keep_hub_alive(hub: Hub) -> Callable[[], None]:
-    """Let *hub* wait until what this returns is called, in its thread.
+    """Keep *hub* alive until the returned function is called, in its thread.
 
-    A hub with nothing to wait for gives up, with LoopExit. It does not know of what another thread
-    is going to do.
+    A hub with nothing to wait for raises LoopExit. It does not know that another thread is going to
+    call into it.
     """
     watcher = hub.loop.async_()
     watcher.start(_nothing)
@@ -55,15 +57,15 @@ def keep_hub_alive(hub: Hub) -> Callable[[], None]:
 
 
 class Pool(Protocol):
-    """Native threads that work for one hub, which stays awake by itself while they do."""
+    """Native threads that work for one hub, and keep it alive meanwhile."""
 
     @property
     def size(self) -> int:
-        """How many there are, busy or idle."""
+        """How many threads there are, busy or idle."""
 
 
 def note_pool(hub: Hub, pool: Pool) -> None:
-    """Let the threads of *pool*, which works for *hub* of this thread, end no wait there."""
+    """Register *pool*, whose threads work for *hub*: they are not the ones that end a wait there."""
     alive = [other for other in vars(hub).get(POOLS, ()) if other() is not None]
     vars(hub)[POOLS] = [*alive, ref(pool)]
 
@@ -71,7 +73,7 @@ def note_pool(hub: Hub, pool: Pool) -> None:
 def count_others(hub: Hub) -> int:
     """Count the native threads that may end a wait in *hub*, besides this one and the main one."""
     others = count_threads()
-    own_pool: Pool | None = getattr(hub, "_threadpool", None)  # hub.threadpool would make it
+    own_pool: Pool | None = getattr(hub, "_threadpool", None)  # the public property would make one
     if own_pool is not None:
         others -= own_pool.size
     for reference in hub.__dict__.get(POOLS, ()):
@@ -82,10 +84,11 @@ def count_others(hub: Hub) -> int:
 
 
 def keep_hub_alive_for_threads(hub: Hub) -> Callable[[], None] | None:
-    """Do as `keep_hub_alive` if there is another native thread, which could end the wait; else None.
+    """Do as `keep_hub_alive` if another native thread could end the wait; else return None.
 
-    In a program of one thread, LoopExit is right: it tells of a wait that nothing can end. A
-    runtime keeps its hub awake by itself. Each wait asks, so there `count_threads` is asked first.
+    In a program of one thread, LoopExit is right: it reports a wait that nothing can end. A runtime
+    keeps its hub alive by itself. Callers should check `count_threads` first, since this is called
+    for each wait.
     """
     if RUNTIMES in hub.__dict__ or count_others(hub) <= 0:
         return None
@@ -93,7 +96,7 @@ def keep_hub_alive_for_threads(hub: Hub) -> Callable[[], None] | None:
 
 
 def note_runtime(hub: Hub, change: int) -> None:
-    """Count the runtimes that run by *hub*, of this thread: one more or one less."""
+    """Add *change*, 1 or -1, to the number of runtimes that use *hub*, of this thread."""
     if change > 0 and THREAD not in vars(hub):
         vars(hub)[THREAD] = _find_thread()
     running = vars(hub).pop(RUNTIMES, 0) + change
@@ -102,37 +105,37 @@ def note_runtime(hub: Hub, change: int) -> None:
 
 
 def _find_thread() -> threading.Thread | None:
-    """Return the object of this native thread, if there is one that tells of its end."""
+    """Return the object of this native thread, if it notices the end of the thread."""
     if is_module_patched("threading"):
-        return None  # the threads there are greenlets
+        return None  # its threads are greenlets
     ident = threading.get_ident()
-    # current_thread() would make an object, which never ends, for a thread that has none.
+    # For a thread without an object, current_thread() would make one that never ends.
     thread = next((one for one in threading.enumerate() if one.ident == ident), None)
-    # That of the main thread counts as ended when the program begins to exit.
+    # The object of the main thread counts as ended when the program begins to exit.
     return None if thread is threading.main_thread() else thread
 
 
 def has_ended(hub: Hub) -> bool:
     """Tell whether *hub* never runs again: it was destroyed, or its native thread has ended."""
     if hub is get_hub_if_exists():
-        return False  # that of this thread, as mostly
+        return False  # that of this thread: the common case
     loop: object | None = hub.loop
     if loop is None:
         return True
     thread: threading.Thread | None = vars(hub).get(THREAD)
     if thread is not None and not thread.is_alive():
-        return True  # greenlets hear of it a moment after join() has returned
+        return True  # the greenlets of the thread die a moment after join() has returned
     root: greenlet = hub
     while root.parent is not None:
         root = root.parent
-    return bool(root.dead)  # the main greenlet of a thread dies with it
+    return bool(root.dead)  # the main greenlet of a thread dies with the thread
 
 
 def call_in_hub(hub: Hub | None, function: Callable[..., object], *arguments: object) -> None:
     """Call *function*, which must not wait, in *hub* of a runtime soon; from every native thread.
 
     Raises:
-        StateError: it would never be called.
+        StateError: the hub never runs again, or belongs to the parent process.
     """
     _check_end(hub)
     assert hub is not None
@@ -140,10 +143,13 @@ def call_in_hub(hub: Hub | None, function: Callable[..., object], *arguments: ob
 
 
 def check_here(hub: Hub | None, what: str) -> None:
-    """Refuse what is done by *what* in another native thread than that of *hub* of a runtime.
+    """Refuse the use of *what* outside the native thread of *hub*, that of a runtime.
+
+    Args:
+        what: the name of the method, for the error.
 
     Raises:
-        StateError: this is another one.
+        StateError: this is another thread.
     """
     if hub is None or get_hub_if_exists() is not hub:
         _check_end(hub)
@@ -161,7 +167,7 @@ def _check_end(hub: Hub | None) -> None:
 
 
 class TurnWatch:
-    """Tells whether the hub of another native thread has made a turn since this was made."""
+    """Tells whether the hub of another native thread has run since the watch was made."""
 
     __slots__ = ("_has_turned", "_hub")
 
@@ -172,7 +178,7 @@ class TurnWatch:
             hub.loop.run_callback_threadsafe(self._turn)
 
     def explain(self) -> str:
-        """Return why nothing could happen in that thread, and what to do; no text if it turned."""
+        """Return why that thread could do nothing, and what to do; no text if its hub has run."""
         if has_ended(self._hub):
             return ": the native thread that has to do it has ended"
         if self._has_turned:
@@ -189,8 +195,8 @@ class TurnWatch:
 def kill_within(seconds: float, greenlets: Iterable[greenlet]) -> int:
     """Kill *greenlets*, and return how many still run after *seconds*.
 
-    A greenlet may catch its kill, and thousands need a while. ``gevent.killall`` raises its
-    `gevent.Timeout` then, which this does not.
+    A greenlet may catch its kill, and thousands need a while. ``gevent.killall`` would raise its
+    `gevent.Timeout` then.
     """
     alive = list(greenlets)
     with Timeout(seconds, False):  # type: ignore[arg-type]  # False: end quietly

@@ -1,6 +1,6 @@
-"""Sharing a hub with its descriptors: how long one may work before they are polled again.
+"""The budget of a loop iteration: how long work may take before descriptors are polled again.
 
-``gevent.sleep(0)`` is no such turn: gevent runs callbacks that callbacks add in the same pass, up
+``gevent.sleep(0)`` does not poll: in one pass gevent runs callbacks that callbacks have added, up
 to 50 of them before it looks at the time.
 """
 
@@ -16,27 +16,28 @@ from gevent import get_hub, getcurrent
 from gevent.hub import Hub
 
 MAX_SECONDS = 0.002
-"""How long all work of one iteration may take together.
+"""Seconds that all work of one iteration may take together.
 
-A request needs some iterations: to be read, served and answered. A poll takes 5 us.
+A request needs some iterations, to be read, served and answered, and a poll takes 5 us: so a poll
+is 0.25 % of a full iteration, and a request waits some milliseconds at most.
 """
 
 HUB_ATTRIBUTE: Final = "greenproc_iteration_budget"
 
-_GO_ON = object()  # what a greenlet is switched to with; anything else is ignored
+_GO_ON = object()  # the value of the switch that ends a wait; other switches are ignored
 
 
 def yield_to_io() -> None:
-    """Let the hub poll its descriptors, and others act on what they find, before this returns.
+    """Let the hub poll its descriptors, and run what that wakes, before this returns.
 
-    For a loop that computes much or finds its input always there. In a greenlet only, never in a
-    callback of the hub.
+    It is for a loop that computes much or always finds input. It must be called in a greenlet, not
+    in a callback of the hub.
     """
     iteration_budget().wait()
 
 
 def yield_if_spent() -> None:
-    """Call `yield_to_io` if the time for this iteration of the loop is over."""
+    """Call `yield_to_io` if the budget of this iteration is spent."""
     budget = iteration_budget()
     if budget.is_spent():
         budget.wait()
@@ -55,12 +56,12 @@ def iteration_budget() -> IterationBudget:
 class IterationBudget:
     """The time that work may take between two polls of a hub's descriptors.
 
-    All that work in one hub share it, so that a hundred connections that are busy take no longer
-    than one. Those that have to wait go on in order, as many in each iteration as fit. Small work
-    goes ahead of what has taken its time before, of which one piece is done in each iteration.
+    All work in one hub shares it, so a hundred busy connections take no longer than one. Work that
+    has to wait goes on in order, as much in each iteration as fits. Small work goes ahead of work
+    that has used its time before, of which each iteration does one piece at least.
 
     Args:
-        hub: whose loop is shared.
+        hub: the hub whose loop is shared.
         max_seconds: how long the work of one iteration may take.
     """
 
@@ -79,6 +80,7 @@ class IterationBudget:
     def __init__(self, hub: Hub, max_seconds: float = MAX_SECONDS) -> None:
         self._hub = hub
         self._loop: Any = hub.loop
+        # libev counts iterations itself; libuv returns -1, and gets a counter.
         self._counter: Any = self._loop
         if self._loop.iteration < 0:
             self._counter = _IterationCounter(self._loop)
@@ -90,9 +92,9 @@ class IterationBudget:
         self._timer: Any = None
 
     def is_spent(self) -> bool:
-        """Whether the time of this iteration is over; it begins with the first call in it.
+        """Tell whether the time of this iteration is over; it begins with the first call in it.
 
-        To be asked before each piece of work, which should take less than a millisecond.
+        Ask before each piece of work, which should take less than a millisecond.
         """
         if self._counter.iteration != self._iteration:
             self._begin()
@@ -100,7 +102,7 @@ class IterationBudget:
         return perf_counter() - self._began_at >= self._max_seconds
 
     def _begin(self) -> None:
-        """Let the time of this iteration begin now."""
+        """Start the time of this iteration now."""
         self._iteration = self._counter.iteration
         self._began_at = perf_counter()
 
@@ -128,15 +130,15 @@ class IterationBudget:
         """Call *function* in the hub, in an iteration in which there is time.
 
         Args:
-            ahead: before work that is not *ahead*; for what takes a small part of an iteration,
-                and had no part of the last ones.
+            ahead: before work that is not *ahead*. It is for work that takes a small part of an
+                iteration, and had no part of the last ones.
         """
         (self._ahead if ahead else self._waiting).append(function)
         if self._timer is None:
             self._start_timer()
 
     def statistics(self) -> dict[str, int]:
-        """Count what waits for its time."""
+        """Count the functions that wait for an iteration."""
         return {"waiting": len(self._ahead) + len(self._waiting)}
 
     def _start_timer(self) -> None:
@@ -145,9 +147,10 @@ class IterationBudget:
         self._timer.start(self._resume)
 
     def _resume(self) -> None:
-        """Let go on, in the hub, who waits since before the poll, until the time is over."""
+        """Call what waits since before the poll, in the hub, until the time is over."""
         self._timer.close()
         try:
+            # Counted now: work that waits again must let the hub poll before it goes on.
             counts = len(self._ahead), len(self._waiting)
             self._begin()
             self._resume_some(self._ahead, counts[0])
@@ -158,7 +161,7 @@ class IterationBudget:
                 self._start_timer()
 
     def _resume_some(self, waiting: deque[Callable[[], object]], count: int) -> None:
-        """Resume the first one, so that nothing starves, and others until the time is over."""
+        """Call the first function, so that nothing starves, and more until the time is over."""
         for number in range(count):
             if not waiting or (number and self.is_spent()):
                 break
@@ -169,7 +172,7 @@ class IterationBudget:
 
 
 class _IterationCounter:
-    """Counts the iterations of a loop that does not, as that of libuv."""
+    """Counts the iterations of a loop that does not, such as libuv."""
 
     __slots__ = ("_watcher", "iteration")
 

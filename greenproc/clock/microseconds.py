@@ -1,8 +1,8 @@
-"""The border between the float seconds of callers and the whole microseconds inside the clock.
+"""Conversion between the float seconds of programs and the whole microseconds of the clock.
 
 Whole numbers add up exactly: ten times 0.1 s are 1 s, so a timer fires at the advance that
-reaches it. The unit is the finest that a float of seconds since 1970 still tells apart (until the
-year 2255), so each time that leaves the clock comes back as the same number.
+reaches it. A float of seconds since 1970 can tell microseconds apart until the year 2255, so each
+time of the clock survives the conversion there and back.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 from greenproc.errors import InvalidArgument
 
 MICROSECONDS = 1e6
-"""How many of them make a second."""
+"""Microseconds of a second."""
 
 MAX_MICROSECONDS = (2**63 - 1) // 1000
 """The latest time, in April 2262: libprocess counts nanoseconds in 64 bits."""
 
 
 def from_seconds(seconds: float) -> int:
-    """Return *seconds* as whole microseconds; what is too much for libprocess becomes the most.
+    """Return *seconds* as whole microseconds, cut to the range of libprocess.
 
     Raises:
         InvalidArgument: *seconds* is no number.
@@ -25,7 +25,7 @@ def from_seconds(seconds: float) -> int:
     try:
         microseconds = seconds * MICROSECONDS
         return round(min(max(microseconds, -MAX_MICROSECONDS), MAX_MICROSECONDS))
-    except OverflowError:  # an int that is too large for a float
+    except OverflowError:  # an int too large for a float
         return MAX_MICROSECONDS if seconds > 0 else -MAX_MICROSECONDS
     except (TypeError, ValueError):
         raise InvalidArgument(f"expected a number of seconds, got {seconds!r}") from None
@@ -37,10 +37,10 @@ def to_seconds(microseconds: int) -> float:
 
 
 def check_duration(seconds: float) -> int:
-    """Return a length of time that is not negative as whole microseconds.
+    """Return a duration as whole microseconds.
 
     Raises:
-        InvalidArgument: *seconds* is negative or no number. True and False are none.
+        InvalidArgument: *seconds* is negative, or no number. True and False are none.
     """
     if isinstance(seconds, bool):
         raise InvalidArgument(f"expected a number of seconds, got {seconds!r}")
@@ -51,10 +51,10 @@ def check_duration(seconds: float) -> int:
 
 
 def check_time(microseconds: int) -> int:
-    """Return a time that a clock is to show.
+    """Return a time that a clock can show.
 
     Raises:
-        InvalidArgument: the time is after the latest one, or as long before 1970.
+        InvalidArgument: it is after the latest time, or as long before 1970.
     """
     if abs(microseconds) >= MAX_MICROSECONDS:
         seconds = to_seconds(microseconds)

@@ -1,4 +1,4 @@
-"""Where real time comes from: the gevent loop, or a number that a test moves."""
+"""Sources of real time: the gevent loop, or a number that a test moves."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from gevent._hub_local import get_hub_if_exists
 from greenproc.clock.hub import has_ended
 from greenproc.clock.microseconds import from_seconds, to_seconds
 
-MAX_WAIT = 86_400.0  # seconds; waking once a day is free, and no loop overflows on it
+MAX_WAIT = 86_400.0  # seconds: a wake-up each day costs nothing, and no loop overflows on it
 
 
 class Source(Protocol):
-    """Tells the time and calls back later. It may call early: who was called looks at the time."""
+    """Tells the time and calls back later. A callback may be early, and must look at the time."""
 
     @property
     def is_elsewhere(self) -> bool:
@@ -24,7 +24,7 @@ class Source(Protocol):
 
     @property
     def has_ended(self) -> bool:
-        """Whether it belongs to a thread that has ended, so that it never calls back."""
+        """Whether its thread has ended, so that it never calls back."""
 
     def open(self) -> None:
         """Belong to this thread from now on."""
@@ -33,23 +33,23 @@ class Source(Protocol):
         """Return the seconds since 1970."""
 
     def call(self, function: Callable[..., object], *args: object) -> None:
-        """Call *function*, which must not wait, in the thread this belongs to; from any thread."""
+        """Call *function*, which must not wait, in the thread of the source; from any thread."""
 
     def soon(self, callback: Callable[[], object]) -> None:
-        """Call *callback*, which must not wait, before anything else is waited for."""
+        """Call *callback*, which must not wait, before the loop waits for anything."""
 
     def arm(self, seconds: float, callback: Callable[[], object]) -> None:
-        """Call *callback*, which must not wait, once, after *seconds*. Replaces the one before."""
+        """Call *callback*, which must not wait, once, after *seconds*; replace an armed one."""
 
     def disarm(self) -> None:
-        """Forget what `arm` was told."""
+        """Drop the armed callback."""
 
     def close(self) -> None:
-        """Disarm and release what is held; using the source again is allowed."""
+        """Disarm and release resources; the source may be used again."""
 
 
 class HubSource:
-    """The wall clock, and the loop of the hub of the thread that opens it or uses it first.
+    """The wall clock, and the loop of the hub of the thread that first opens or uses it.
 
     Source: libprocess src/posix/libev/libev.cpp, EventLoop::time and EventLoop::delay.
     """
@@ -87,18 +87,18 @@ class HubSource:
             loop.run_callback_threadsafe(function, *args)
 
     def soon(self, callback: Callable[[], object]) -> None:
-        """Call *callback* in the hub, when the running greenlet lets it run."""
+        """Call *callback* in the hub, as soon as the running greenlet yields."""
         self._loop().run_callback(callback)
 
     def arm(self, seconds: float, callback: Callable[[], object]) -> None:
         """Call *callback* in the hub after *seconds*."""
         self.disarm()
         loop = self._loop()
-        # libuv counts milliseconds and warns of less.
+        # libuv counts milliseconds, and warns of a shorter wait.
         wait = max(min(seconds, MAX_WAIT), loop.approx_timer_resolution)
-        # gevent fixes the wait of a watcher when it is made, so each wait takes a new one.
+        # The wait of a gevent watcher cannot change, so each wait needs a new watcher.
         self._watcher = loop.timer(wait)
-        # The loop's idea of the time is as old as the running callback; update makes it fresh.
+        # The time of the loop is as old as the running callback; *update* refreshes it.
         self._watcher.start(self._fire, callback, update=True)
 
     def disarm(self) -> None:
@@ -108,7 +108,7 @@ class HubSource:
             self._watcher = None
 
     def close(self) -> None:
-        """Stop the watcher and let go of the hub."""
+        """Stop the watcher and release the hub."""
         self.disarm()
         self._hub = None
 
@@ -123,12 +123,12 @@ class HubSource:
 
 
 class ManualSource:
-    """Time as a number that only moves when told to. For tests: no loop, no waiting."""
+    """A number as the time, which only moves when told to. For tests: no loop, no waiting."""
 
     __slots__ = ("_armed", "_elapsed", "_start")
 
     is_elsewhere = False
-    """It belongs to nobody, so to nobody else."""
+    """It belongs to no thread, so to no other one."""
     has_ended = False
 
     def __init__(self, seconds: float = 1_000_000_000.0) -> None:
@@ -141,11 +141,11 @@ class ManualSource:
 
     @property
     def is_armed(self) -> bool:
-        """Whether a callback is to come."""
+        """Whether a callback is armed."""
         return self._armed is not None
 
     def move(self, seconds: float) -> None:
-        """Let *seconds* pass; call what was armed for that time, at its time."""
+        """Let *seconds* pass, and call the armed callbacks at their times."""
         end = self._elapsed + from_seconds(seconds)
         while self._armed is not None and self._armed[0] <= end:
             self._elapsed, callback = self._armed
@@ -154,7 +154,7 @@ class ManualSource:
         self._elapsed = end
 
     def step(self, seconds: float) -> None:
-        """Set the wall clock forward, or back, as an operator may; no time passes."""
+        """Set the wall clock forward or back, as an operator may; no time passes."""
         self._start += from_seconds(seconds)
 
     def now(self) -> float:
@@ -162,7 +162,7 @@ class ManualSource:
         return to_seconds(self._start + self._elapsed)
 
     def open(self) -> None:
-        """Do nothing: it belongs to nobody."""
+        """Do nothing: it belongs to no thread."""
 
     def call(self, function: Callable[..., object], *args: object) -> None:
         """Call *function* at once."""
@@ -177,9 +177,9 @@ class ManualSource:
         self._armed = (self._elapsed + from_seconds(seconds), callback)
 
     def disarm(self) -> None:
-        """Forget what was armed."""
+        """Drop the armed callback."""
         self._armed = None
 
     def close(self) -> None:
-        """Forget what was armed."""
+        """Drop the armed callback."""
         self._armed = None

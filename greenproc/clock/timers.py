@@ -1,4 +1,4 @@
-"""Timers and the queue that orders them. Nothing here waits or knows what time it is."""
+"""Timers and the queue that orders them. Nothing here waits or reads the time."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from weakref import ref
 
 from greenproc.clock.microseconds import to_seconds
 
-MIN_CANCELLED = 256  # with fewer cancelled timers, it costs more to sweep than to keep them
+MIN_CANCELLED = 256  # fewer cancelled timers cost less memory than a sweep costs time
 
 
 class Canceller(Protocol):
-    """What can cancel a timer: its queue, or for one of another thread the handle of its clock."""
+    """An object that can cancel a timer: its queue, or the `CrossThreadClock` that made it."""
 
     def cancel(self, timer: Timer) -> bool:
         """Keep *timer* from firing; tell whether that was still possible."""
@@ -26,29 +26,29 @@ class Timer:
     Source: libprocess include/process/timer.hpp.
     """
 
-    # Only clocks make timers. They set the slots themselves, because an __init__ would take a
-    # sixth of the time that a timer costs.
+    # Clocks set the slots themselves, because the call of an __init__ is a sixth of what a timer
+    # costs. Nothing else makes timers.
     __slots__ = ("canceller", "is_queued", "maker", "microseconds", "thunk")
 
     canceller: Canceller
-    """What `cancel` asks."""
+    """The object that `cancel` goes to."""
     maker: ref[object] | None
-    """Where `creator` is found, which the timer does not keep."""
+    """The weak reference behind `creator`, which the timer does not keep alive."""
     microseconds: float
-    """When it is due, as the clock counts; the queue rounds it when it looks at it."""
+    """The due time of its clock; the queue rounds it when it orders the timers."""
     thunk: Callable[[], object] | None
-    """What it calls; None once it has been called or cancelled."""
+    """The function to call; None after the call, or a cancellation."""
     is_queued: bool
-    """Whether it waits in a TimerQueue; the queue unsets it."""
+    """Whether it is in a TimerQueue; the queue resets it."""
 
     @property
     def creator(self) -> object | None:
-        """The owner that made it; None when it was made outside of any, or that is no more."""
+        """The owner that made it; None if it was made outside of owners, or the owner is garbage."""
         return None if self.maker is None else self.maker()
 
     @property
     def due(self) -> float:
-        """When it is due, in seconds since 1970 by its clock."""
+        """The time at which it is due, in seconds since 1970 by its clock."""
         return to_seconds(round(self.microseconds))
 
     @property
@@ -64,16 +64,16 @@ class Timer:
         return f"<Timer {'due' if self.is_pending else 'over, was due'} {self.due!r}>"
 
 
-MIN_DEAD = 64  # so many cancelled timers in front of a live one are looked at again and again
+MIN_DEAD = 64  # fewer cancelled timers before a live one cost less to skip than to remove
 
 
 class TimerQueue:
     """Pending timers, ordered by due time and then by age.
 
-    Most timers are cancelled soon after they were made, so a timer first goes to the end of a
-    list, and is put in order when the queue is asked which one is next. A cancelled timer stays
-    where it is, without its thunk, until it comes to the top or there are too many of its kind:
-    then all are swept out. So cancelling is cheap, and the cancelled do not pile up.
+    Most timers are cancelled soon after they were made. So a new timer is appended to a list, and
+    put in order only when the next due time is needed. A cancelled timer stays where it is, without
+    its thunk, until it comes first or too many are cancelled, which sweeps all of them out. So
+    cancelling is cheap, and cancelled timers do not pile up.
 
     Due times are kept in a heap, the timers of each of them in a dictionary. Compared with a heap
     of tuples this makes no object that the garbage collector has to look at.
@@ -114,9 +114,9 @@ class TimerQueue:
         return self._placed + len(self._young) - self._cancelled
 
     def cancel(self, timer: Timer) -> bool:
-        """Take *timer* out; tell whether it was pending.
+        """Cancel *timer*; tell whether it was pending.
 
-        A timer that was popped but whose thunk has not been taken can be cancelled too.
+        A popped timer whose thunk was not taken yet can be cancelled too.
         """
         if timer.thunk is None:
             return False
@@ -130,7 +130,7 @@ class TimerQueue:
         return True
 
     def next_due(self) -> int | None:
-        """Return when the earliest timer is due, in microseconds; None when there is none."""
+        """Return the earliest due time, in microseconds; None without timers."""
         self._place()
         heap = self._heap
         while heap:
@@ -192,12 +192,12 @@ class TimerQueue:
         return timers
 
     def _drop(self, count: int) -> None:
-        """Count so many cancelled timers no longer."""
+        """Subtract *count* removed cancelled timers from the counts."""
         self._placed -= count
         self._cancelled -= count
 
     def _place(self) -> None:
-        """Put the young timers in order; their place in the list is their age."""
+        """Order the new timers; the index in the list is the age."""
         heap, at, young = self._heap, self._at, self._young
         if not heap:
             self._is_sorted = True
@@ -227,10 +227,10 @@ class TimerQueue:
         young.clear()
 
     def _cut(self, now: int) -> list[int]:
-        """Take the due times up to *now* out of the heap, in order."""
+        """Remove and return the due times up to *now*, in order."""
         heap = self._heap
-        # Timers often come in the order in which they are due, and then the heap is sorted.
-        # Where an eighth of it or more is due, a slice is cheaper than many pops.
+        # Timers are often made in the order in which they are due; then the heap is sorted, and
+        # cutting an eighth of it or more costs less than so many pops.
         if self._is_sorted and heap and heap[len(heap) // 8] <= now:
             end = bisect_right(heap, now)
             times = heap[:end]
