@@ -29,7 +29,6 @@ PERSONS_IN_PROSE = {
     "cli": 2.4,
     "errors": 5.5,
     "http": 1.7,
-    "io": 5.1,
     "metrics": 4.5,
     "process": 2.4,
     "runtime": 1.9,

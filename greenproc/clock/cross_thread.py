@@ -46,7 +46,7 @@ class CrossThreadClock:
 
     @property
     def origin(self) -> Clock:
-        """Return the clock itself; `clock_of_thread` does the reverse."""
+        """The clock itself. Another thread must use only its `take` and the like."""
         return self._clock
 
     @property
@@ -106,7 +106,7 @@ def clock_of_thread(clock: Clock | CrossThreadClock) -> Clock:
 
 
 def origin(clock: Clock | CrossThreadClock) -> Clock:
-    """Return the clock itself, which `clock_of_thread` makes fit for this thread."""
+    """Return the clock itself; `clock_of_thread` does the reverse."""
     return clock.origin if isinstance(clock, CrossThreadClock) else clock
 
 

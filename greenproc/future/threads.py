@@ -52,11 +52,11 @@ def offload(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> F
         digest = offload(hashlib.sha256, data).get()   # other greenlets run meanwhile
 
     The threads are those of the hub of this thread, `MAX_THREADS` at most; see `Threads` for the
-    rest. In a native thread without a hub, where nothing needs to be kept free, *function* is
-    called at once; so it may itself call what is offloaded elsewhere.
+    rest. A native thread without a hub calls *function* at once, since it has nothing to keep
+    responsive; so *function* may itself call code that offloads.
 
     Raises:
-        InvalidArgument: *function* cannot be called.
+        InvalidArgument: *function* is not callable.
         StateError: too many functions wait for a thread.
     """
     check_callable(function)
@@ -69,7 +69,7 @@ def offload(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> F
 
 
 def in_thread(function: Callable[P, T]) -> Callable[P, Future[T]]:
-    """Decorate a function whose calls go through `offload`, and so return futures.
+    """Decorate a function so that calls go through `offload`, and return futures.
 
     ::
 
@@ -77,6 +77,9 @@ def in_thread(function: Callable[P, T]) -> Callable[P, Future[T]]:
         def thumbnail(path: str) -> bytes: ...
 
         picture = thumbnail("a.png").get()
+
+    Raises:
+        InvalidArgument: *function* is not callable.
     """
     check_callable(function)
 

@@ -1,4 +1,4 @@
-"""File descriptors: waiting until they are ready, reading, writing, copying, watching files."""
+"""File descriptors: waiting for readiness, reading, writing, copying; and watching files."""
 
 from greenproc.clock.iteration_budget import yield_if_spent, yield_to_io
 from greenproc.io.descriptor import READ, WRITE, Descriptor, close, is_async, poll, prepare_async

@@ -20,20 +20,20 @@ WRITE = 2
 
 
 class HasDescriptor(Protocol):
-    """A file object, a socket, the end of a pipe: whatever has a descriptor."""
+    """An object with a descriptor: a file, a socket, the end of a pipe."""
 
     def fileno(self) -> int:
         """Return the number of the descriptor."""
 
 
 Descriptor: TypeAlias = int | HasDescriptor
-"""What all functions here take. Give the object rather than its number: it is held while needed."""
+"""The argument of all functions here. Pass the object rather than its number: it is kept alive."""
 
 MAX_NUMBER = 2**31 - 1
-"""What a C int holds, which a descriptor is."""
+"""The largest C int, the type of a descriptor."""
 
 # In a patched program os.close waits for the next turn of the loop, which may be far away. This
-# one is for descriptors that nobody else knows; see `close` for others.
+# one is for descriptors that only the closing code knows; `close` is for shared ones.
 close_unwatched = monkey.get_original("os", "close")
 
 
@@ -41,14 +41,14 @@ def number_of(file: Descriptor) -> int:
     """Return the number of an open descriptor.
 
     Raises:
-        InvalidArgument: *file* is nothing that has a descriptor.
+        InvalidArgument: *file* has no descriptor.
         OSError: it has been closed.
     """
     number: object = file
     if hasattr(file, "fileno"):
         try:
             number = file.fileno()
-        except OSError as error:  # of a file in memory, an io.UnsupportedOperation
+        except OSError as error:  # a file in memory raises an io.UnsupportedOperation
             if error.errno is not None:
                 raise
             raise InvalidArgument(f"expected a file with a descriptor, got {file!r}") from error
@@ -58,15 +58,16 @@ def number_of(file: Descriptor) -> int:
         raise InvalidArgument(f"expected a descriptor or a file object, got {file!r}")
     if not 0 <= number <= MAX_NUMBER:
         raise OSError(errno.EBADF, f"{os.strerror(errno.EBADF)}: {number}")
+    # Checked here, since libev ends the OS process when a watched descriptor is not open.
     os.fstat(number)
     return number
 
 
 def is_async(file: Descriptor) -> bool:
-    """Tell whether reading and writing never wait: the descriptor is non-blocking.
+    """Tell whether the descriptor is non-blocking: reading and writing never wait.
 
     Raises:
-        InvalidArgument: *file* is nothing that has a descriptor.
+        InvalidArgument: *file* has no descriptor.
         OSError: it is not open.
 
     Source: libprocess src/posix/io.cpp, is_async.
@@ -77,11 +78,11 @@ def is_async(file: Descriptor) -> bool:
 def prepare_async(file: Descriptor) -> None:
     """Make a descriptor non-blocking.
 
-    That is a property of what was opened, so every duplicate of the descriptor becomes
-    non-blocking too, also in other OS processes, such as those that share a terminal.
+    This is a property of the open file, so every duplicate of the descriptor becomes non-blocking,
+    also in other OS processes, such as those that share a terminal.
 
     Raises:
-        InvalidArgument: *file* is nothing that has a descriptor.
+        InvalidArgument: *file* has no descriptor.
         OSError: it is not open.
 
     Source: libprocess src/posix/io.cpp, prepare_async.
@@ -90,10 +91,10 @@ def prepare_async(file: Descriptor) -> None:
 
 
 def close(number: int) -> None:
-    """Close a descriptor. Who polls it, by gevent or by `greenproc.io.poll`, is told before.
+    """Close a descriptor. Polls of it, by gevent or by `poll`, are ended before.
 
     Raises:
-        InvalidArgument: *number* is something else, such as a file object, which closes itself.
+        InvalidArgument: *number* is not a number, such as a file object, which closes itself.
         OSError: it is not open.
     """
     if not isinstance(number, int):
@@ -101,8 +102,8 @@ def close(number: int) -> None:
     number_of(number)
     hub = get_hub_if_exists()
     if hub is not None and hub.loop.closing_fd(number):
-        # It goes after who is told of it. A timer, unlike a callback, comes after them, and keeps
-        # the loop from going to sleep before.
+        # The pending polls end before. A timer, unlike a callback, fires after them, and keeps
+        # the loop from waiting meanwhile.
         timer = hub.loop.timer(0.0)
         timer.start(_close_at_last, number, timer)
     else:
@@ -115,7 +116,7 @@ def _close_at_last(number: int, timer: Any) -> None:
 
 
 def require_async(number: int) -> None:
-    """Refuse a descriptor on which reading and writing would hold up everybody.
+    """Refuse a descriptor on which reading and writing would block the hub.
 
     Raises:
         StateError: it is a blocking one.
@@ -127,7 +128,12 @@ def require_async(number: int) -> None:
 
 
 def duplicate_async(file: Descriptor) -> int:
-    """Return a non-blocking duplicate of a descriptor, which programs started do not inherit."""
+    """Return a non-blocking duplicate of a descriptor, which child processes do not inherit.
+
+    Raises:
+        InvalidArgument: *file* has no descriptor.
+        OSError: it is not open, or there are too many descriptors.
+    """
     number = os.dup(number_of(file))
     try:
         os.set_blocking(number, False)
@@ -138,19 +144,18 @@ def duplicate_async(file: Descriptor) -> int:
 
 
 def is_storage(number: int) -> bool:
-    """Tell whether this is a regular file or a disk: never "not ready", but slow at times."""
+    """Tell whether it is a regular file or a disk, which is always ready and yet may be slow."""
     mode = os.fstat(number).st_mode
     return stat.S_ISREG(mode) or stat.S_ISBLK(mode)
 
 
 def poll(file: Descriptor, events: int) -> Future[int]:
-    """Return the future of those *events* that are possible now, once there is one.
+    """Return the future of those *events* that are possible, once there is one.
 
-    An error or the end of the other side shows as the events asked for. A discard request stops
-    the watch and discards, unless the loop has noticed readiness already. Several polls on
-    one descriptor are independent. A descriptor that is polled must be closed by `close`, which
-    ends the poll: libev ends an OS process that polls what is not open. It need not be
-    non-blocking.
+    An error or the end of the other side counts as all *events*. A discard request stops the watch
+    and discards the future, unless the loop has noticed readiness already. Polls of one descriptor
+    are independent of each other. It need not be non-blocking. A polled descriptor must be closed
+    by `close`, which ends the poll: libev ends an OS process that polls a closed one.
 
     Args:
         events: `READ`, `WRITE` or both, as ``READ | WRITE``.
@@ -170,7 +175,7 @@ def poll(file: Descriptor, events: int) -> Future[int]:
             return Future(events)
     except OSError as error:
         return Future.failed(error)
-    hub = get_hub()  # before the promise, whose home it becomes
+    hub = get_hub()  # before the promise, whose callbacks are to run in the thread of this hub
     watch = _Watch(hub.loop.io(number, events), file, events)
     future = watch.promise.future
     future.on_discard(partial(_stop, ref(watch)))
@@ -178,13 +183,13 @@ def poll(file: Descriptor, events: int) -> Future[int]:
 
 
 class _Watch:
-    """One descriptor until it is ready. The loop holds it; nobody else does."""
+    """One descriptor until it is ready. Only the loop holds it."""
 
     __slots__ = ("__weakref__", "events", "file", "promise", "watcher")
 
     def __init__(self, watcher: Any, file: Descriptor, events: int) -> None:
         self.watcher = watcher
-        self.file = file  # must not be closed by the garbage collector meanwhile
+        self.file = file  # held, since the garbage collection of a file closes the descriptor
         self.events = events
         self.promise: Promise[int] = Promise()
         watcher.start(self.finish, pass_events=True)
@@ -194,7 +199,7 @@ class _Watch:
         self.promise.set(events & self.events)
 
     def discard(self) -> None:
-        # What the loop has noticed and not yet told wins over the request.
+        # Readiness that the loop has noticed, and not delivered yet, wins over the request.
         if not self.watcher.pending:
             self.close()
             self.promise.discard()

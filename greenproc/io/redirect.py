@@ -19,7 +19,7 @@ from greenproc.io.descriptor import (
 )
 from greenproc.io.transfer import attempt_read, run, steps_of_write, when_ready
 
-PAGE = 4096  # bytes; libprocess' step
+PAGE = 4096  # bytes, as in libprocess
 
 
 def redirect(
@@ -31,17 +31,17 @@ def redirect(
 ) -> Future[None]:
     """Copy *source* to *target* until *source* ends, and return the future of that.
 
-    It works on duplicates, so both may be closed at once; beware that they become non-blocking,
-    see `prepare_async`. A discard request stops it where it is.
+    It uses duplicates, so both may be closed at once. They become non-blocking; see
+    `prepare_async`. A discard request stops the copying where it is.
 
     Args:
-        target: None throws everything away.
+        target: None drops all bytes.
         chunk: how many bytes to read at most before they are written.
-        hooks: called in order with the bytes read, before these are written. One that raises
-            ends it with that error.
+        hooks: functions that take the bytes of each read, in order, before these are written. An
+            exception of one ends the copying with that error.
 
     Raises:
-        InvalidArgument: *chunk* is no positive number, a hook cannot be called, or *source* or
+        InvalidArgument: *chunk* is no positive number, a hook is not callable, or *source* or
             *target* has no descriptor.
 
     Source: libprocess src/io.cpp, redirect.
@@ -62,7 +62,7 @@ def redirect(
 
 def _duplicate_both(source: Descriptor, target: Descriptor | None) -> tuple[int, int]:
     if target is not None:
-        # Before anything is opened, which could get the number of a target that is closed.
+        # First, because a new duplicate could get the number of a target that is closed.
         number_of(target)
     number = duplicate_async(source)
     try:

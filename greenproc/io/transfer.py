@@ -23,25 +23,23 @@ from greenproc.io.descriptor import (
 
 T = TypeVar("T")
 
-BUFFERED_READ_SIZE = 64 * 1024  # bytes; libprocess' step, and what a pipe of Linux holds
-MAX_READ_SIZE = 1024**3  # bytes; memory for one read is reserved before anything is read
+BUFFERED_READ_SIZE = 64 * 1024  # bytes, as in libprocess; a pipe of Linux holds as much
+MAX_READ_SIZE = 1024**3  # bytes, which os.read allocates before it reads
 
 
 def read(file: Descriptor, size: int | None = None) -> Future[bytes]:
-    """Return the future of what can be read: at most *size* bytes, or everything up to the end.
+    """Return the future of at most *size* bytes, or of everything up to the end.
 
-    With a *size* the descriptor must be non-blocking. Reading is tried at once and goes on when
-    the descriptor is ready; ``b""`` is the end. A discarded read consumes nothing.
+    With a *size* the descriptor must be non-blocking. The first attempt is made at once, the next
+    ones when the descriptor is ready; ``b""`` is the end. A discarded read consumes nothing.
 
-    Without one, it works on a duplicate, so *file* may be closed or used at once; beware that the
-    duplicate makes *file* non-blocking, see `prepare_async`. Discarded or failed, what was read is
-    lost.
+    Without *size* it uses a duplicate, so *file* may be closed or used at once. The duplicate
+    makes *file* non-blocking; see `prepare_async`. A discard or failure loses the bytes read.
 
-    Files on disks are read in a native thread, by `offload`, and a read that has begun there is
-    not stopped.
+    Files on disks are read in a native thread, by `offload`, which is not stopped in between.
 
     Args:
-        size: in bytes; with 0 nothing is read.
+        size: in bytes; 0 reads nothing. None means up to the end.
 
     Raises:
         InvalidArgument: *size* is negative or no number, or *file* has no descriptor.
@@ -67,20 +65,20 @@ def read(file: Descriptor, size: int | None = None) -> Future[bytes]:
 def write(file: Descriptor, data: bytes, *, partial_write: bool = False) -> Future[int]:
     """Write *data*, and return the future of how many bytes were written.
 
-    By default that is all of it. It works on a duplicate, so *file* may be closed or used at once;
-    beware that the duplicate makes *file* non-blocking, see `prepare_async`. Discarded or failed,
-    an unknown part has been written. Writing is tried at once.
+    That is all of it by default. It uses a duplicate, so *file* may be closed or used at once. The
+    duplicate makes *file* non-blocking; see `prepare_async`. A discard or failure leaves an unknown
+    part written. The first attempt is made at once.
 
     Args:
-        data: bytes or anything with a buffer; must not be changed before the end.
+        data: bytes, or an object with a buffer, which must not change before the end.
         partial_write: write once, as much as there is room for, to a non-blocking *file*.
 
     Raises:
-        InvalidArgument: *data* is no bytes, or *file* has no descriptor.
+        InvalidArgument: *data* has no buffer, or *file* no descriptor.
 
     Source: libprocess src/io.cpp, src/posix/io.cpp.
-    Differs: it fails with OSError, or with StateError when the descriptor is a blocking one; all
-    of it written is a number too.
+    Differs: it fails with OSError, or with StateError when the descriptor is a blocking one; the
+    result of a whole write is a number, too.
     """
     try:
         view = memoryview(data).cast("B")
@@ -129,7 +127,7 @@ def _write_all(file: Descriptor, view: memoryview) -> Future[int]:
 def steps_of_write(
     number: int, view: memoryview, in_thread: bool
 ) -> tuple[Callable[[], Any], Callable[[int | None], Any]]:
-    """Return the two functions of a loop that writes all of *view*."""
+    """Return the two functions of a `loop` that writes all of *view*."""
     written = 0
 
     def attempt() -> Any:
@@ -170,8 +168,9 @@ def run(
 
 
 def attempt_read(number: int, size: int, *, in_thread: bool) -> bytes | Future[bytes] | None:
-    """Read if that is possible now; None says that it is not."""
+    """Read what is there; return None if that would block."""
     size = min(size, MAX_READ_SIZE)
+    # A disk is always ready, but a read of it blocks: non-blocking mode does not apply to files.
     if in_thread:
         return offload(os.read, number, size)
     try:
@@ -181,7 +180,7 @@ def attempt_read(number: int, size: int, *, in_thread: bool) -> bytes | Future[b
 
 
 def attempt_write(number: int, data: memoryview, *, in_thread: bool) -> int | Future[int] | None:
-    """Write as much as is possible now; None says that nothing is."""
+    """Write what there is room for; return None if that would block."""
     if in_thread:
         return offload(os.write, number, data)
     try:
@@ -191,7 +190,7 @@ def attempt_write(number: int, data: memoryview, *, in_thread: bool) -> int | Fu
 
 
 def when_ready(file: Descriptor, events: int) -> Future[Continue]:
-    """Go on once *file* is ready, unless a discard was requested meanwhile."""
+    """Return the future of going on once *file* is ready; a discard request stops it."""
     return poll(file, events).then(lambda _: Continue())
 
 

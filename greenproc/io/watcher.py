@@ -35,38 +35,38 @@ _RECORD = struct.Struct("iIII")  # watch, mask, cookie, length of the name that 
 
 MASK = IN_MODIFY | IN_DELETE_SELF | IN_MOVE_SELF | IN_MASK_CREATE
 BUFFER = 32 * (16 + 256)  # bytes: 32 records with the longest name, as in libprocess
-MAX_EVENTS = 16 * 1024  # events nobody has fetched; as many as the kernel itself queues
+MAX_EVENTS = 16 * 1024  # events that were not fetched; the kernel queues as many
 
 log = logging.getLogger("greenproc.io")
 
 
 class EventType(Enum):
-    """What happened to a file that is watched."""
+    """What happened to a watched file."""
 
     WRITE = "Write"
-    """Its content changed, and may go on changing."""
+    """The content changed, and may go on changing."""
     REMOVE = "Remove"
-    """It was deleted, or its file system was unmounted. It is not watched any more."""
+    """The file was deleted, or its file system unmounted. It is not watched any more."""
     RENAME = "Rename"
-    """It was moved away. It is not watched any more."""
+    """The file was moved away. It is not watched any more."""
     FAILURE = "Failure"
-    """The watcher itself has failed, and there will be no further event."""
+    """The watcher itself has failed. No event follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to a file."""
+    """An event of a watched file."""
 
     type: EventType
     path: str
-    """As it was added; of a failure, the text of the error."""
+    """The path that was added; of a failure, the text of the error."""
 
 
 class Watcher:
-    """Watches files, each named by its path, and queues what happens to them.
+    """Watches files, each by its path, and queues their events.
 
-    To miss nothing, add the file first and read it afterwards. When the watcher is garbage, or
-    closed, the watching ends. Linux only.
+    A program that adds a file before it reads it misses no change. The watching ends when the
+    watcher is closed or garbage. Linux only.
 
     Raises:
         OSError: the system has no inotify, or no queue of events to spare.
@@ -79,7 +79,7 @@ class Watcher:
         self._done = _follow(self._watches)
 
     def add(self, path: str | os.PathLike[str]) -> None:
-        """Watch a file; its content must not matter before.
+        """Watch a file from now on.
 
         Raises:
             InvalidArgument: it is a folder, or is watched already.
@@ -89,16 +89,16 @@ class Watcher:
         self._watches.add(os.fspath(path))
 
     def remove(self, path: str | os.PathLike[str]) -> None:
-        """Stop watching a file. One that is not watched is no error."""
+        """Stop watching a file. A path that is not watched is ignored."""
         self._watches.remove(os.fspath(path))
 
     @property
     def events(self) -> Queue[Event]:
-        """What happened, in order. With 16384 events that nobody fetches the watcher fails."""
+        """The events, in order. When 16384 events were not fetched the watcher fails."""
         return self._watches.events
 
     def close(self) -> None:
-        """Stop. Events that are queued can still be fetched; whoever waits for one is abandoned."""
+        """Stop watching. Queued events can still be fetched; futures that wait for one are abandoned."""
         self._done.discard()
         self._watches.events.close()
 
@@ -114,7 +114,7 @@ class Watcher:
         self.close()
 
     def __del__(self) -> None:
-        # It can run in any thread and in the middle of anything, so it only asks the hub.
+        # A finalizer runs in any thread, inside any code, so it leaves the work to the hub.
         done = getattr(self, "_done", None)
         if done is None:  # the constructor has raised
             return
@@ -127,7 +127,7 @@ class Watcher:
 
 
 class _Watches:
-    """The descriptor, what is watched through it, and the events."""
+    """The descriptor of inotify, the paths that it watches, and the queue of events."""
 
     def __init__(self) -> None:
         self.events: Queue[Event] = Queue()
@@ -157,12 +157,16 @@ class _Watches:
                 remove_watch(self.number, watch)
 
     def take(self, watch: int, mask: int) -> None:
-        """Queue the event of one record."""
+        """Queue the event of one record.
+
+        Raises:
+            Broken: events were lost, because the program does not fetch them.
+        """
         if mask & IN_Q_OVERFLOW or self.events.size() >= MAX_EVENTS:
             raise Broken("events of watched files came faster than they were fetched")
         path = self.paths.get(watch)
         if path is None or mask & IN_IGNORED:
-            return  # it was removed meanwhile
+            return  # a record that was queued before the path was removed
         if mask & IN_MODIFY:
             kind = EventType.WRITE
         else:
@@ -172,10 +176,10 @@ class _Watches:
         self.tell(Event(kind, path))
 
     def tell(self, event: Event) -> None:
-        """Queue *event*, unless nothing fetches it any more.
+        """Queue *event*, unless the queue was closed.
 
-        What waits for events may have callbacks, which run in here. This greenlet is the watcher's
-        own: a timeout or a kill out of them is theirs, and the watching goes on.
+        The callbacks of a future that waits for it run in here, in the greenlet of the watcher. A
+        timeout or a kill from one is theirs alone, and the watching goes on.
         """
         try:
             self.events.put(event)
@@ -204,6 +208,7 @@ def _follow(watches: _Watches) -> Future[None]:
             watches.take(watch, mask)
         return Continue()
 
+    # The reading must not keep the watcher alive, so it holds its state and not the watcher.
     done: Future[None] = loop(lambda: read(number, BUFFER), take_all)
     done.on_failed(partial(_tell, ref(watches)))
     done.add_done_callback(lambda _: watches.close())
@@ -220,7 +225,7 @@ def _tell(reference: ref[_Watches], error: BaseException) -> None:
 
 
 def open_queue() -> int:
-    """Return the descriptor of a new queue of events, non-blocking and not inherited.
+    """Return the descriptor of a new inotify queue, non-blocking and not inherited by children.
 
     Raises:
         OSError: there are too many, or this system has no inotify.
@@ -232,7 +237,7 @@ def add_watch(queue: int, path: str, mask: int) -> int:
     """Watch *path* and return the number of the watch.
 
     Raises:
-        InvalidArgument: *path* contains a zero, where the system would take it to end.
+        InvalidArgument: *path* contains a zero, which would end it for the system.
         OSError: it cannot be read, is watched already, or there are too many watches.
     """
     encoded = os.fsencode(path)
@@ -242,15 +247,15 @@ def add_watch(queue: int, path: str, mask: int) -> int:
 
 
 def remove_watch(queue: int, watch: int) -> None:
-    """Stop a watch; what has ended already is no error."""
+    """Stop a watch. One that has ended already is ignored."""
     _library().inotify_rm_watch(queue, watch)
 
 
 def records(data: bytes) -> Iterator[tuple[int, int]]:
-    """Give watch and mask of each record that was read.
+    """Yield the watch and the mask of each record in *data*.
 
     Raises:
-        ValueError: the last one is not whole.
+        ValueError: the last record is not whole.
     """
     offset = 0
     while offset < len(data):
