@@ -155,23 +155,31 @@ class Retries:
         """Send the next messages to *to*, in the hub; leave it alone when all were taken."""
         receiver = self.receivers[to]
         receiver.timer.close()
-        self._drop_late(receiver)
-        if not receiver.is_answered():
-            self._start(receiver, to)
-            return
+        is_over = False
+        try:
+            self._drop_late(receiver)
+            if receiver.is_answered():
+                is_over = not self._send_next(receiver, to)
+        finally:  # also when something kills the report of a message
+            if is_over:
+                del self.receivers[to]
+            else:
+                self._start(receiver, to)
+
+    def _send_next(self, receiver: _Receiver, to: UPID) -> bool:
+        """Send the next burst and return whether there is more to do for *receiver*."""
         if receiver.was_refused:
             receiver.delay = min(2 * receiver.delay, MAX_DELAY)
             receiver.burst = max(receiver.burst // 2, 1)
         elif not receiver.messages:
-            del self.receivers[to]
-            return
+            return False
         else:
             receiver.delay = FIRST_DELAY
             receiver.burst = min(2 * receiver.burst, MAX_BURST)
         receiver.was_refused = False
         self._send_burst(receiver)
         receiver.is_answered = self._mark(to.address)
-        self._start(receiver, to)
+        return True
 
     def _drop_late(self, receiver: _Receiver) -> None:
         """Drop what has waited for too long, which is at the front."""

@@ -8,9 +8,11 @@ from collections.abc import Callable
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from greenproc import UPID, MailboxLimit, Process, install
 from greenproc.http.response_counter import ResponseCounter
+from greenproc.message import Message
 from greenproc.settings import Settings
 from greenproc.testing import RuntimeMaker
 from greenproc.transport import retries as retries_module
@@ -105,6 +107,32 @@ def test_what_is_refused_for_too_long_is_reported_as_it_was(
     assert (dropped, type(dropped)) == (sent, type(sent))
     assert reason == f"rcv@{server.address} was answered 503 for 0.02 seconds"
     refusing.kill()
+
+
+def test_a_report_that_is_killed_does_not_end_the_retries() -> None:
+    dropped: list[str] = []
+    done = Event()
+
+    def drop(one: Message, _reason: str) -> None:
+        dropped.append(one.name)
+        if len(dropped) == 1:
+            raise gevent.GreenletExit
+        done.set()
+
+    retries = retries_module.Retries(
+        gevent.get_hub(),
+        timeout=1e-6,
+        max_bytes=1000,
+        send=lambda _: None,
+        mark=lambda _: lambda: True,
+        drop=drop,
+    )
+    retries.add([message("a", to=RawServerAddress), message("b", to=RawServerAddress)])
+
+    assert done.wait(LIMIT)
+    assert dropped == ["a", "b"]
+    assert len(retries) == 0
+    retries.close("over")
 
 
 def test_nothing_is_sent_again_when_the_setting_says_so(
