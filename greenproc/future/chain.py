@@ -29,7 +29,7 @@ from greenproc.future.state import (
     PENDING,
     READY,
     FutureState,
-    Subscription,
+    FutureSubscription,
     abandon_claimed,
     claim,
     complete_claimed,
@@ -153,7 +153,7 @@ def _complete_with(
         resolve(downstream, value)
 
 
-class _Delay(Subscription):
+class _Delay(FutureSubscription):
     """The race of a source with a timer, and the references that it needs while it lasts."""
 
     __slots__ = ("downstream", "function", "hub", "source", "timer")

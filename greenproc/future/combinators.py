@@ -29,7 +29,7 @@ from greenproc.future.state import (
     PENDING,
     READY,
     Completion,
-    Subscription,
+    FutureSubscription,
     allocate_lock,
     claim,
     complete,
@@ -261,7 +261,7 @@ def _only(values: Sequence[Any]) -> Any:
     return values[0]
 
 
-class _Gathering(Subscription):
+class _Gathering(FutureSubscription):
     """Waits for inputs. Their callbacks hold it, and it holds the promise of the result.
 
     The result refers to it and to the inputs weakly, so nothing here keeps itself alive.

@@ -207,7 +207,7 @@ class Future(FutureState[T_co]):
             if block is not True:
                 timeout = block
             if block is False:
-                raise WaitTimeout("the future is pending, and get was told not to wait")
+                raise WaitTimeout("the future is pending, and get was called with block=False")
             if timeout is None:
                 wait(self, None)
             else:

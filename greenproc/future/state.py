@@ -98,7 +98,7 @@ SWEEP_FROM = 16
 """The number of callbacks from which on those of finished subscriptions are swept out."""
 
 
-class Subscription:
+class FutureSubscription:
     """The callbacks of one object on several futures, some of which may never complete.
 
     A callback whose first argument is a subscription is dropped some time after that `is_over`.
@@ -125,7 +125,9 @@ def append(callbacks: list[Callback], callback: Callback) -> None:
 
 def _is_over(callback: Callback) -> bool:
     arguments = callback[2]
-    return bool(arguments) and isinstance(arguments[0], Subscription) and arguments[0].is_over
+    return (
+        bool(arguments) and isinstance(arguments[0], FutureSubscription) and arguments[0].is_over
+    )
 
 
 # The state

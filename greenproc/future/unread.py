@@ -38,13 +38,13 @@ class UnreadFailure:
         error = self._error
         if error is None or sys.is_finalizing():
             return
-        told = (type(error), error, self._traceback)
+        exc_info = (type(error), error, self._traceback)
         # Before logging, which may run anything: the log record must be the only one.
         self.disarm()
         log.error(
             "%s failed, and its future was dropped unread: get() it, or add on_failed()",
             self._what,
-            exc_info=told,
+            exc_info=exc_info,
         )
 
 

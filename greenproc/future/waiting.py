@@ -115,7 +115,9 @@ def wait(future: FutureState[Any], timeout: float | None) -> None:
         if result is not future:
             _remove_waiter(future, waiter)
     if result is not future and result is not _TIMED_OUT:
-        raise InvalidSwitchError(f"somebody switched into {here!r} with {result!r}")
+        raise InvalidSwitchError(
+            f"expected a switch of the hub, but other code switched into {here!r} with {result!r}"
+        )
 
 
 def bounded_timeout(timeout: float) -> float:

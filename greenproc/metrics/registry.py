@@ -9,7 +9,7 @@ from typing import Any
 
 from greenproc.errors import Failure, InvalidArgument
 from greenproc.future import Future, Promise
-from greenproc.future.state import END, Subscription, register
+from greenproc.future.state import END, FutureSubscription, register
 from greenproc.metrics.metric import Metric, Reading
 
 Spawn = Callable[[Callable[[], None]], object]
@@ -133,7 +133,7 @@ def _answer(metric: Metric, promise: Promise[Any]) -> None:
         raise
 
 
-class _Waiting(Subscription):
+class _Waiting(FutureSubscription):
     """Waits for the end of several values, however that is, until it is asked for a discard.
 
     Others wait for the same values, so no request is passed on to them.

@@ -97,8 +97,7 @@ def stream(pieces: Iterator[str | bytes], start: Start) -> Reader:
     """
     if not isinstance(pieces, Iterator):
         raise TypeError(f"expected the reader of a pipe or an iterator, got {pieces!r}")
-    pipe = Pipe()
-    pipe.reader.ends_by_itself = True
+    pipe = Pipe(ends_by_itself=True)
     greenlet = start(_pump, pieces, pipe.writer)
     pipe.writer.reader_closed.on_ready(lambda _: greenlet.kill(block=False))
     return pipe.reader

@@ -19,7 +19,7 @@ from greenproc.process.manager import ProcessManager
 SETTLE_PAUSE = 0.001  # between two looks at a process that waits for something outside
 
 
-class Waiter(Process):
+class TerminationWaiter(Process):
     """Links to a process and tells whether its exit or the timeout came first.
 
     Source: libprocess src/process.cpp, class WaitWaiter.
@@ -70,7 +70,7 @@ def wait_with_limit(manager: ProcessManager, pid: UPID, seconds: float) -> bool:
     check_own_end(cell)
     if not manager.accepting:
         return cell is None and pid.address == manager.address
-    waiter = Waiter(pid, seconds, manager.clock, manager.names.generate("__waiter__"))
+    waiter = TerminationWaiter(pid, seconds, manager.clock, manager.names.generate("__waiter__"))
     manager.spawn(waiter)
     try:
         return waiter.exited_first.get()

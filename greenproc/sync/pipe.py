@@ -51,6 +51,8 @@ class Pipe:
     Args:
         max_pipe_bytes: how many bytes may be unread. A write beyond that breaks the pipe, and both
             ends fail.
+        ends_by_itself: whether the writer ends the stream soon, as one that writes the pieces of an
+            iterator does. A server that drains waits for such a stream, and cuts any other.
 
     Raises:
         InvalidArgument: *max_pipe_bytes* is not a whole number from 1.
@@ -64,9 +66,11 @@ class Pipe:
     reader: Reader
     writer: Writer
 
-    def __init__(self, *, max_pipe_bytes: int = MAX_PIPE_BYTES) -> None:
+    def __init__(
+        self, *, max_pipe_bytes: int = MAX_PIPE_BYTES, ends_by_itself: bool = False
+    ) -> None:
         self._channel = _Channel(whole_number("max_pipe_bytes", max_pipe_bytes, least=1))
-        self.reader = Reader(self._channel)
+        self.reader = Reader(self._channel, ends_by_itself=ends_by_itself)
         self.writer = Writer(self._channel)
 
     def statistics(self) -> dict[str, int]:
@@ -82,10 +86,12 @@ class Reader:
 
     __slots__ = ("__weakref__", "_channel", "ends_by_itself")
 
-    def __init__(self, channel: _Channel) -> None:
+    ends_by_itself: bool
+    """Whether the writer is expected to end the stream soon. Read-only."""
+
+    def __init__(self, channel: _Channel, *, ends_by_itself: bool = False) -> None:
         self._channel = channel
-        self.ends_by_itself = False
-        """Whether an iterator writes, which ends by itself when a server drains."""
+        self.ends_by_itself = ends_by_itself
 
     def read(self, timeout: float | None = None) -> Future[bytes]:
         """Return the future of the next piece; ``b""`` is the end of the stream.
@@ -355,8 +361,8 @@ class _Channel:
             self.unread = 0
             room, self.room = self.room, []
         ends = [partial(read.fail, Closed("closed")) for read in reads]
-        news = self.reader_closed
-        last = partial(news.set, None) if is_early else news.discard
+        promise = self.reader_closed
+        last = partial(promise.set, None) if is_early else promise.discard
         call_all([*ends, *_notifications(room), last])
         return True
 

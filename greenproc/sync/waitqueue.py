@@ -102,7 +102,10 @@ class GreenletWaiter(Generic[T]):
             if release is not None:
                 release()
         if result is not self:
-            raise InvalidSwitchError(f"somebody switched into {getcurrent()!r} with {result!r}")
+            raise InvalidSwitchError(
+                "expected a switch of the hub, but other code switched into "
+                f"{getcurrent()!r} with {result!r}"
+            )
 
     def wait_for(self, timeout: float, expire: Callable[[], object]) -> None:
         """Wait until woken; call *expire*, which must wake, after *timeout* seconds of the current clock."""
