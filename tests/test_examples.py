@@ -69,6 +69,16 @@ def test_codelock_opens_and_locks() -> None:
     assert f"$ python examples/codelock.py\n{out}```" in page
 
 
+def test_watched_tells_what_goes_wrong() -> None:
+    with example("watched") as program:
+        code, out, err = program.finish()
+
+    docs = EXAMPLES.parent / "docs" / "howto"
+    page = (docs / "watching_a_runtime.md").read_text(encoding="utf-8")
+    assert (code, err) == (0, "")
+    assert f"$ python examples/watched.py\n{out}```" in page
+
+
 def test_auction_sells_and_drops_what_is_no_bid() -> None:
     with example("auction") as program:
         code, out, err = program.finish()

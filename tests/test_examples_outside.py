@@ -42,7 +42,8 @@ PROCESSES: dict[str, Make] = {
     "testing_actors:Alarm": lambda cls, _: cls(UPID()),  # type: ignore[arg-type]
 }
 
-MEANT_TO_FAIL = {"supervised:Clerk"}  # whose end, and successor, its example shows
+# Their examples show what follows when they fail, never return, or block the hub.
+MEANT_TO_FAIL = {"supervised:Clerk", "watched:Mailer", "watched:Report", "watched:Till"}
 
 BODIES = [
     b"",
