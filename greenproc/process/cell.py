@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context
 from enum import Enum
 from functools import partial
@@ -146,3 +146,12 @@ def name_cells(cells: Sequence[Cell], describe: Callable[[Cell], str]) -> str:
     if len(cells) > MAX_NAMED:
         named.append(f"and {len(cells) - MAX_NAMED} more")
     return ", ".join(named)
+
+
+def describe_busy(cells: Iterable[Cell]) -> str:
+    """Name the processes of *cells* that run or have events to serve; the first ten of them."""
+    busy = [cell for cell in cells if cell.state is not BLOCKED]
+    return name_cells(
+        busy,
+        lambda cell: f"{cell.pid} ({cell.state.name.lower()}, {len(cell.events or ())} queued)",
+    )

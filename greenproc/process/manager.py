@@ -27,7 +27,7 @@ from greenproc.pid import NO_SENDER, PID, UPID
 from greenproc.process.arguments import as_upid
 from greenproc.process.asking import Asks
 from greenproc.process.base import Process, cell_of, routes_of
-from greenproc.process.cell import BLOCKED, TERMINATING, Cell, name_cells
+from greenproc.process.cell import BLOCKED, TERMINATING, Cell
 from greenproc.process.current import PROCESS, current_process
 from greenproc.process.deadlock import wait_for_end
 from greenproc.process.defer import check_owner
@@ -574,16 +574,6 @@ class ProcessManager:
         """
         if get_ident() != self._thread:
             check_here(None if self._is_inherited else self.hub, what)
-
-    def describe_busy(self) -> str:
-        """Name the processes that are running or have events to serve; the first ten of them."""
-        busy = [cell for cell in self.cells.values() if cell.state is not BLOCKED]
-        return name_cells(
-            busy,
-            lambda cell: (
-                f"{cell.pid} ({cell.state.name.lower()}, {len(cell.events or ())} queued)"
-            ),
-        )
 
     def statistics(self) -> dict[str, int]:
         """Count processes, those that are busy, greenlets kept for idle ones, links and bytes."""

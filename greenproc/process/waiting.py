@@ -12,6 +12,7 @@ from greenproc.errors import NotSettled, StateError
 from greenproc.future import Promise
 from greenproc.pid import UPID
 from greenproc.process.base import Process
+from greenproc.process.cell import describe_busy
 from greenproc.process.current import current_process
 from greenproc.process.deadlock import check_own_end
 from greenproc.process.manager import ProcessManager
@@ -104,6 +105,6 @@ def settle(manager: ProcessManager, seconds: float) -> None:
         if manager.scheduler.busy == 0 and manager.clock.settled:
             return
         if monotonic() >= deadline:
-            busy = manager.describe_busy() or "the clock, with due timers"
+            busy = describe_busy(manager.cells.values()) or "the clock, with due timers"
             raise NotSettled(f"not settled after {seconds} s, busy: {busy}")
         gevent.sleep(SETTLE_PAUSE)

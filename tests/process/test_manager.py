@@ -14,6 +14,7 @@ from greenproc.future import Promise
 from greenproc.message import Message
 from greenproc.pid import PID, UPID
 from greenproc.process import DispatchEvent, MessageEvent, Process, TerminateEvent, install
+from greenproc.process.cell import describe_busy
 from greenproc.runtime import Runtime
 from greenproc.settings import Settings
 from greenproc.testing import RuntimeMaker
@@ -326,7 +327,7 @@ def test_busy_processes_are_named_but_not_too_many(runtime: Runtime) -> None:
         process = Process(f"busy-{number}")
         runtime.spawn(process)
         gates.append(hold(runtime, process))
-    told = runtime.processes.describe_busy()
+    told = describe_busy(runtime.processes.cells.values())
     assert "busy-0@" in told
     assert "busy-11@" not in told
     assert told.endswith("and 2 more")
