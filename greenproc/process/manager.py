@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeVar
 
@@ -13,12 +12,10 @@ from gevent.hub import get_hub
 from gevent.monkey import get_original
 
 from greenproc.address import Address
-from greenproc.checks import refuse_to_spawn
 from greenproc.clock import Clock
 from greenproc.clock.fork import silence
 from greenproc.clock.hub import call_in_hub, check_here, has_ended
-from greenproc.current import RUNTIME
-from greenproc.errors import InvalidArgument, StateError
+from greenproc.errors import StateError
 from greenproc.future import Future
 from greenproc.future.waiting import keep_hub_alive_until
 from greenproc.http.cors import CORS
@@ -26,9 +23,9 @@ from greenproc.message import Message
 from greenproc.pid import NO_SENDER, PID, UPID
 from greenproc.process.arguments import as_upid
 from greenproc.process.asking import Asks
-from greenproc.process.base import Process, cell_of, routes_of
+from greenproc.process.base import Process, routes_of
 from greenproc.process.cell import BLOCKED, TERMINATING, Cell
-from greenproc.process.current import PROCESS, current_process
+from greenproc.process.current import current_process
 from greenproc.process.deadlock import wait_for_end
 from greenproc.process.defer import check_owner
 from greenproc.process.dropping import drop_message, drop_unknown, drop_unserved
@@ -41,7 +38,7 @@ from greenproc.process.event import (
     HttpEvent,
     TerminateEvent,
 )
-from greenproc.process.flow import has_room, limit_mailbox, make_queue, make_room
+from greenproc.process.flow import has_room, make_queue, make_room
 from greenproc.process.gaps import Gaps
 from greenproc.process.handlers import UnhandledNames
 from greenproc.process.life import Life
@@ -69,6 +66,7 @@ from greenproc.process.quota import (
 )
 from greenproc.process.recording import note_queued
 from greenproc.process.scheduler import Scheduler, TurnLimits
+from greenproc.process.spawning import spawn_process
 from greenproc.process.taking import take_item
 from greenproc.settings import Settings
 
@@ -107,7 +105,9 @@ class ProcessManager:
         self._unhandled = UnhandledNames()
         self.address: Address | None = None
         self.accepting = False
-        self._is_over = self._is_inherited = False
+        self.is_over = False
+        """Whether the runtime has stopped. Only to be read by others."""
+        self._is_inherited = False
         self.served_by_ended = 0  # how many events were served by processes that are over
         self.ending = 0  # how many processes are being taken out of everything
         # What runs beside the processes, and is to end with the runtime.
@@ -150,7 +150,7 @@ class ProcessManager:
 
     def close(self) -> None:
         """Refuse to send from now on: the runtime has stopped, and nothing would arrive."""
-        self._is_over = True
+        self.is_over = True
         self._foreign = None  # so that each message is looked at
 
     def refuse_over(self, what: str) -> None:
@@ -159,7 +159,7 @@ class ProcessManager:
         Raises:
             StateError: it has.
         """
-        if self._is_over:
+        if self.is_over:
             raise StateError(f"{what}() was called on a runtime that was stopped: make a new one")
 
     # The life of processes
@@ -187,52 +187,7 @@ class ProcessManager:
 
     def spawn(self, process: P) -> PID[P]:
         """Start *process*. See `Runtime.spawn`."""
-        if not isinstance(process, Process):
-            refuse_to_spawn(process)
-        try:
-            cell = cell_of(process)
-        except AttributeError:
-            raise InvalidArgument(
-                f"{type(process).__name__}.__init__ must call super().__init__()"
-            ) from None
-        self.check_thread("spawn")
-        self.bind(cell)
-        if process.mailbox_limit is not None:
-            limit_mailbox(self, cell, process.mailbox_limit)
-        refusal = self.reason_to_refuse(cell)
-        if refusal is not None:
-            logger.warning("not spawning %s: %s", cell.pid, refusal)
-            return PID()
-        self.gaps.hand_over(cell)
-        cell.context = copy_context()
-        cell.context.run(self._enter, process)
-        if self.clock.paused:
-            self.clock.order(current_process(), process)
-        self.cells[cell.pid.id] = cell
-        try:
-            self.scheduler.schedule(cell)
-        except BaseException:  # a signal handler's
-            if cell not in self.scheduler.ready:
-                del self.cells[cell.pid.id]
-            raise
-        self.observer.process_spawned(cell.pid)
-        return cell.pid
-
-    def reason_to_refuse(self, cell: Cell) -> str | None:
-        """Return why the process of *cell*, which is bound, cannot be spawned; None if it can."""
-        if not self.accepting:
-            return "the runtime has stopped" if self._is_over else "the runtime is stopping"
-        if cell.context is not None or cell.state is TERMINATING:
-            return "it was spawned before; make a new process"
-        if cell.id in self.cells:
-            return "a running process has that id"
-        if self.gaps.is_kept_from(cell):
-            return "a process with that id is being restarted"
-        return None
-
-    def _enter(self, process: Process) -> None:
-        RUNTIME.set(self.runtime)
-        PROCESS.set(process)
+        return spawn_process(self, process)
 
     def end(self, cell: Cell, error: BaseException) -> None:
         """Terminate *cell* because of *error*, which its linkers get as the reason."""
@@ -368,7 +323,7 @@ class ProcessManager:
             self._transport.send(message)
 
     def _refuse_at_end(self, message: Message) -> None:
-        if self._is_over:
+        if self.is_over:
             raise StateError(
                 f"{message.name!r} cannot be sent to {message.to}: the runtime was stopped"
             )

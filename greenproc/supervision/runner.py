@@ -17,6 +17,7 @@ from greenproc.pid import PID
 from greenproc.process.base import Process, cell_of
 from greenproc.process.cell import TERMINATING, Cell
 from greenproc.process.event import ExitedEvent
+from greenproc.process.spawning import reason_to_refuse
 from greenproc.supervision.incarnation import Incarnation
 from greenproc.supervision.limit import LimitWindow
 from greenproc.supervision.reports import Reports, reason_text
@@ -193,7 +194,7 @@ class ChildRunner:
             will_restart=self._will_restart,
         )
         cell.supervised = incarnation
-        why = self.manager.reason_to_refuse(cell)
+        why = reason_to_refuse(self.manager, cell)
         if why is not None:
             cell.supervised = None
             raise self._failed(record, why)
