@@ -14,6 +14,7 @@ import pytest
 
 from greenproc.failures import FailureLog
 from greenproc.testing import find_leaks, plugin, take_snapshot
+from greenproc.tracing import TRACING, TraceContext, use_trace
 from tests.generated import Thoroughness
 from tests.polls import Polls, no_time
 from tests.turns import OPTION, parse_limits, states_checked, turns_limited
@@ -33,6 +34,11 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         dest=OPTION,
         metavar="NAME=NUMBER,...",
         help="run with these limits of turns (events, turns, parked), states checked at each turn",
+    )
+    parser.addoption(
+        "--traced",
+        action="store_true",
+        help="run each test in a trace context, so that all is sent and served on the longer paths",
     )
 
 
@@ -130,6 +136,25 @@ def polls() -> Iterator[Polls]:
     """Count polls of descriptors, in a test where each piece of work takes a whole iteration."""
     with no_time() as counted:
         yield counted
+
+
+@pytest.fixture(autouse=True)
+def _trace(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Begin each test as if there had been no trace context, or with ``--traced`` in one."""
+    TRACING.is_active = False
+    if not pytestconfig.getoption("--traced"):
+        yield
+        return
+    with use_trace(TraceContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", 1)):
+        yield
+
+
+@pytest.fixture
+def untraced() -> Iterator[None]:
+    """Leave the trace context of a run with ``--traced``, for a test about what is not traced."""
+    with use_trace(None):
+        TRACING.is_active = False
+        yield
 
 
 @pytest.fixture(autouse=True)
