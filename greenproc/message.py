@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from greenproc.pid import UPID
+from greenproc.tracing import TRACE, TraceContext
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -24,5 +25,24 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     body: bytes
     """The content, whose form is agreed between sender and receiver."""
 
+    @property
+    def trace(self) -> TraceContext | None:
+        """The trace context that it travels with, if any."""
+        return None
+
     def __repr__(self) -> str:
         return f"<Message {self.name!r} {self.sender} -> {self.to}, {len(self.body)} bytes>"
+
+
+class TracedMessage(Message, frozen=True, gc=False):
+    """A message that travels with a trace context. A type of its own: an ordinary message has no room for one."""
+
+    trace: TraceContext
+
+
+def with_trace(message: Message) -> Message:
+    """Return *message* with the trace context that is current here, unless it has one."""
+    trace = TRACE.get()
+    if trace is None or message.__class__ is not Message:
+        return message
+    return TracedMessage(message.name, message.sender, message.to, message.body, trace)

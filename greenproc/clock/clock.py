@@ -26,6 +26,7 @@ from greenproc.clock.microseconds import (
 from greenproc.clock.source import Source
 from greenproc.clock.timers import Timer, TimerQueue
 from greenproc.errors import Closed, InvalidArgument, StateError
+from greenproc.tracing import TRACING, InTrace
 
 log = logging.getLogger("greenproc.clock")
 
@@ -285,6 +286,8 @@ class Clock:
                 thunk = self._loosen(thunk)
         elif not callable(thunk):
             raise InvalidArgument(f"expected a function to call, got {thunk!r}")
+        if TRACING.is_active:
+            thunk = InTrace(thunk)
         creator = self._current()
         # As _time plus from_seconds, without their calls, which are most of what a timer costs.
         try:

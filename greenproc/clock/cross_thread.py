@@ -18,6 +18,7 @@ from greenproc.clock.hub import ENDED
 from greenproc.clock.microseconds import from_seconds
 from greenproc.clock.timers import Timer
 from greenproc.errors import StateError
+from greenproc.tracing import TRACING, InTrace
 
 log = logging.getLogger("greenproc.clock")
 
@@ -70,7 +71,8 @@ class CrossThreadClock:
             raise StateError(ENDED)
         timer = Timer()
         timer.microseconds = from_seconds(self.now()) + from_seconds(seconds)
-        timer.thunk = _Awaited(self._clock, seconds, thunk)
+        called = InTrace(thunk) if TRACING.is_active else thunk
+        timer.thunk = _Awaited(self._clock, seconds, called)
         timer.maker = None
         timer.canceller = self
         timer.is_queued = False

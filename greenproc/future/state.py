@@ -42,6 +42,7 @@ from greenproc.errors import Abandoned, Discarded, Failure, InvalidArgument
 from greenproc.future.delivery import Call, deliver, deliver_here
 from greenproc.future.gevent_links import Link, notify_links, wake_waiter
 from greenproc.future.unread import UnreadFailure, mark_read
+from greenproc.tracing import TRACING, InTrace
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -483,6 +484,8 @@ def register(
     Args:
         first: the arguments of *function* before those that *kind* gives.
     """
+    if TRACING.is_active:
+        function = InTrace(function)
     callback = (kind, function, first, RUNTIME.get())
     future._lock.acquire()
     try:
@@ -511,6 +514,8 @@ def register_discard(
         InvalidArgument: *function* is not callable.
     """
     check_callable(function)
+    if TRACING.is_active:
+        function = InTrace(function)
     call = (function, arguments, RUNTIME.get())
     with future._lock:
         is_open = future._state is PENDING and not future._has_discard

@@ -16,6 +16,7 @@ from greenproc.errors import InvalidURL, RemoteProtocolError
 from greenproc.http.headers import Headers
 from greenproc.http.limits import ParserLimits
 from greenproc.http.url import URL
+from greenproc.tracing import TraceContext, receive_trace
 
 CHUNKED = -1
 """Instead of a length: the body comes in chunks."""
@@ -56,6 +57,8 @@ _MEANINGFUL = frozenset(
         b"content-encoding",
         b"expect",
         b"upgrade",
+        b"traceparent",
+        b"tracestate",
     )
 )
 # How much of a first line without its end is looked at over and over, as its bytes come.
@@ -81,6 +84,7 @@ class RequestHead:
         "memo",
         "origin",
         "parts",
+        "trace",
         "value_bytes",
     )
 
@@ -106,6 +110,8 @@ class RequestHead:
     """A head that is equal to this but for a number in parentheses, and both numbers."""
     parts: tuple[str, URL, Headers] | None
     """Method, URL and headers for handlers, once somebody needed them; to be copied."""
+    trace: TraceContext | None
+    """The trace context of the client, if it sent a valid one."""
     value_bytes: int
     """How long the values of all headers are together; there when `parts` are."""
 
@@ -222,6 +228,7 @@ def read_request_head(data: bytes, limits: ParserLimits) -> RequestHead:
     head.is_gzip = fields.is_gzip()
     wanted = version == (1, 1) and head.length != 0
     head.expects_continue = wanted and fields.expects_continue()
+    head.trace = fields.trace()
     return head
 
 
@@ -422,6 +429,11 @@ class _RequestFields:
         """Whether the peer asks for ``100 Continue``; nothing else that it may expect is known."""
         expectations = self.values(b"expect")
         return bool(expectations) and expectations[-1].lower() == b"100-continue"
+
+    def trace(self) -> TraceContext | None:
+        """Return the trace context of the header; one that is malformed counts as none."""
+        parents = self.values(b"traceparent")
+        return receive_trace(parents, self.values(b"tracestate")) if parents else None
 
     def is_gzip(self) -> bool:
         """Whether the body is packed with gzip and nothing else."""

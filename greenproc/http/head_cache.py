@@ -78,8 +78,8 @@ class HeadCache:
     def _read_new(self, data: bytes) -> RequestHead:
         head = read_request_head(data, self.limits)
         # What is known is taken in passing, which is not for a body that has to be unpacked.
-        # Nor does a handshake come again, which has a key of its own.
-        if not (head.is_gzip or head.upgrades):
+        # Nor does a handshake come again, which has a key of its own, or a request of a trace.
+        if not (head.is_gzip or head.upgrades or head.trace):
             self._keep(data, head)
         return head
 
@@ -131,7 +131,7 @@ class _Template:
         head.is_gzip = known.is_gzip
         head.expects_continue = known.expects_continue
         head.upgrades = known.upgrades
-        head.memo = head.parts = None
+        head.memo = head.parts = head.trace = None
         head.origin = known, old, number
         return head
 

@@ -14,6 +14,7 @@ from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.http.status import Status, status_line_text
 from greenproc.timestamp import NANOSECONDS, rfc1123
+from greenproc.tracing import TraceContext
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 """What a peer that expects it waits for before it sends a body."""
@@ -118,8 +119,11 @@ def accepted_response(now_second: int) -> bytes:
     return _status_line(Status.ACCEPTED) + _date(now_second) + b"Content-Length: 0\r\n\r\n"
 
 
-def encode_request(request: Request) -> bytes:
+def encode_request(request: Request, trace: TraceContext | None = None) -> bytes:
     """Write a request; of one with a reader, what stands before its chunks.
+
+    Args:
+        trace: the trace context to send along, unless the headers have one of their own.
 
     Raises:
         LocalProtocolError: the method is none, the target has a blank or a control character,
@@ -146,6 +150,8 @@ def encode_request(request: Request) -> bytes:
     connection = "" if request.keep_alive else "Connection: close\r\n"
     head = f"{method} {target} HTTP/1.1\r\n{connection}{framing}\r\nHost: {host}\r\n"
     rest = _encode_request_fields(request.headers.fields, request.keep_alive)
+    if trace is not None and not any(name in request.headers for name in trace.headers):
+        rest += trace.lines
     return b"".join((head.encode("utf-8", "surrogateescape"), rest, b"\r\n", request.body))
 
 

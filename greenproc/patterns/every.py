@@ -18,6 +18,7 @@ from greenproc.process.cell import TERMINATING, Cell
 from greenproc.process.current import current_process
 from greenproc.process.defer import resolve_method
 from greenproc.process.event import DispatchEvent
+from greenproc.tracing import TraceContext, current_trace
 
 MIN_SECONDS = 0.001
 """The shortest period; the clock counts microseconds, and a shorter one would keep the hub busy."""
@@ -185,11 +186,14 @@ class Repetition:
 class _RepeatedCall(DispatchEvent):
     """One call of a `Repetition`. An error in it is the process' own, as in a message handler."""
 
-    __slots__ = ("_repetition",)
+    __slots__ = ("_repetition", "trace")
+
+    trace: TraceContext | None
 
     def __init__(self, repetition: Repetition) -> None:
         super().__init__(repetition.run)
         self._repetition = repetition
+        self.trace = current_trace()
 
     @property
     def content(self) -> tuple[str, int, bytes] | None:

@@ -34,7 +34,7 @@ from greenproc.future.state import (
     waiting_greenlet,
 )
 from greenproc.future.waiting import keep_hub_alive_until
-from greenproc.message import Message
+from greenproc.message import Message, with_trace
 from greenproc.pid import UPID, ClaimedUPID
 from greenproc.process.arguments import as_body, as_upid
 from greenproc.process.cell import Cell
@@ -42,6 +42,7 @@ from greenproc.process.ended import how_it_ended
 from greenproc.process.event import MessageEvent
 from greenproc.process.ports import ACCEPTED, FULL, NO_ROOM, RemoteConnection, Transport
 from greenproc.settings import Settings
+from greenproc.tracing import TRACING, InTrace
 from greenproc.typed import codec_of
 
 if TYPE_CHECKING:
@@ -146,7 +147,8 @@ class Asks:
         if manager.is_in_own_thread:
             self._begin(ask, body, timeout)
         else:
-            manager.run_in_hub(self._begin, ask, body, timeout)
+            begin = InTrace(self._begin) if TRACING.is_active else self._begin
+            manager.run_in_hub(begin, ask, body, timeout)
             keep_hub_alive_until(ask, manager.hub)
         return ask
 
@@ -163,6 +165,8 @@ class Asks:
         if timeout is not None:
             ask.timer = manager.clock.timer(timeout, partial(self._expire, id, timeout))
         message = Message(ask.name, UPID(id, local), to, body)
+        if TRACING.is_active:
+            message = with_trace(message)
         if to.address is not local and to.address != local:
             self._ask_there(ask, message)
             return

@@ -13,6 +13,7 @@ import gevent
 from gevent.event import Event as GateEvent
 
 from greenproc.pid import PID
+from greenproc.tracing import TRACE, TRACING
 
 if TYPE_CHECKING:
     from greenlet import greenlet
@@ -129,7 +130,11 @@ class Cell:
         """Start a greenlet in the process' context and return it; it ends with the runtime."""
         # Bound here: gevent has a parameter of its own, which *kwargs* may have the name of.
         greenlet = gevent.Greenlet(partial(function, *args, **kwargs))
-        greenlet.gr_context = self.context.copy() if self.context is not None else None
+        greenlet.gr_context = context = self.context.copy() if self.context is not None else None
+        if TRACING.is_active and context is not None:
+            context.run(
+                TRACE.set, TRACE.get()
+            )  # that of the caller, not of what the process serves
         assert self.manager is not None
         self.manager.keep_greenlet(greenlet)
         greenlet.start()

@@ -7,7 +7,7 @@ form. Who delivers events, and when, is the manager's business.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeGuard, TypeVar
 
 from greenproc.future import Future, Promise
 from greenproc.future.state import PROMISED
@@ -15,11 +15,13 @@ from greenproc.http.request import Request
 from greenproc.http.response import InternalServerError, Response
 from greenproc.message import Message
 from greenproc.pid import UPID
+from greenproc.tracing import TRACE, TraceContext
 
 if TYPE_CHECKING:
     from greenproc.process.cell import Cell
 
 T = TypeVar("T")
+E = TypeVar("E", bound="Event")
 
 
 class Visitor(Protocol):
@@ -75,6 +77,11 @@ class Event:
         """The name of what a program sent, the size of its body and the body; None for the rest."""
         return None
 
+    @property
+    def trace(self) -> TraceContext | None:
+        """The trace context that it came with, if any, which its handler runs in."""
+        return None
+
     def consume(self, consumer: Consumer) -> None:
         """Hand this event over to *consumer*'s method for its kind."""
         raise NotImplementedError
@@ -108,6 +115,10 @@ class MessageEvent(Event):
     def content(self) -> tuple[str, int, bytes] | None:
         message = self.message
         return message.name, len(message.body), message.body
+
+    @property
+    def trace(self) -> TraceContext | None:
+        return self.message.trace
 
     def consume(self, consumer: Consumer) -> None:
         consumer.consume_message(self)
@@ -198,6 +209,26 @@ class ControlCall(DispatchEvent):
         return None
 
 
+class TracedDispatchEvent(DispatchEvent):
+    """The call of *event* in a trace context. A type of its own: an ordinary event has no room for one."""
+
+    __slots__ = ("trace",)
+
+    trace: TraceContext
+
+    def __init__(self, event: DispatchEvent, trace: TraceContext) -> None:
+        super().__init__(event.method, event.args, event.kwargs, event.promise)
+        self.trace = trace
+
+
+def call_with_trace(event: DispatchEvent) -> DispatchEvent:
+    """Return *event* with the trace context that is current here, unless it is of a kind of its own."""
+    trace = TRACE.get()
+    if trace is None or event.__class__ is not DispatchEvent:
+        return event
+    return TracedDispatchEvent(event, trace)
+
+
 class HttpEvent(Event):
     """An HTTP request; ``promise`` takes the response."""
 
@@ -225,6 +256,32 @@ class HttpEvent(Event):
 
     def to_json(self) -> dict[str, Any]:
         return {"type": self.kind, "method": self.request.method, "url": str(self.request.url)}
+
+
+class TracedHttpEvent(HttpEvent):
+    """A request of a client that sent a trace context."""
+
+    __slots__ = ("trace",)
+
+    trace: TraceContext
+
+    def __init__(self, request: Request, promise: Promise[Response], trace: TraceContext) -> None:
+        super().__init__(request, promise)
+        self.trace = trace
+
+
+_TRACED: Final[dict[type[Event], type[Event]]] = {
+    DispatchEvent: TracedDispatchEvent,
+    HttpEvent: TracedHttpEvent,
+}
+
+
+def is_exactly(event: object, kind: type[E]) -> TypeGuard[E]:
+    """Whether *event* is of *kind*, with a trace context or without, and of no other subclass of it.
+
+    The other subclasses of calls are those that the runtime makes, not a program.
+    """
+    return type(event) in (kind, _TRACED.get(kind))
 
 
 class ExitedEvent(Event):

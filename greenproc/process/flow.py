@@ -257,7 +257,7 @@ def make_room(
             return manager.deliver(item, may_wait=True)  # to what has the id now, if anything
         return None
     drop_item(manager, cell, item)
-    is_message = item.__class__ is Message
+    is_message = isinstance(item, Message)
     return ACCEPTED if policy == "drop_newest" and is_message else FULL
 
 

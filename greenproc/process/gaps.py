@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from greenproc.message import Message
 from greenproc.process.cell import TERMINATING, Cell
-from greenproc.process.event import DispatchEvent, HttpEvent, MessageEvent
+from greenproc.process.event import DispatchEvent, HttpEvent, MessageEvent, is_exactly
 from greenproc.process.flow import limit_mailbox
 from greenproc.process.mailbox import Item
 
@@ -120,7 +120,7 @@ def is_movable(item: Item, source: Cell) -> bool:
     """
     if isinstance(item, (Message, MessageEvent, HttpEvent)):
         return True
-    if item.__class__ is not DispatchEvent or item.promise is None:
+    if not is_exactly(item, DispatchEvent) or item.promise is None:
         return False
     method = item.method
     while isinstance(method, partial):

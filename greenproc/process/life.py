@@ -33,6 +33,7 @@ from greenproc.process.mailbox import (
 from greenproc.process.ports import TERMINATED, Observer
 from greenproc.process.postponed import restore
 from greenproc.process.recording import Recorder
+from greenproc.tracing import TRACE, TRACING
 
 EventFilter = Callable[[UPID, Event], Any]
 """Called with the receiver and the event about to be served; true drops the event."""
@@ -69,6 +70,7 @@ class Life:
         self._recorder: Recorder | None = None
         self.looks_closely = False
         """Whether there is a filter or a recorder, so that `is_filtered` is to be asked."""
+        self._is_plain = True
 
     @property
     def filter(self) -> EventFilter | None:
@@ -78,7 +80,7 @@ class Life:
     @filter.setter
     def filter(self, filter: EventFilter | None) -> None:
         self._filter = filter
-        self.looks_closely = not (filter is None and self._recorder is None)
+        self.choose_path()
 
     @property
     def recorder(self) -> Recorder | None:
@@ -88,7 +90,12 @@ class Life:
     @recorder.setter
     def recorder(self, recorder: Recorder | None) -> None:
         self._recorder = recorder
-        self.looks_closely = not (recorder is None and self._filter is None)
+        self.choose_path()
+
+    def choose_path(self) -> None:
+        """Let events take the short path of `serve_turn`, or the one that looks closer."""
+        self.looks_closely = not (self._recorder is None and self._filter is None)
+        self._is_plain = not (self.looks_closely or TRACING.is_active)
 
     def serve_turn(self, cell: Cell) -> bool:
         """Serve the events of one turn of *cell* and return whether the process lives on."""
@@ -108,9 +115,11 @@ class Life:
                 if cell.injected and items[0].__class__ is not TerminateEvent:
                     self._make_way(cell, items)
                 item = items.popleft()
-                if is_plain and item.__class__ is Message and not self.looks_closely:
+                if not self._is_plain:
+                    self._serve_closely(cell, process, item)
+                elif is_plain and item.__class__ is Message:
                     handle_message(process, item)
-                elif not (self.looks_closely and self.is_filtered(cell, item)):
+                else:
                     cell.message = None
                     process.serve(item if isinstance(item, Event) else as_event(item))
             except BaseException as error:
@@ -126,6 +135,26 @@ class Life:
         cell.serving = 0
         cell.message = None  # its body may be large
         return True
+
+    def _serve_closely(self, cell: Cell, process: Process, item: Item) -> None:
+        """Serve *item* in its trace context, unless the event filter drops it.
+
+        The context is set for each event, also to None: an exception may have come out of the
+        line that unset it. What follows a failure still belongs to it.
+        """
+        try:
+            TRACE.set(item.trace)
+            if self.looks_closely and self.is_filtered(cell, item):
+                return
+            if process.serves_messages_plainly and isinstance(item, Message):
+                handle_message(process, item)
+            else:
+                cell.message = None
+                process.serve(as_event(item))
+        except BaseException as error:
+            self._fail(cell, process, as_event(item), error)
+        finally:
+            TRACE.set(None)
 
     def thrown(self, cell: Cell, error: BaseException) -> None:
         """Take *error*, which something threw into the process while it waited for events."""
@@ -161,6 +190,8 @@ class Life:
             process.initialize()
         except BaseException as error:
             self._fail(cell, process, None, error)
+        if not self._is_plain:
+            TRACE.set(None)  # that of what spawned it; from now on events bring their own
         cell.state = READY
         # A process whose initialize failed has nothing to finalize.
         if cell.reason is not None:

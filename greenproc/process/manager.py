@@ -19,7 +19,7 @@ from greenproc.errors import StateError
 from greenproc.future import Future
 from greenproc.future.waiting import keep_hub_alive_until
 from greenproc.http.cors import CORS
-from greenproc.message import Message
+from greenproc.message import Message, with_trace
 from greenproc.pid import NO_SENDER, PID, UPID
 from greenproc.process.arguments import as_upid
 from greenproc.process.asking import Asks
@@ -37,6 +37,7 @@ from greenproc.process.event import (
     ExitedEvent,
     HttpEvent,
     TerminateEvent,
+    call_with_trace,
 )
 from greenproc.process.flow import has_room, make_queue, make_room
 from greenproc.process.gaps import Gaps
@@ -69,6 +70,7 @@ from greenproc.process.scheduler import Scheduler, TurnLimits
 from greenproc.process.spawning import spawn_process
 from greenproc.process.taking import take_item
 from greenproc.settings import Settings
+from greenproc.tracing import TRACING
 
 P = TypeVar("P", bound=Process)
 
@@ -105,9 +107,7 @@ class ProcessManager:
         self._unhandled = UnhandledNames()
         self.address: Address | None = None
         self.accepting = False
-        self.is_over = False
-        """Whether the runtime has stopped. Only to be read by others."""
-        self._is_inherited = False
+        self.is_over = self._is_inherited = False  # of the runtime: it has stopped, has forked
         self.served_by_ended = 0  # how many events were served by processes that are over
         self.ending = 0  # how many processes are being taken out of everything
         # What runs beside the processes, and is to end with the runtime.
@@ -138,18 +138,28 @@ class ProcessManager:
         self.linking.open(address, transport)
         self.asks.open(transport)
         self.accepting = True
+        TRACING.watch(self._tracing_began)
         self._choose_paths()
         self.clock.watch_pauses(self._choose_paths)
         self.observer.watch_wants(self._choose_paths)
 
     def _choose_paths(self) -> None:
-        """Let messages take the short paths of `send` and `deliver`, or those that look closer."""
+        """Let what is sent, delivered and served take the short paths, or those that look closer."""
         self.life.recorder = self.observer.recorder
         self._is_plain = not (self.clock.paused or self.observer.wants_delivered)
-        self._sending_thread = NO_THREAD if self.observer.wants_sent else self._thread
+        is_closer = self.observer.wants_sent or TRACING.is_active
+        self._sending_thread = NO_THREAD if is_closer else self._thread
+        self.life.choose_path()
+
+    def _tracing_began(self) -> None:
+        self._choose_paths()
+        if get_ident() != self._thread and not has_ended(self.hub):
+            # Once more there, where the choice may have been half made.
+            self.hub.loop.run_callback_threadsafe(self._choose_paths)
 
     def close(self) -> None:
         """Refuse to send from now on: the runtime has stopped, and nothing would arrive."""
+        TRACING.forget(self._tracing_began)
         self.is_over = True
         self._foreign = None  # so that each message is looked at
 
@@ -278,6 +288,7 @@ class ProcessManager:
         return mailbox
 
     def _put(self, cell: Cell, item: Item) -> None:
+        item = with_trace(item) if isinstance(item, Message) else item
         if get_ident() != self._thread:
             self.run_in_hub(self._put, cell, item)
         elif isinstance(item, Message):
@@ -305,6 +316,7 @@ class ProcessManager:
     def _send_closely(self, message: Message) -> None:
         """Send in the thread of the runtime, and tell the observer if it wants to know."""
         self._refuse_at_end(message)
+        message = with_trace(message)
         if get_ident() != self._thread:
             self.run_in_hub(self.send, message)
             return
@@ -443,12 +455,14 @@ class ProcessManager:
             check_owner(process, method, args[0])
 
     def _dispatch(self, pid: UPID, event: DispatchEvent) -> None:
-        if get_ident() != self._thread:
-            promise = event.promise
-            self.run_in_hub(self._dispatch, pid, event)
-            if promise is not None:
-                keep_hub_alive_until(promise.future, self.hub)
-            return
+        if get_ident() != self._sending_thread:
+            event = call_with_trace(event)
+            if get_ident() != self._thread:
+                promise = event.promise
+                self.run_in_hub(self._dispatch, pid, event)
+                if promise is not None:
+                    keep_hub_alive_until(promise.future, self.hub)
+                return
         # As `find_cell`, mostly without its call.
         cell = self.cells.get(pid.id) if pid.address is self.address else self.find_cell(pid)
         if cell is None and event.promise is not None and pid.address == self.address:
@@ -477,6 +491,7 @@ class ProcessManager:
 
     def push(self, cell: Cell, event: DispatchEvent) -> None:
         """Queue *event* for *cell*, from any native thread; drop it when that cannot be."""
+        event = call_with_trace(event)
         if get_ident() != self._thread:
             self.run_in_hub(self.push, cell, event)
         elif self.enqueue(cell, event) is FULL:
@@ -500,6 +515,7 @@ class ProcessManager:
         self._thread = self._sending_thread = NO_THREAD
         self._is_inherited = not has_ended(self.hub)
         self.accepting = False
+        TRACING.forget(self._tracing_began)
         self.scheduler.disown()
         silence(cell.greenlet for cell in self.cells.values())
 

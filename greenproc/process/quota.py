@@ -207,7 +207,7 @@ def weight_of_request(request: Request) -> int:
 
 def weigh_item(item: Item) -> int:
     """Return how many bytes *item* counts for; a call counts like a message without a body."""
-    if item.__class__ is Message:
+    if isinstance(item, Message):
         return ITEM_BYTES + weight_of_message(item)
     if isinstance(item, HttpEvent):
         return ITEM_BYTES + weight_of_request(item.request)

@@ -21,6 +21,7 @@ from greenproc.process.quota import MAILBOX_FULL, weight_of_request
 from greenproc.process.results import as_response, dismiss
 from greenproc.process.routes import Found, Route, RouteTable, call_route
 from greenproc.sync.pipe import Pipe
+from greenproc.tracing import TRACING, use_trace
 
 if TYPE_CHECKING:
     from greenproc.process.manager import ProcessManager
@@ -158,6 +159,14 @@ class Visit:
         else:
             self.answer = answer if isinstance(answer, Future) else Future(answer)
 
+    def take_step(self, step: Callable[[Visit], None]) -> None:
+        """Call *step* with this, in the trace context of the request: it may be the turn of another."""
+        if TRACING.is_active:
+            with use_trace(self.event.trace):
+                step(self)
+        else:
+            step(self)
+
     @property
     def is_answered(self) -> bool:
         """Whether there is an answer, or none will come."""
@@ -243,14 +252,14 @@ class Line:
         self._is_woken = False
         while self._authenticating and self._authenticating[0].is_answered:
             visit = self._authenticating.popleft()
-            self._authorize(visit)
+            visit.take_step(self._authorize)
             self._authorizing.append(visit)
         if self._authorizing and self._authorizing[0].is_answered:
             visit = self._authorizing.popleft()
             self._bytes -= visit.weight
             if self._authorizing and self._authorizing[0].is_answered:
                 self._wake()
-            self._finish(visit)
+            visit.take_step(self._finish)
 
     def _authorize(self, visit: Visit) -> None:
         """Ask whether *visit* may pass, unless it is refused already or nobody wants it."""

@@ -25,6 +25,7 @@ from greenproc.runtime.lifecycle import RuntimeState
 from greenproc.runtime.parts import Parts
 from greenproc.runtime.signals import Signals
 from greenproc.settings import Settings
+from greenproc.tracing import TRACE
 
 if TYPE_CHECKING:
     from greenproc.web import Firewall
@@ -231,6 +232,7 @@ class RuntimeLife:
     def _enter(self) -> None:
         RUNTIME.set(self)
         PROCESS.set(None)
+        TRACE.set(None)
 
     def _build(self) -> Parts:
         return Parts(

@@ -19,7 +19,14 @@ from greenproc.message import Message
 from greenproc.pid import UPID
 from greenproc.process.arguments import as_upid
 from greenproc.process.base import Process
-from greenproc.process.event import DispatchEvent, Event, ExitedEvent, HttpEvent, MessageEvent
+from greenproc.process.event import (
+    DispatchEvent,
+    Event,
+    ExitedEvent,
+    HttpEvent,
+    MessageEvent,
+    is_exactly,
+)
 from greenproc.process.life import EventFilter
 from greenproc.testing.errors import ERROR_LOG
 
@@ -46,7 +53,7 @@ class Pattern:
 
     def matches(self, pid: UPID, event: Event) -> bool:
         """Return whether *event*, about to be served by *pid*, is meant."""
-        return type(event) is self.kind and all(
+        return is_exactly(event, self.kind) and all(
             value == look(pid, event) for look, value in self.wanted
         )
 

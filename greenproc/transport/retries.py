@@ -10,8 +10,9 @@ from typing import Any
 from gevent.hub import Hub
 
 from greenproc.address import Address
-from greenproc.message import Message
+from greenproc.message import Message, TracedMessage
 from greenproc.pid import UPID
+from greenproc.tracing import TraceContext
 
 FIRST_DELAY = 0.01  # a process that serves at all has served something by then
 MAX_DELAY = 1.0
@@ -27,11 +28,14 @@ IsAnswered = Callable[[], bool]
 class RetriedMessage(Message, frozen=True, gc=False):
     """A message that was refused, on its way again until a deadline."""
 
-    deadline: float = 0.0
+    deadline: float
+    trace: TraceContext | None
 
     def as_it_was(self) -> Message:
         """Return the message that the program sent."""
-        return Message(self.name, self.sender, self.to, self.body)
+        if self.trace is None:
+            return Message(self.name, self.sender, self.to, self.body)
+        return TracedMessage(self.name, self.sender, self.to, self.body, self.trace)
 
 
 class _Receiver:
@@ -144,7 +148,14 @@ class Retries:
             self._bytes += weight
             deadline = monotonic() + self._timeout
             receiver.messages.append(
-                RetriedMessage(message.name, message.sender, message.to, message.body, deadline)
+                RetriedMessage(
+                    message.name,
+                    message.sender,
+                    message.to,
+                    message.body,
+                    deadline,
+                    message.trace,
+                )
             )
 
     def _start(self, receiver: _Receiver, to: UPID) -> None:

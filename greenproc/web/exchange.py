@@ -11,6 +11,7 @@ from greenproc.http.request import Request
 from greenproc.http.response import Response, encode_body
 from greenproc.http.writer import encode_request
 from greenproc.sync.pipe import Reader
+from greenproc.tracing import TRACING, current_trace
 from greenproc.web.endpoint import Endpoint, addressed
 
 
@@ -64,7 +65,8 @@ def _encode(request: Request, endpoint: Endpoint) -> bytes:
                 request.body,
                 request.reader,
                 keep_alive=request.keep_alive,
-            )
+            ),
+            current_trace() if TRACING.is_active else None,
         )
     except UnicodeError as error:
         raise LocalProtocolError(f"the request cannot be spelled: {error}") from error

@@ -11,7 +11,7 @@ from greenproc.http.request import Request
 from greenproc.http.response import BadRequest, NotFound, Response, ServiceUnavailable
 from greenproc.pid import decode_id
 from greenproc.process.base import Process
-from greenproc.process.event import HttpEvent
+from greenproc.process.event import HttpEvent, TracedHttpEvent
 from greenproc.process.manager import ProcessManager
 from greenproc.process.ports import Delivery
 from greenproc.web.firewall import Firewall
@@ -84,7 +84,12 @@ class RequestRouter:
             return Future(NotFound())
         promise: Promise[Response] = Promise()
         future = promise.future
-        delivery = self._processes.deliver_http(receiver, HttpEvent(request, promise))
+        head = request.head
+        if head is None or head.trace is None:
+            event = HttpEvent(request, promise)
+        else:
+            event = TracedHttpEvent(request, promise, head.trace)
+        delivery = self._processes.deliver_http(receiver, event)
         if delivery is Delivery.UNKNOWN:
             promise.set(NotFound() if self._processes.accepting else _stopping())
         elif delivery is Delivery.FULL:

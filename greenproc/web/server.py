@@ -22,6 +22,7 @@ from greenproc.process.ports import Delivery
 from greenproc.process.results import Start, as_response, dismiss
 from greenproc.process.serving import with_reader
 from greenproc.settings import Settings
+from greenproc.tracing import TRACE, TRACING
 from greenproc.transport.hooks import TransportHooks
 from greenproc.transport.listen_socket import ListenAddress, listen_on
 from greenproc.transport.listener import Listener
@@ -319,6 +320,8 @@ def call_handler(
 def _run_handler(
     handler: Handler, request: Request, promise: Promise[Response], start: Start
 ) -> None:
+    if TRACING.is_active:
+        TRACE.set(request.head.trace)
     if promise.future.has_discard:
         promise.discard()
         return

@@ -16,8 +16,9 @@ from greenproc.http.content_coding import Pause, gzip_decompress, no_pause
 from greenproc.http.head import RequestHead
 from greenproc.http.limits import DEFAULT_LIMITS
 from greenproc.http.parser import RawRequest
-from greenproc.message import Message
+from greenproc.message import Message, TracedMessage
 from greenproc.pid import UPID, decode_id
+from greenproc.tracing import TraceContext
 
 MAX_CACHED = 4096
 """Entries of a cache of this module, which is emptied when it is full."""
@@ -67,9 +68,10 @@ def encode_message(message: Message) -> bytes:
             character, ``?`` or ``#``, or ``@`` in the sender's id.
 
     Source: libprocess src/encoder.hpp, MessageEncoder.
-    Differs: libprocess writes characters that cannot travel.
+    Differs: libprocess writes characters that cannot travel. The lines of a trace context, if the
+    message has one, follow its own lines; it ignores them.
     """
-    return _encode(_encode_heads(message), message.body)
+    return _encode(_add_trace(_encode_heads(message), message.trace), message.body)
 
 
 class MessageEncoder:
@@ -99,6 +101,8 @@ class MessageEncoder:
         Raises:
             InvalidArgument: as `encode_message` does.
         """
+        if type(message) is not Message:  # what has a trace has a head of its own
+            return _encode(_add_trace(self._find_heads(message), message.trace), message.body)
         name, sender, to = message.name, message.sender, message.to
         if to is not self._to or sender is not self._sender or name is not self._name:
             self._recent = self._find_heads(message)
@@ -183,11 +187,20 @@ class MessageDecoder:
             route = self._derive(head) or self._read(head)
             if route is None:
                 return None
+            if head.trace is not None:
+                return TracedMessage(
+                    route.name, route.sender, route.to, self._unpack(raw), head.trace
+                )
             head.memo = route
         body = raw.body
         if head.is_gzip:
-            body = gzip_decompress(body, self._max_body_bytes, self._pause)
+            body = self._unpack(raw)
         return Message(route.name, route.sender, route.to, body)
+
+    def _unpack(self, raw: RawRequest) -> bytes:
+        if raw.head.is_gzip:
+            return gzip_decompress(raw.body, self._max_body_bytes, self._pause)
+        return raw.body
 
     def _derive(self, head: RequestHead) -> _Route | None:
         """Return the route of a head that differs by a number from one whose route is known."""
@@ -263,6 +276,14 @@ def _encode_heads(message: Message) -> _Heads:
 
 
 _address_text = lru_cache(maxsize=_MANY)(str)
+
+
+def _add_trace(heads: _Heads, trace: TraceContext | None) -> _Heads:
+    """Return *heads* with the lines of *trace* behind their own."""
+    if trace is None:
+        return heads
+    end = trace.lines + b"\r\n"
+    return heads[0][:-2] + end, heads[1][:-2] + end
 
 
 def _check(bad: re.Pattern[str], what: str, text: str) -> None:

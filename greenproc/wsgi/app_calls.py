@@ -12,6 +12,7 @@ import gevent
 from greenproc.clock.hub import kill_within
 from greenproc.http.response import ServiceUnavailable
 from greenproc.process.event import HttpEvent
+from greenproc.tracing import TRACE, TRACING
 
 KILL_SECONDS = 1.0  # how long a killed call may take to end
 MAX_IDLE = 100  # greenlets that are kept for the next calls
@@ -145,6 +146,8 @@ class AppCalls:
         return event
 
     def _run(self, event: HttpEvent) -> None:
+        if TRACING.is_active:
+            TRACE.set(event.trace)  # in place of that of the first request of this greenlet
         try:
             if event.promise.future.has_discard:
                 event.promise.discard()

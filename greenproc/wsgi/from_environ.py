@@ -9,6 +9,7 @@ from greenproc.address import Address
 from greenproc.errors import InvalidAddress, RemoteProtocolError
 from greenproc.http.head import CHUNKED, RequestHead, is_websocket_handshake
 from greenproc.http.status import Status
+from greenproc.tracing import receive_trace
 from greenproc.wsgi.environ import Environ
 
 BLOCK_BYTES = 8 * 1024
@@ -57,6 +58,8 @@ def make_head(environ: Environ, path: str) -> RequestHead:
     head.length = find_length(environ)
     head.is_gzip = environ.get("HTTP_CONTENT_ENCODING", "").lower() == "gzip"
     head.expects_continue = False  # the server sees to that
+    parents = _values(environ, "HTTP_TRACEPARENT")
+    head.trace = receive_trace(parents, _values(environ, "HTTP_TRACESTATE")) if parents else None
     return head
 
 

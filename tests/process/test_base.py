@@ -142,6 +142,7 @@ def test_consumer_may_be_overridden(runtime: Runtime) -> None:
     assert receiver.got == ["declared", ("declared", UPID(), b"")]
 
 
+@pytest.mark.usefixtures("untraced")
 def test_service_may_be_overridden(runtime: Runtime) -> None:
     class Serving(Receiver):
         def serve(self, event: object) -> None:

@@ -218,6 +218,7 @@ def test_event_filter_sees_what_a_handler_takes(runtime: Runtime) -> None:
     assert process.got == ["m", "last"]
 
 
+@pytest.mark.usefixtures("untraced")
 def test_initialize_may_take_events(runtime: Runtime) -> None:
     class First(Collecting):
         def initialize(self) -> None:

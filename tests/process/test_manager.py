@@ -112,6 +112,7 @@ def test_message_before_the_spawn_is_lost_and_after_it_is_queued(runtime: Runtim
 # Delivering
 
 
+@pytest.mark.usefixtures("untraced")
 def test_message_arrives_unchanged(runtime: Runtime) -> None:
     seen: list[Message] = []
 

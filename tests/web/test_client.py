@@ -83,12 +83,14 @@ def sent_by(server: Acceptor, call: Callable[[str], Future[Response]], extra: in
     ],
     ids=["get-root", "get", "get with a query", "streamed get", "delete", "post"],
 )
+@pytest.mark.usefixtures("untraced")
 def test_it_sends_what_libprocess_sends(
     server: Acceptor, call: Callable[[str], Future[Response]], recorded: bytes
 ) -> None:
     assert sent_by(server, call, len(recorded.partition(HEAD_END)[2])) == recorded
 
 
+@pytest.mark.usefixtures("untraced")
 def test_a_host_name_is_looked_up_and_named(server: Acceptor) -> None:
     future = get(f"http://localhost:{server.address.port}/x")
     with server.accept() as peer:
@@ -136,12 +138,14 @@ def test_a_body_is_bytes_or_text(server: Acceptor, call: Call, body: bytes, text
     assert b"\r\nContent-Length: %d\r\n" % len(text) in data
 
 
+@pytest.mark.usefixtures("untraced")
 def test_json_is_compact_and_says_what_it_is(server: Acceptor) -> None:
     data = sent_by(server, lambda url: post(url, json={"a": [1, None]}), 14)
 
     assert data.endswith(b'\r\nContent-Type: application/json\r\n\r\n{"a":[1,null]}')
 
 
+@pytest.mark.usefixtures("untraced")
 def test_the_type_of_json_can_be_said(server: Acceptor) -> None:
     headers = {"Content-Type": "application/merge-patch+json"}
 
@@ -157,6 +161,7 @@ def test_content_type_overrides_the_header(server: Acceptor) -> None:
     assert b": c/d\r\n" in data
 
 
+@pytest.mark.usefixtures("untraced")
 def test_headers_may_be_pairs_and_come_after_those_of_the_client(server: Acceptor) -> None:
     data = sent_by(server, lambda url: get(url, [("X-A", "1"), ("X-A", "2")]))
 

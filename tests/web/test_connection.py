@@ -45,6 +45,7 @@ from tests.web.support import (
 # What goes out
 
 
+@pytest.mark.usefixtures("untraced")
 def test_requests_on_a_kept_connection_are_what_libprocess_sends(server: Acceptor) -> None:
     """Recorded from libprocess: two requests on one connection."""
     with connected(server) as (connection, peer):
