@@ -1,0 +1,37 @@
+"""Ten times too much: each message is served or reported, once; memory and control stay as they are.
+
+How long control messages take is for ``python -m tests.overload`` to say.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from greenproc import Runtime
+from tests.overload.harness import Overload, perform
+
+MOST_MEBIBYTES = 24
+"""How much more a node may have in a run, whatever its length: a few seconds of what waits."""
+
+
+def check(run: Overload, policy: str) -> None:
+    """Check that each message has one end, that most have that of a drop, and what that cost."""
+    by_receiver = b"" if policy == "refuse" else run.dropped_there
+    ends = run.count(run.served, run.dropped_here, by_receiver)
+    assert [number for number, count in enumerate(ends) if count != 1] == []
+    assert len(ends) == run.sent
+    assert 0 < sum(run.served) < run.sent
+    assert sum(run.dropped_there) > 0
+    assert len(run.exits) > 0
+    assert run.grown_mebibytes < MOST_MEBIBYTES
+
+
+@pytest.mark.parametrize("policy", ["refuse", "drop_oldest", "drop_newest"])
+def test_ten_times_too_much_from_another_os_process(runtime: Runtime, policy: str) -> None:
+    check(perform(runtime, policy, seconds=1.5, refusal_timeout=0.5), policy)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["refuse", "drop_oldest"])
+def test_ten_times_too_much_for_a_minute(runtime: Runtime, policy: str) -> None:
+    check(perform(runtime, policy, seconds=60.0), policy)
