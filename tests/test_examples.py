@@ -79,6 +79,22 @@ def test_watched_tells_what_goes_wrong() -> None:
     assert f"$ python examples/watched.py\n{out}```" in page
 
 
+@pytest.mark.parametrize(
+    "path", sorted(EXAMPLES.glob("coming_from/*.py")), ids=lambda path: path.stem
+)
+def test_a_program_of_another_library_runs_and_is_on_the_page(path: Path) -> None:
+    command = f"python examples/coming_from/{path.name}"
+    with example(f"coming_from/{path.stem}") as program:
+        code, out, err = program.finish()
+
+    page = (EXAMPLES.parent / "docs" / "howto" / "coming_from.md").read_text(encoding="utf-8")
+    assert (code, err) == (0, "")
+    assert f"$ {command}\n{out}```" in page
+    source = path.read_text(encoding="utf-8")
+    assert f"    {command}\n" in source
+    assert source.count("\n") < MAX_LINES
+
+
 def test_auction_sells_and_drops_what_is_no_bid() -> None:
     with example("auction") as program:
         code, out, err = program.finish()
