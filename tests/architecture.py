@@ -28,7 +28,6 @@ PERSONS_IN_PROSE = {
     "builtin": 5.8,
     "cli": 2.4,
     "errors": 5.5,
-    "http": 1.7,
     "metrics": 4.5,
     "process": 2.4,
     "runtime": 1.9,

@@ -1,4 +1,4 @@
-"""Challenges: what a server says about how to prove who one is."""
+"""`WWWAuthenticate`: the challenge of a server, by which a client selects its credentials."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from greenproc.errors import InvalidArgument
 from greenproc.http.headers import is_token
 
-# One parameter up to its comma. No character can be taken by two parts of it, so that a long
-# header is read in a time that grows with its length only.
+# One parameter up to its comma. No character matches two parts of the expression, so it cannot
+# backtrack: the time for a long header is linear.
 _PARAMETER = re.compile(
     r"[ \t]*(?P<name>[^\s\",=]+)[ \t]*=[ \t]*"
     r"(?:\"(?P<quoted>(?:[^\"\\]|\\.)*)\"|(?P<bare>[^\s\",=]+))[ \t]*(?:,|\Z)"
@@ -18,23 +18,23 @@ _PARAMETER = re.compile(
 _ESCAPED = re.compile(r"\\(.)")
 _BLANKS = re.compile(r"[ \t]+")
 
-_SHOWN = 80  # characters of a header in an error; it may have tens of thousands
+_SHOWN = 80  # characters of a header in an error; a header may have tens of thousands
 
 
 @dataclass(frozen=True, slots=True)
 class WWWAuthenticate:
-    """One challenge of a ``WWW-Authenticate`` header; `str` writes it as the header has it.
+    """One challenge of a ``WWW-Authenticate`` header; `str` encodes it for that header.
 
     ::
 
         WWWAuthenticate.parse(response.headers["WWW-Authenticate"]).parameters["realm"]
 
     Args:
-        scheme: such as ``Basic``; its case does not matter to a server.
-        parameters: texts by name; names are kept in small letters.
+        scheme: such as ``Basic``; its case is not significant.
+        parameters: the values by name; names are kept in lower case.
 
     Raises:
-        InvalidArgument: there is no realm, or the scheme or a name is no token.
+        InvalidArgument: there is no realm, or the scheme or a name is not a token.
 
     Source: libprocess include/process/http.hpp, class WWWAuthenticate.
     """
@@ -57,17 +57,20 @@ class WWWAuthenticate:
 
     @classmethod
     def parse(cls, text: str) -> WWWAuthenticate:
-        """Read the value of a header, which holds one challenge: a scheme and its parameters.
+        """Parse the value of a header with one challenge: a scheme and its parameters.
 
-        The last of several values for one name counts.
+        Of two parameters of one name the last one counts.
+
+        Args:
+            text: the value of ``WWW-Authenticate``.
 
         Raises:
-            InvalidArgument: *text* is no challenge, has no realm, or holds several challenges.
+            InvalidArgument: *text* is malformed, has no realm, or holds several challenges.
 
         Source: libprocess src/http.cpp, WWWAuthenticate::create.
-        Differs: blanks may stand beside an equals sign, a backslash in quotes escapes what
-        follows it, and the case of names does not matter, as RFC 9110 section 11 has it; a second
-        challenge is refused and not taken for parameters.
+        Differs: blanks may stand beside an equals sign, a backslash in quotes escapes the next
+        character, and the case of names is not significant, as RFC 9110 section 11 specifies; a
+        second challenge is an error, rather than more parameters.
         """
         scheme, *others = _BLANKS.split(text.strip(" \t"), maxsplit=1)
         if not others:
@@ -87,11 +90,11 @@ class WWWAuthenticate:
         return cls(scheme, parameters)
 
     def __str__(self) -> str:
-        told = [f"{name}={quoted_string(value)}" for name, value in self.parameters.items()]
-        return f"{self.scheme} {', '.join(told)}"
+        encoded = [f"{name}={quoted_string(value)}" for name, value in self.parameters.items()]
+        return f"{self.scheme} {', '.join(encoded)}"
 
 
 def quoted_string(text: str) -> str:
-    """Return *text* in quotes. Source: RFC 9110 section 5.6.4, quoted-string."""
+    """Encode *text* as a quoted-string. Source: RFC 9110 section 5.6.4."""
     text = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"'

@@ -1,7 +1,7 @@
-"""Bodies of HTTP messages: where they end, and what is inside.
+"""Bodies of HTTP messages: their framing, by length, in chunks, or until the end of the connection.
 
-A reader takes as many bytes as it can use and hands on what belongs to the body. It says what
-it left, which must come again with more behind it.
+A reader consumes the bytes that it can use, writes the content to a sink, and returns where it
+stopped. The caller must feed the rest again, with more bytes behind it.
 """
 
 from __future__ import annotations
@@ -15,49 +15,56 @@ from greenproc.http.head import CHUNKED, UNTIL_EOF
 from greenproc.http.limits import IsSpent, ParserLimits, never
 
 BODY_FAILED = "failed to decode body"
-"""What the reader of a streamed body is told. Source: libprocess src/decoder.hpp."""
+"""The failure of a streamed body. Source: libprocess src/decoder.hpp."""
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-# Without the blanks that RFC 9112 tolerates around its parts, as llhttp reads it.
+# Without the blanks that RFC 9112 allows around its parts: llhttp refuses them, and so do we.
 _EXTENSION = rb"(?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb'|"[\t\x20\x21\x23-\x7e\x80-\xff]*"))?)*'
 _EXTENSION_START = rb"(?:;[\t\x20-\x7e\x80-\xff]*)?"
 CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(" + _EXTENSION + rb")\r\n")
-"""What stands before a chunk: its size, and extensions that are ignored."""
+"""The line before a chunk: its size, and extensions that are ignored."""
 _CHUNK_LINE_START = re.compile(rb"[0-9A-Fa-f]{1,16}" + _EXTENSION_START + rb"\r?")
-# Nobody is known to use extensions, and a line without its end is looked at over and over.
+# No sender of chunk extensions is known. A line without its end is matched again with each read, so
+# a longer bound would let a slow client cause quadratic work.
 _MAX_CHUNK_LINE = 4096
 _TRAILER = re.compile(rb"(" + _TOKEN + rb"):[^\x00-\x08\x0a-\x1f\x7f]*\r\n")
-_MAX_PIECES = 64  # for each of which a sink may do a lot
-_STEPS_A_LOOK = 256  # less than 0.1 ms of them, between looks at the time
-# A trailer with one of these is an attempt to say something else than the header did.
+_MAX_PIECES = 64  # beyond it they are joined: a sink may do costly work for each piece
+_STEPS_PER_CHECK = 256  # chunks between two checks of the time, which take less than 0.1 ms
+# RFC 9110 section 6.5.1: a trailer must not change the framing or the routing of its message.
 _FORBIDDEN_TRAILERS = frozenset((b"content-length", b"transfer-encoding", b"host"))
 
 
 class BodySink(Protocol):
-    """Takes a body piece by piece; exactly one of `close` and `fail` ends it.
+    """Receives a body in pieces; exactly one of `close` and `fail` ends it.
 
     Source: libprocess include/process/http.hpp, Pipe::Writer.
     """
 
     def write(self, data: bytes) -> object:
-        """Take the next piece, which is never empty."""
+        """Receive the next piece, which is never empty."""
 
     def close(self) -> object:
         """The body is complete."""
 
     def fail(self, message: str) -> object:
-        """The body will never be complete, for the reason that *message* gives."""
+        """The body will never be complete; *message* is the reason."""
 
 
 class BodyReader(Protocol):
-    """Finds out which bytes belong to a body."""
+    """Decodes the framing of one body."""
 
     is_done: bool
+    """Whether the body is complete."""
     is_paused: bool
-    """Whether it stopped because its time was over, not for want of bytes."""
+    """Whether the last read stopped because its time was spent, with bytes left."""
 
     def read(self, data: bytes, at: int, sink: BodySink) -> int:
-        """Use up *data* from *at* on, and return where it stopped.
+        """Consume bytes, and return the offset where it stopped.
+
+        Args:
+            data: the bytes that arrived.
+            at: the offset of the first one to consume.
+            sink: receives the content.
 
         Raises:
             RemoteProtocolError: the body is malformed, or exceeds a limit.
@@ -65,7 +72,11 @@ class BodyReader(Protocol):
 
 
 class ContentLengthReader:
-    """Reads a body of a known length."""
+    """Reads a body of a known length.
+
+    Args:
+        length: in bytes.
+    """
 
     __slots__ = ("is_done", "_missing")
 
@@ -86,7 +97,7 @@ class ContentLengthReader:
 
 
 class UntilEofReader:
-    """Reads a body that ends with the connection."""
+    """Reads a body that ends with the connection, which only a response may have."""
 
     __slots__ = ("is_done",)
 
@@ -105,16 +116,16 @@ class UntilEofReader:
 class ChunkedReader:
     """Reads a body in chunks; extensions and trailers are dropped.
 
-    Each chunk goes to the sink as one piece, or more when it comes in parts. Where very many come
-    together they are joined: a peer could send single bytes.
+    Each chunk reaches the sink as one piece, or as several when it arrives in parts. Many small
+    chunks of one read are joined, since a peer could send single bytes.
 
     Args:
-        max_overhead_bytes: for all extensions and trailers together.
-        max_chunk_bytes: for one chunk, where what it brings is kept.
-        is_spent: asked now and then while there are chunks.
+        max_overhead_bytes: the limit of all extensions and trailers together.
+        max_chunk_bytes: the limit of one chunk; None for no limit, where a sink streams it.
+        is_spent: called after every 256 chunks; True stops the read.
 
     Source: RFC 9112 section 7.1.
-    Differs: libprocess takes a trailer for an error.
+    Differs: libprocess treats a trailer as an error.
     """
 
     __slots__ = (
@@ -169,8 +180,9 @@ class ChunkedReader:
                 at = self._read_size(data, at)
             if at == before:
                 break
+            # One read may hold thousands of chunks of one byte, each of which costs a step.
             steps += 1
-            if steps % _STEPS_A_LOOK == 0 and self._is_spent():
+            if steps % _STEPS_PER_CHECK == 0 and self._is_spent():
                 self.is_paused = not self.is_done
                 break
         return at
@@ -225,7 +237,15 @@ class ChunkedReader:
         return end
 
     def _spend(self, count: int, *, final: bool = True) -> None:
-        """Check that *count* more bytes of no use are within the limit."""
+        """Count bytes that carry no content against their limit.
+
+        Args:
+            count: the bytes of a line, or of its beginning.
+            final: whether the line is complete, so that it is not counted again.
+
+        Raises:
+            RemoteProtocolError: the limit is exceeded.
+        """
         if count > self._overhead:
             raise RemoteProtocolError("chunk extensions and trailers too large", status=431)
         if final:
@@ -233,49 +253,50 @@ class ChunkedReader:
 
 
 class BodyCollector:
-    """A sink that keeps a whole body.
+    """A sink that collects a whole body.
 
     Args:
-        max_bytes: a longer body is refused.
+        max_bytes: the limit of the body.
     """
 
     __slots__ = ("_buffer", "_max_bytes")
 
     def __init__(self, max_bytes: int) -> None:
-        # One buffer instead of a list of pieces: a peer that sends single bytes would make
-        # each of them an object of 34 bytes. It gives its content away without a copy.
+        # A buffer instead of a list of pieces: a chunk of one byte would be an object of 34 bytes.
+        # BytesIO returns its content without a copy.
         self._buffer = BytesIO()
         self._max_bytes = max_bytes
 
     @property
     def body(self) -> bytes:
-        """What has come."""
+        """The bytes so far."""
         return self._buffer.getvalue()
 
     def write(self, data: bytes) -> None:
-        """Keep the next piece.
+        """Append the next piece.
 
         Raises:
-            RemoteProtocolError: that is too much.
+            RemoteProtocolError: the body exceeds the limit (413).
         """
         if self._buffer.tell() + len(data) > self._max_bytes:
             raise RemoteProtocolError(f"body of more than {self._max_bytes} bytes", status=413)
         self._buffer.write(data)
 
     def close(self) -> None:
-        """Do nothing: the body is there."""
+        """Do nothing: the parser takes the body."""
 
     def fail(self, message: str) -> None:
-        """Do nothing: nobody will ask for the body."""
+        """Do nothing: the parser has an error, and drops the body."""
 
 
 class IncomingBody:
-    """A body whose end has not come.
+    """A body whose end has not arrived.
 
     Args:
-        length: what the head says, which may be `CHUNKED` or `UNTIL_EOF`.
-        sink: where the body goes to. Without one it is collected, within the limit, and taken
-            from `collected`. Either way it stays packed if it is: a sink may have to wait.
+        length: of the head, which may be `CHUNKED` or `UNTIL_EOF`.
+        limits: of the parser.
+        sink: receives the body. Without one `collected` has it, within the limit. A compressed
+            body stays compressed either way, since decompression may have to wait.
         is_spent: asked now and then while there are chunks.
     """
 
@@ -314,16 +335,16 @@ class IncomingBody:
 
     @property
     def is_paused(self) -> bool:
-        """Whether the last read stopped because its time was over, with bytes left."""
+        """Whether the last read stopped because its time was spent, with bytes left."""
         return self._reader.is_paused
 
     @property
     def collected(self) -> bytes:
-        """The body, when there is no sink."""
+        """The body so far, when there is no sink."""
         return self._collector.body
 
     def read(self, data: bytes, at: int) -> int:
-        """Use up *data* from *at* on, and return where it stopped.
+        """Consume bytes, and return the offset where it stopped. See `BodyReader.read`.
 
         Raises:
             RemoteProtocolError: the body is malformed, or exceeds a limit.
@@ -336,10 +357,10 @@ class IncomingBody:
         return at
 
     def read_eof(self) -> None:
-        """Take the end of the connection.
+        """End the body with the connection.
 
         Raises:
-            RemoteProtocolError: the body needs more bytes.
+            RemoteProtocolError: the body is incomplete.
         """
         if not isinstance(self._reader, UntilEofReader):
             raise RemoteProtocolError(BODY_FAILED)
@@ -347,5 +368,5 @@ class IncomingBody:
         self._sink.close()
 
     def fail(self) -> None:
-        """Tell the sink that no more will come."""
+        """Fail the sink: no more bytes will arrive."""
         self._sink.fail(BODY_FAILED)

@@ -1,4 +1,7 @@
-"""The content coding gzip: compression, and decompression within bounds. Source: RFC 9110 section 8.4."""
+"""The content coding gzip: compression, and decompression within limits.
+
+Source: RFC 9110 section 8.4.
+"""
 
 from __future__ import annotations
 
@@ -10,56 +13,59 @@ from typing import TypeAlias
 from greenproc.errors import RemoteProtocolError
 
 MIN_GZIP_BYTES = 1024
-"""Bodies from this size on are packed. Source: libprocess src/encoder.hpp, GZIP_MINIMUM_BODY_LENGTH."""
+"""Shorter bodies are not compressed. Source: libprocess src/encoder.hpp, GZIP_MINIMUM_BODY_LENGTH."""
 
 _GZIP_BITS = 16 + zlib.MAX_WBITS  # a gzip header and trailer around the deflate stream
 _GZIP_LEVEL = 6  # zlib's own default, which libprocess uses
-_PIECE = 64 * 1024  # the most that a step of unpacking gives ...
-_STEP = 16 * 1024  # ... and takes: blocks that hold nothing take time, too, 0.1 ms for so many
+# A step of decompression is bounded in its output, as a byte can become a thousand, and in its
+# input, as empty blocks have no output and take 0.1 ms for so many bytes.
+_PIECE = 64 * 1024
+_STEP = 16 * 1024
 
 Pause: TypeAlias = Callable[[], object]
-"""Called between steps of a long computation, each of less than a millisecond; it may wait."""
+"""Called between the steps of a long computation, each of less than a millisecond; it may wait."""
 
 
 def no_pause() -> None:
-    """Make no pause."""
+    """Do not wait."""
 
 
 def gzip_compress(data: bytes) -> bytes:
-    """Pack *data* as gzip, the same bytes whenever it is called."""
-    packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_BITS)
-    return packer.compress(data) + packer.flush()
+    """Compress *data*. The result has no time stamp, so equal bodies have equal bytes."""
+    compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_BITS)
+    return compressor.compress(data) + compressor.flush()
 
 
 def gzip_decompress(data: bytes, max_bytes: int, pause: Pause = no_pause) -> bytes:
-    """Unpack *data*, which must be one whole gzip stream; the time is linear in its two sizes.
+    """Decompress one complete gzip stream, in a time that is linear in both sizes.
 
     Args:
-        pause: called after each step, to let others work meanwhile.
+        data: the stream.
+        max_bytes: the limit of the result.
+        pause: called after each step, so that other greenlets may run.
 
     Raises:
-        RemoteProtocolError: it is broken or has something behind it (400), is cut short (400),
-            or unpacks to more than *max_bytes* (413).
+        RemoteProtocolError: *data* is malformed, truncated or followed by more bytes (400), or
+            decompresses to more than *max_bytes* (413).
 
-    Source: libprocess src/decoder.hpp, for the words of the errors.
-    Differs: the status; libprocess answers 500, and has no bound.
+    Source: libprocess src/decoder.hpp, for the texts of the errors.
+    Differs: the status; libprocess answers 500, and has no limit.
     """
-    unpacked = BytesIO()  # which gives its content away without a copy
-    inflater = GzipDecoder()
-    for piece in inflater.feed(data):
-        unpacked.write(piece)
-        if unpacked.tell() > max_bytes:
+    content = BytesIO()  # returns its content without a copy
+    decoder = GzipDecoder()
+    for piece in decoder.feed(data):
+        content.write(piece)
+        if content.tell() > max_bytes:
             raise RemoteProtocolError(f"body of more than {max_bytes} bytes", status=413)
         pause()
-    inflater.finish()
-    return unpacked.getvalue()
+    decoder.finish()
+    return content.getvalue()
 
 
 class GzipDecoder:
-    """Unpacks one gzip stream as its bytes come, in steps that give at most 64 KiB each.
+    """Decompresses one gzip stream incrementally, in steps of at most 64 KiB of output each.
 
-    A byte can become a thousand, and as many bytes can become nothing: each step is bounded both
-    in what it takes and in what it gives, and none copies more than it takes.
+    A step is bounded in its input as well, and copies no more than that.
     """
 
     __slots__ = ("_zlib",)
@@ -68,12 +74,12 @@ class GzipDecoder:
         self._zlib = zlib.decompressobj(_GZIP_BITS)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Unpack the next bytes, step by step; the result must be used up before the next call.
+        """Decompress the next bytes, one step for each piece that is taken.
 
-        A piece can be empty: then a step has brought nothing.
+        The result must be exhausted before the next call. A piece may be empty.
 
         Raises:
-            RemoteProtocolError: this is no gzip stream, or it had ended before.
+            RemoteProtocolError: the stream is malformed, or has ended before.
         """
         for begin in range(0, len(data), _STEP):
             step = data[begin : begin + _STEP]
@@ -84,16 +90,16 @@ class GzipDecoder:
                     piece = self._zlib.decompress(step, _PIECE)
                 except zlib.error as error:
                     raise RemoteProtocolError("failed to decode body") from error
-                # What is left of this step only: with the whole rest of a large body, the time
-                # would be quadratic.
+                # The rest of this step only: zlib copies what it leaves, so with the rest of a
+                # large body the time would be quadratic.
                 step = self._zlib.unconsumed_tail or self._zlib.unused_data
                 yield piece
 
     def finish(self) -> None:
-        """Say that there are no more bytes.
+        """Check that the stream is complete.
 
         Raises:
-            RemoteProtocolError: the stream is not at its end.
+            RemoteProtocolError: it is truncated.
         """
         if not self._zlib.eof:
             raise RemoteProtocolError("Failed to decompress body")

@@ -1,4 +1,4 @@
-"""Cookies: those that a request brings, and lines that set them."""
+"""Cookies: parsing those of a request, and encoding ``Set-Cookie`` lines. Source: RFC 6265."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from greenproc.errors import InvalidArgument
 from greenproc.http.headers import Headers, is_token
 
 MAX_COOKIES = 256
-"""How many cookies of a request are read; browsers keep 180 for a site at most."""
+"""The limit of the cookies of a request; browsers keep at most 180 for a site."""
 
 MAX_COOKIE_BYTES = 4096
-"""What browsers take, name and value together: they drop a longer one without a word."""
+"""The limit of a cookie, name and value together, in browsers, which silently drop a longer one."""
 
 # RFC 6265 section 4.1.1: no control characters, blanks, quotes, commas, semicolons, backslashes.
 _VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
@@ -25,28 +25,28 @@ _LONG_AGO = "Thu, 01 Jan 1970 00:00:00 GMT"
 
 
 class CookieAttributes(TypedDict, total=False):
-    """What a cookie has besides its name and value."""
+    """The attributes of a cookie."""
 
     max_age: int | None
-    """Seconds until it is forgotten; None: with the end of the browser's session."""
+    """Seconds until it expires; None keeps it for the session of the browser."""
     path: str
-    """The path below which it is sent; ``/`` by default."""
+    """The path below which browsers send it; ``/`` by default."""
     domain: str | None
-    """The host below which it is sent; None: this host alone."""
+    """The domain below which browsers send it; None limits it to this host."""
     secure: bool
-    """Whether it is sent over TLS only; False by default."""
+    """Whether browsers send it over TLS only; False by default."""
     httponly: bool
-    """Whether scripts of the page do not see it; True by default."""
+    """Whether it is hidden from scripts of the page; True by default."""
     samesite: str | None
-    """When requests from other sites bring it: ``Strict`` never, ``Lax`` (the default) when a
-    user follows a link, ``None`` always, which needs *secure*. None leaves that to the browser."""
+    """When requests from other sites carry it: ``Strict`` never, ``Lax`` (the default) when a
+    user follows a link, ``None`` always, which requires *secure*. None leaves it to the browser."""
 
 
 def read_cookies(headers: Headers) -> dict[str, str]:
-    """Return the cookies of a request by name, `MAX_COOKIES` at most.
+    """Return the cookies of a request by name, at most `MAX_COOKIES`.
 
-    Of two of one name the first one counts: browsers send that of the longer path first. Quotes
-    around a value are no part of it. What has no name is left out.
+    Of two cookies of one name the first one counts: browsers send the one of the longer path
+    first. Quotes around a value are removed. A cookie without a name is ignored.
 
     Source: RFC 6265 sections 4.2 and 5.4.
     """
@@ -68,9 +68,15 @@ def encode_cookie(
 ) -> str:
     """Return the value of a ``Set-Cookie`` line.
 
+    Args:
+        name: a token.
+        value: ASCII without blanks, quotes, commas, semicolons and backslashes.
+        attributes: see `CookieAttributes`.
+        is_deleted: whether the line removes the cookie from the browser.
+
     Raises:
-        InvalidArgument: browsers would refuse the cookie, or read another one out of it.
-        TypeError: there is no such attribute.
+        InvalidArgument: browsers would refuse the cookie, or parse another one from the line.
+        TypeError: an attribute has an unknown name.
 
     Source: RFC 6265 section 4.1; draft-ietf-httpbis-rfc6265bis for ``SameSite`` and the prefixes
     of names.
@@ -124,6 +130,7 @@ def _check_place(path: str, domain: str | None) -> None:
 
 
 def _check_prefix(name: str, is_secure: bool, *, is_host_only: bool) -> None:
+    # Browsers ignore a cookie whose prefix promises more than its attributes keep.
     prefix = name[:9].lower()
     if prefix.startswith("__host-") and not (is_secure and is_host_only):
         raise InvalidArgument(f"expected secure=True, path='/' and no domain for {name!r}")
@@ -150,7 +157,7 @@ def _unquoted(value: str) -> str:
 
 
 def _decode(text: str) -> str:
-    """Return *text*, whose bytes were taken for Latin-1, as UTF-8 if it is that."""
+    """Decode *text*, a header in Latin-1, as UTF-8 if its bytes are UTF-8."""
     if text.isascii():
         return text
     try:

@@ -12,18 +12,18 @@ from greenproc.http.request import Request
 from greenproc.http.response import Forbidden, NoContent, Response
 
 MAX_AGE = 600
-"""Seconds for which browsers remember what they were told; Chromium takes 7200 at most."""
+"""Seconds for which browsers cache the answer to a preflight; Chromium's limit is 7200."""
 
-_MAX_ASKED_LENGTH = 4096  # of the names of headers that a browser asks for
-_SAFE = ("GET", "HEAD", "OPTIONS")  # RFC 9110 section 9.2.1: they change nothing
+_MAX_REQUESTED_LENGTH = 4096  # of the names in Access-Control-Request-Headers, which are echoed
+_SAFE = ("GET", "HEAD", "OPTIONS")  # RFC 9110 section 9.2.1: the safe methods
 _VARY = ("Vary", "Origin")
 
 
 class CORS:
-    """The origins whose pages may use a route, and what they may do there.
+    """The origins whose pages may use a route, and the permissions of these pages.
 
-    A browser lets a page of another origin see an answer only if the answer says so. The origin
-    of the node itself, and clients that are no browsers, need none of this.
+    A browser shows a response to a page of another origin only if the response permits it. Pages
+    of the node itself, and clients other than browsers, need no permission.
 
     ::
 
@@ -31,18 +31,18 @@ class CORS:
         @route("/rooms", cors=["https://app.example.org"])
         @route("/rooms", cors=CORS(["https://app.example.org"], credentials=True))
 
-    With a list of origins, a request of any other page that may change something, which a browser
-    sends without asking first, is refused with 403.
+    With a list of origins, an unsafe request of any other page is refused with 403: browsers send
+    some of these without a preflight, and hide only the response.
 
     Args:
-        origins: such as ``https://example.org:8443``, compared exactly; or ``*``, every one.
+        origins: such as ``https://example.org:8443``, compared exactly; or ``*`` for all.
         credentials: whether a page may send cookies and passwords; not with ``*``.
-        headers: which headers of requests a page may set besides the usual ones; None: any.
-        expose: which headers of answers a page sees besides the usual ones.
-        max_age: seconds for which a browser need not ask again.
+        headers: the request headers that a page may set besides the safelisted ones; None for any.
+        expose: the response headers that a page can read besides the safelisted ones.
+        max_age: seconds for which a browser may cache the answer to a preflight.
 
     Raises:
-        InvalidArgument: an origin or a name is none, or *credentials* comes with ``*``.
+        InvalidArgument: an origin or a name is malformed, or *credentials* comes with ``*``.
 
     Source: the WHATWG's Fetch Standard, section 3.2, "CORS protocol".
     """
@@ -59,7 +59,7 @@ class CORS:
         max_age: int = MAX_AGE,
     ) -> None:
         self.origins = _checked_origins(origins)
-        """None for every one."""
+        """None for all."""
         if credentials and self.origins is None:
             raise InvalidArgument("expected a list of origins with credentials, got '*'")
         if isinstance(max_age, bool) or not isinstance(max_age, int) or max_age < 0:
@@ -74,7 +74,7 @@ class CORS:
         return self.origins is None or origin in self.origins
 
     def refuse(self, request: Request) -> Response | None:
-        """Return the refusal of *request* if it may change something and is of a foreign page."""
+        """Return the refusal of an unsafe *request* that a page of another origin caused, or None."""
         if self.origins is None or request.method in _SAFE:
             return None
         if request.headers.get("Origin") in self.origins:
@@ -82,7 +82,7 @@ class CORS:
         return refuse_foreign(request)
 
     def lines(self, request: Request) -> Fields:
-        """Return what every answer to *request* says."""
+        """Return the header lines of every response to *request*."""
         if self.origins is None:
             lines: Fields = (("Access-Control-Allow-Origin", "*"),)
         else:
@@ -97,17 +97,18 @@ class CORS:
         return lines
 
     def answer_preflight(self, request: Request, methods: Iterable[str]) -> Response:
-        """Return what a browser is told that asks before it lets a page send a request.
+        """Return the response to a preflight.
 
         Args:
-            methods: what the route takes.
+            request: the preflight.
+            methods: the methods of the route.
         """
         response = NoContent(headers={"Allow": ", ".join(methods)})
         if not self.allows(request.headers.get("Origin", "")):
             return response
         response.headers["Access-Control-Allow-Methods"] = ", ".join(methods)
-        asked = request.headers.get("Access-Control-Request-Headers", "")
-        allowed = _asked_names(asked) if self.headers is None else self.headers
+        requested = request.headers.get("Access-Control-Request-Headers", "")
+        allowed = _requested_names(requested) if self.headers is None else self.headers
         if allowed:
             response.headers["Access-Control-Allow-Headers"] = ", ".join(allowed)
         response.headers["Access-Control-Max-Age"] = str(self.max_age)
@@ -126,11 +127,11 @@ class CORS:
 
 
 CORSOption: TypeAlias = CORS | str | Iterable[str] | None
-"""What a route takes: the origins alone will do."""
+"""The option ``cors`` of a route: origins, or a `CORS` with more options."""
 
 
 def as_cors(option: CORSOption) -> CORS | None:
-    """Return what *option* of a route says; None, which allows no other origin, for None.
+    """Return the `CORS` of *option*; None, which permits no other origin, for None.
 
     Raises:
         InvalidArgument: as for `CORS`.
@@ -139,7 +140,7 @@ def as_cors(option: CORSOption) -> CORS | None:
 
 
 def is_preflight(request: Request) -> bool:
-    """Whether *request* is a browser's question what a page of another origin may send."""
+    """Whether *request* is a preflight: a browser asks which requests a page may send."""
     return (
         request.method == "OPTIONS"
         and "Origin" in request.headers
@@ -148,10 +149,10 @@ def is_preflight(request: Request) -> bool:
 
 
 def refuse_foreign(request: Request) -> Response | None:
-    """Return the refusal of a request that another site has caused, None for any other.
+    """Return the refusal of a request that a page of another site caused, or None.
 
-    For what changes something. A browser says where a request comes from; other clients, and
-    a user who follows a link of their own, say nothing and pass.
+    It protects routes that change state. Browsers send the origin of such a request; other
+    clients, and links that a user opens directly, send none and pass.
 
     Source: RFC 6454 section 7.3; the W3C's Fetch Metadata Request Headers.
     """
@@ -166,7 +167,7 @@ def refuse_foreign(request: Request) -> Response | None:
 
 
 def _checked_origins(origins: object) -> frozenset[str] | None:
-    if origins in ("*", ("*",)):  # the latter in settings
+    if origins in ("*", ("*",)):  # a tuple in settings
         return None
     if isinstance(origins, str):
         origins = [origins]
@@ -185,7 +186,7 @@ def _checked_names(option: str, names: object) -> tuple[str, ...]:
     return checked
 
 
-def _asked_names(line: str) -> list[str]:
-    """Return the names that a browser asks for; none if something else is among them."""
-    names = [name.strip() for name in line[:_MAX_ASKED_LENGTH].split(",")]
+def _requested_names(line: str) -> list[str]:
+    """Return the names of headers in *line*; an empty list if one is malformed."""
+    names = [name.strip() for name in line[:_MAX_REQUESTED_LENGTH].split(",")]
     return names if all(map(is_token, names)) else []

@@ -1,4 +1,4 @@
-"""The text of Server-Sent Events, the media type ``text/event-stream``."""
+"""Encoding Server-Sent Events, the media type ``text/event-stream``."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import re
 from greenproc.errors import InvalidArgument
 
 EVENT_STREAM = "text/event-stream"
-"""The media type of a stream of events; it is always UTF-8."""
+"""The media type of an event stream, whose encoding is always UTF-8."""
 
 EMPTY_COMMENT = b":\n\n"
-"""A comment, which clients ignore: it shows that a stream is alive."""
+"""A comment, which clients ignore: a heartbeat that keeps proxies from closing the connection."""
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _NOT_IN_NAME = re.compile(r"[\r\n]")
@@ -27,10 +27,10 @@ def encode_event(
     """Encode one event, with the empty line that makes a client dispatch it.
 
     Args:
-        data: text of any number of lines; a client gets LF between them, however they ended. None
-            encodes fields that a client takes without dispatching an event.
+        data: text of any number of lines; a client gets them separated by LF. None encodes the
+            other fields alone, and dispatches no event.
         event: the type of the event; without one it is a ``message``.
-        id: what a client that reconnects sends as ``Last-Event-ID``; no text resets it.
+        id: the ``Last-Event-ID`` of a client that reconnects; an empty one resets it.
         retry: seconds after which a client that lost the stream reconnects.
 
     Raises:
@@ -53,7 +53,7 @@ def encode_event(
             raise InvalidArgument(f"expected the data of an event as str, got {data!r:.200}")
         lines.extend(f"data: {line}\n" for line in _LINE_END.split(data))
     lines.append("\n")
-    # What is no UTF-8, as a lone surrogate, would end the stream in a strict client.
+    # A lone surrogate has no UTF-8, and its bytes would end the stream in a strict client.
     return "".join(lines).encode("utf-8", "replace")
 
 

@@ -1,7 +1,8 @@
 """Heads of HTTP messages: the first line and the header, validated, parsed and cached.
 
-httptools checks the header lines; what it lets pass and HTTP/1.1 does not is refused here.
-Bodies are read by `greenproc.http.body`.
+httptools parses the header lines. This module refuses the inputs that httptools accepts and that
+HTTP/1.1 forbids, since two parsers that disagree about a message allow request smuggling. Bodies
+are read by `greenproc.http.body`.
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ from greenproc.http.url import URL
 from greenproc.tracing import TraceContext, receive_trace
 
 CHUNKED = -1
-"""Instead of a length: the body comes in chunks."""
+"""In place of a length: the body is in chunks."""
 UNTIL_EOF = -2
-"""Instead of a length: the body ends with the connection."""
+"""In place of a length: the body ends with the connection."""
 
 HEAD_END = b"\r\n\r\n"
-"""What a head ends with."""
+"""The end of a head."""
 
 RawFields = tuple[tuple[bytes, bytes], ...]
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"  # RFC 9110 section 5.6.2
-# One blank between the parts. Bytes from 0x80 on are allowed in the target, because libprocess
-# writes the ids of processes as they are.
+# Exactly one blank between the parts. The target may have bytes from 0x80 on, because libprocess
+# does not encode the ids of processes.
 _REQUEST_LINE = re.compile(
     rb"(" + _TOKEN + rb"{1,64}) ([^\x00-\x20\x7f]+) HTTP/([0-9])\.([0-9])\r\n"
 )
@@ -38,11 +39,11 @@ _REQUEST_LINE_START = re.compile(
     _TOKEN + rb"{0,64}(?: (?:[^\x00-\x20\x7f]+(?: [HTP/0-9.]{0,8}\r?)?)?)?"
 )
 _REASON = rb"[^\x00-\x08\x0a-\x1f\x7f]*"
-# libprocess leaves out the blank after a status that it has no words for.
+# libprocess leaves out the blank after a status without a phrase.
 _STATUS_LINE = re.compile(rb"HTTP/([0-9])\.([0-9]) ([0-9]{3})(?: (" + _REASON + rb"))?\r\n")
 _STATUS_LINE_START = re.compile(rb"[HTP/0-9.]{0,8}(?: [0-9]{0,3}(?: " + _REASON + rb")?)?\r?")
 _TARGET = re.compile(rb"/|\*\Z|[A-Za-z][A-Za-z0-9+.\-]*://")
-# A name as RFC 3986 section 3.2.2 has it, or an address, and a port.
+# RFC 3986 section 3.2.2: a name or an address, and a port.
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z\-._~!$&'()*+,;=%]*)(?::[0-9]*)?")
 _BLANK_BEFORE_COLON = re.compile(rb"(?m)^(" + _TOKEN + rb"+)[ \t]+:")
 
@@ -61,14 +62,15 @@ _MEANINGFUL = frozenset(
         b"tracestate",
     )
 )
-# How much of a first line without its end is looked at over and over, as its bytes come.
+# A first line without its end is matched again with each read. Beyond this length that would cost
+# quadratic time, and only the size limit applies.
 _EARLY_BYTES = 1024
 
 
 class RequestHead:
-    """What stands before the body of a request.
+    """The head of a request, parsed.
 
-    Two requests with the same bytes may share one; nothing in it changes but the memo and the parts.
+    Requests with the same bytes share it. It is immutable except for the memo and the parts.
     """
 
     __slots__ = (
@@ -92,40 +94,40 @@ class RequestHead:
     target: bytes
     """As on the wire: a path with its query, ``*``, or an absolute URL."""
     headers: RawFields
-    """Name and value of each line, in order, without blanks around them."""
+    """Name and value of each line, in order, without surrounding blanks."""
     version: tuple[int, int]
     keep_alive: bool
-    """Whether the connection can be used after this request."""
+    """Whether the connection persists after this request. Source: RFC 9112 section 9.3."""
     length: int
     """The length of the body, or `CHUNKED`."""
     is_gzip: bool
-    """Whether the body is packed, and a handler is to get it unpacked."""
+    """Whether the body is compressed with gzip, so that it is decompressed for handlers."""
     expects_continue: bool
-    """Whether the peer waits for ``100 Continue`` before it sends the body."""
+    """Whether the client waits for ``100 Continue`` before it sends the body."""
     upgrades: bool
-    """Whether it is the opening handshake of a WebSocket, after which the bytes are no HTTP."""
+    """Whether it is the opening handshake of a WebSocket, after which no HTTP follows."""
     memo: object
-    """What a user of heads has made of this one, to find it again when the head comes again."""
+    """A result that a user of the head attaches, and finds when the head is repeated."""
     origin: tuple[RequestHead, bytes, bytes] | None
-    """A head that is equal to this but for a number in parentheses, and both numbers."""
+    """A head that differs from this one by a number in parentheses only, and both numbers."""
     parts: tuple[str, URL, Headers] | None
-    """Method, URL and headers for handlers, once somebody needed them; to be copied."""
+    """Method, URL and headers for handlers, after the first `parse_parts`; to be copied."""
     trace: TraceContext | None
     """The trace context of the client, if it sent a valid one."""
     value_bytes: int
-    """How long the values of all headers are together; there when `parts` are."""
+    """The length of the values of all headers together, after `parse_parts`."""
 
     def __repr__(self) -> str:
         return f"<RequestHead {self.method!r} {self.target!r}>"
 
     @property
     def path(self) -> str:
-        """The path of the target as on the wire; the query is not looked at."""
+        """The path of the target as on the wire. A malformed query is no error here."""
         target = self.target.partition(b"#")[0].partition(b"?")[0]
         return URL.parse(target.decode("utf-8", "surrogateescape")).path
 
     def parse_parts(self) -> tuple[str, URL, Headers]:
-        """Return `parts`, made now if they are not there.
+        """Return `parts`, parsed at the first call.
 
         Raises:
             RemoteProtocolError: an escape in the query is malformed.
@@ -141,7 +143,7 @@ class RequestHead:
 
 
 class ResponseHead:
-    """What stands before the body of a response."""
+    """The head of a response, parsed."""
 
     __slots__ = (
         "_parsed",
@@ -167,7 +169,7 @@ class ResponseHead:
         self._parsed: Headers | None = None
 
     def parsed_headers(self) -> Headers:
-        """Return the headers as a value of their own, decoded once for all responses of this head."""
+        """Return a copy of the headers, which are decoded once for all responses of this head."""
         if self._parsed is None:
             self._parsed = Headers.from_wire(self.headers)
         return self._parsed.copy()
@@ -177,16 +179,20 @@ class ResponseHead:
 
 
 def read_request_head(data: bytes, limits: ParserLimits) -> RequestHead:
-    """Check and take apart the head of a request, which must end with an empty line.
+    """Validate and parse the head of a request.
 
-    A request to upgrade is ignored, as RFC 9110 section 7.8 allows: clients that would rather speak
-    HTTP/2 are answered all the same. Only that for a WebSocket is marked, for which no usual
-    response would do; the connection serves no request after it.
+    ``Upgrade`` is ignored, as RFC 9110 section 7.8 allows, so a client that offers HTTP/2 is
+    served by HTTP/1.1. Only the handshake of a WebSocket is marked, since no other response fits;
+    the connection serves no request after it.
+
+    Args:
+        data: the head with the empty line at its end.
+        limits: of the parser.
 
     Raises:
-        RemoteProtocolError: it breaks HTTP/1.1 (400), names a method or a transfer coding that
-            is not implemented (501), names another version (505), exceeds a limit (414, 431), or
-            is for a host that is not served (421).
+        RemoteProtocolError: it is malformed (400), has a method or a transfer coding that is not
+            implemented (501), or another version (505), exceeds a limit (414, 431), or is for a
+            host that is not served (421).
 
     Source: RFC 9112 sections 3, 5, 6.
     """
@@ -200,11 +206,11 @@ def read_request_head(data: bytes, limits: ParserLimits) -> RequestHead:
     if version is None:
         raise RemoteProtocolError("expected HTTP/1.1 or HTTP/1.0", status=505)
     if method == b"CONNECT":
-        # What follows its head belongs to a tunnel, also where the target is a path.
+        # The bytes behind its head belong to a tunnel, also where the target is a path.
         raise RemoteProtocolError("no tunnels here", status=501)
     if not _TARGET.match(target):
         raise RemoteProtocolError("malformed request target")
-    # The target is checked above, because llhttp refuses bytes from 0x80 on.
+    # With "/" in place of the target, which was validated above: llhttp refuses bytes from 0x80.
     fields = _RequestFields(limits)
     fields.read(method + b" / HTTP/%b.%b\r\n" % (major, minor) + data[line.end() :])
     head = RequestHead()
@@ -235,7 +241,13 @@ def read_request_head(data: bytes, limits: ParserLimits) -> RequestHead:
 def is_websocket_handshake(
     method: bytes, version: tuple[int, int], upgrade: Sequence[bytes], connection: Sequence[bytes]
 ) -> bool:
-    """Whether a request with these values of ``Upgrade`` and ``Connection`` opens a WebSocket.
+    """Whether a request is the opening handshake of a WebSocket.
+
+    Args:
+        method: of the request.
+        version: of HTTP.
+        upgrade: the values of ``Upgrade``.
+        connection: the values of ``Connection``.
 
     Source: RFC 6455 section 4.2.1.
     """
@@ -245,13 +257,18 @@ def is_websocket_handshake(
 
 
 def read_response_head(data: bytes, limits: ParserLimits, method: str = "GET") -> ResponseHead:
-    """Check and take apart the head of a response to a request with that *method*.
+    """Validate and parse the head of a response.
+
+    Args:
+        data: the head with the empty line at its end.
+        limits: of the parser.
+        method: of the request; the response to HEAD has no body.
 
     Raises:
-        RemoteProtocolError: it breaks HTTP/1.1, or exceeds a limit.
+        RemoteProtocolError: it is malformed, or exceeds a limit.
 
-    Source: RFC 9112 sections 4 to 6; its section 5.1 asks to remove blanks before a colon,
-    which libprocess' own tests send.
+    Source: RFC 9112 sections 4 to 6; its section 5.1 requires a client to remove blanks before a
+    colon, which libprocess' own tests send.
     """
     _check_size(data, limits)
     line = _STATUS_LINE.match(data)
@@ -285,9 +302,13 @@ def read_response_head(data: bytes, limits: ParserLimits, method: str = "GET") -
 
 
 class PartialHead:
-    """Looks at the bytes of a head that is not complete, so that garbage is refused at once.
+    """Validates a head that is not complete, so that garbage is refused at once.
 
-    Finds what `read_request_head` or `read_response_head` would find in the end, not more.
+    It raises no error that `read_request_head` or `read_response_head` would not raise.
+
+    Args:
+        limits: of the parser.
+        response: whether it is the head of a response.
     """
 
     __slots__ = ("_limits", "_line", "_line_start", "_line_is_good", "_seen")
@@ -300,10 +321,10 @@ class PartialHead:
         self._seen = 0
 
     def check(self, data: bytes) -> None:
-        """Check *data*, all bytes of the head so far; the others were checked before.
+        """Validate *data*, all bytes of the head so far.
 
         Raises:
-            RemoteProtocolError: whatever follows, this is no head, or too long a one.
+            RemoteProtocolError: no further bytes can make it a head, or it is too long.
         """
         if len(data) > self._limits.max_header_bytes:
             _check_size(data, self._limits)
@@ -338,7 +359,7 @@ class _RequestFields:
         self._error: httptools.HttpParserError | None = None
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a line from the parser."""
+        """Receive a line from llhttp."""
         value = value.rstrip(b" \t")
         self.lines.append((name, value))
         key = name.lower()
@@ -346,11 +367,11 @@ class _RequestFields:
             self._found.setdefault(key, []).append(value)
 
     def on_headers_complete(self) -> None:
-        """Take the end of the head from the parser."""
+        """Receive the end of the head from llhttp."""
         self._is_complete = True
 
     def read(self, data: bytes) -> None:
-        """Let the parser read a head.
+        """Parse a head with llhttp.
 
         Raises:
             RemoteProtocolError: a line is malformed, there are too many, or the method is not
@@ -382,14 +403,14 @@ class _RequestFields:
         raise RemoteProtocolError(f"malformed head: {reason}", status=status) from self._error
 
     def values(self, name: bytes) -> Sequence[bytes]:
-        """Return the values of all lines of a name that is one of those with a meaning here."""
+        """Return the values of all lines of *name*, which must be one of those used here."""
         return self._found.get(name, ())
 
     def host(self, version: tuple[int, int]) -> bytes | None:
-        """Return the host, which must be named as HTTP/1.1 wants it; HTTP/1.0 need not.
+        """Return the value of ``Host``; None without it, which only HTTP/1.0 allows.
 
         Raises:
-            RemoteProtocolError: it is not.
+            RemoteProtocolError: it is missing, malformed or repeated.
 
         Source: RFC 9112 section 3.2.
         """
@@ -401,10 +422,13 @@ class _RequestFields:
         return hosts[0] if hosts else None
 
     def is_chunked(self, *, status: int) -> bool:
-        """Whether the body comes in chunks.
+        """Whether the body is in chunks.
+
+        Args:
+            status: of the error.
 
         Raises:
-            RemoteProtocolError: it comes in another way, with the given status.
+            RemoteProtocolError: it has another transfer coding.
         """
         codings = self.values(b"transfer-encoding")
         if not codings:
@@ -414,19 +438,20 @@ class _RequestFields:
         return True
 
     def content_length(self) -> int | None:
-        """Return the length that the header gives; the parser has checked that it is one."""
+        """Return the value of ``Content-Length``, which llhttp has validated; None without it."""
         lengths = self.values(b"content-length")
         return int(lengths[0]) if lengths else None
 
     def keep_alive(self, version: tuple[int, int]) -> bool:
-        """Whether the connection can be used after this message."""
+        """Whether the connection persists. Source: RFC 9112 section 9.3."""
+        # Proxy-Connection is no standard; llhttp treats it as Connection, and so must this.
         options = _words(*self.values(b"connection"), *self.values(b"proxy-connection"))
         if b"close" in options:
             return False
         return version == (1, 1) or b"keep-alive" in options
 
     def expects_continue(self) -> bool:
-        """Whether the peer asks for ``100 Continue``; nothing else that it may expect is known."""
+        """Whether the client expects ``100 Continue``. Other expectations are ignored."""
         expectations = self.values(b"expect")
         return bool(expectations) and expectations[-1].lower() == b"100-continue"
 
@@ -436,7 +461,7 @@ class _RequestFields:
         return receive_trace(parents, self.values(b"tracestate")) if parents else None
 
     def is_gzip(self) -> bool:
-        """Whether the body is packed with gzip and nothing else."""
+        """Whether the content coding is gzip."""
         codings = self.values(b"content-encoding")
         return bool(codings) and codings[-1].lower() == b"gzip"
 
@@ -447,7 +472,7 @@ class _ResponseFields(_RequestFields):
 
 
 def _words(*lines: bytes) -> list[bytes]:
-    """Return the elements of a list that is spread over *lines*, in small letters."""
+    """Return the elements of a list that is spread over *lines*, in lower case."""
     return [word.strip(b" \t") for word in b",".join(lines).lower().split(b",")]
 
 
@@ -463,8 +488,8 @@ def _check_size(data: bytes, limits: ParserLimits) -> None:
 def _check_line_ends(data: bytes, at: int = 0) -> None:
     """Check that each LF from *at* on follows a CR.
 
-    The parser would find it, too, but after mistakes that suggest another status, whereas an
-    unfinished head is checked for nothing else.
+    llhttp reports it, too, but after faults that have another status. A partial head is checked
+    for nothing else, and both must report the same error.
     """
     if data.count(b"\n", at) != data.count(b"\r\n", max(0, at - 1)):
         raise RemoteProtocolError("a line ends with a bare LF")

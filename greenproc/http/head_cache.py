@@ -1,4 +1,4 @@
-"""Request heads that were read before, and heads that differ from those by one number only."""
+"""`HeadCache`: parsed request heads, and heads that differ from those by one number only."""
 
 from __future__ import annotations
 
@@ -8,31 +8,30 @@ from typing import Final
 from greenproc.http.head import RawFields, RequestHead, read_request_head
 from greenproc.http.limits import DEFAULT_LIMITS, ParserLimits
 
-# Long heads are rare, seldom come again, and would make the cache large.
+# Long heads are rare, seldom repeated, and would make the cache large.
 _MAX_CACHED_BYTES = 2048
 
-# The ids that nodes generate end like this, and are part of the head of each message.
+# The end of the ids that nodes generate, which are part of the head of each message.
 _NUMBER: Final = re.compile(rb"\([0-9]{1,20}\)")
 _NUMBERED_FIELDS = frozenset((b"libprocess-from", b"user-agent"))
 
 
 class HeadCache:
-    """Reads heads, and knows the ones it has read by their bytes.
+    """Parses heads, and keeps them by their bytes.
 
-    A process sends its messages of one name to one receiver under the same head, byte for byte,
-    and what was legal once is legal again. Looking a head up takes a tenth of the time that
-    reading it takes. The head of a message whose sender or receiver has another number than the
-    one of a message before is derived from that one, in a fifth of the time: each ask has a
-    number of its own. The parsers of all connections of a node may share one cache.
+    The messages of one name from one process to another have the same head, byte for byte. A
+    lookup takes a tenth of the time of parsing. Each ask has a number of its own in the id of its
+    sender; such a head is derived from that of an earlier ask, in a fifth of the time. The
+    parsers of all connections of a node may share one cache.
 
     Args:
-        limits: what `read` applies.
-        max_heads: the cache is emptied when it holds so many; 0 turns it off. One takes 1 to
-            5 KB with what handlers get of it, and 40 KB when a client wants that.
+        limits: for `read`.
+        max_heads: the bound at which the cache is emptied; 0 turns it off. A head takes 1 to 5
+            KB with its parts, and a malicious client can make it 40 KB.
     """
 
     by_bytes: dict[bytes, RequestHead]
-    """The heads that are known; to be looked at only."""
+    """The cached heads. Must not be changed."""
 
     __slots__ = ("limits", "by_bytes", "_derived", "_max_heads", "_templates")
 
@@ -40,7 +39,7 @@ class HeadCache:
         self.limits = limits
         self.by_bytes = {}
         self._max_heads = max_heads
-        # By the bytes without the number; and hashes of the bytes that were derived once.
+        # By the bytes without their number. The set has the hashes of heads that were derived once.
         self._templates: dict[bytes, _Template] = {}
         self._derived: set[int] = set()
 
@@ -48,7 +47,7 @@ class HeadCache:
         """Return what `read_request_head` returns for *data*.
 
         Raises:
-            RemoteProtocolError: this is no head that can be served.
+            RemoteProtocolError: see `read_request_head`.
         """
         head = self.by_bytes.get(data)
         if head is not None:
@@ -66,7 +65,7 @@ class HeadCache:
                 self._learn(key, number[0], data, head)
             return head
         head = template.derive(number[0])
-        # Numbers of asks never come again, and are not to push out the heads that do.
+        # The number of an ask is never repeated, so its head must not evict those that are.
         fingerprint = hash(data)
         if fingerprint in self._derived:
             self._keep(data, head)
@@ -77,8 +76,8 @@ class HeadCache:
 
     def _read_new(self, data: bytes) -> RequestHead:
         head = read_request_head(data, self.limits)
-        # What is known is taken in passing, which is not for a body that has to be unpacked.
-        # Nor does a handshake come again, which has a key of its own, or a request of a trace.
+        # The parser takes a short cut for cached heads, without decompression. A handshake is
+        # never repeated, as its key is random, and neither is the trace context of a request.
         if not (head.is_gzip or head.upgrades or head.trace):
             self._keep(data, head)
         return head
@@ -89,15 +88,22 @@ class HeadCache:
         self.by_bytes[data] = head
 
     def _learn(self, key: bytes, number: bytes, data: bytes, head: RequestHead) -> None:
-        """Derive heads from *head* from now on, if the number stands where it changes nothing."""
+        """Derive heads from *head* in future, if its number occurs only where it has no meaning.
+
+        Args:
+            key: the bytes without the number.
+            number: in parentheses.
+            data: the bytes of the head.
+            head: the parsed head.
+        """
         fields = [name.lower() in _NUMBERED_FIELDS for name, _ in head.headers]
         places = head.target.count(number) + sum(
             value.count(number)
             for (_, value), may_differ in zip(head.headers, fields, strict=True)
             if may_differ
         )
-        # An escape may stand for a number, empty parentheses would be taken for one, and the host
-        # in an absolute target is compared with those that are allowed.
+        # An escape may encode a number, empty parentheses would count as a number, and the host
+        # of an absolute target is compared with the allowed ones.
         is_plain = head.target.startswith(b"/") and b"%" not in head.target
         if places != data.count(number) or not is_plain or b"()" in data:
             return
@@ -110,7 +116,7 @@ class HeadCache:
 
 
 class _Template:
-    """A head that was read, and the number in it that is replaced in a derived head."""
+    """A parsed head, and the number in it that derived heads replace."""
 
     __slots__ = ("_head", "_number")
 
@@ -119,7 +125,7 @@ class _Template:
         self._number = number
 
     def derive(self, number: bytes) -> RequestHead:
-        """Return the head that has *number* instead."""
+        """Return the same head with *number* in place of its own."""
         known, old = self._head, self._number
         head = RequestHead()
         head.method = known.method

@@ -20,29 +20,32 @@ _new = object.__new__
 
 
 class Headers(MutableMapping[str, str]):
-    """Header fields by name, whatever the case of its letters.
+    """Header fields by name. The case of names is not significant.
 
-    A name may stand on several lines. As a mapping each name occurs once and has the value of
-    its last line, as libprocess sees it; `getall` and `lines` tell the others. Order and
-    spelling are kept. Assigning replaces all lines of the name, where the first one stood and
-    in its spelling.
+    A name may occur on several lines. As a mapping each name occurs once and has the value of
+    its last line, as in libprocess; `getall` and `lines` return all of them. Order and spelling
+    are kept. An assignment replaces all lines of the name, in the place and the spelling of the
+    first one.
+
+    Args:
+        items: a mapping, or pairs of names and values.
 
     Raises:
-        InvalidArgument: a name is no token, or a value is no text, or holds a control character
-            or one that Latin-1 has not, so that nobody can smuggle in a line of his own; or the
-            items are neither a mapping nor pairs.
+        InvalidArgument: a name is not a token; a value is not a str, or has a control character,
+            which could start a new line, or a character outside of Latin-1; or *items* is neither
+            a mapping nor pairs.
 
     Source: libprocess include/process/http.hpp, class Headers.
     Differs: libprocess keeps one line a name.
     """
 
-    # Neither is ever changed, only replaced, so that headers with the same lines share them.
+    # Never mutated, only replaced, so that copies share them: a parsed head is copied per request.
     __slots__ = ("by_key", "fields")
 
     fields: Fields
-    """All lines in order, names in their spelling; to be looked at only."""
+    """All lines in order, names in their spelling. Must not be changed."""
     by_key: dict[str, str]
-    """The last value of each name in small letters; to be looked at only."""
+    """The last value of each name in lower case. Must not be changed."""
 
     def __init__(self, items: Items | None = None) -> None:
         self.fields = ()
@@ -64,7 +67,7 @@ class Headers(MutableMapping[str, str]):
 
     @classmethod
     def from_checked(cls, fields: Iterable[tuple[str, str]]) -> Headers:
-        """Make headers from lines that `checked_field` has seen."""
+        """Return headers of lines that `checked_field` has validated."""
         headers = cls()
         headers.fields = tuple(fields)
         headers.by_key = {name.lower(): value for name, value in headers.fields}
@@ -72,18 +75,22 @@ class Headers(MutableMapping[str, str]):
 
     @classmethod
     def from_wire(cls, fields: Iterable[tuple[bytes, bytes]]) -> Headers:
-        """Make headers from fields that a parser has checked."""
+        """Return headers of lines that a parser has validated."""
         return cls.from_checked(
             [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]
         )
 
     def add(self, name: str, value: str) -> None:
-        """Append a line, also when there is one of that name."""
+        """Append a line, also when the name occurs already.
+
+        Raises:
+            InvalidArgument: see the class.
+        """
         self.fields = (*self.fields, checked_field(name, value))
         self.by_key = {**self.by_key, name.lower(): value}
 
     def getall(self, name: str) -> list[str]:
-        """Return the values of all lines of that name; none gives an empty list."""
+        """Return the values of all lines of *name*, an empty list without any."""
         key = name.lower()
         if key not in self.by_key:
             return []
@@ -94,7 +101,7 @@ class Headers(MutableMapping[str, str]):
         return list(self.fields)
 
     def copy(self) -> Headers:
-        """Return headers with the same lines that can be changed apart from these."""
+        """Return an independent copy."""
         headers = _new(Headers)
         headers.fields = self.fields
         headers.by_key = self.by_key
@@ -105,7 +112,7 @@ class Headers(MutableMapping[str, str]):
     @overload
     def get(self, key: str, /, default: str | T) -> str | T: ...
     def get(self, key: str, default: Any = None) -> Any:
-        """Return the value of the last line of that name, or *default*."""
+        """Return the value of the last line of a name, or *default*."""
         return self.by_key.get(key.lower(), default)
 
     def __getitem__(self, name: str) -> str:
@@ -167,15 +174,19 @@ class Headers(MutableMapping[str, str]):
 
 
 def is_token(text: object) -> bool:
-    """Whether *text* can be a name in HTTP, such as that of a header or of a scheme."""
+    """Whether *text* is a token, such as the name of a header. Source: RFC 9110 section 5.6.2."""
     return isinstance(text, str) and _TOKEN.fullmatch(text) is not None
 
 
 def checked_field(name: str, value: str) -> tuple[str, str]:
-    """Return the line of a header.
+    """Return a validated header line.
+
+    Args:
+        name: a token.
+        value: text in Latin-1 without control characters.
 
     Raises:
-        InvalidArgument: it could not be told from other lines, see `Headers`.
+        InvalidArgument: see `Headers`.
     """
     if not is_token(name):
         raise InvalidArgument(f"expected a header name, got {name!r}")

@@ -1,7 +1,7 @@
-"""Which hosts a server answers for: a defence against DNS rebinding.
+"""`AllowedHosts`: the hosts of a server, a defence against DNS rebinding.
 
-A page of another site can let its own name resolve to the address of a node, and then reads what
-the node answers as if it were its own. Its browser still sends that name as ``Host``.
+In that attack the DNS name of a malicious page resolves to the address of a node, which makes the
+node part of the page's own origin. The browser still sends the malicious name as ``Host``.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ _LOOPBACK = re.compile(r"127\.[0-9.]+|::1")
 
 
 class AllowedHosts:
-    """The hosts for which requests are served, whatever the port.
+    """The hosts for which requests are served. Ports are not compared.
 
-    ``localhost`` and the addresses of the loopback interface are always allowed, since no name
-    of another site is spelled like them.
+    ``localhost`` and the loopback addresses are always allowed, since no other site can have
+    these names.
 
     Args:
-        names: host names in small letters; one that begins with a dot stands for the name behind
-            it and all below it, one that begins with ``*.`` for those below it only.
+        names: host names in lower case; one with a leading dot stands for that domain and its
+            subdomains, one with a leading ``*.`` for the subdomains only.
         ips: the addresses of the server in their canonical form.
-        any_ip: whether every IP address is allowed, for a server that cannot know its own.
-            An address is no name that could be made to lead elsewhere.
+        any_ip: whether every IP address is allowed, for a server that cannot know its own. An
+            attacker cannot rebind an address.
 
     Source: RFC 9110 sections 7.4 and 15.5.20.
     """
@@ -46,6 +46,7 @@ class AllowedHosts:
 
     def allows(self, host: str) -> bool:
         """Whether requests for *host*, with or without a port, are served."""
+        # RFC 1034 section 3.1: a trailing dot marks an absolute name and changes nothing here.
         name = _without_port(host).lower().removesuffix(".")
         try:
             name = canonical_ip(name)
@@ -56,12 +57,15 @@ class AllowedHosts:
         return self._any_ip or name in self._exact or _LOOPBACK.fullmatch(name) is not None
 
     def check(self, target: bytes, host: bytes | None) -> None:
-        """Check where a request with this target and header ``Host`` is directed to.
+        """Check the host of a request.
 
-        Both count where there are two, as handlers may look at either.
+        Args:
+            target: of the request line; an absolute URL has a host of its own.
+            host: the value of ``Host``; None without that header.
 
         Raises:
-            RemoteProtocolError: it is misdirected (421), or names no host.
+            RemoteProtocolError: a host is not allowed, or there is none (421). Both hosts are
+                checked, since handlers may look at either.
         """
         named = [] if host is None else [host]
         authority = _AUTHORITY.match(target)

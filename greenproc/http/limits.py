@@ -1,4 +1,4 @@
-"""How much a parser reads before it refuses a message."""
+"""`ParserLimits`: the size limits of the parsers."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from greenproc.http.hosts import AllowedHosts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParserLimits:
-    """Bounds on what one message may hold.
+    """The limits of one message.
 
-    The parser beneath has none of its own: it took a header of 16 MB and half a million of them.
+    llhttp has none of its own: it accepted a header of 16 MB, and half a million headers.
     """
 
     max_header_bytes: int = 80 * 1024
-    """The first line and the header; also chunk extensions and trailers together.
+    """The first line and the header together; chunk extensions and trailers have the same limit.
 
     Source: the limit of libprocess' parser, HTTP_MAX_HEADER_SIZE.
     """
     max_headers: int = 256
-    """Header lines. Apache's default is 100; proxies add some."""
+    """Header lines. Apache's default is 100, and proxies add some."""
     max_body_bytes: int = 64 * 1024 * 1024
-    """A body that is read whole, also after unpacking. A streamed body has no bound."""
+    """A body that is read whole, before and after decompression. A streamed body has no limit."""
     hosts: AllowedHosts | None = None
-    """The hosts for which requests are taken; None means any."""
+    """The hosts for which requests are served; None for any."""
 
 
 IsSpent: TypeAlias = Callable[[], bool]
-"""Tells a parser that it has worked long enough, so that it stops and keeps the rest for later.
+"""Returns whether the parser has used up its time, so that it stops and keeps the rest for later.
 
-It is asked after what costs much more than its bytes: reading a new head, a row of small chunks.
+A parser calls it after work that costs much more than its bytes: a new head, many small chunks.
 """
 
 
 def never() -> bool:
-    """Let a parser read on to the end of what it was given."""
+    """Return False: the parser reads all bytes that it is fed."""
     return False
 
 

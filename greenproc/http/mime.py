@@ -1,6 +1,6 @@
-"""Which media type a file has, by the end of its name.
+"""Media types of files, by the suffixes of their names.
 
-The system's own table is not asked, since it differs from machine to machine.
+The table of the operating system is not used, since it differs between machines.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ _LIBPROCESS = {
     "video/x-msvideo": ".avi",
     "video/x-sgi-movie": ".movie",
 }
-# What the web has come to use since.
+# Suffixes that libprocess does not know.
 _ADDED = {
     "application/gzip": ".gz",
     "application/json": ".json .map",
@@ -123,12 +123,17 @@ MEDIA_TYPES = _by_suffix(_LIBPROCESS, _ADDED)
 
 
 def find_media_type(name: str, types: Mapping[str, str] = MEDIA_TYPES) -> str | None:
-    """Return the media type of the file called *name*, None if its suffix is not in *types*.
+    """Return the media type of a file, None for an unknown suffix.
 
-    The suffix begins at the last dot of the last part of the name, be it the first character.
+    The suffix begins at the last dot of the last part of the name, which may be its first
+    character.
+
+    Args:
+        name: the name or path of the file.
+        types: media types by suffix.
 
     Source: libprocess include/process/process.hpp, ProcessBase::provide.
-    Differs: a suffix in capital letters counts, too.
+    Differs: a suffix in upper case is found, too.
     """
     base = name.rpartition("/")[2]
     dot = base.rfind(".")

@@ -39,9 +39,11 @@ _BLANKS = str.maketrans("", "", " \t\n")
 
 
 def accepts_encoding(header: str | None, coding: str) -> bool:
-    """Whether the value of ``Accept-Encoding`` allows *coding*.
+    """Whether ``Accept-Encoding`` allows a content coding.
 
-    A missing or empty header allows none. The coding itself counts before ``*``.
+    Args:
+        header: the value; a missing or empty one allows no coding.
+        coding: such as ``gzip``; its own item takes precedence over ``*``.
 
     Source: libprocess src/http.cpp, Request::acceptsEncoding.
     """
@@ -49,9 +51,11 @@ def accepts_encoding(header: str | None, coding: str) -> bool:
 
 
 def accepts_media_type(header: str | None, media_type: str) -> bool:
-    """Whether the value of ``Accept`` allows *media_type*, such as ``text/html``.
+    """Whether ``Accept`` allows a media type.
 
-    A missing header allows everything, an empty one nothing.
+    Args:
+        header: the value; a missing one allows everything, an empty one nothing.
+        media_type: such as ``text/html``.
 
     Source: libprocess src/http.cpp, Request::acceptsMediaType.
     """
@@ -69,9 +73,9 @@ def negotiate(request: Request) -> MediaType:
     Source: libprocess src/help.cpp for ``format=json`` and the User-Agent.
     Differs: it does not look at Accept.
     """
-    asked = request.url.query.get("format")
-    if asked in [one.value for one in MediaType]:
-        return MediaType(asked)
+    selected = request.url.query.get("format")
+    if selected in [one.value for one in MediaType]:
+        return MediaType(selected)
     named = [
         # The highest quality is first; sorting keeps the order of equals.
         (-quality, served)

@@ -19,19 +19,20 @@ _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
 
 _KINDS = {"int": int, "str": str, "string": str, "path": str}
 _RANKS = {"int": 1, "str": 2, "string": 2, "path": 3}
-_END = 9  # behind all ranks: of two patterns the one that goes on is the narrower one
+_END = 9  # after all ranks: of two patterns the longer one is more specific
 
 MAX_INT = 2**63 - 1
-"""The largest number that an ``int`` takes, which is what databases have room for."""
+"""The largest value of an ``int`` parameter, which fits into the 64 bits of most databases. Without
+a bound, converting a long number would take quadratic time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One part of a pattern that is not fixed."""
+    """A segment of a pattern that matches any value of its kind."""
 
     name: str
     kind: str = "str"
-    """``str`` or ``string`` for one segment, ``int``, or ``path`` for one segment or more."""
+    """``str`` or ``string`` and ``int`` match one segment, ``path`` one segment or more."""
 
     @property
     def type(self) -> type[Any]:
@@ -39,7 +40,7 @@ class Parameter:
         return _KINDS[self.kind]
 
     def convert(self, value: str) -> Any:
-        """Return the value of segments that say *value*, decoded; None if they are none for it."""
+        """Return the decoded *value* as the type of its kind; None if it does not match."""
         if not value:
             return None
         if self.kind == "int":
@@ -47,24 +48,24 @@ class Parameter:
                 return None
             number = int(value)
             return number if number <= MAX_INT else None
-        # As for dots that are not escaped: handlers make names of files of it.
+        # A handler may build the name of a file from it: no dots lead out of a directory.
         return None if ".." in value and ".." in value.split("/") else value
 
 
 class PathPattern:
-    """A path some of whose segments are parameters: ``<name>``, ``<int:name>``, ``<path:name>``.
+    """A path with parameters: ``<name>``, ``<int:name>``, ``<path:name>``.
 
-    Fixed segments are compared as they are on the wire, the values of parameters are decoded. A
-    slash that is escaped is part of its segment.
+    Fixed segments are compared in their encoded form, the values of parameters are decoded. An
+    encoded slash is part of its segment.
 
     Args:
-        path: with a slash in front and none at its end.
+        path: with a leading slash and no trailing one.
 
     Raises:
-        InvalidArgument: a parameter is not spelled so, is not a whole segment, or has the name of
-            another one; or two have the kind ``path``.
+        InvalidArgument: a parameter is malformed, is not a whole segment, or occurs twice; or two
+            parameters have the kind ``path``.
 
-    Source: the rules of Werkzeug's routing, without converters of users.
+    Source: the rules of Werkzeug's routing, without custom converters.
     """
 
     __slots__ = ("parameters", "parts", "path", "precedence", "shape", "_has_tail")
@@ -72,9 +73,9 @@ class PathPattern:
     def __init__(self, path: str) -> None:
         self.path = path
         self.parts = tuple([_read_segment(one, path) for one in path.strip("/").split("/")])
-        """Its segments."""
+        """The segments, each a str or a `Parameter`."""
         self.parameters = tuple([part for part in self.parts if isinstance(part, Parameter)])
-        """In their order."""
+        """The parameters in their order."""
         names = [parameter.name for parameter in self.parameters]
         if len(set(names)) < len(names):
             raise InvalidArgument(f"expected each parameter once, got {path!r}")
@@ -83,18 +84,18 @@ class PathPattern:
             raise InvalidArgument(f"expected one <path:...> at most, got {path!r}")
         self._has_tail = bool(tails)
         self.precedence = (*map(_rank, self.parts), _END)
-        """Of the patterns that match a path the one for which this is least is meant."""
+        """The sort key of patterns: of those that match a path, the least one is served."""
         self.shape = without_names(path).strip("/")
-        """Equal for two patterns that match the same paths."""
+        """Equal for patterns that match the same paths."""
 
     def match(self, segments: list[str]) -> tuple[Any, ...] | None:
-        """Return the values of the parameters in their order; None if the path is another one.
+        """Return the values of the parameters in their order; None if the path does not match.
 
         Args:
-            segments: those of a path, as on the wire.
+            segments: of the path, in their encoded form.
 
         Raises:
-            InvalidURL: a value has an escape that is malformed, or is not UTF-8.
+            InvalidURL: a value has a malformed escape, or is not UTF-8.
         """
         if not self.fits(len(segments)):
             return None
@@ -116,14 +117,15 @@ class PathPattern:
         return None if None in values else values
 
     def fits(self, size: int) -> bool:
-        """Whether a path of so many segments may be matched."""
+        """Whether a path of *size* segments may match."""
         return size == len(self.parts) or (self._has_tail and size > len(self.parts))
 
     def covers(self, segments: list[str]) -> bool:
-        """Whether a path whose *segments* are decoded is matched, or is below one that is.
+        """Whether a path matches, or is below one that does. The firewall compares by this.
 
-        Fixed segments are compared decoded, too, and a plus sign is a blank there: this is for
-        rules, which refuse rather too much.
+        Args:
+            segments: of the path, decoded. Fixed segments are compared decoded, too, with a plus
+                sign as a blank: a rule should refuse one path too many, rather than too few.
         """
         return _covers(self.parts, segments, 0)
 
@@ -132,7 +134,7 @@ class PathPattern:
 
 
 def find_pattern(path: str) -> PathPattern | None:
-    """Return the pattern that *path* is; None if it has no parameters.
+    """Return the pattern of *path*; None if it has no parameters.
 
     Raises:
         InvalidArgument: as for `PathPattern`.
@@ -141,14 +143,17 @@ def find_pattern(path: str) -> PathPattern | None:
 
 
 def without_names(path: str) -> str:
-    """Return *path* with the kinds of its parameters alone: it names the same route then."""
+    """Return *path* with the kinds of its parameters in place of their names.
+
+    The results are equal for paths of the same route.
+    """
     if "<" not in path:
         return path
     return _PARAMETER.sub(lambda match: f"<{_RANKS.get(match[1] or 'str', match[1])}>", path)
 
 
 def decode_segment(text: str) -> str:
-    """Undo the percent-encoding of a part of a path, in which a plus sign is one.
+    """Decode the percent-encoding of a part of a path. A plus sign stays, unlike in a query.
 
     Raises:
         InvalidURL: an escape is malformed, or the bytes are not UTF-8.
@@ -168,9 +173,9 @@ def decode_segment(text: str) -> str:
 
 
 def normalised_path(path: str) -> str:
-    """Return *path* decoded, with single slashes and without one at the end.
+    """Return *path* in its normal form: decoded, with single slashes and no trailing one.
 
-    A path whose percent-encoding is broken stays as it is spelled; no process is reached by it.
+    A malformed escape leaves it encoded; such a path reaches no process.
     """
     try:
         path = decode_id(path)
@@ -180,9 +185,9 @@ def normalised_path(path: str) -> str:
 
 
 def normalised_forms(path: str) -> tuple[str, ...]:
-    """Return *path* in all forms in which it may be meant: a plus sign may stand for itself.
+    """Return the normal forms of *path*, of which there are two if it has a plus sign.
 
-    It does in the values of parameters, and in none of what libprocess decodes.
+    libprocess decodes a plus sign as a blank; in the value of a parameter it is a plus sign.
     """
     form = normalised_path(path)
     if "+" not in path and "%" not in path:
@@ -194,12 +199,12 @@ def normalised_forms(path: str) -> tuple[str, ...]:
 
 
 def single_slashes(path: str) -> str:
-    """Return *path* with a slash in front of each segment and none at its end."""
+    """Return *path* with one slash before each segment and no trailing one."""
     return "/" + "/".join(segment for segment in path.split("/") if segment)
 
 
 def _covers(parts: tuple[str | Parameter, ...], segments: list[str], at: int) -> bool:
-    """Whether *parts* are at the beginning of the segments from *at* on."""
+    """Whether *parts* match a prefix of the segments from *at* on."""
     for index, part in enumerate(parts):
         if at >= len(segments):
             return False

@@ -1,4 +1,4 @@
-"""An HTTP response, and one ready-made class for each usual status."""
+"""`Response`: an HTTP response, and a class for each usual status."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ from greenproc.http.json_body import decode_json, encode_json
 from greenproc.http.status import Status, status_line_text
 
 TEXT = "text/plain; charset=utf-8"
-"""The media type of every body that says nothing else."""
+"""The default media type of a body."""
 
 NOSNIFF = ("X-Content-Type-Options", "nosniff")
-"""Keeps a browser from taking what is no page or script for one."""
+"""Keeps browsers from guessing a media type, such as HTML for an error that quotes the request."""
 
 _NO_HEADERS = Headers()
 _TEXT_HEADERS = Headers({"Content-Type": TEXT})
 
 _ABSENT: Any = object()
 
+# Identifiers joined by dots, of a length that no page exceeds: the client sends it.
 _FUNCTION = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]{0,63}(\.[A-Za-z_$][A-Za-z0-9_$]{0,63}){0,7}")
 
-_OK = Status.OK  # a global is read five times faster than a member
+_OK = Status.OK  # on the hot path: a global is five times faster than a member of an Enum
 
 HeaderItems = Headers | Mapping[str, str] | Iterable[tuple[str, str]] | None
 
 
 def encode_text(text: str) -> bytes:
-    """Spell *text* as UTF-8, whatever is in it.
+    """Encode *text* as UTF-8; never raises.
 
-    Bytes of a request that were no UTF-8, which stand in text as lone surrogates, become those
-    bytes again; lone surrogates that JSON brought become question marks.
+    Lone surrogates of a request's bytes that are not UTF-8 become these bytes again; those of
+    JSON escapes become question marks.
     """
     try:
         return text.encode("utf-8", "surrogateescape")
@@ -45,10 +46,13 @@ def encode_text(text: str) -> bytes:
 
 
 def encode_body(body: object) -> bytes:
-    """Spell a body that is given by whoever answers.
+    """Return a body as bytes.
+
+    Args:
+        body: a str, which is encoded as UTF-8, or bytes.
 
     Raises:
-        InvalidArgument: it is neither text nor bytes.
+        InvalidArgument: it is neither.
     """
     if isinstance(body, str):
         return encode_text(body)
@@ -59,17 +63,21 @@ def encode_body(body: object) -> bytes:
 
 
 def check_list(name: str, texts: object) -> None:
-    """Refuse a text, whose letters would be taken for what *name* says.
+    """Refuse a single str, whose characters would count as the items of a list.
+
+    Args:
+        name: of the items, for the error.
+        texts: the argument to check.
 
     Raises:
-        InvalidArgument: *texts* is one.
+        InvalidArgument: *texts* is a str.
     """
     if isinstance(texts, str):
         raise InvalidArgument(f"expected a list of {name}, got {texts!r:.200}")
 
 
 class ResponseKind(Enum):
-    """Where the body of a response comes from. Source: libprocess, Response::Type."""
+    """The source of the body of a response. Source: libprocess, Response::Type."""
 
     NONE = "none"
     BODY = "body"
@@ -78,18 +86,18 @@ class ResponseKind(Enum):
 
 
 class Response:
-    """What a server answers.
+    """An HTTP response.
 
     Args:
-        status: from 100 to 599; a number without a name is sent as such.
-        body: text is sent as UTF-8; a response with a body is plain text unless its headers
-            say something else. None means that there is no body, which unlike an empty one
-            has no media type.
-        path: the name of a file to send.
-        reader: the reading end of a pipe whose pieces are sent as they come.
+        status: from 100 to 599; one without a name is sent as a bare number.
+        body: a str is sent as UTF-8. The media type of a body is plain text unless *headers* has
+            another one. None is no body, which has no media type, unlike an empty body.
+        headers: a mapping or pairs.
+        path: the file that is the body.
+        reader: the reading end of a pipe that is the body; its pieces are sent as they arrive.
 
     Raises:
-        InvalidArgument: *status* is no number, or *body* is neither text nor bytes.
+        InvalidArgument: *status* is not an int, or *body* is neither a str nor bytes.
 
     Source: libprocess include/process/http.hpp, struct Response.
     """
@@ -123,7 +131,7 @@ class Response:
 
     @property
     def body(self) -> bytes:
-        """The whole body; empty when there is none, or it comes from a file or a pipe."""
+        """The whole body; empty without one, and for the body of a file or a pipe."""
         return self._body or b""
 
     @body.setter
@@ -134,7 +142,7 @@ class Response:
 
     @property
     def kind(self) -> ResponseKind:
-        """Where the body comes from."""
+        """The source of the body."""
         if self.reader is not None:
             return ResponseKind.PIPE
         if self.path is not None:
@@ -143,40 +151,43 @@ class Response:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all bytes are at hand."""
+        """Whether the body is in memory, rather than in a file or a pipe."""
         return self.reader is None and self.path is None
 
     def json(self) -> Any:
-        """Return what the body says in JSON.
+        """Decode the body as JSON.
 
         Raises:
-            InvalidBody: it is no JSON.
+            InvalidBody: it is not JSON.
         """
         return decode_json(self.body)
 
     def set_cookie(
         self, name: str, value: str = "", **attributes: Unpack[CookieAttributes]
     ) -> None:
-        """Let the browser keep a cookie, in a line of its own. See `CookieAttributes`.
+        """Set a cookie in the browser, by a header line of its own.
 
-        Scripts do not see it and other sites do not send it unless *httponly* and *samesite* say
-        so.
+        By default scripts cannot read it, and requests of other sites do not carry it; see
+        *httponly* and *samesite*.
 
         Args:
             name: a token, such as ``session``.
             value: ASCII without blanks, quotes, commas, semicolons and backslashes.
+            attributes: see `CookieAttributes`.
 
         Raises:
-            InvalidArgument: browsers would refuse the cookie, or read another one out of it.
-            TypeError: there is no such attribute.
+            InvalidArgument: browsers would refuse the cookie, or parse another one from the line.
+            TypeError: an attribute has an unknown name.
         """
         self.headers.add("Set-Cookie", encode_cookie(name, value, attributes))
 
     def delete_cookie(self, name: str, **attributes: Unpack[CookieAttributes]) -> None:
-        """Let the browser forget a cookie.
+        """Delete a cookie in the browser.
 
-        Its *path* and *domain*, and *secure* if its name begins with ``__Secure-`` or
-        ``__Host-``, must be those that it was set with.
+        Args:
+            name: of the cookie.
+            attributes: *path* and *domain* must be those of `set_cookie`, and *secure*, too, if
+                the name begins with ``__Secure-`` or ``__Host-``.
 
         Raises:
             InvalidArgument, TypeError: as for `set_cookie`.
@@ -184,9 +195,11 @@ class Response:
         self.headers.add("Set-Cookie", encode_cookie(name, "", attributes, is_deleted=True))
 
     def with_lines(self, lines: Fields) -> Self:
-        """Return this with other header lines; an earlier line of a name goes, but for ``Vary``.
+        """Return a copy with other header lines.
 
-        What varies, varies with all that either says.
+        Args:
+            lines: each one replaces the earlier lines of its name, except for ``Vary``, whose
+                values are joined: the response varies with all of them.
         """
         response = copy(self)
         response.headers = self.headers.copy()
@@ -209,15 +222,17 @@ class OK(Response):
     """200, with a body, with JSON, or with neither.
 
     Args:
-        json: a value to send as JSON.
-        jsonp: the name of a function that the JSON becomes the argument of: identifiers joined
-            by dots. Since it comes from the client, anything else makes this a 400.
+        body: a str or bytes.
+        json: a value that is encoded as JSON, see `greenproc.http.json_body.encode_json`.
+        jsonp: the function that the JSON becomes the argument of: identifiers joined by dots. The
+            client sends it, so anything else makes this a 400.
+        headers: a mapping or pairs.
 
     Raises:
-        InvalidArgument: *body* is neither text nor bytes, or *json* holds what JSON has not.
+        InvalidArgument: *body* is neither a str nor bytes, or a value in *json* has no JSON.
 
     Source: libprocess include/process/http.hpp, struct OK.
-    Differs: there any text is written in front of the JSON, a script of the client's included.
+    Differs: libprocess writes any text before the JSON, a script of an attacker included.
     """
 
     __slots__ = ()
@@ -241,7 +256,7 @@ class OK(Response):
         elif jsonp:
             text = f"{jsonp}({text})"
         self.body = text
-        # In this order, as libprocess' JSON responses have them.
+        # In the order of libprocess' JSON responses.
         self.headers["Content-Length"] = str(len(self.body))
         self.headers.setdefault("Content-Type", "text/javascript" if jsonp else "application/json")
         self.headers.setdefault(*NOSNIFF)
@@ -281,7 +296,7 @@ class NoContent(Response):
 
 
 class TemporaryRedirect(Response):
-    """307: the request is to be repeated at *url*."""
+    """307: the client should repeat the request at *url*."""
 
     __slots__ = ()
 
@@ -291,7 +306,7 @@ class TemporaryRedirect(Response):
 
 
 class _Refusal(Response):
-    """A status whose body says it again, such as ``404 Not Found.``, unless one is given."""
+    """A status whose default body is its phrase, such as that of ``404 Not Found``."""
 
     __slots__ = ()
     code: Status = Status.INTERNAL_SERVER_ERROR
@@ -313,10 +328,12 @@ class Unauthorized(Response):
     """401.
 
     Args:
-        challenges: what the client may prove who it is by, such as ``Basic realm="r"``.
+        challenges: the accepted schemes, such as ``Basic realm="r"``.
+        body: a str or bytes.
+        headers: a mapping or pairs.
 
     Raises:
-        InvalidArgument: *challenges* is a text.
+        InvalidArgument: *challenges* is a single str.
     """
 
     __slots__ = ()
@@ -354,11 +371,12 @@ class MethodNotAllowed(Response):
     """405.
 
     Args:
-        allowed: the methods that would do.
-        method: the one that came.
+        allowed: the methods of the route.
+        method: of the request.
+        headers: a mapping or pairs.
 
     Raises:
-        InvalidArgument: *allowed* is a text.
+        InvalidArgument: *allowed* is a single str.
     """
 
     __slots__ = ()

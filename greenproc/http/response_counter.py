@@ -1,4 +1,4 @@
-"""Counting responses without looking at each."""
+"""`ResponseCounter`: counting responses without parsing each of them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from greenproc.http.response_parser import ResponseParser
 
 
 class ResponseCounter:
-    """Counts the responses that one connection brings.
+    """Counts the responses on one connection.
 
-    A node that sends messages wants to know how many of them were answered, and gets the same
-    ``202 Accepted`` again and again, each second with another date. Repeated bytes are counted
-    without being parsed.
+    A node that sends messages counts their responses. These are mostly one ``202 Accepted``,
+    whose date changes once a second. Repeated bytes are counted without being parsed.
 
     Args:
-        limits: what is refused as too large.
-        is_spent: when it says so the counter stops early, and `has_more` is set.
+        limits: of each response.
+        is_spent: True stops the counter early, and sets `has_more`.
     """
 
     __slots__ = (
@@ -33,15 +32,15 @@ class ResponseCounter:
     )
 
     complete: int
-    """How many responses have come."""
+    """The number of responses so far."""
     refused: int
-    """How many of them had a status from 400 on, such as 404 for an unknown receiver."""
+    """The number of those with a status from 400 on, such as 404 for an unknown receiver."""
 
     unavailable: list[int]
-    """Which of the responses of the last feed had status 503; the first one is 0."""
+    """The positions of the responses of the last feed with status 503; the first one is 0."""
 
     has_more: bool
-    """Whether the last feed stopped early: feed it again, with nothing, before there is more."""
+    """Whether the last feed stopped early: feed ``b""`` before the next bytes."""
 
     def __init__(
         self, limits: ParserLimits = DEFAULT_LIMITS, *, is_spent: IsSpent = never
@@ -58,18 +57,18 @@ class ResponseCounter:
 
     @property
     def error(self) -> RemoteProtocolError | None:
-        """What the peer did wrong; from then on nothing is counted."""
+        """The protocol error of the peer; nothing is counted after it."""
         return self._parser.error
 
     @property
     def is_finished(self) -> bool:
-        """Whether the peer has said that a response was its last one."""
+        """Whether a response has announced the end of the connection."""
         return self._parser.is_finished
 
     def feed(self, data: bytes) -> int:
-        """Take the bytes that came, and return how many responses they complete.
+        """Return the number of responses that *data* completes.
 
-        Never raises for what the peer sent.
+        Never raises for bytes of the peer: see `error`.
         """
         before = self._before = self.complete
         self.unavailable = []
@@ -92,10 +91,10 @@ class ResponseCounter:
         return self.complete - before
 
     def _count_known(self, data: bytes, at: int) -> int:
-        """Count how often the last response comes again, and return where that ends."""
+        """Count repetitions of the last response, and return the offset of their end."""
         size = len(self._known)
         count = (len(data) - at) // size
-        # All of them in one comparison, or else those that one by one are the same.
+        # One comparison for all of them, which holds until the date changes; else one for each.
         if not data.startswith(self._known * count, at):
             count = 0
             while data.startswith(self._known, at + count * size):
@@ -104,7 +103,7 @@ class ResponseCounter:
         return at + count * size
 
     def _count_parsed(self, data: bytes, at: int) -> int:
-        """Count by parsing up to the end of a head, or all there is within a body."""
+        """Parse up to the end of the next head, or all bytes within a body, and count."""
         end = data.find(HEAD_END, at) + len(HEAD_END)
         if end < len(HEAD_END) or not self._parser.is_idle:
             end = len(data)

@@ -1,4 +1,4 @@
-"""HTTP status codes and the words that go with them."""
+"""HTTP status codes and their reason phrases."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ _PHRASES = {
 
 
 class Status(IntEnum):
-    """The status codes that have a name here.
+    """The status codes with a name.
 
-    Other codes from 100 to 599 are legal, too, and travel as plain numbers.
+    Other codes from 100 to 599 are legal, too, and are sent without a phrase.
 
     Source: libprocess src/http.cpp, whose phrases are those of RFC 2616; RFC 6585 for 431,
     RFC 9110 for 421 and 426.
@@ -108,12 +108,12 @@ class Status(IntEnum):
 
     @property
     def phrase(self) -> str:
-        """The words for people, such as ``Not Found``."""
+        """The reason phrase, such as ``Not Found``."""
         return _PHRASES[self]
 
 
 def status_line_text(code: int) -> str:
-    """Return what follows ``HTTP/1.1`` in a status line: ``202 Accepted``, or just ``999``.
+    """Return the code with its phrase: ``202 Accepted``, or ``999`` for one without a phrase.
 
     Source: libprocess src/http.cpp, Status::string.
     """

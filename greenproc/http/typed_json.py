@@ -1,4 +1,4 @@
-"""Bodies of requests in JSON that are checked against a type."""
+"""`JSONBody`: JSON bodies of requests that are validated against a type."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from greenproc.http.response import Response, UnsupportedMediaType
 
 
 class JSONBody:
-    """Reads bodies as values of one type.
+    """Decodes bodies as values of one type.
 
     Args:
-        type: a `msgspec.Struct`, a dataclass, a ``TypedDict``, or a type made of the usual ones,
-            such as ``list[int]`` and ``dict[str, float]``.
+        type: a `msgspec.Struct`, a dataclass, a ``TypedDict``, or a composition of the usual
+            types, such as ``list[int]`` and ``dict[str, float]``.
 
     Raises:
-        InvalidArgument: msgspec cannot make that of JSON.
+        InvalidArgument: msgspec cannot decode JSON as that type.
     """
 
     __slots__ = ("type", "_decoder")
@@ -33,7 +33,7 @@ class JSONBody:
                 raise TypeError(f"Type {self.name!r} is not supported")
             self._decoder = msgspec.json.Decoder(type)
         except NameError:
-            return  # a class that it refers to is not there yet: see `decode`
+            return  # a forward reference to a class that is defined later: see `decode`
         except (TypeError, ValueError) as error:
             raise InvalidArgument(
                 "expected json to be a Struct, a dataclass or a type such as list[int], got "
@@ -42,14 +42,15 @@ class JSONBody:
 
     @property
     def name(self) -> str:
-        """What the type is called."""
+        """The name of the type, for help pages and errors."""
         is_class = isinstance(self.type, type) and not hasattr(self.type, "__args__")
         return str(self.type.__name__) if is_class else str(self.type)
 
     def refuse(self, request: Request) -> Response | None:
-        """Return the refusal of *request* if its ``Content-Type`` is another one than JSON.
+        """Return the refusal of *request* if its ``Content-Type`` is not JSON, else None.
 
-        One without is refused, too: a page of another site can make a browser send that.
+        A missing type is refused, too: a page of another site can send such a request without a
+        preflight, but not one of type JSON.
         """
         line = request.headers.get("Content-Type", "")
         media_type = line.partition(";")[0].strip().lower()
@@ -61,10 +62,10 @@ class JSONBody:
         return UnsupportedMediaType(f"expected a Content-Type of application/json, got {got}.\n")
 
     def decode(self, request: Request) -> Any:
-        """Return the body of *request* as a value of the type.
+        """Decode the body of *request*.
 
         Raises:
-            InvalidBody: it is no JSON, or not of the type; the text names the path of the fault.
+            InvalidBody: it is not JSON, or not of the type; the text names the path of the fault.
         """
         if self._decoder is None:
             self._decoder = msgspec.json.Decoder(self.type)

@@ -1,4 +1,4 @@
-"""Leaving HTTP: the response after which a connection speaks another protocol."""
+"""`UpgradeResponse`: the 101 that switches a connection to another protocol."""
 
 from __future__ import annotations
 
@@ -11,49 +11,49 @@ from greenproc.http.response import Response
 from greenproc.http.status import Status
 
 NO_WEBSOCKET = "no WebSocket here: use requests and streamed responses"
-"""What answers a handshake where nothing takes it."""
+"""The text of the refusal of a handshake at a route for plain requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpgradedConnection:
-    """A connection behind the head of a 101, as its server hands it over.
+    """A connection after the head of a 101, for the protocol that takes it over.
 
-    The server closes the socket.
+    The server closes the socket when the protocol returns.
     """
 
     socket: Any
     read: Callable[[], bytes]
-    """Waits for input and returns it; empty at the end. Raises OSError."""
+    """Waits for input and returns it; empty at the end of the connection. Raises OSError."""
     trailing_data: bytes = b""
-    """What the client has sent behind its request."""
+    """The bytes that arrived behind the request."""
 
 
 class UpgradedProtocol(Protocol):
-    """What a connection speaks after HTTP."""
+    """The protocol of a connection after HTTP."""
 
     def run(self, connection: UpgradedConnection) -> None:
-        """Speak until the connection is over. Called once, in a greenlet that may wait.
+        """Serve the connection to its end. Called once, in a greenlet that may wait.
 
         Raises:
             OSError: the connection is lost.
         """
 
     def close(self) -> None:
-        """There is no connection, or it is to end now."""
+        """Close the connection at once; also called when it never started."""
 
     def drain(self) -> None:
-        """End the connection in order, soon."""
+        """Start to close the connection in an orderly way."""
 
     def wait_closed(self, seconds: float) -> None:
-        """Wait for a connection that is about to end, so long at most."""
+        """Wait until a closing connection is closed, *seconds* at most."""
 
 
 class UpgradeResponse(Response):
-    """101: the connection speaks another protocol from here on.
+    """101: the connection switches to another protocol.
 
     Args:
-        protocol: what it speaks, which gets the connection once this is sent.
-        headers: those besides ``Connection``.
+        protocol: takes over the connection once this response is sent.
+        headers: besides ``Connection``.
 
     Source: RFC 9110 sections 7.8 and 15.2.2.
     """
@@ -65,17 +65,17 @@ class UpgradeResponse(Response):
             Status.SWITCHING_PROTOCOLS,
             None,
             Headers([("Connection", "Upgrade"), *headers]),
-            # As the reader of a pipe: it is closed where the response cannot be sent.
+            # In place of a body: a server closes the reader of a response that it cannot send.
             reader=protocol,
         )
 
     @property
     def protocol(self) -> UpgradedProtocol:
-        """What the connection speaks."""
+        """The protocol that takes over the connection."""
         protocol: UpgradedProtocol = self.reader
         return protocol
 
     def encode(self) -> bytes:
-        """Return the head, which is all of it."""
+        """Return the head; there is no body."""
         lines = "".join(f"{name}: {value}\r\n" for name, value in self.headers.lines())
         return f"HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n".encode("latin-1")

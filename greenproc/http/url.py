@@ -1,4 +1,4 @@
-"""URLs, query strings and percent-encoding, by libprocess' rules."""
+"""`URL`, query strings and percent-encoding, by the rules of libprocess."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from greenproc.errors import InvalidURL
 from greenproc.pid import decode_id, encode_id
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-"""The ports of the schemes that have one."""
+"""The default ports of the schemes."""
 
 _NOT_IN_HOST = re.compile(r"[\x00-\x20\x7f@\\]")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
 
 
 def encode(text: str, extra: str = "") -> str:
-    """Percent-encode *text*, and the ASCII characters of *extra* with it.
+    """Percent-encode a text.
+
+    Args:
+        text: to be encoded as UTF-8.
+        extra: more ASCII characters to encode.
 
     Source: libprocess src/http.cpp, http::encode: parentheses stay, a tilde does not.
     """
@@ -30,7 +34,7 @@ def encode(text: str, extra: str = "") -> str:
 
 
 def decode(text: str) -> str:
-    """Undo `encode`; a plus sign stands for a space.
+    """Decode percent-encoding. A plus sign stands for a blank.
 
     Raises:
         InvalidURL: a percent sign is not followed by two hexadecimal digits.
@@ -41,7 +45,7 @@ def decode(text: str) -> str:
 
 
 def encode_query(query: Mapping[str, str]) -> str:
-    """Write ``key=value`` pairs joined by ``&``; an empty value leaves out the equals sign.
+    """Encode ``key=value`` pairs joined by ``&``; an empty value has no equals sign.
 
     Source: libprocess src/http.cpp, query::encode.
     """
@@ -51,7 +55,7 @@ def encode_query(query: Mapping[str, str]) -> str:
 
 
 def decode_query(text: str) -> dict[str, str]:
-    """Read pairs separated by ``&`` or ``;``; of two equal keys the last one counts.
+    """Decode pairs separated by ``&`` or ``;``. Of two equal keys the last one counts.
 
     Raises:
         InvalidURL: an escape is malformed.
@@ -62,16 +66,16 @@ def decode_query(text: str) -> dict[str, str]:
     for piece in text.replace(";", "&").split("&"):
         if piece:
             key, _, value = piece.partition("=")
-            key = decode_id(key)  # first, so that the error is about the first mistake
+            key = decode_id(key)  # first, so that the error names the first fault
             query[key] = decode_id(value)
     return query
 
 
 class URL(msgspec.Struct, frozen=True, gc=False):
-    """Where a request goes: on a server path and query only, at a client the place, too.
+    """The target of a request: at a server path and query, at a client the authority, too.
 
-    The path stays as it is on the wire; query keys and values are decoded. The garbage collector
-    need not look at it, since text cannot refer back to it.
+    The path stays encoded; keys and values of the query are decoded. It is invisible to the
+    garbage collector, since its strings cannot form a cycle.
 
     Source: libprocess include/process/http.hpp, struct URL.
     """
@@ -80,16 +84,16 @@ class URL(msgspec.Struct, frozen=True, gc=False):
     query: Mapping[str, str] = msgspec.field(default_factory=dict)
     fragment: str | None = None
     scheme: str | None = None
-    """In small letters; None for the URL of a request that arrived."""
+    """In lower case; None for the URL of a request at a server."""
     host: str | None = None
     """A host name or an IP address, IPv6 without brackets."""
     port: int | None = None
 
     @classmethod
     def parse(cls, target: str) -> URL:
-        """Read the target of a request: ``/path?query#fragment``, ``*`` or an absolute URL.
+        """Parse the target of a request: ``/path?query#fragment``, ``*`` or an absolute URL.
 
-        Of an absolute URL the scheme and the place are dropped; without a path it is empty.
+        The scheme and the authority of an absolute URL are dropped. Its path may be empty.
 
         Raises:
             InvalidURL: an escape in the query is malformed.
@@ -105,10 +109,10 @@ class URL(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def absolute(cls, text: str) -> URL:
-        """Read ``scheme://host:port/path?query#fragment``, as clients use it.
+        """Parse ``scheme://host:port/path?query#fragment``, for a client.
 
         Raises:
-            InvalidURL: a part is missing or malformed; the words are libprocess'.
+            InvalidURL: a part is missing or malformed; the texts are those of libprocess.
 
         Source: libprocess src/http.cpp, URL::parse.
         Differs: query and fragment do not stay in the path, IPv6 addresses in brackets are
@@ -116,7 +120,7 @@ class URL(msgspec.Struct, frozen=True, gc=False):
         """
         scheme, separator, rest = text.partition("://")
         if not separator or not scheme:
-            # A user may be before the host, with a password: not quoted.
+            # The text may hold a user name with a password, which must not get into a log.
             advice = "" if "@" in text else f": expected 'http://{rest or text}', got {text!r}"
             raise InvalidURL(f"Missing scheme in url string{advice}")
         scheme = scheme.lower()
@@ -131,15 +135,15 @@ class URL(msgspec.Struct, frozen=True, gc=False):
         return cls(path or "/", pairs, fragment, scheme=scheme, host=host, port=port)
 
     def replace(self, **changes: Any) -> URL:
-        """Return this with other values for the fields that are named."""
+        """Return a copy with other values for the given fields."""
         return msgspec.structs.replace(self, **changes)
 
     @property
     def target(self) -> str:
-        """What stands in the request line: path and query.
+        """The request target: path and query.
 
-        Source: libprocess src/http.cpp, which sends the fragment, too; RFC 9112 has no place
-        for it.
+        Source: libprocess src/http.cpp, which sends the fragment, too; RFC 9112 section 3.2 has
+        none.
         """
         path = self.path if self.path == "*" else "/" + self.path.removeprefix("/")
         query = encode_query(self.query)
@@ -147,8 +151,8 @@ class URL(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def authority(self) -> str:
-        """What stands in the ``Host`` line: the host, and the port if the scheme is not said
-        by it already; empty when there is no host.
+        """The value of ``Host``: the host, and the port unless it is a default port; empty without
+        a host. Source: RFC 3986 section 3.2.
         """
         if not self.host:
             return ""
@@ -161,7 +165,7 @@ class URL(msgspec.Struct, frozen=True, gc=False):
         if self.scheme is not None:
             text = f"{self.scheme}://"
         if self.host:
-            # Of any other scheme the host is no address, but may be a path with a colon.
+            # The host of another scheme is not an address: it may be the path of a Unix socket.
             is_web = self.scheme in (None, *DEFAULT_PORTS)
             if is_web and ":" in self.host:
                 text += f"[{self.host}]"
@@ -174,7 +178,7 @@ class URL(msgspec.Struct, frozen=True, gc=False):
 
 
 def _authority_end(rest: str) -> int:
-    """Return where host and port of *rest* end."""
+    """Return the offset of the end of host and port in *rest*."""
     return min([index for index in map(rest.find, "/?#") if index >= 0], default=len(rest))
 
 
@@ -186,8 +190,8 @@ def _split(target: str) -> tuple[str, str, str | None]:
 
 
 def _split_authority(place: str) -> tuple[str, int | None]:
-    """Return host and port; the port is None when there is none."""
-    if "@" in place:  # not quoted: it may hold a password
+    """Return host and port; the port is None without one."""
+    if "@" in place:  # not quoted in the error: it may hold a password
         raise InvalidURL("expected a host in the url, got a user before it: use Authorization")
     if place.startswith("["):
         host, bracket, rest = place[1:].partition("]")
@@ -212,7 +216,7 @@ def _split_authority(place: str) -> tuple[str, int | None]:
 
 
 def _is_ipv6(host: str) -> bool:
-    """Whether *host* is an IPv6 address, without a zone, which is nobody else's business."""
+    """Whether *host* is an IPv6 address without a zone, which has a meaning on its host only."""
     try:
         return IPv6Address(host).scope_id is None
     except ValueError:

@@ -1,4 +1,4 @@
-"""Responses that leave as their maker wrote them, but for what frames them on the connection."""
+"""`VerbatimResponse`: a response whose header lines are sent unchanged, except for its framing."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _FRAMING = frozenset(("connection", "content-length", "transfer-encoding"))
 
 
 class VerbatimResponse(Response):
-    """A response of another framework, such as a WSGI app, that must not be improved.
+    """A response of another framework, such as a WSGI app.
 
-    Its reason phrase and its lines stay as they are, and its body is not packed. The server adds
-    how the body ends; a ``Connection: close`` is a wish that is granted.
+    Its reason phrase and its header lines stay as they are, and its body is not compressed. The
+    server adds the framing of the body; ``Connection: close`` closes the connection.
 
     Args:
-        status: the code with what follows it in the status line, such as ``200 OK``.
-        body: all of it.
-        reader: the reading end of a pipe, or a `FileBody`, instead.
-        length: how many bytes the body has; None when that is not known. A body from a reader that
-            has less must fail.
+        status: the code and the reason phrase, such as ``200 OK``.
+        headers: the lines.
+        body: the whole body.
+        reader: the reading end of a pipe, or a `FileBody`, in place of *body*.
+        length: of the body, in bytes; None if it is unknown. A reader that ends earlier must fail.
     """
 
     __slots__ = ("length", "line")
@@ -38,7 +38,7 @@ class VerbatimResponse(Response):
         reader: Any = None,
         length: int | None = None,
     ) -> None:
-        # As in Response, which would add a media type.
+        # Not by Response.__init__, which would add a media type.
         self.status = int(status[:3])
         self._body = body
         self.path = None
@@ -49,22 +49,29 @@ class VerbatimResponse(Response):
 
 
 def encode_verbatim(response: VerbatimResponse, request: Request, *, is_last: bool) -> bytes:
-    """Write *response*, whose body is known; HEAD gets everything but the body.
+    """Encode a response whose body is in memory.
 
     Args:
-        is_last: whether the connection ends with it.
+        response: the response.
+        request: that it answers; HEAD gets no body.
+        is_last: whether the connection is closed after it.
     """
     head = encode_verbatim_head(response, request, is_last=is_last)
     return head + response.body if takes_body(response, request) else head
 
 
 def encode_verbatim_head(response: VerbatimResponse, request: Request, *, is_last: bool) -> bytes:
-    """Write what stands before the body of *response*.
+    """Encode the head of a response.
+
+    Args:
+        response: the response.
+        request: that it answers; its version decides between chunks and the end of the connection.
+        is_last: whether the connection is closed after it.
 
     Source: PEP 3333, "Handling the Content-Length Header"; RFC 9112 section 6.
     """
     status, length, fields = response.status, response.length, response.headers.fields
-    # That of a 304 is the length of the body that the client has.
+    # The length in a 304 is that of the body in the client's cache. RFC 9110 section 8.6.
     has_content = may_have_content(status)
     has_length = status == Status.NOT_MODIFIED or (length is not None and has_content)
     is_length_given = False
@@ -92,7 +99,7 @@ def encode_verbatim_head(response: VerbatimResponse, request: Request, *, is_las
 
 
 def may_have_content(status: int) -> bool:
-    """Whether a response of that status, which may be an interim one, has a body."""
+    """Whether a response of that *status*, which may be an interim one, has a body."""
     return status >= Status.OK and status != Status.RESET_CONTENT and may_have_body(status)
 
 

@@ -1,4 +1,4 @@
-"""Requests and responses as bytes."""
+"""Encoding requests and responses."""
 
 from __future__ import annotations
 
@@ -17,42 +17,43 @@ from greenproc.timestamp import NANOSECONDS, rfc1123
 from greenproc.tracing import TraceContext
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-"""What a peer that expects it waits for before it sends a body."""
+"""The interim response that a client with ``Expect: 100-continue`` waits for."""
 LAST_CHUNK = b"0\r\n\r\n"
-"""What ends a body in chunks."""
+"""The end of a body in chunks."""
 
 _NOT_IN_TARGET = re.compile(r"[\x00-\x20\x7f]")
 _STRIPPED = frozenset(("date", "transfer-encoding"))
 _WRITTEN = frozenset(("host", "content-length", "transfer-encoding"))
 _WRITTEN_AT_CLOSE = _WRITTEN | {"connection"}
-# RFC 9112 section 6.3: a client takes what follows these for the next response.
+# RFC 9112 section 6.3: a client parses the bytes after these as the next response.
 _WITHOUT_BODY = frozenset((204, 304))
 _MAX_KNOWN_STATUSES = 64
-_MAX_KNOWN_FIELDS = 64  # most handlers give the same few lines each time
+_MAX_KNOWN_FIELDS = 64  # distinct sets of header lines: most handlers send few, again and again
 
 EncodedFields: TypeAlias = tuple[bytes, bytes, str | None]
-"""The lines that a handler gave before the length and behind it, and that length."""
+"""The encoded lines before ``Content-Length``, those after it, and its value."""
 
 
 def encode_response(
     response: Response, request: Request | None = None, *, now: float | None = None
 ) -> bytes:
-    """Write a response whose body is known.
+    """Encode a response whose body is in memory.
 
-    A body is packed with gzip when it has 1024 bytes, the request accepts that, and the
-    handler has not packed it. A ``Content-Length`` of the handler cuts the body.
+    The body is compressed with gzip when it has 1024 bytes or more, the request accepts that, and
+    the handler has set no ``Content-Encoding``. A ``Content-Length`` of the handler truncates it.
 
     Args:
-        request: what is answered. HEAD gets everything but the body.
-        now: seconds since 1970, for the date; None takes the system's clock.
+        response: the response.
+        request: that it answers; HEAD gets no body.
+        now: seconds since 1970, for ``Date``; None for the system's clock.
 
     Raises:
         LocalProtocolError: the body comes from a file or a pipe, see `encode_response_head`, or
-            the status is none of an answer.
+            the status is not that of a final response.
 
     Source: libprocess src/encoder.hpp, HttpResponseEncoder, and the order of its lines.
-    Differs: HEAD, and a length that is too large is corrected; statuses that cannot have a body
-    get none.
+    Differs: libprocess sends a body to HEAD, lengths that are too large, and bodies of statuses
+    that have none.
     """
     if not response.is_whole:
         raise LocalProtocolError(f"expected a response with its body, got {response!r}")
@@ -81,15 +82,17 @@ def encode_response_head(
     is_chunked: bool = True,
     now: float | None = None,
 ) -> bytes:
-    """Write what stands before a body that comes from a file or a pipe.
+    """Encode the head of a response whose body comes from a file or a pipe.
 
     Args:
-        size: how many bytes follow; None if that is not known.
-        is_chunked: whether they then follow as chunks; else they end with the connection.
-        now: seconds since 1970, for the date; None takes the system's clock.
+        response: the response.
+        size: of the body, in bytes; None if it is unknown.
+        is_chunked: whether a body of unknown size follows in chunks, or else until the end of the
+            connection.
+        now: seconds since 1970, for ``Date``; None for the system's clock.
 
     Raises:
-        LocalProtocolError: the status is none of an answer.
+        LocalProtocolError: the status is not that of a final response.
 
     Source: libprocess src/http_proxy.cpp.
     """
@@ -105,29 +108,30 @@ def encode_response_head(
 
 
 def encode_chunk(data: bytes) -> bytes:
-    """Write *data*, which must not be empty, as one chunk."""
+    """Encode *data* as one chunk. It must not be empty, as an empty chunk ends the body."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 @lru_cache(maxsize=2)
 def accepted_response(now_second: int) -> bytes:
-    """Return the answer to a message: ``202 Accepted`` without a body.
+    """Return the response to a message: ``202 Accepted`` without a body.
 
     Args:
-        now_second: seconds since 1970, for the date.
+        now_second: seconds since 1970, for ``Date``.
     """
     return _status_line(Status.ACCEPTED) + _date(now_second) + b"Content-Length: 0\r\n\r\n"
 
 
 def encode_request(request: Request, trace: TraceContext | None = None) -> bytes:
-    """Write a request; of one with a reader, what stands before its chunks.
+    """Encode a request; only its head if it has a reader.
 
     Args:
-        trace: the trace context to send along, unless the headers have one of their own.
+        request: the request.
+        trace: the trace context to send, unless the headers have one of their own.
 
     Raises:
-        LocalProtocolError: the method is none, the target has a blank or a control character,
-            there is no host, or a body is given beside the reader.
+        LocalProtocolError: the method is malformed, the target has a blank or a control character,
+            there is no host, or both a body and a reader.
 
     Source: libprocess src/http.cpp, encode(Request), and the order of its lines.
     Differs: a fragment is not sent.
@@ -156,14 +160,14 @@ def encode_request(request: Request, trace: TraceContext | None = None) -> bytes
 
 
 def _cut(body: bytes, length: str) -> bytes:
-    """Return *body*, cut to the *length* that the handler gave if that is shorter."""
+    """Truncate *body* to the *length* of the handler, if that is a smaller number."""
     if length.isascii() and length.isdigit() and int(length) < len(body):
         return body[: int(length)]
     return body
 
 
 def may_have_body(status: int) -> bool:
-    """Whether a response of that status is followed by a body."""
+    """Whether a final response of that *status* has a body."""
     return status not in _WITHOUT_BODY
 
 
@@ -183,7 +187,7 @@ def _status_line(status: int) -> bytes:
 
 
 def date_now() -> str:
-    """Return what a ``Date`` line says now."""
+    """Return the current value of ``Date``."""
     return _date(None)[6:-2].decode()
 
 
@@ -198,7 +202,7 @@ def _date_of_second(second: int) -> bytes:
 
 @lru_cache(maxsize=_MAX_KNOWN_FIELDS)
 def _encode_request_fields(fields: Fields, keep_alive: bool) -> bytes:
-    """Encode the lines of a request but for those that the writer adds itself."""
+    """Encode the lines of a request, except those that the writer adds itself."""
     written = _WRITTEN if keep_alive else _WRITTEN_AT_CLOSE
     lines = [f"{name}: {value}\r\n" for name, value in fields if name.lower() not in written]
     return "".join(lines).encode("latin-1")
