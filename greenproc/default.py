@@ -19,7 +19,7 @@ from greenproc.clock.hub import ENDED, has_ended
 from greenproc.current import default, find_runtime
 from greenproc.errors import Abandoned, InvalidAddress, InvalidArgument, NoRuntime, StateError
 from greenproc.future import Failure, Future, Promise
-from greenproc.future.state import allocate_lock
+from greenproc.native import allocate_lock
 from greenproc.patterns import Cron, Repetition
 from greenproc.pid import PID, UPID, PlainUPID
 from greenproc.process.arguments import as_upid

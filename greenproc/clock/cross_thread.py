@@ -10,7 +10,6 @@ from weakref import ref
 
 from gevent import Timeout, spawn_raw
 from gevent._hub_local import get_hub_if_exists
-from gevent.monkey import get_original
 
 from greenproc.checks import check_callable
 from greenproc.clock.clock import Clock
@@ -18,11 +17,10 @@ from greenproc.clock.hub import ENDED
 from greenproc.clock.microseconds import from_seconds
 from greenproc.clock.timers import Timer
 from greenproc.errors import StateError
+from greenproc.native import allocate_lock
 from greenproc.tracing import TRACING, InTrace
 
 log = logging.getLogger("greenproc.clock")
-
-allocate_lock = get_original("_thread", "allocate_lock")
 
 MAX_WAIT = 86_400.0
 """Seconds of the longest wait; longer timers wait several times. No loop overflows on it."""

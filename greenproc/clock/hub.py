@@ -13,13 +13,11 @@ from weakref import ref
 from gevent import Timeout, killall
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub
-from gevent.monkey import get_original, is_module_patched
+from gevent.monkey import is_module_patched
 from greenlet import greenlet
 
 from greenproc.errors import StateError
-
-count_threads: Callable[[], int] = get_original("_thread", "_count")
-"""Count the native threads of Python besides the main one."""
+from greenproc.native import count_threads
 
 # State of a hub is kept in its attributes, and so has the life of the hub.
 

@@ -30,7 +30,6 @@ from greenproc.future.state import (
     READY,
     Completion,
     FutureSubscription,
-    allocate_lock,
     claim,
     complete,
     complete_claimed,
@@ -41,6 +40,7 @@ from greenproc.future.state import (
 )
 from greenproc.future.unread import mark_read
 from greenproc.future.waiting import describe_timeout
+from greenproc.native import allocate_lock
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -33,7 +33,6 @@ from weakref import ref
 
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub, Waiter
-from gevent.monkey import get_original
 
 from greenproc.checks import check_callable
 from greenproc.clock.hub import has_ended
@@ -42,14 +41,10 @@ from greenproc.errors import Abandoned, Discarded, Failure, InvalidArgument
 from greenproc.future.delivery import Call, deliver, deliver_here
 from greenproc.future.gevent_links import Link, notify_links, wake_waiter
 from greenproc.future.unread import UnreadFailure, mark_read
+from greenproc.native import allocate_lock
 from greenproc.tracing import TRACING, InTrace
 
 T_co = TypeVar("T_co", covariant=True)
-
-allocate_lock = get_original("_thread", "allocate_lock")
-"""Makes a native lock even in a monkey-patched program, where that of `threading` is gevent's.
-
-Native threads complete futures, too, and a lock of gevent works within one thread only."""
 
 MISSING: Final[Any] = object()
 """The default of an argument for which None is a value."""

@@ -14,7 +14,6 @@ from greenlet import getcurrent
 
 from greenproc.clock.hub import (
     TurnWatch,
-    count_threads,
     keep_hub_alive,
     keep_hub_alive_for_threads,
 )
@@ -23,7 +22,8 @@ from greenproc.current import find_runtime
 from greenproc.errors import WaitTimeout
 from greenproc.future.delivery import CALLBACK_STACK, hand_over_backlog
 from greenproc.future.gevent_links import Link, notify_links
-from greenproc.future.state import PENDING, FutureState, allocate_lock, spread_abandonment
+from greenproc.future.state import PENDING, FutureState, spread_abandonment
+from greenproc.native import allocate_lock, count_threads
 
 MAX_WAIT = 86_400.0 * 365  # seconds; a longer time overflows locks and is for ever anyway
 

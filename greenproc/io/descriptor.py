@@ -9,11 +9,12 @@ from functools import partial
 from typing import Any, Protocol, TypeAlias
 from weakref import ref
 
-from gevent import get_hub, monkey
+from gevent import get_hub
 from gevent._hub_local import get_hub_if_exists
 
 from greenproc.errors import Closed, InvalidArgument, StateError
 from greenproc.future import Future, Promise
+from greenproc.native import close_unwatched
 
 READ = 1
 WRITE = 2
@@ -31,10 +32,6 @@ Descriptor: TypeAlias = int | HasDescriptor
 
 MAX_NUMBER = 2**31 - 1
 """The largest C int, the type of a descriptor."""
-
-# In a patched program os.close waits for the next turn of the loop, which may be far away. This
-# one is for descriptors that only the closing code knows; `close` is for shared ones.
-close_unwatched = monkey.get_original("os", "close")
 
 
 def number_of(file: Descriptor) -> int:

@@ -13,13 +13,13 @@ from greenproc.io.descriptor import (
     READ,
     WRITE,
     Descriptor,
-    close_unwatched,
     duplicate_async,
     is_storage,
     number_of,
     poll,
     require_async,
 )
+from greenproc.native import close_unwatched
 
 T = TypeVar("T")
 

@@ -19,8 +19,8 @@ from gevent import GreenletExit, Timeout
 from greenproc.errors import Broken, Closed, InvalidArgument
 from greenproc.future import Break, Continue, Future, loop
 from greenproc.future.state import hub_of
-from greenproc.io.descriptor import close_unwatched
 from greenproc.io.transfer import read
+from greenproc.native import close_unwatched
 from greenproc.sync.queue import Queue
 
 # From <sys/inotify.h>.

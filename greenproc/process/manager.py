@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import gevent
 from gevent.hub import get_hub
-from gevent.monkey import get_original
 
 from greenproc.address import Address
 from greenproc.clock import Clock
@@ -20,6 +19,7 @@ from greenproc.future import Future
 from greenproc.future.waiting import keep_hub_alive_until
 from greenproc.http.cors import CORS
 from greenproc.message import Message, with_trace
+from greenproc.native import get_ident
 from greenproc.pid import NO_SENDER, PID, UPID
 from greenproc.process.arguments import as_upid
 from greenproc.process.asking import Asks
@@ -77,8 +77,6 @@ P = TypeVar("P", bound=Process)
 logger = logging.getLogger("greenproc.process")
 
 NO_THREAD = -1  # the identifier of none, so every caller is a foreign one
-
-get_ident: Callable[[], int] = get_original("_thread", "get_ident")
 
 
 class ProcessManager:

@@ -10,9 +10,9 @@ from time import perf_counter
 from typing import Any
 
 from gevent.hub import Hub
-from gevent.monkey import get_original
 from greenlet import greenlet
 
+from greenproc.native import sleep_for_real
 from greenproc.process.cell import BLOCKED, BOTTOM, READY, TERMINATING, Cell
 from greenproc.process.deadlock import WaitingGreenlet
 from greenproc.process.interrupts import raise_in_main
@@ -23,7 +23,6 @@ THREADS_PERIOD = 0.02  # how often native threads get the interpreter while proc
 MAX_RESCUES = 3  # that fail one after the other
 THREADS_SECONDS = 0.0001  # enough for one to wake up; half a percent of the period
 
-sleep_for_real = get_original("time", "sleep")
 
 _TURN = object()  # what the scheduler switches a parked greenlet in with
 

@@ -19,8 +19,8 @@ from greenproc.clock.fork import watch_fork
 from greenproc.clock.hub import INHERITED, TurnWatch, keep_hub_alive, kill_within
 from greenproc.errors import StateError, WaitTimeout
 from greenproc.future import Future, Promise
-from greenproc.future.state import allocate_lock
 from greenproc.future.waiting import keep_hub_alive_until
+from greenproc.native import allocate_lock
 
 R = TypeVar("R")
 

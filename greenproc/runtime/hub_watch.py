@@ -10,9 +10,9 @@ from time import monotonic
 from types import FrameType
 
 from gevent.hub import Hub
-from gevent.monkey import get_original
 
 from greenproc.clock.hub import has_ended
+from greenproc.native import allocate_lock, get_ident, start_new_thread
 from greenproc.pid import UPID
 from greenproc.process.cell import Cell
 
@@ -24,9 +24,6 @@ part longer is always seen. When the whole OS process was stopped, one part is m
 
 JOIN_SECONDS = 1.0  # for a thread that is woken at once
 
-start_new_thread = get_original("_thread", "start_new_thread")
-allocate_lock = get_original("_thread", "allocate_lock")
-get_ident: Callable[[], int] = get_original("_thread", "get_ident")
 
 Report = Callable[[UPID | None, float, str], None]
 """Called in the hub with the process that was running, the seconds, and the stack."""

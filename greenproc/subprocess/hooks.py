@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from greenproc.failures import note
 from greenproc.io import descriptor, transfer
-from greenproc.io.descriptor import close_unwatched
+from greenproc.native import close_unwatched
 
 GO = b"g"
 

@@ -8,13 +8,10 @@ import signal
 import sys
 from typing import NoReturn
 
-from gevent import monkey
-
-from greenproc.io.descriptor import close_unwatched
+from greenproc.native import close_unwatched, fork
 from greenproc.subprocess import supervisor
 
 IS_POSSIBLE = supervisor.PRCTL is not None
-FORK = monkey.get_original("os", "fork")
 NOT_STARTED = 127  # the exit code of a shell that cannot start a program
 
 
@@ -37,7 +34,7 @@ def go_below_supervisor(launcher: int, *, new_session: bool) -> int:
         os.setpgid(0, 0)
     pid = os.getpid()
     reader, writer = os.pipe()
-    program = FORK()
+    program = fork()
     if program != 0:
         _become_supervisor(writer, launcher, program)
     close_unwatched(writer)  # or its end would not be seen

@@ -7,32 +7,30 @@ from collections.abc import Callable
 from typing import Any
 
 import gevent.os
-from gevent import get_hub, monkey
+from gevent import get_hub
 
 from greenproc.clock import Timer
 from greenproc.future import Promise
+from greenproc.native import waitpid
 
 READABLE = 1
 GRACE = 0.1  # seconds until a child that gevent has not collected is collected here
 CORE_DUMPED = 0x80  # the bit in a status
 
-# In a patched program os.waitpid answers from gevent's records.
-collect = monkey.get_original("os", "waitpid")
-
 
 class Watch:
     """Waits for the end of one OS process, and sets a promise to its status.
 
-    Three can tell of the end. gevent collects all children when the kernel sends SIGCHLD, and
-    hands the status to whoever watches that child. A descriptor of the process is readable at its
-    end, also when it is no child. Where there is none, somebody has to look from time to time.
+    There are three signs of the end. gevent collects all children when the kernel sends SIGCHLD,
+    and gives the status to the watcher of that child. A descriptor of the process becomes readable
+    at its end, even if it is not a child. Without a descriptor, a timer looks from time to time.
 
-    A child that has ended can be asked for its status before anybody has collected it. So the
-    status is known whoever collects it, and taken from nobody; the child is collected here only
-    if gevent does not do it within `GRACE`, as when another handler has replaced its own.
+    The status of a child can be read before the child is collected. So it is known whichever code
+    collects the child, and not taken from other code; the child is collected here only if gevent
+    does not do it within `GRACE`, as when another handler has replaced its own.
 
-    By a loop that is not the default one gevent tells of no child. What was launched here is then
-    collected here at once, and any other child after `GRACE`.
+    A loop other than the default one does not notify of children. A program that was launched here
+    is then collected here at once, and any other child after `GRACE`.
     """
 
     def __init__(
@@ -159,7 +157,7 @@ class Watch:
         timer.start(self._end_at_last)
 
     def _end_at_last(self) -> None:
-        status = take(collect, self.pid)
+        status = take(waitpid, self.pid)
         if status is None:
             status = self._seen
         self._end(take(gevent.os.waitpid, self.pid) if status is None else status)

@@ -11,8 +11,6 @@ from enum import Enum
 from functools import partial
 from typing import Self
 
-from gevent.monkey import get_original
-
 from greenproc.checks import whole_number
 from greenproc.clock.current import current_clock
 from greenproc.clock.hub import TurnWatch
@@ -22,14 +20,13 @@ from greenproc.future.future import Future
 from greenproc.future.loop import Break, Continue, Flow, loop
 from greenproc.future.promise import Promise
 from greenproc.future.waiting import describe_timeout, explain_wait, watch_hub
+from greenproc.native import allocate_lock
 from greenproc.sync.cancellable_timer import CancellableTimer
 
 MAX_PIPE_BYTES = 64 * 1024 * 1024
 """How many bytes may be unread before the pipe breaks: as many as a whole body may have."""
 HIGH_WATER_BYTES = 256 * 1024
 """From how many unread bytes on a writer should wait: some reads of a socket, so neither starves."""
-
-_allocate_lock = get_original("_thread", "allocate_lock")
 
 
 class _End(Enum):
@@ -242,7 +239,7 @@ class _Channel:
     )
 
     def __init__(self, max_bytes: int) -> None:
-        self.guard = _allocate_lock()
+        self.guard = allocate_lock()
         self.max_bytes = max_bytes
         self.high_water = min(max_bytes, HIGH_WATER_BYTES)
         self.pieces: deque[bytes] = deque()

@@ -17,8 +17,8 @@ from greenproc.errors import Closed, StateError
 from greenproc.future.delivery import run_owned
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
-from greenproc.future.state import allocate_lock
 from greenproc.future.waiting import keep_hub_alive_until
+from greenproc.native import allocate_lock
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from gevent.monkey import get_original
 from gevent.util import format_run_info
 from greenlet import getcurrent, greenlet
+
+from greenproc.native import allocate_lock, start_new_thread
 
 
 @contextmanager
@@ -27,7 +28,7 @@ def stacks_after(seconds: float, write: Callable[[str], object], what: str) -> I
     if seconds <= 0:
         yield
         return
-    over = get_original("_thread", "allocate_lock")()
+    over = allocate_lock()
     over.acquire()
 
     block = getcurrent()
@@ -39,7 +40,7 @@ def stacks_after(seconds: float, write: Callable[[str], object], what: str) -> I
             stacks = "\n".join([_format_stack(block), *greenlets])
             write(f"\n{what} takes more than {seconds} s; all stacks:\n{stacks}\n")
 
-    get_original("_thread", "start_new_thread")(watch, ())
+    start_new_thread(watch, ())
     try:
         yield
     finally:

@@ -9,9 +9,9 @@ from time import monotonic
 from typing import Protocol
 
 from gevent import sleep, socket
-from gevent.monkey import get_original
 
 from greenproc.clock.iteration_budget import yield_if_spent
+from greenproc.native import poll
 from greenproc.settings import Settings
 
 ROUNDS = 4  # in the shortest limit: how late the end of it is noticed
@@ -115,14 +115,11 @@ class IdleMonitor:
         self._seen[connection] = seen
 
 
-_poll = get_original("select", "poll")
-
-
 def has_ended(connected: socket.socket) -> bool:
     """Tell whether the peer has closed or reset the connection, however much is unread."""
-    poll = _poll()
-    poll.register(connected.fileno(), select.POLLRDHUP)
-    return bool(poll.poll(0))
+    poller = poll()
+    poller.register(connected.fileno(), select.POLLRDHUP)
+    return bool(poller.poll(0))
 
 
 def notice_loss(connected: socket.socket, seconds: float, *, stall: float = 0.0) -> None:

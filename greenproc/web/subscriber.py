@@ -6,11 +6,10 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Protocol
 
-from gevent.monkey import get_original
-
 from greenproc.clock.current import current_clock
 from greenproc.http.event_text import EMPTY_COMMENT, encode_event
 from greenproc.http.request import Request
+from greenproc.native import allocate_lock
 from greenproc.process.base import Process
 from greenproc.process.connections import end_with, forget_connection
 from greenproc.sync.cancellable_timer import CancellableTimer
@@ -19,8 +18,6 @@ from greenproc.sync.pipe import Pipe, Reader
 BATCH_BYTES = 64 * 1024  # events that are joined into one piece of the response
 EARLY = 0.001  # seconds by which a timer may be early, as floats are compared
 GAP = "gap"
-
-_allocate_lock = get_original("_thread", "allocate_lock")
 
 
 class EventPublisher(Protocol):
@@ -85,7 +82,7 @@ class Subscriber:
         pipe = Pipe(max_pipe_bytes=1)
         self.reader = pipe.reader
         self._writer = pipe.writer
-        self._guard = _allocate_lock()
+        self._guard = allocate_lock()
         self._replay: deque[bytes] = deque()
         self._events: deque[bytes] = deque()
         self._waiting_bytes = 0
