@@ -20,6 +20,8 @@ QUICK_ROWS = [
     "ask-local",
     "ask-remote",
     "proxy",
+    "pool",
+    "signals",
     "spawn",
     "restart",
     "idle-memory",
