@@ -10,6 +10,7 @@ catches `FAILURES`, and what else comes out goes on to the greenlet.
 from __future__ import annotations
 
 import logging
+import traceback
 from time import monotonic
 from typing import ClassVar, Final
 
@@ -56,6 +57,21 @@ def text_of(error: BaseException) -> str:
         return ""
 
 
+def log_failure(
+    log: logging.Logger, text: str, *args: object, error: BaseException | None = None
+) -> None:
+    """Log the error that is being handled, or *error*, with its traceback.
+
+    If a handler or formatter of the program's log fails, that is printed, as `logging` does with most of its errors: what
+    follows a failure, such as the end of a process, must not depend on the log.
+    """
+    try:
+        log.error(text, *args, exc_info=True if error is None else error)
+    except FAILURES:
+        if logging.raiseExceptions:
+            traceback.print_exc()
+
+
 class FailureLog:
     """Logs failures of users' code that a client can bring about as often as it likes.
 
@@ -79,16 +95,15 @@ class FailureLog:
     def add(self, text: str, error: BaseException) -> None:
         """Log *error*, or count it. *text* says what failed."""
         if not self.is_limited:
-            self._log.error("%s", text, exc_info=error)
+            log_failure(self._log, "%s", text, error=error)
             return
         kind = _kind(error)
         now = monotonic()
         repeats = self._seen.pop(kind, None)
         if repeats is None or now - repeats.began >= LOG_SECONDS:
             more = f" ({repeats.count} more like it were not logged)" if repeats else ""
-            self._log.error(
-                "%s%s", text, more if repeats and repeats.count else "", exc_info=error
-            )
+            more = more if repeats and repeats.count else ""
+            log_failure(self._log, "%s%s", text, more, error=error)
             repeats = _Repeats(now)
         else:
             repeats.count += 1

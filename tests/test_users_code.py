@@ -22,6 +22,7 @@ from greenproc.testing.errors import ERROR_LOG
 from tests.users_code.actors import ACTORS
 from tests.users_code.futures import FUTURES
 from tests.users_code.libraries import LIBRARIES
+from tests.users_code.patterns import PATTERNS
 from tests.users_code.programs import PROGRAMS
 from tests.users_code.receivers import RECEIVERS
 from tests.users_code.support import HOWS, LIMIT, NEVER, How, Misbehaviour, Other, Reports, Row
@@ -30,6 +31,7 @@ from tests.users_code.websockets import WEBSOCKETS
 
 TABLE: dict[str, Row] = {
     **ACTORS,
+    **PATTERNS,
     **RECEIVERS,
     **FUTURES,
     **WEB,
@@ -39,6 +41,8 @@ TABLE: dict[str, Row] = {
 }
 
 SETTINGS: dict[str, Any] = {"ip": "127.0.0.1", "stop_timeout": 0.0, "blocked_after": 0}
+
+OURS = ("for failed()", "for a signal", "for the log")  # what the processes of rows raise
 
 UNWIND_SECONDS = 0.02  # for what never returns, before it is killed
 
@@ -85,7 +89,7 @@ def forget(call: Misbehaviour) -> None:
 
 
 def is_expected(error: BaseException, call: Misbehaviour) -> bool:
-    if error in call.raised or "for failed()" in str(error) or "for a signal" in str(error):
+    if error in call.raised or call.is_cause_of(error) or str(error).startswith(OURS):
         return True
     told = "was killed" in str(error) or "was interrupted" in str(error)
     return not call.fails and isinstance(error, Abandoned) and told

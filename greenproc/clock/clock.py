@@ -12,7 +12,7 @@ from types import MethodType
 from typing import Any, cast, overload
 from weakref import ref
 
-from gevent import Timeout, spawn_raw
+from gevent import spawn_raw
 from gevent.event import AsyncResult
 
 from greenproc.clock.iteration_budget import iteration_budget
@@ -26,6 +26,7 @@ from greenproc.clock.microseconds import (
 from greenproc.clock.source import Source
 from greenproc.clock.timers import Timer, TimerQueue
 from greenproc.errors import Closed, InvalidArgument, StateError
+from greenproc.failures import FAILURES, log_failure
 from greenproc.tracing import TRACING, InTrace
 
 log = logging.getLogger("greenproc.clock")
@@ -443,8 +444,8 @@ class Clock:
             timer.thunk = None  # before the call, which may cancel the timer or look at it
             try:
                 thunk()
-            except (Exception, Timeout):
-                log.exception("the function of a timer failed: %r", thunk)
+            except FAILURES:
+                log_failure(log, "the function of a timer failed: %r", thunk)
 
     def _expire(self) -> None:
         timers = self._queue.pop_due(self._time(None))

@@ -8,7 +8,7 @@ from contextvars import copy_context
 from typing import Any, NoReturn, cast
 from weakref import ref
 
-from gevent import Timeout, spawn_raw
+from gevent import spawn_raw
 from gevent._hub_local import get_hub_if_exists
 
 from greenproc.checks import check_callable
@@ -17,6 +17,7 @@ from greenproc.clock.hub import ENDED
 from greenproc.clock.microseconds import from_seconds
 from greenproc.clock.timers import Timer
 from greenproc.errors import StateError
+from greenproc.failures import FAILURES, log_failure
 from greenproc.native import allocate_lock
 from greenproc.tracing import TRACING, InTrace
 
@@ -172,8 +173,8 @@ class _Awaited:
     def _call_here(self) -> None:
         try:
             self()
-        except (Exception, Timeout):
-            log.exception("the function of a timer failed: %r", self._thunk)
+        except FAILURES:
+            log_failure(log, "the function of a timer failed: %r", self._thunk)
 
     def close(self) -> None:
         """Keep the hub alive no longer; from every thread. The thunk may still be called."""

@@ -17,6 +17,7 @@ from weakref import ref
 from gevent import GreenletExit, Timeout
 
 from greenproc.errors import Broken, Closed, InvalidArgument
+from greenproc.failures import log_failure
 from greenproc.future import Break, Continue, Future, loop
 from greenproc.future.state import hub_of
 from greenproc.io.transfer import read
@@ -186,7 +187,7 @@ class _Watches:
         except Closed:
             log.debug("%r comes after the end", event)
         except Timeout:
-            log.exception("a callback of an event of a watched file failed")
+            log_failure(log, "a callback of an event of a watched file failed")
         except GreenletExit:
             log.debug("a callback of an event of a watched file was killed")
 

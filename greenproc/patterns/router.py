@@ -8,7 +8,7 @@ from typing import Any
 
 from greenproc.checks import whole_number
 from greenproc.errors import InvalidArgument
-from greenproc.failures import FAILURES
+from greenproc.failures import FAILURES, log_failure
 from greenproc.message import Message
 from greenproc.patterns.choosers import Chooser, Key, Route
 from greenproc.pid import PID, UPID
@@ -207,7 +207,7 @@ def pass_on(router: Process, chooser: Chooser, message: Message) -> None:
     try:
         chosen = chooser.choose(message)
     except FAILURES:
-        logger.exception("the key of %s failed on %r, which is dropped", router.pid, message)
+        log_failure(logger, "the key of %s failed on %r, which is dropped", router.pid, message)
         drop_message(manager, message, KEY_FAILED, "its key function failed")
         return
     for pid in chosen:

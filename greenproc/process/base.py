@@ -24,7 +24,7 @@ from greenlet import getcurrent
 
 from greenproc.current import find_runtime
 from greenproc.errors import InvalidArgument, NoRuntime, StateError
-from greenproc.failures import FAILURES, note
+from greenproc.failures import FAILURES, log_failure, note
 from greenproc.future import Failure, Future, offload
 from greenproc.message import Message
 from greenproc.pid import PID, UPID
@@ -190,7 +190,7 @@ class Process:
             try:  # as `complete` does; its call would be 2 % of a dispatch
                 promise.set(result)
             except FAILURES:
-                logger.exception(CALLBACK_FAILED)
+                log_failure(logger, CALLBACK_FAILED)
 
     def consume_http(self, event: HttpEvent) -> None:
         """Answer with the route that matches path and method best, else with a file, else 404."""

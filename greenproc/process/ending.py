@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gevent.hub import Hub
 from greenlet import GreenletExit
 
-from greenproc.failures import FAILURES
+from greenproc.failures import FAILURES, log_failure
 from greenproc.pid import UPID
 from greenproc.process.cell import NOTHING_FITS, TERMINATING, Cell
 from greenproc.process.ended import why_unserved
@@ -33,7 +33,7 @@ def attempt(hub: Hub, pid: UPID, step: Callable[..., object], *args: Any) -> Non
     except GreenletExit:
         logger.debug("process %s was killed while it ended", pid)
     except FAILURES:
-        logger.exception("what follows the end of process %s failed", pid)
+        log_failure(logger, "what follows the end of process %s failed", pid)
     except BaseException as error:
         raise_in_main(hub, error)
 
@@ -113,7 +113,7 @@ def rescue(manager: ProcessManager, cell: Cell, error: BaseException) -> None:
         if cell.state is not TERMINATING:
             return
     elif not isinstance(error, GreenletExit):
-        logger.error("process %s ends by an error in the runtime", cell.pid, exc_info=error)
+        log_failure(logger, "process %s ends by an error in the runtime", cell.pid, error=error)
     if cell.reason is None:
         cell.reason = error
     clean_up(manager, cell)

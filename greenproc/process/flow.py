@@ -16,7 +16,7 @@ from greenlet import getcurrent
 
 from greenproc.clock.microseconds import check_duration
 from greenproc.errors import InvalidArgument
-from greenproc.failures import FAILURES
+from greenproc.failures import FAILURES, log_failure
 from greenproc.http.response import ServiceUnavailable
 from greenproc.message import Message
 from greenproc.pid import NO_SENDER
@@ -274,7 +274,7 @@ def drop_item(manager: ProcessManager, cell: Cell, item: Item) -> None:
         else:
             item.drop(f"the mailbox of process {cell.pid} is full")
     except FAILURES:
-        logger.exception("what follows the drop of %r failed", item)
+        log_failure(logger, "what follows the drop of %r failed", item)
 
 
 def _drop_oldest(manager: ProcessManager, cell: Cell, bound: MailboxBound, item: Item) -> None:

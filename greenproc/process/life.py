@@ -16,7 +16,7 @@ from gevent.hub import Hub
 from greenlet import GreenletExit
 
 from greenproc.errors import StartFailed
-from greenproc.failures import FAILURES, note
+from greenproc.failures import FAILURES, log_failure, note
 from greenproc.message import Message
 from greenproc.pid import NO_SENDER, UPID
 from greenproc.process.base import Process, handle_message
@@ -176,7 +176,7 @@ class Life:
         try:
             event.drop(reason)
         except FAILURES:
-            logger.exception("what follows the drop of %r failed", event)
+            log_failure(logger, "what follows the drop of %r failed", event)
 
     def _make_way(self, cell: Cell, items: deque[Item]) -> None:
         """Let an injected terminate go ahead of what is queued, which a successor may serve."""
@@ -215,7 +215,7 @@ class Life:
             try:
                 self._recorder.serving(cell, item)
             except FAILURES:
-                logger.exception("the recorder failed on an event of %s", cell.pid)
+                log_failure(logger, "the recorder failed on an event of %s", cell.pid)
         return False
 
     def drops(self, pid: UPID, event: Event) -> bool:
@@ -224,8 +224,8 @@ class Life:
         try:
             return bool(self._filter(pid, event))
         except FAILURES:
-            logger.exception(
-                "the event filter failed on %r for %s; the event is served", event, pid
+            log_failure(
+                logger, "the event filter failed on %r for %s; the event is served", event, pid
             )
             return False
 
@@ -239,7 +239,7 @@ class Life:
             lives_on = False
         except FAILURES:
             lives_on = False
-            logger.exception("failed() of process %s raised; the process terminates", cell.pid)
+            log_failure(logger, "failed() of process %s raised; the process terminates", cell.pid)
         except BaseException as another:
             lives_on = False
             raise_in_main(self._hub, another)
@@ -270,7 +270,7 @@ class Life:
             self._hub.handle_system_error(type(error), error)
         else:
             note(error, f"in process {pid}, {doing}")
-            logger.error("process %s failed %s", pid, doing, exc_info=error)
+            log_failure(logger, "process %s failed %s", pid, doing, error=error)
         self._observer.process_failed(pid, event, error)
         process.failed(event, error)
         return True

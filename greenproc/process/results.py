@@ -10,7 +10,7 @@ import gevent
 
 from greenproc.clock.iteration_budget import iteration_budget
 from greenproc.errors import Abandoned, Failure
-from greenproc.failures import FAILURES
+from greenproc.failures import FAILURES, log_failure
 from greenproc.future import Future, Promise
 from greenproc.http.json_body import is_record
 from greenproc.http.response import OK, Response
@@ -130,7 +130,7 @@ def _close(pieces: Iterator[str | bytes]) -> None:
     try:
         close()
     except FAILURES:
-        logger.exception("close() of the stream %r failed", pieces)
+        log_failure(logger, "close() of the stream %r failed", pieces)
 
 
 def dismiss(response: object) -> None:

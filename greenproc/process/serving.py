@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from greenproc.errors import InvalidURL
-from greenproc.failures import FAILURES, note
+from greenproc.failures import FAILURES, log_failure, note
 from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import BadRequest, Forbidden, Response, ServiceUnavailable
@@ -98,7 +98,7 @@ def answer(cell: Cell, event: HttpEvent, function: Callable[..., Any], *args: An
         try:  # as `complete` does, without its call: each response comes this way
             is_wanted = event.promise.set(response)
         except FAILURES:
-            logger.exception(CALLBACK_FAILED)
+            log_failure(logger, CALLBACK_FAILED)
         else:
             if not is_wanted:
                 dismiss(response)
@@ -119,7 +119,7 @@ def complete(move: Callable[..., bool], *args: Any, **kwargs: Any) -> bool | Non
     try:
         return move(*args, **kwargs)
     except FAILURES:
-        logger.exception(CALLBACK_FAILED)
+        log_failure(logger, CALLBACK_FAILED)
         return None
 
 

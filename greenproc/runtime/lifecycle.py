@@ -10,6 +10,8 @@ from time import monotonic
 
 import gevent
 
+from greenproc.failures import log_failure
+
 logger = logging.getLogger("greenproc.runtime")
 
 MAX_ATTEMPTS = 3
@@ -80,7 +82,7 @@ class Lifecycle:
                 with limit:
                     stage.stop(left)
             except Exception:
-                logger.exception("stopping %s failed; going on", stage.name)
+                log_failure(logger, "stopping %s failed; going on", stage.name)
             except BaseException as error:
                 if error is not limit:
                     # A timeout is that of a caller, as far as can be told: the next call goes on.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from blinker import ANY, Signal
 
 from greenproc.address import Address
-from greenproc.failures import FAILURES
+from greenproc.failures import FAILURES, log_failure
 from greenproc.message import Message
 from greenproc.pid import UPID
 from greenproc.process.event import Event, MessageEvent
@@ -95,7 +95,7 @@ class IsolatedSignal(Signal):
             try:
                 receiver(sender, **values)
             except FAILURES:
-                logger.exception("receiver %r of signal %s failed", receiver, self.__doc__)
+                log_failure(logger, "receiver %r of signal %s failed", receiver, self.__doc__)
 
 
 class Signals:
@@ -190,7 +190,7 @@ class SignalObserver:
             try:
                 self.recorder.sent(message)
             except FAILURES:
-                logger.exception("the recorder failed on a message to %s", message.to)
+                log_failure(logger, "the recorder failed on a message to %s", message.to)
         self._signals.message_sent.emit(self._runtime, message=message)
 
     def message_delivered(self, message: Message) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from gevent import getcurrent
 
-from greenproc.failures import FAILURES
+from greenproc.failures import FAILURES, log_failure
 
 log = logging.getLogger("greenproc.web")
 
@@ -21,7 +21,7 @@ def call_logged(function: Callable[..., object] | None, *arguments: object) -> N
     try:
         function(*arguments)
     except FAILURES:
-        log.exception("a callback of an event stream failed")
+        log_failure(log, "a callback of an event stream failed")
 
 
 class CallbackQueue:

@@ -39,6 +39,8 @@ class Misbehaviour:
         self.raised: list[BaseException] = []
         self.inside = 0
         """How many calls wait."""
+        self.when_released: list[Callable[[], object]] = []
+        """What undoes what a row has set up outside of its runtime."""
         self._released = Event()
         self._pid = os.getpid()
 
@@ -72,9 +74,17 @@ class Misbehaviour:
         """Whether it raises what is a failure."""
         return not self.waits and not self.is_killed
 
+    def is_cause_of(self, error: BaseException | None) -> bool:
+        """Whether *error* is the first one that was raised here, or comes of it."""
+        while error is not None and error not in self.raised[:1]:
+            error = error.__cause__
+        return error is not None
+
     def release(self) -> None:
         """End what no runtime ends."""
         self._released.set()
+        for undo in self.when_released:
+            undo()
 
     def _wait(self) -> None:
         if os.getpid() != self._pid:
@@ -132,8 +142,8 @@ class Reports(logging.Handler):
             self._seen.append((record.name, record.exc_info[1]))
 
     def of(self, call: Misbehaviour) -> list[str]:
-        """Return where the first error of *call* was reported."""
-        return [where for where, error in self._seen if call.raised and error is call.raised[0]]
+        """Return where the first error of *call* was reported, as itself or as a cause."""
+        return [where for where, error in self._seen if call.is_cause_of(error)]
 
     @contextmanager
     def collected(self) -> Iterator[None]:
