@@ -36,13 +36,13 @@ class DeadLettersEndpoint(Process):
         page = read_page(request.url.query, default=LISTED, most=MAX_LISTED)
         if isinstance(page, Response):
             return page
-        letters = list(self._dead_letters)
-        wanted = islice(reversed(letters), page.offset, page.offset + page.limit)
+        kept = len(self._dead_letters)
+        wanted = islice(reversed(self._dead_letters), page.offset, page.offset + page.limit)
         return OK(
             json={
                 "total": self._dead_letters.total,
                 "counts": dict(self._dead_letters.counts),
-                "kept": len(letters),
+                "kept": kept,
                 "letters": [letter.to_json() for letter in wanted],
             }
         )

@@ -7,6 +7,7 @@ import platform
 import re
 from functools import partial
 from html import escape
+from itertools import islice
 from typing import Any
 
 from greenproc.builtin.health import LIVE_HELP, READY_HELP, Readiness
@@ -220,11 +221,8 @@ class Node(Process):
 
     def _dead_letters(self) -> dict[str, Any]:
         letters = self.runtime.dead_letters
-        kept = list(letters)
-        return {
-            "total": letters.total,
-            "letters": [one.to_json() for one in kept[: -LETTERS - 1 : -1]],
-        }
+        last = islice(reversed(letters), LETTERS)
+        return {"total": letters.total, "letters": [one.to_json() for one in last]}
 
 
 def on_file(name: str, media_type: str, request: Request) -> Response:

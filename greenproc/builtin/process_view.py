@@ -15,6 +15,7 @@ from gevent import getcurrent
 from greenproc.builtin.help import is_builtin, route_options
 from greenproc.builtin.recorder import MAX_TEXT, Watch, call_name
 from greenproc.builtin.survey import served
+from greenproc.clock.iteration_budget import yield_if_spent
 from greenproc.message import Message
 from greenproc.pid import UPID
 from greenproc.process.base import Process
@@ -56,10 +57,16 @@ def describe_process(
 ) -> dict[str, Any]:
     """Return all that is known of *process*; nothing of it is asked, so a busy one is shown, too.
 
+    The hub has its turn between the parts that take long, so the process may end meanwhile.
+
     Args:
         watch: what is recorded of it; None if nothing is.
     """
     now = manager.clock.now(None)
+    mailbox = _mailbox(cell, watch, now)
+    yield_if_spent()
+    memory = object_bytes(process)
+    yield_if_spent()
     return {
         "id": cell.pid.id,
         "upid": str(cell.pid),
@@ -73,7 +80,7 @@ def describe_process(
         "served": served(cell),
         "handling": _handling(cell),
         "stack": stack_of(cell),
-        "mailbox": _mailbox(cell, watch, now),
+        "mailbox": mailbox,
         "links": _links(manager, cell),
         "handlers": _part(_handlers(cell)),
         "routes": _part(_routes(process)),
@@ -81,7 +88,7 @@ def describe_process(
             {"name": name[:MAX_TEXT], **_peer(manager, pid)}
             for name, pid in (cell.delegates or {}).items()
         ),
-        "memory": object_bytes(process),
+        "memory": memory,
         "recording": None if watch is None else watch.to_json(now),
     }
 
@@ -90,7 +97,7 @@ def doing(cell: Cell) -> str:
     """Say in one word what the process of *cell* does."""
     if cell.state is TERMINATING:
         return "ending"
-    if getattr(cell.greenlet, "gr_frame", None) is None and cell.greenlet is getcurrent():
+    if cell.greenlet is getcurrent():
         return "running"
     if cell.serving:
         return "waiting"  # in the middle of a handler

@@ -117,6 +117,10 @@ class DeadLetters:
         """Return those that are kept at this moment, oldest first. Safe in every native thread."""
         return (DeadLetter(*fields) for fields in self._letters.copy())
 
+    def __reversed__(self) -> Iterator[DeadLetter]:
+        """Return the same, newest first; only those that are looked at are made."""
+        return (DeadLetter(*fields) for fields in reversed(self._letters.copy()))
+
     def __len__(self) -> int:
         return len(self._letters)
 

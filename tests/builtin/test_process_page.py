@@ -296,6 +296,22 @@ def test_a_large_object_is_measured_in_part() -> None:
     assert not object_bytes(Holding(1))["is_partial"]
 
 
+def test_the_hub_has_its_turn_between_the_parts_that_take_long(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that ends meanwhile is told as it was, and harms nothing."""
+    pid = runtime.spawn(Process("p"))
+    turns: list[bool] = []
+
+    def end_it() -> None:
+        turns.append(runtime.terminate(pid) or runtime.wait(pid))
+
+    monkeypatch.setattr(process_view, "yield_if_spent", end_it)
+    assert told(runtime, "p", "&watch=10secs")["state"] == "terminating"
+    assert turns == [True, False]
+    assert ask(runtime, url("p")).code == 404
+
+
 # Bad ids and bad queries
 
 

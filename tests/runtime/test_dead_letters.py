@@ -73,6 +73,14 @@ def test_a_dropped_message_is_a_dead_letter(runtime: Runtime) -> None:
     )
 
 
+def test_the_newest_come_first_in_reverse(runtime: Runtime) -> None:
+    for number in range(3):
+        runtime.post(gone(runtime), f"m{number}")
+
+    assert [one.name for one in runtime.dead_letters] == ["m0", "m1", "m2"]
+    assert [one.name for one in reversed(runtime.dead_letters)] == ["m2", "m1", "m0"]
+
+
 def test_a_dispatch_to_nobody_is_one_and_names_its_sender(runtime: Runtime) -> None:
     class Caller(Process):
         def call(self) -> None:
