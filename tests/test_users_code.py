@@ -25,6 +25,7 @@ from tests.users_code.libraries import LIBRARIES
 from tests.users_code.patterns import PATTERNS
 from tests.users_code.programs import PROGRAMS
 from tests.users_code.receivers import RECEIVERS
+from tests.users_code.supervision import SUPERVISION
 from tests.users_code.support import HOWS, LIMIT, NEVER, How, Misbehaviour, Other, Reports, Row
 from tests.users_code.web import WEB
 from tests.users_code.websockets import WEBSOCKETS
@@ -38,6 +39,7 @@ TABLE: dict[str, Row] = {
     **WEBSOCKETS,
     **PROGRAMS,
     **LIBRARIES,
+    **SUPERVISION,
 }
 
 SETTINGS: dict[str, Any] = {"ip": "127.0.0.1", "stop_timeout": 0.0, "blocked_after": 0}
