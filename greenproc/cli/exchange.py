@@ -12,9 +12,10 @@ from gevent import Timeout, socket
 from greenproc.address import split_host_port
 from greenproc.errors import Broken, Failure, InvalidAddress, RemoteProtocolError, WaitTimeout
 from greenproc.http.headers import Headers
+from greenproc.http.parser import ResponseParser
+from greenproc.http.raw_message import RawResponse, to_response
 from greenproc.http.request import Request
 from greenproc.http.response import Response
-from greenproc.http.response_parser import RawResponse, ResponseParser, to_response
 from greenproc.http.status import status_line_text
 from greenproc.http.url import URL
 from greenproc.http.writer import encode_request

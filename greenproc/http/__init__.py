@@ -10,7 +10,8 @@ from greenproc.http.head import RequestHead, ResponseHead
 from greenproc.http.head_cache import HeadCache
 from greenproc.http.headers import Headers
 from greenproc.http.limits import DEFAULT_LIMITS, ParserLimits
-from greenproc.http.parser import RawRequest, RequestParser, to_request
+from greenproc.http.parser import RequestParser, ResponseParser
+from greenproc.http.raw_message import RawRequest, RawResponse, to_request, to_response
 from greenproc.http.request import Request
 from greenproc.http.response import (
     OK,
@@ -34,7 +35,6 @@ from greenproc.http.response import (
     UnsupportedMediaType,
 )
 from greenproc.http.response_counter import ResponseCounter
-from greenproc.http.response_parser import RawResponse, ResponseParser, to_response
 from greenproc.http.status import Status
 from greenproc.http.url import URL
 from greenproc.http.writer import encode_request, encode_response, encode_response_head

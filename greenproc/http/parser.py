@@ -1,108 +1,173 @@
-"""Requests from bytes, incrementally and without any I/O.
+"""Parsers of requests and responses: incremental, and without any I/O.
 
-Heads are read by `greenproc.http.head`, bodies by `greenproc.http.body`. What happens for most
-requests, a head that was seen before with no body or with one in one chunk, is done here on the
-spot.
+`greenproc.http.head` parses heads, `greenproc.http.body` reads bodies. The usual requests, a
+cached head with no body or with a body in one chunk, take a short cut here.
+
+A parser is in one of these states; ``-`` leaves it there. Each event is the bytes of one feed, but
+*eof* is the end of the connection, and the *last end* is that of a message that closes it::
+
+    state     part of head  head without body  head with body  part of body  end      last end  malformed  eof
+    --------  ------------  -----------------  --------------  ------------  -------  --------  ---------  --------
+    IDLE      HEAD          -                  BODY            -             -        FINISHED  FAILED     FINISHED
+    HEAD      -             IDLE               BODY            -             -        FINISHED  FAILED     FAILED
+    BODY      -             -                  -               -             IDLE     FINISHED  FAILED     FAILED
+    FINISHED  -             -                  -               -             -        -         -          -
+    FAILED    -             -                  -               -             -        -         -          -
+
+The body of a response without a length ends with the connection; then *eof* leads from BODY to
+FINISHED.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from typing import ClassVar, Generic, TypeVar
 
-import msgspec
-
-from greenproc.address import Address
 from greenproc.errors import RemoteProtocolError
-from greenproc.http.body import CHUNK_LINE, BodySink, IncomingBody
-from greenproc.http.content_coding import Pause, gzip_decompress, no_pause
-from greenproc.http.head import CHUNKED, HEAD_END, PartialHead, RawFields, RequestHead
+from greenproc.http.body import BODY_FAILED, CHUNK_LINE, BodySink, IncomingBody
+from greenproc.http.head import (
+    CHUNKED,
+    HEAD_END,
+    PartialHead,
+    RequestHead,
+    ResponseHead,
+    read_response_head,
+)
 from greenproc.http.head_cache import HeadCache
-from greenproc.http.headers import Headers
 from greenproc.http.limits import DEFAULT_LIMITS, IsSpent, ParserLimits, never
-from greenproc.http.request import Request
-from greenproc.http.url import URL
+from greenproc.http.raw_message import RawRequest, RawResponse
 
 _CR = 0x0D
-_CHUNKS_END = b"\r\n0\r\n\r\n"  # after the only chunk
-_MAX_KNOWN_SIZES = 1024
+_CHUNKS_END = b"\r\n0\r\n\r\n"  # the end of a body in one chunk
+_MAX_KNOWN_SIZES = 1024  # the lines of chunk sizes that are looked up, for each connection
+
+RequestSinks = Callable[[RawRequest], BodySink | None]
+"""Returns the sink of a request's body, None for a body that is read whole."""
+ResponseSinks = Callable[[RawResponse], BodySink | None]
+"""Returns the sink of a response's body, None for a body that is read whole."""
 
 
-class RawRequest(msgspec.Struct, eq=False):
-    """A request as it came; `to_request` makes the value for handlers of it."""
-
-    head: RequestHead
-    body: bytes
-    """As on the wire, so packed when the head says so; empty when it goes to `sink`."""
-    sink: BodySink | None = None
-    """Where the body goes, when it is streamed."""
-
-    @property
-    def method(self) -> bytes:
-        """Such as ``b"POST"``."""
-        return self.head.method
-
-    @property
-    def target(self) -> bytes:
-        """The path with its query, ``*``, or an absolute URL."""
-        return self.head.target
-
-    @property
-    def headers(self) -> RawFields:
-        """Name and value of each line."""
-        return self.head.headers
-
-    @property
-    def keep_alive(self) -> bool:
-        """Whether the connection outlives this request."""
-        return self.head.keep_alive
-
-    @property
-    def version(self) -> tuple[int, int]:
-        """``(1, 1)`` or ``(1, 0)``."""
-        return self.head.version
-
-    def __repr__(self) -> str:
-        return f"<RawRequest {self.method!r} {self.target!r}, {len(self.body)} bytes>"
+M = TypeVar("M", RawRequest, RawResponse)
 
 
-Streams = Callable[[RawRequest], BodySink | None]
-
-
-class RequestParser:
-    """Makes requests of the bytes that one connection brings.
+class _MessageParser(Generic[M]):
+    """The part that both parsers share: what is kept between two feeds, bodies, and errors.
 
     Args:
-        limits: what is refused as too large.
-        heads: a cache to share with other parsers; its limits count, not *limits*.
-        streams: asked about a request whose body has not come in one piece with it. If it
-            returns a sink the request is returned at once, and its body goes to the sink,
-            unpacked and without a limit. It must not wait. A body that is there is always
-            given whole.
-        is_spent: when it says so the parser stops early, and `has_more` is set.
+        limits: of each message.
+        is_spent: see `RequestParser`.
+    """
+
+    __slots__ = (
+        "error",
+        "has_more",
+        "is_finished",
+        "_body",
+        "_is_spent",
+        "_limits",
+        "_message",
+        "_partial_head",
+        "_rest",
+    )
+
+    _parses_responses: ClassVar[bool]
+
+    error: RemoteProtocolError | None
+    """The protocol error of the peer, with the status to respond. Earlier messages are valid."""
+    has_more: bool
+    """Whether the last feed stopped early: feed ``b""`` before the next bytes."""
+    is_finished: bool
+    """Whether the last message was announced, or the connection has ended."""
+
+    def __init__(self, limits: ParserLimits, is_spent: IsSpent) -> None:
+        self.error = None
+        self.is_finished = self.has_more = False
+        self._limits = limits
+        self._is_spent = is_spent
+        self._rest = b""  # bytes that make sense only together with the next ones
+        self._partial_head: PartialHead | None = None
+        self._message: M | None = None  # its body is being read
+        self._body: IncomingBody | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the parser is between two messages, so that none is lost with the connection."""
+        return self._body is None and not self._rest
+
+    def fail(self, error: RemoteProtocolError) -> None:
+        """Ignore all further bytes because of *error*, and fail the sink of the current body."""
+        self.error = error
+        self.has_more = False
+        self._rest = b""
+        body, self._body = self._body, None
+        if body is not None:
+            body.fail()
+
+    def _check_partial_head(self, data: bytes, at: int) -> None:
+        """Validate a head without its end, which begins at the offset *at*.
+
+        Raises:
+            RemoteProtocolError: no further bytes can make it a head, or it is too long.
+        """
+        # The rest of the last feed stands at the beginning of *data*; another offset is a new head.
+        if at or not self._rest or self._partial_head is None:
+            self._partial_head = PartialHead(self._limits, response=self._parses_responses)
+        self._partial_head.check(data[at:])
+
+    def _read_body(self, data: bytes, at: int, complete: list[M]) -> int:
+        """Continue the current body, and return the offset where it stopped."""
+        body, message = self._body, self._message
+        assert body is not None and message is not None
+        at = body.read(data, at)
+        if self._body is not body:
+            return at  # it failed while the sink waited
+        if body.is_done:
+            self._end_body(complete)
+        else:
+            self.has_more = body.is_paused
+        return at
+
+    def _end_body(self, complete: list[M]) -> None:
+        body, message = self._body, self._message
+        assert body is not None and message is not None
+        if message.sink is None:
+            message.body = body.collected
+        self._body = self._message = None
+        self._finish(message, complete)
+
+    def _finish(self, message: M, complete: list[M]) -> None:
+        # A message with a sink was returned at the end of its head.
+        if message.sink is None:
+            complete.append(message)
+        self.is_finished = not message.head.keep_alive
+
+
+class RequestParser(_MessageParser[RawRequest]):
+    """Parses the requests on one connection.
+
+    Args:
+        limits: of each request.
+        heads: a cache to share with other parsers; its limits apply, not *limits*.
+        streams: called with a request whose body is incomplete. If it returns a sink, the request
+            is returned at once, and the sink receives the body, as on the wire and without a
+            limit. It must not wait. A body that is complete is always in the request.
+        is_spent: True stops the parser early, and sets `has_more`.
 
     Once `error` or `is_finished` is set, bytes are ignored.
 
     Source: libprocess src/decoder.hpp, StreamingRequestDecoder; RFC 9112.
-    Differs: refuses what invites request smuggling; `greenproc.http.head` tells what.
+    Differs: refuses messages that could smuggle a request, see `greenproc.http.head`.
     """
 
     __slots__ = (
         "trailing_data",
-        "error",
-        "is_finished",
         "is_upgrading",
         "expects_continue",
-        "has_more",
         "has_skipped_lines",
         "is_head_request",
         "_heads",
-        "_limits",
         "_streams",
-        "_is_spent",
-        "_rest",
-        "_partial_head",
-        "_request",
-        "_body",
         "_known_heads",
         "_known_sizes",
         "_last_head",
@@ -110,76 +175,61 @@ class RequestParser:
         "_chunk_size",
     )
 
+    _parses_responses = False
+
     trailing_data: bytes
-    """What came behind the last request, when that asks for a WebSocket: its first frames."""
-    error: RemoteProtocolError | None
-    """What the peer did wrong, with the status to answer; the requests before it are good."""
-    is_finished: bool
-    """Whether the peer has said that a request was its last one."""
+    """The bytes behind the handshake of a WebSocket, which are its first frames."""
     is_upgrading: bool
-    """Whether that request asks for a WebSocket."""
+    """Whether the last request is the handshake of a WebSocket."""
     expects_continue: bool
-    """Whether the peer now waits for ``100 Continue``; the next bytes make it False."""
-    has_more: bool
-    """Whether the last feed stopped early: feed it again, with nothing, before there is more."""
+    """Whether the client now waits for ``100 Continue``; the next bytes make it False."""
     has_skipped_lines: bool
-    """Whether blank lines came where a request may begin: a peer that sent something."""
+    """Whether blank lines arrived between requests: the client is alive, without a request."""
 
     is_head_request: bool
-    """Whether the request that `error` is about asks with HEAD, so that no body may answer it."""
+    """Whether `error` is about a HEAD request, whose response must not have a body."""
 
     def __init__(
         self,
         limits: ParserLimits = DEFAULT_LIMITS,
         *,
         heads: HeadCache | None = None,
-        streams: Streams | None = None,
+        streams: RequestSinks | None = None,
         is_spent: IsSpent = never,
     ) -> None:
+        heads = HeadCache(limits) if heads is None else heads
+        super().__init__(heads.limits, is_spent)
         self.trailing_data = b""
         self.is_upgrading = False
-        self.error = None
-        self.is_finished = False
         self.expects_continue = False
-        self.has_more = False
         self.has_skipped_lines = False
         self.is_head_request = False
-        self._heads = HeadCache(limits) if heads is None else heads
-        self._limits = self._heads.limits
+        self._heads = heads
         self._streams = streams
-        self._is_spent = is_spent
-        self._rest = b""  # bytes that make sense only with those that follow
-        self._partial_head: PartialHead | None = None
-        self._request: RawRequest | None = None  # its body is being read
-        self._body: IncomingBody | None = None
-        self._known_heads = self._heads.by_bytes
+        self._known_heads = heads.by_bytes
         self._known_sizes: dict[bytes, int] = {}  # by the line before the chunk
-        # Two messages in a row with one head make its bytes and those of the size a prefix to
-        # look out for; None without them, as any bytes can come from a peer.
+        # After two messages in a row with one head, its bytes and the line of the chunk size are
+        # a prefix that the next message is compared with. Before that it is None: an empty prefix
+        # would match any bytes.
         self._last_head: RequestHead | None = None
         self._prefix: bytes | None = None
         self._chunk_size = 0
 
     @property
-    def is_idle(self) -> bool:
-        """Whether no request is under way: the peer may close without losing one."""
-        return self._body is None and not self._rest
-
-    @property
     def body_bytes(self) -> int | None:
-        """How much has come of the body that is under way, None when there is none."""
+        """The bytes of the current body so far, its framing included; None without one."""
         return None if self._body is None else self._body.taken
 
     @property
     def has_failed_sink(self) -> bool:
-        """Whether `error` struck in a body that goes to a sink, which was told of it."""
-        request = self._request
+        """Whether `error` is about a body with a sink, which has failed with it."""
+        request = self._message
         return self.error is not None and request is not None and request.sink is not None
 
     def feed(self, data: bytes) -> list[RawRequest]:
-        """Take the bytes that came, and return the requests that they complete.
+        """Return the requests that *data* completes.
 
-        Never raises for what the peer sent: see `error`, and look at it each time.
+        Never raises for bytes of the peer: the caller must check `error` after each call.
         """
         requests: list[RawRequest] = []
         if self.error is not None or self.is_finished:
@@ -204,22 +254,13 @@ class RequestParser:
         return requests
 
     def feed_eof(self) -> None:
-        """Say that the peer sends no more; a request that is under way becomes an `error`."""
+        """End the input. An incomplete request sets `error`."""
         if self.error is None and not self.is_idle:
             self.fail(RemoteProtocolError("connection closed within a request"))
         self.is_finished = True
 
-    def fail(self, error: RemoteProtocolError) -> None:
-        """Take nothing any more, because of *error*; a sink is told."""
-        self.error = error
-        self.has_more = False
-        self._rest = b""
-        body, self._body = self._body, None
-        if body is not None:
-            body.fail()
-
     def _read_requests(self, data: bytes, at: int, requests: list[RawRequest]) -> int:
-        """Read requests from *at* on, and return where the first incomplete one begins."""
+        """Read requests from *at* on, and return the offset of the first incomplete one."""
         startswith, find, size = data.startswith, data.find, len(data)
         prefix = self._prefix
         while at < size:
@@ -233,7 +274,7 @@ class RequestParser:
                     requests.append(RawRequest(self._last_head, data[begin:end]))
                     at = after
                     continue
-            # Nearly as hot: a message with any head that was seen before.
+            # Nearly as hot: a message with any cached head.
             head_end = find(HEAD_END, at) + len(HEAD_END)
             head = self._known_heads.get(data[at:head_end])
             if head is not None and head.length == 0 and head.keep_alive:
@@ -260,7 +301,7 @@ class RequestParser:
         return at
 
     def _stops(self, *, has_bytes: bool) -> bool:
-        """Whether no further request is to be read for now."""
+        """Whether to stop: the last request was read, a body is incomplete, or the time is spent."""
         if self._body is not None or self.is_finished:
             return True
         self.has_more = has_bytes and self._is_spent()
@@ -269,9 +310,9 @@ class RequestParser:
     def _read_request(
         self, data: bytes, at: int, head_end: int, requests: list[RawRequest]
     ) -> int:
-        """Read any request, and return how far it was read, or -1 if its head does not end."""
+        """Read any request, and return the offset of its end, or -1 if its head is incomplete."""
         if data[at] == _CR:
-            # RFC 9112 section 2.2: blank lines before a request are to be ignored.
+            # RFC 9112 section 2.2: a server should ignore blank lines before a request.
             if data.startswith(b"\r\n", at):
                 self.has_skipped_lines = True
                 return at + 2
@@ -279,15 +320,12 @@ class RequestParser:
                 return -1
         self.is_head_request = data.startswith(b"HEAD ", at)
         if head_end < len(HEAD_END):
-            # What is left over from one feed begins the next one.
-            if at or not self._rest or self._partial_head is None:
-                self._partial_head = PartialHead(self._limits)
-            self._partial_head.check(data[at:])
+            self._check_partial_head(data, at)
             return -1
         self._partial_head = None
         head = self._heads.read(data[at:head_end])
         whole = self._find_whole_body(data, head_end, head.length)
-        # A packed body may be large though it is here.
+        # A compressed body may be large after decompression, which a sink does in steps.
         if whole is None or head.is_gzip or whole[1] - whole[0] > self._limits.max_body_bytes:
             return self._open_body(data, head_end, head, requests)
         begin, end, after = whole
@@ -295,9 +333,9 @@ class RequestParser:
         return after
 
     def _find_whole_body(self, data: bytes, at: int, length: int) -> tuple[int, int, int] | None:
-        """Return where the body begins and ends and where the next request begins.
+        """Return the offsets of the body, of its end and of the next request.
 
-        None if that cannot be said yet, or the body is not in one piece.
+        None if the body is incomplete, or in several chunks.
         """
         if length != CHUNKED:
             end = at + length
@@ -320,97 +358,133 @@ class RequestParser:
     def _open_body(
         self, data: bytes, at: int, head: RequestHead, requests: list[RawRequest]
     ) -> int:
-        """Begin with a body whose end is not in sight, and return how far it was read."""
+        """Start an incomplete body, and return the offset where it stopped."""
         request = RawRequest(head, b"")
         if self._streams is not None:
             request.sink = self._streams(request)
         self._body = IncomingBody(head.length, self._limits, request.sink, self._is_spent)
-        self._request = request
+        self._message = request
         if request.sink is not None:
             requests.append(request)
         self.expects_continue = head.expects_continue and at == len(data)
         return self._read_body(data, at, requests)
 
-    def _read_body(self, data: bytes, at: int, requests: list[RawRequest]) -> int:
-        """Go on with the open body, and return how far it was read."""
-        body, request = self._body, self._request
-        assert body is not None and request is not None
-        at = body.read(data, at)
-        if self._body is not body:
-            return at  # it failed while the sink waited
-        if body.is_done:
-            if request.sink is None:
-                request.body = body.collected
-            self._body = self._request = None
-            self._finish(request, requests)
-        else:
-            self.has_more = body.is_paused
-        return at
 
-    def _finish(self, request: RawRequest, requests: list[RawRequest]) -> None:
-        if request.sink is None:
-            requests.append(request)
-        self.is_finished = not request.head.keep_alive
+class ResponseParser(_MessageParser[RawResponse]):
+    """Parses the responses on one connection.
 
-
-def to_request(
-    raw: RawRequest,
-    client: Address | None = None,
-    *,
-    max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes,
-    pause: Pause = no_pause,
-    connection: object = None,
-) -> Request:
-    """Make the value that handlers get.
-
-    The body is unpacked if need be, within the limit; the headers stay as they are.
+    Interim responses, such as ``100 Continue``, are skipped.
 
     Args:
-        pause: called between the steps of unpacking.
-        connection: what the request came on, for handlers that need it.
+        limits: of each response.
+        streams: called with each response after its head. If it returns a sink, the response is
+            returned at once, and the sink receives the body, as on the wire and without a limit.
+            It must not wait.
+        is_spent: True stops the parser early, and sets `has_more`.
 
-    Raises:
-        RemoteProtocolError: an escape in the query is malformed (400), or the body cannot be
-            unpacked (400, 413).
+    Once `error` or `is_finished` is set, bytes are ignored.
+
+    Source: libprocess src/decoder.hpp, ResponseDecoder and StreamingResponseDecoder.
+    Differs: accepts statuses without a name, gzip and trailers, and handles HEAD.
     """
-    head = raw.head
-    method, url, headers = head.parts or head.parse_parts()
-    body = raw.body
-    if head.is_gzip and raw.sink is None:
-        body = gzip_decompress(body, max_body_bytes, pause)
-    # Handlers may change what they get: the head is shared with others.
-    url = URL(url.path, {**url.query}, url.fragment)
-    return Request(
-        method,
-        url,
-        headers.copy(),
-        body,
-        None,
-        client,
-        head.keep_alive,
-        head.version,
-        head,
-        connection,
+
+    __slots__ = (
+        "_streams",
+        "_methods",
+        "_last_head",
+        "_last_key",
     )
 
+    _parses_responses = True
 
-def to_raw_request(
-    raw: RawRequest, client: Address | None = None, *, connection: object = None
-) -> Request:
-    """Make the value for a handler that reads `Request.head` itself.
+    def __init__(
+        self,
+        limits: ParserLimits = DEFAULT_LIMITS,
+        *,
+        streams: ResponseSinks | None = None,
+        is_spent: IsSpent = never,
+    ) -> None:
+        super().__init__(limits, is_spent)
+        self._streams = streams
+        self._methods: deque[str] = deque()
+        # The last head with its bytes and method: a server repeats it until its date changes.
+        self._last_key: tuple[bytes, str] | None = None
+        self._last_head: ResponseHead | None = None
 
-    Neither is the query decoded, which may be malformed, nor the body unpacked.
-    """
-    head = raw.head
-    return Request(
-        head.method.decode("ascii"),
-        URL(head.path),
-        Headers.from_wire(head.headers),
-        raw.body,
-        None,
-        client,
-        head.keep_alive,
-        head.version,
-        head,
-        connection,
-    )
+    def expect(self, method: str) -> None:
+        """Announce the response to a request with that *method*: one to HEAD has no body.
+
+        An unannounced response is parsed as one to GET.
+        """
+        self._methods.append(method)
+
+    def feed(self, data: bytes) -> list[RawResponse]:
+        """Return the responses that *data* completes, and those with a sink that it starts.
+
+        Never raises for bytes of the peer: the caller must check `error` after each call.
+        """
+        responses: list[RawResponse] = []
+        if self.error is not None or self.is_finished:
+            return responses
+        if self._rest:
+            data = self._rest + data
+        at = 0
+        self.has_more = False
+        try:
+            while at < len(data) and not self.is_finished:
+                before = at
+                if self._body is None:
+                    at = self._read_head(data, at, responses)
+                if self._body is not None:
+                    at = self._read_body(data, at, responses)
+                if at == before or self.has_more:
+                    break
+                if at < len(data) and self._is_spent():
+                    self.has_more = True
+                    break
+        except RemoteProtocolError as error:
+            self.fail(error)
+        else:
+            self._rest = b"" if self.is_finished else data[at:]
+        return responses
+
+    def feed_eof(self) -> list[RawResponse]:
+        """End the input, and return the response that this completes, if any."""
+        responses: list[RawResponse] = []
+        if self.error is None and not self.is_finished:
+            try:
+                if self._rest:
+                    raise RemoteProtocolError(BODY_FAILED if self._body else "incomplete head")
+                if self._body is not None:
+                    self._body.read_eof()
+                    self._end_body(responses)
+            except RemoteProtocolError as error:
+                self.fail(error)
+        self.is_finished = True
+        return responses
+
+    def _read_head(self, data: bytes, at: int, responses: list[RawResponse]) -> int:
+        """Read a head, and return the offset of its end, or *at* if it is incomplete."""
+        end = data.find(HEAD_END, at) + len(HEAD_END)
+        if end < len(HEAD_END):
+            self._check_partial_head(data, at)
+            return at
+        self._partial_head = None
+        method = self._methods[0] if self._methods else "GET"
+        key = data[at:end], method
+        head = self._last_head
+        if head is None or key != self._last_key:
+            head = self._last_head = read_response_head(data[at:end], self._limits, method)
+            self._last_key = key
+        if head.status < 200 and head.status != 101:
+            return end
+        if self._methods:
+            self._methods.popleft()
+        response = RawResponse(head)
+        if self._streams is not None:
+            response.sink = self._streams(response)
+        self._message = response
+        self._body = IncomingBody(head.length, self._limits, response.sink, self._is_spent)
+        if response.sink is not None:
+            responses.append(response)
+        return end

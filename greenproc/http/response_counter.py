@@ -5,7 +5,7 @@ from __future__ import annotations
 from greenproc.errors import RemoteProtocolError
 from greenproc.http.head import HEAD_END
 from greenproc.http.limits import DEFAULT_LIMITS, IsSpent, ParserLimits, never
-from greenproc.http.response_parser import ResponseParser
+from greenproc.http.parser import ResponseParser
 
 
 class ResponseCounter:

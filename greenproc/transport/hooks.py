@@ -11,7 +11,7 @@ from gevent import Greenlet
 from greenproc.address import Address
 from greenproc.future import Future
 from greenproc.http.head_cache import HeadCache
-from greenproc.http.parser import RawRequest
+from greenproc.http.raw_message import RawRequest
 from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.message import Message

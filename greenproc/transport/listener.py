@@ -20,7 +20,7 @@ from greenproc.errors import StateError
 from greenproc.http.head_cache import HeadCache
 from greenproc.http.hosts import AllowedHosts
 from greenproc.http.limits import ParserLimits
-from greenproc.http.parser import RawRequest
+from greenproc.http.raw_message import RawRequest
 from greenproc.http.response import ServiceUnavailable
 from greenproc.http.writer import encode_response
 from greenproc.settings import Settings

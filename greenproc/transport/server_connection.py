@@ -14,7 +14,8 @@ from greenproc.clock.fork import close_copy
 from greenproc.clock.iteration_budget import iteration_budget, yield_if_spent
 from greenproc.errors import RemoteProtocolError
 from greenproc.http.head import RequestHead
-from greenproc.http.parser import RawRequest, RequestParser, to_raw_request, to_request
+from greenproc.http.parser import RequestParser
+from greenproc.http.raw_message import RawRequest, to_raw_request, to_request
 from greenproc.http.request import Request
 from greenproc.http.status import Status
 from greenproc.http.upgrade import NO_WEBSOCKET, UpgradedConnection, UpgradedProtocol

@@ -36,8 +36,9 @@ from greenproc.errors import (
 from greenproc.future import Promise
 from greenproc.http.body import BODY_FAILED
 from greenproc.http.limits import ParserLimits
+from greenproc.http.parser import ResponseParser
+from greenproc.http.raw_message import RawResponse, to_response
 from greenproc.http.response import Response
-from greenproc.http.response_parser import RawResponse, ResponseParser, to_response
 from greenproc.web.body_feed import BodyFeed, undecodable
 from greenproc.web.endpoint import Endpoint
 from greenproc.web.exchange import Exchange

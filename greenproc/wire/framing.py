@@ -15,7 +15,7 @@ from greenproc.errors import InvalidArgument, InvalidURL, RemoteProtocolError
 from greenproc.http.content_coding import Pause, gzip_decompress, no_pause
 from greenproc.http.head import RequestHead
 from greenproc.http.limits import DEFAULT_LIMITS
-from greenproc.http.parser import RawRequest
+from greenproc.http.raw_message import RawRequest
 from greenproc.message import Message, TracedMessage
 from greenproc.pid import UPID, decode_id
 from greenproc.tracing import TraceContext

@@ -15,7 +15,7 @@ from greenproc.failures import FAILURES
 from greenproc.future import Future, Promise
 from greenproc.http.head import RequestHead
 from greenproc.http.hosts import AllowedHosts
-from greenproc.http.parser import RawRequest, to_request
+from greenproc.http.raw_message import RawRequest, to_request
 from greenproc.http.request import Request
 from greenproc.http.response import (
     Accepted,

@@ -6,10 +6,10 @@ import pytest
 
 from greenproc.errors import RemoteProtocolError
 from greenproc.http.body import BodySink
-from greenproc.http.parser import RawRequest, RequestParser, to_request
+from greenproc.http.parser import RequestParser, ResponseParser
+from greenproc.http.raw_message import RawRequest, RawResponse, to_request, to_response
 from greenproc.http.request import Request
 from greenproc.http.response import Response, ResponseKind
-from greenproc.http.response_parser import RawResponse, ResponseParser, to_response
 from greenproc.http.status import status_line_text
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from greenproc.http.headers import Headers
+from greenproc.http.parser import ResponseParser
+from greenproc.http.raw_message import to_response
 from greenproc.http.request import Request
 from greenproc.http.response import OK
-from greenproc.http.response_parser import ResponseParser, to_response
 from greenproc.http.status import status_line_text
 from greenproc.http.url import URL
 from greenproc.http.writer import encode_response

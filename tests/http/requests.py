@@ -5,7 +5,8 @@ from __future__ import annotations
 from greenproc.http.body import BodySink
 from greenproc.http.head_cache import HeadCache
 from greenproc.http.limits import DEFAULT_LIMITS, IsSpent, ParserLimits, never
-from greenproc.http.parser import RawRequest, RequestParser
+from greenproc.http.parser import RequestParser
+from greenproc.http.raw_message import RawRequest
 from greenproc.testing import feeds
 
 # A message as libprocess sends it, to stand behind a case.

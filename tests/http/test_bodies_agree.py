@@ -11,7 +11,7 @@ import httptools
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from greenproc.http.response_parser import ResponseParser
+from greenproc.http.parser import ResponseParser
 from tests.generated import inputs
 from tests.http.requests import read_once
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from greenproc.errors import InvalidArgument
 from greenproc.http import OK, URL, Headers, NoContent, Request, Response
 from greenproc.http.cookies import MAX_COOKIE_BYTES, MAX_COOKIES, read_cookies
-from greenproc.http.parser import RequestParser, to_request
-from greenproc.http.response_parser import ResponseParser, to_response
+from greenproc.http.parser import RequestParser, ResponseParser
+from greenproc.http.raw_message import to_request, to_response
 from greenproc.http.writer import encode_response
 
 

@@ -11,7 +11,8 @@ from greenproc.errors import RemoteProtocolError
 from greenproc.http.body import BodySink
 from greenproc.http.head_cache import HeadCache
 from greenproc.http.limits import ParserLimits
-from greenproc.http.parser import RawRequest, RequestParser, to_request
+from greenproc.http.parser import RequestParser
+from greenproc.http.raw_message import RawRequest, to_request
 from greenproc.testing import feeds
 from tests.http.requests import SPARE, Sink, read, read_error, read_once, read_one, seen
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenproc.http.head_cache import HeadCache
-from greenproc.http.parser import RawRequest
+from greenproc.http.raw_message import RawRequest
 from tests.generated import inputs
 from tests.http.requests import read_once
 

@@ -7,9 +7,10 @@ import pytest
 from greenproc.errors import RemoteProtocolError
 from greenproc.http.content_coding import gzip_compress
 from greenproc.http.limits import ParserLimits
+from greenproc.http.parser import ResponseParser
+from greenproc.http.raw_message import RawResponse, to_response
 from greenproc.http.response import ResponseKind
 from greenproc.http.response_counter import ResponseCounter
-from greenproc.http.response_parser import RawResponse, ResponseParser, to_response
 from greenproc.testing import feeds
 from tests.http.requests import Sink
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from greenproc.address import Address
 from greenproc.http.headers import Headers
-from greenproc.http.parser import to_request
+from greenproc.http.parser import ResponseParser
+from greenproc.http.raw_message import to_request, to_response
 from greenproc.http.request import Request
 from greenproc.http.response import Response
-from greenproc.http.response_parser import ResponseParser, to_response
 from greenproc.http.url import URL, decode, decode_query, encode, encode_query
 from greenproc.http.writer import encode_request, encode_response
 from greenproc.message import Message

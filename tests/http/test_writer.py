@@ -9,7 +9,8 @@ import pytest
 from greenproc.errors import LocalProtocolError
 from greenproc.http.content_coding import gzip_decompress
 from greenproc.http.headers import Headers
-from greenproc.http.parser import RequestParser
+from greenproc.http.parser import RequestParser, ResponseParser
+from greenproc.http.raw_message import to_response
 from greenproc.http.request import Request
 from greenproc.http.response import (
     OK,
@@ -20,7 +21,6 @@ from greenproc.http.response import (
     ResponseKind,
     Unauthorized,
 )
-from greenproc.http.response_parser import ResponseParser, to_response
 from greenproc.http.url import URL
 from greenproc.http.writer import (
     CONTINUE,

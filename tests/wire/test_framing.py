@@ -9,7 +9,8 @@ import pytest
 from greenproc.address import ADDRESS_EMPTY, Address
 from greenproc.errors import InvalidArgument, RemoteProtocolError
 from greenproc.http.head_cache import HeadCache
-from greenproc.http.parser import RawRequest, RequestParser
+from greenproc.http.parser import RequestParser
+from greenproc.http.raw_message import RawRequest
 from greenproc.message import Message
 from greenproc.pid import UPID, ClaimedUPID
 from greenproc.testing import feeds

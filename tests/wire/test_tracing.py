@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from greenproc.address import Address
 from greenproc.http.head_cache import HeadCache
-from greenproc.http.parser import RawRequest, RequestParser
+from greenproc.http.parser import RequestParser
+from greenproc.http.raw_message import RawRequest
 from greenproc.message import Message, with_trace
 from greenproc.pid import UPID
 from greenproc.testing import feeds
