@@ -13,6 +13,7 @@ from typing import Any
 
 import gevent
 import pytest
+from blinker import Signal
 
 from greenproc.errors import Abandoned
 from greenproc.runtime import RuntimeState, parts
@@ -81,6 +82,14 @@ def test_users_code_holds_up_only_what_it_belongs_to(
             gevent.idle()
             forget(call)
     assert reports.of(call) == row.reports(call)
+
+
+def test_there_is_a_row_for_each_signal(make_runtime: RuntimeMaker) -> None:
+    signals = vars(make_runtime(Settings(**SETTINGS)).signals)
+    rows = {
+        f"receiver of {name}" for name, signal in signals.items() if isinstance(signal, Signal)
+    }
+    assert rows - set(TABLE) == set()
 
 
 def forget(call: Misbehaviour) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -14,7 +13,6 @@ from gevent.event import Event
 from greenproc import (
     UPID,
     Cron,
-    Pool,
     Process,
     Router,
     State,
@@ -27,7 +25,6 @@ from greenproc import (
 from greenproc.logs import JSONFormatter
 from greenproc.runtime import Runtime
 from tests.users_code.actors import PROCESS
-from tests.users_code.receivers import LOGGER
 from tests.users_code.support import (
     LIMIT,
     Check,
@@ -49,27 +46,23 @@ def assert_ends(runtime: Runtime, pid: UPID, call: Misbehaviour) -> None:
     )
 
 
-def repeat(period: Callable[[], float | Cron]) -> Trigger:
-    """Return what lets the code be called again and again; another process' calls go on."""
+def repeat(runtime: Runtime, call: Misbehaviour) -> Check:
+    """The calls of another process by the same times go on."""
+    runtime.clock.pause()
+    subject, second = runtime.spawn(Subject(dispatch=call)), Event()
+    with runtime.selected():
+        repetition = every(Cron("@hourly"), subject, Subject.method)
+        every(Cron("@hourly"), runtime.spawn(Process()), second.set)
+    assert repetition.due is not None
+    runtime.clock.update(repetition.due)
 
-    def run(runtime: Runtime, call: Misbehaviour) -> Check:
-        runtime.clock.pause()
-        subject, second = runtime.spawn(Subject(dispatch=call)), Event()
-        with runtime.selected():
-            repetition = every(period(), subject, Subject.method)
-            every(period(), runtime.spawn(Process()), second.set)
-        assert repetition.due is not None
-        runtime.clock.update(repetition.due)
+    def check() -> None:
+        assert_set(second)
+        assert_ends(runtime, subject, call)
+        runtime.clock.advance(3600.0)
+        assert repetition.calls == 1
 
-        def check() -> None:
-            assert_set(second)
-            assert_ends(runtime, subject, call)
-            runtime.clock.advance(3600.0)
-            assert repetition.calls == 1
-
-        return check
-
-    return run
+    return check
 
 
 # Functions in native threads
@@ -106,32 +99,26 @@ class Key:
         return "key"
 
 
-def route_by(key: Callable[[Misbehaviour], Any], *, in_pool: bool = False) -> Trigger:
-    """Return what lets a router find a worker by the code; a message for which it fails is dropped."""
+def route_by_text(runtime: Runtime, call: Misbehaviour) -> Check:
+    """A message whose key has no text is dropped."""
 
-    def run(runtime: Runtime, call: Misbehaviour) -> Check:
-        def choose(message: object) -> Any:
-            return "fine" if call.raised and not call.waits else key(call)
+    def choose(message: object) -> Any:
+        return "fine" if call.raised else Key(call)
 
-        worker = Subject("worker")
-        if in_pool:
-            router = runtime.spawn(Pool(lambda: worker, 1, route="hash", key=choose))
+    worker = Subject("worker")
+    router = runtime.spawn(Router([runtime.spawn(worker)], route="hash", key=choose))
+    runtime.post(router, "m")
+
+    def check() -> None:
+        if call.fails:
+            assert [letter.reason for letter in runtime.dead_letters] == ["the key failed"]
+            runtime.post(router, "m")
+            runtime.settle()
+            assert worker.messages == 1
         else:
-            router = runtime.spawn(Router([runtime.spawn(worker)], route="hash", key=choose))
-        runtime.post(router, "m")
+            assert_ends(runtime, router, call)
 
-        def check() -> None:
-            if call.fails:
-                assert [letter.reason for letter in runtime.dead_letters] == ["the key failed"]
-                runtime.post(router, "m")
-                runtime.settle()
-                assert worker.messages == 1
-            else:
-                assert_ends(runtime, router, call)
-
-        return check
-
-    return run
+    return check
 
 
 # Subscribers
@@ -149,20 +136,6 @@ def publish(runtime: Runtime, call: Misbehaviour) -> Check:
     def check() -> None:
         assert runtime.dispatch(second, lambda: second.messages).get(timeout=LIMIT) == 1
         assert_ends(runtime, first.pid, call)
-
-    return check
-
-
-def drop(runtime: Runtime, call: Misbehaviour) -> Check:
-    second = Event()
-    runtime.dead_letters.subscribe(call)
-    runtime.dead_letters.subscribe(lambda letter: second.set())
-    runtime.spawn_greenlet(runtime.post, UPID("nowhere", runtime.address), "m")
-
-    def check() -> None:
-        assert len(runtime.dead_letters) == 1
-        if call.fails:
-            assert_set(second)
 
     return check
 
@@ -362,20 +335,14 @@ def format_value(runtime: Runtime, call: Misbehaviour) -> Check:
     return check
 
 
-TOLD = "receivers must not wait, as they say"
-
 PATTERNS = {
-    "method of every": Row(repeat(lambda: 5.0), PROCESS),
-    "method of a Cron": Row(repeat(lambda: Cron("@hourly")), PROCESS),
+    "method of a Cron": Row(repeat, PROCESS),
     "function that a process offloads": Row(
         offload, PROCESS, must_not_wait="nothing ends a native thread"
     ),
     "method that gets what was offloaded": Row(after_offload, PROCESS),
-    "key of a Router": Row(route_by(lambda call: call()), PROCESS),
-    "text of the key of a Router": Row(route_by(Key), PROCESS),
-    "key of a Pool": Row(route_by(lambda call: call(), in_pool=True), PROCESS),
+    "text of the key of a Router": Row(route_by_text, PROCESS),
     "subscriber of a Topic": Row(publish, PROCESS),
-    "receiver of dead letters": Row(drop, LOGGER, must_not_wait=TOLD),
     "process that gets dead letters": Row(drop_for_process, "greenproc.future"),
     "handler of a state": Row(change_state("handler"), PROCESS),
     "entry of a state": Row(change_state("entry"), PROCESS),

@@ -153,6 +153,7 @@ RECEIVERS = {
     "receiver of connection_opened": row(received("connection_opened", visit)),
     "receiver of connection_closed": row(received("connection_closed", visit)),
     "receiver of message_dropped": row(received("message_dropped", drop_one)),
+    "receiver of dead_letter": row(received("dead_letter", drop_one)),
     "receiver of client_refused": row(
         received("client_refused", refuse), allowed_hosts=("here", "test")
     ),
