@@ -148,6 +148,7 @@ class Clock:
         self._expired.clear()
         self.source.close()
         self._watched = NEVER
+        # Their timers are gone, so nothing else would wake them.
         for sleeper in self._sleepers:
             sleeper.set_exception(Closed("the clock was stopped"))
 
@@ -214,6 +215,7 @@ class Clock:
         Raises:
             InvalidArgument: *seconds* is negative, no number, or leads beyond the year 2262.
         """
+        # With one argument it is the time, as in libprocess, where the owner comes first of two.
         if seconds is None:
             owner, seconds = None, cast("float", owner)
         step = check_duration(seconds)
@@ -338,7 +340,7 @@ class Clock:
         self._sleepers.add(sleeper)
         try:
             sleeper.get()
-        finally:
+        finally:  # also after a kill: the timer would set a result that nothing waits for
             self._sleepers.discard(sleeper)
             timer.cancel()
 
@@ -355,7 +357,7 @@ class Clock:
 
     def take(self, timer: Timer) -> None:
         """Queue a timer of another thread; drop it if the clock was stopped meanwhile."""
-        if self.stopped:
+        if self.stopped:  # after the other thread has called this
             timer.thunk = None
             return
         timer.is_queued = True
@@ -380,6 +382,7 @@ class Clock:
         if owner is not None:
             self._times[id(owner)] = owner, time
             return
+        # Added up now, so that `resume` goes on from here without a jump back.
         self._advanced += time - self._global
         self._global = time
         self._watch()

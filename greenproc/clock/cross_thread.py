@@ -66,6 +66,7 @@ class CrossThreadClock:
             StateError: the thread of the clock has ended.
         """
         check_callable(thunk)
+        # Nothing would ever call the thunk, and its future would stay pending.
         if self._clock.source.has_ended:
             raise StateError(ENDED)
         timer = Timer()
@@ -82,12 +83,14 @@ class CrossThreadClock:
         """Keep *timer* from firing; tell whether that is likely to have been possible."""
         thunk = timer.thunk
         is_pending = thunk is not None
+        # At once, or the hub of this thread would stay alive until the clock's thread runs.
         if isinstance(thunk, _Awaited):
             thunk.close()
         self._clock.source.call(self._clock.take_back, timer)
         return is_pending
 
     def __getattr__(self, name: str) -> NoReturn:
+        # A name that no clock has is a mistake of its own, with the usual error.
         if not hasattr(Clock, name) and name not in Clock.__annotations__:
             raise AttributeError(f"a clock has no {name!r}")
         raise StateError(
@@ -138,6 +141,7 @@ class _Awaited:
         self._timer: Any = None
         # Whether the time is over, and the hub of the clock was requested to reset this.
         self._is_due = False
+        # A thread without a hub waits by a lock, and needs no help to stay alive.
         if self._hub is not None:
             self._context = copy_context()
             self._wait(max(seconds, 0.0))
@@ -155,7 +159,7 @@ class _Awaited:
     def look(self) -> None:
         """Call the thunk if it was due and the hub of the clock has not turned since."""
         self._timer.close()
-        if self._left > MAX_WAIT:
+        if self._left > MAX_WAIT:  # this was but a part of the wait
             self._wait(self._left - MAX_WAIT)
             return
         if self._is_due:
@@ -181,6 +185,7 @@ class _Awaited:
         hub, timer = self._hub, self._timer
         if timer is None or hub is None or hub.loop is None:
             return
+        # The watchers of a loop may be touched in its own thread only.
         if hub is get_hub_if_exists():
             timer.close()
         else:

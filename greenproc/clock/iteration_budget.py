@@ -96,6 +96,7 @@ class IterationBudget:
 
         Ask before each piece of work, which should take less than a millisecond.
         """
+        # Counted by iterations and not by time, so that idle time before the work is not charged.
         if self._counter.iteration != self._iteration:
             self._begin()
             return False
@@ -118,9 +119,10 @@ class IterationBudget:
         resume = partial(getcurrent().switch, _GO_ON)
         self.call_later(resume, ahead=ahead)
         try:
+            # Another switch, such as a late one of a former wait, must not end this wait.
             while self._hub.switch() is not _GO_ON:
                 pass
-        except BaseException:
+        except BaseException:  # a kill: the hub must not switch to a dead greenlet
             for waiting in (self._ahead, self._waiting):
                 if resume in waiting:
                     waiting.remove(resume)
@@ -155,7 +157,7 @@ class IterationBudget:
             self._begin()
             self._resume_some(self._ahead, counts[0])
             self._resume_some(self._waiting, counts[1])
-        finally:
+        finally:  # also when a function raised, or the rest would wait for ever
             self._timer = None
             if self._ahead or self._waiting:
                 self._start_timer()
@@ -178,6 +180,7 @@ class _IterationCounter:
 
     def __init__(self, loop: Any) -> None:
         self.iteration = 0
+        # A check watcher runs once after each poll. Without a reference, to let the loop end.
         self._watcher = loop.check(ref=False)
         self._watcher.start(self._count)
 

@@ -42,6 +42,7 @@ def check_duration(seconds: float) -> int:
     Raises:
         InvalidArgument: *seconds* is negative, or no number. True and False are none.
     """
+    # A bool is an int for Python, but as a duration it is a misplaced argument.
     if isinstance(seconds, bool):
         raise InvalidArgument(f"expected a number of seconds, got {seconds!r}")
     microseconds = from_seconds(seconds)

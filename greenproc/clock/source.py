@@ -113,7 +113,7 @@ class HubSource:
         self._hub = None
 
     def _fire(self, callback: Callable[[], object]) -> None:
-        self.disarm()
+        self.disarm()  # first, since the callback usually arms the next wait
         callback()
 
     def _loop(self) -> Any:
@@ -148,6 +148,7 @@ class ManualSource:
         """Let *seconds* pass, and call the armed callbacks at their times."""
         end = self._elapsed + from_seconds(seconds)
         while self._armed is not None and self._armed[0] <= end:
+            # The time of the callback and not the end of the move: it may arm another one between.
             self._elapsed, callback = self._armed
             self._armed = None
             callback()

@@ -121,6 +121,7 @@ class TimerQueue:
         if timer.thunk is None:
             return False
         timer.thunk = None
+        # A popped timer is out of the counts: the clock holds it, and skips it without a thunk.
         if timer.is_queued:
             self._cancelled += 1
             if self._cancelled > self._max_cancelled:
@@ -136,6 +137,7 @@ class TimerQueue:
         while heap:
             due = heap[0]
             timers = self._at[due]
+            # A due time with one timer has no list, which is the common case and costs no object.
             if isinstance(timers, Timer):
                 timers = [timers]
             dead = 0
@@ -168,6 +170,7 @@ class TimerQueue:
         self._placed -= len(timers)
         for timer in timers:
             timer.is_queued = False
+        # Without cancelled timers, a second list would cost as much as the popping.
         if self._cancelled:
             live = [timer for timer in timers if timer.thunk is not None]
             self._cancelled -= len(timers) - len(live)
@@ -254,4 +257,5 @@ class TimerQueue:
                 self._placed += len(live)
         self._heap = [due for due in self._heap if due in self._at]
         heapify(self._heap)
+        # As many as are pending, so that sweeps take a constant time for each cancellation.
         self._max_cancelled = max(MIN_CANCELLED, len(self))

@@ -89,6 +89,7 @@ def from_concurrent(source: concurrent.futures.Future[T]) -> Future[T]:
     future = promise.future
     future.on_discard(partial(_call_if_alive, ref(source), _cancel))
     source.add_done_callback(partial(_take, promise))
+    # A thread of an executor completes it, of which this hub knows nothing.
     if not future.ready():
         keep_hub_alive_until(future)
     return future
@@ -149,13 +150,14 @@ def _take(promise: Promise[Any], source: concurrent.futures.Future[Any]) -> None
 
 
 def _call_if_alive(reference: ref[T], act: Callable[[T], object]) -> None:
+    # The future must not keep a greenlet alive that nothing else refers to.
     target = reference()
     if target is not None:
         act(target)
 
 
 def _kill(greenlet: Greenlet[..., Any]) -> None:
-    greenlet.kill(block=False)
+    greenlet.kill(block=False)  # a callback of the future runs this, and must not wait
 
 
 def _cancel(source: concurrent.futures.Future[Any]) -> None:

@@ -107,6 +107,7 @@ class _ConcurrentView(concurrent.futures.Future[T]):
     def __init__(self, future: FutureState[T]) -> None:
         super().__init__()
         self._future = future
+        # Strongly: the view lives as long as the future, for threads that wait for it.
         register(future, END, self._take)
 
     def cancel(self) -> bool:
@@ -133,6 +134,7 @@ class _AsyncioView(_ConcurrentView[T]):
     """A view that asyncio follows. A StopIteration would end the coroutine that awaits it."""
 
     def set_exception(self, exception: BaseException | None) -> None:
+        # asyncio refuses a StopIteration as well, but then leaves its future pending for ever.
         if isinstance(exception, StopIteration):
             error = RuntimeError("the future failed with StopIteration")
             error.__cause__ = exception

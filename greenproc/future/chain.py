@@ -56,6 +56,7 @@ def extend(
     """
     check_callable(function)
     _join(source, downstream)
+    # Arguments and not a closure, which would cost an object and a call for each link of a chain.
     register(source, END, step, downstream, function)
     return downstream
 
@@ -117,6 +118,7 @@ def after(
     check_callable(function)
     _join(source, downstream)
     delay = _Delay(source, downstream, function)
+    # A complete source needs no timer, and the clock may be stopped by then.
     if source._state is PENDING:
         delay.timer = current_clock().timer(seconds, delay.expire)
         delay.hub = get_hub_if_exists()
@@ -141,6 +143,7 @@ def _complete_with(
     except Discarded:
         complete_claimed(downstream, DISCARDED, None)
     except Exception as error:
+        # Answered here: the error is the outcome of the future, and is not logged as well.
         complete_claimed(downstream, FAILED, (error, error.__traceback__))
     except Timeout as error:
         complete_claimed(downstream, FAILED, (error, error.__traceback__))
@@ -192,5 +195,6 @@ class _Delay(FutureSubscription):
             inherit_outcome(self.downstream, source)
 
     def _release(self) -> None:
+        # A long-lived source keeps this until a sweep; it should not keep the rest with it.
         self.is_over = True
         self.source = self.timer = None

@@ -158,7 +158,7 @@ def discard(futures: Iterable[Future[Any]]) -> None:
 
     Source: libprocess include/process/future.hpp, the free function discard.
     """
-    for future in _checked(futures):  # a request may change the collection that it is in
+    for future in _checked(futures):  # a copy, since a callback may change the collection
         request_discard(future)
 
 
@@ -282,12 +282,14 @@ class _Gathering(FutureSubscription):
 
     def start(self, inputs: list[Future[Any]], timeout: float | None) -> Future[Any]:
         result = self.promise.future
+        # Before the first input is looked at: one that is ready counts itself off.
         self.remaining = len(inputs)
         self.results = [None] * len(inputs)
         if not inputs:
             self.finish()
         self.heed_requests(inputs)
         for index, source in enumerate(inputs):
+            # The outcome is decided, but an error of a later input must not be logged as unread.
             if not result._is_open:
                 if source._state is FAILED:
                     self.look_at(source)
@@ -342,6 +344,7 @@ class _Gathering(FutureSubscription):
         self.leave()
 
     def leave(self) -> None:
+        # Inputs that never complete keep this; it should not keep the values of the others.
         self.is_over = True
         self.results = None
 
@@ -360,6 +363,7 @@ class _Collecting(_Gathering):
             self.abandon(source._outcome)
 
     def fail(self, text: str, cause: BaseException | None) -> None:
+        # The text is that of libprocess; the error of the input is the cause.
         error = Failure(f"Collect failed: {text}")
         error.__cause__ = cause
         self.end(FAILED, (error, None))
@@ -414,6 +418,7 @@ def _expire(reference: ref[_Gathering], timeout: float) -> None:
 
 
 def _cancel(timer: Timer, reference: ref[Promise[None]]) -> None:
+    # A timer that was not cancelled in time is about to complete the promise.
     promise = reference()
     if promise is not None and timer.cancel():
         promise.discard()

@@ -77,6 +77,7 @@ def deliver(home: Hub | None, take: Take, source: Any) -> None:
     empty context, so each call is made there in the runtime in which it was registered.
     """
     stack = CALLBACK_STACK.get()
+    # Only while it has callbacks running: an idle stack may be that of a dead greenlet.
     if stack is not None and stack.depth and stack.hub is home and stack.owner == id(getcurrent()):
         _nest(stack, take, source)  # the common case: the links of a chain
         return
@@ -126,6 +127,7 @@ def run(take: Take, source: Any) -> None:
 
 
 def _nest(stack: CallbackStack, take: Take, source: Any) -> None:
+    # Deeper calls would end in a RecursionError, in the middle of a chain of any length.
     depth = stack.depth
     if depth >= MAX_DEPTH:
         if stack.backlog is None:
@@ -139,6 +141,7 @@ def _nest(stack: CallbackStack, take: Take, source: Any) -> None:
             try:
                 function(*arguments)
             except Exception:
+                # The code that completed the future could do nothing about it.
                 _report(function)
             except BaseException as error:
                 # The timer of this timeout was started in the callback: no caller waits for it.
@@ -146,6 +149,7 @@ def _nest(stack: CallbackStack, take: Take, source: Any) -> None:
                     _report(function)
                 else:
                     fatal = graver(fatal, error)
+        # At the outermost level, where the stack of Python frames is short again.
         if stack.backlog and not depth:
             fatal = _drain(stack.backlog, fatal)
     finally:
@@ -162,7 +166,7 @@ def hand_over_backlog() -> None:
     stack = CALLBACK_STACK.get()
     if stack is not None and stack.backlog and stack.owner == id(getcurrent()):
         spawn_raw(_run_elsewhere, _take_all, list(stack.backlog))
-        stack.backlog.clear()
+        stack.backlog.clear()  # in place: the outermost `run` is draining this very queue
 
 
 def is_outermost() -> bool:
@@ -200,7 +204,7 @@ def _report(function: object) -> None:
     hub = get_hub_if_exists()
     error = sys.exc_info()
     if hub is None:
-        log.error("error in %r", function, exc_info=error)
+        log.error("error in %r", function, exc_info=error)  # as a hub would print it
     else:
         hub.handle_error(function, *error)
 
@@ -240,6 +244,7 @@ def each_owned(calls: Iterable[tuple[Any, Any, Any]]) -> Iterator[Any]:
     """Yield *calls*. While one is made, the runtime that is its last item owns this greenlet."""
     me = getcurrent()
     for call in calls:
+        # For good: nothing else runs in this greenlet, so there is no context to restore.
         RUNTIME.set(call[2])
         owned = _owned_here()
         if owned is None or me in owned:

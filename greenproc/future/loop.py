@@ -84,6 +84,7 @@ def loop(
     check_callable(body)
     running = _Loop(iterate, body, None if inline else copy_context())
     result: Future[R] = running.promise.future
+    # Before the start, since an inline loop may be over when `go_on` returns.
     register_discard(result, _pass_request_on, ref(running))
     running.go_on(Continue(), is_flow=True)
     return result
@@ -120,6 +121,7 @@ class _Loop:
         except Exception as error:
             self.promise.fail(error)
         except BaseException as error:
+            # A kill is no outcome of the loop: nothing is left that could complete the promise.
             if not isinstance(error, Timeout):
                 self.promise.abandon()
                 raise
@@ -135,6 +137,7 @@ class _Loop:
             elif self.is_over(value):
                 return
             else:
+                # Before the call and not after it, so that the first round yields as well.
                 if self.context is not None:
                     _give_turn()
                 value = self.iterate()
@@ -155,8 +158,10 @@ class _Loop:
         raise InvalidArgument(f"expected Continue() or Break(value) of the body, got {flow!r}")
 
     def wait_for(self, source: Future[Any], is_flow: bool) -> None:
+        # Weakly: the source holds this loop by its callback.
         self.awaited = ref(source)
         register(source, END, partial(self.resume, is_flow))
+        # A request stays in force for each later future, as the program asked for the end of all.
         if self.promise.future._has_discard:
             request_discard(source)
 

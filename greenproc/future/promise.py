@@ -74,6 +74,7 @@ class Promise(Generic[T]):
         finally:
             lock.release()
         future._discard_callbacks = None
+        # Looked at without the lock: what comes after it finds the future complete by itself.
         if future._waiter is not None:
             wake_waiter(future)
         if future._links is not None or future._callbacks is not None:
@@ -109,6 +110,7 @@ class Promise(Generic[T]):
         """
         if not isinstance(source, FutureState):
             raise InvalidArgument(f"expected a future to follow, got {source!r}")
+        # A future that followed itself would never end.
         if source is self.future or not claim(self.future):
             return False
         follow(self.future, source)
@@ -136,7 +138,7 @@ class Promise(Generic[T]):
             copy_outcome(self.future, source)
         elif not source.successful():
             self.fail(source.exception)
-        elif isinstance(source.value, GreenletExit):
+        elif isinstance(source.value, GreenletExit):  # gevent's value of a killed greenlet
             self.discard()
         else:
             self.set(source.value)
@@ -147,6 +149,7 @@ class Promise(Generic[T]):
         resolve(self.future, value)
         return True
 
+    # Cheap for the many promises that were kept: a finalizer is called for each of them.
     def __del__(self) -> None:
         if self.future._is_open:
             abandon_unreferenced(self.future)

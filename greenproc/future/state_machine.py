@@ -73,6 +73,7 @@ class StateMachine(Generic[S]):
                 message or f"expected the state {before!r}, but it is {self._state!r}"
             )
         self._state = _state(after)
+        # Removed before the callbacks run, as one of them may wait for the same state again.
         waiting = self._waiting.pop(after, ())
         if function is None:
             call_all(partial(promise.set, None) for promise in waiting)
@@ -96,6 +97,8 @@ class StateMachine(Generic[S]):
             return Future(None)
         promise: Promise[None] = Promise()
         future = promise.future
+        # A dictionary is an ordered set: promises are completed as they were made, and a discard
+        # removes one without a search.
         self._waiting.setdefault(state, {})[promise] = None
         # Weakly: the future must keep neither the machine nor the promise alive.
         future.on_discard(partial(_call_if_alive, WeakMethod(self._leave), state, ref(promise)))

@@ -60,6 +60,7 @@ def offload(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> F
         StateError: too many functions wait for a thread.
     """
     check_callable(function)
+    # The main thread gets a hub: in a program on gevent it is the one to keep responsive.
     if get_hub_if_exists() is None and threading.get_ident() != threading.main_thread().ident:
         promise: Promise[T] = Promise()
         future = promise.future
@@ -170,6 +171,7 @@ class Threads:
         future = promise.future
         call = partial(copy_context().run, function, *args, **kwargs)
         is_here = get_hub_if_exists() is self._hub
+        # Not past a queue: functions start in the order in which they were offloaded.
         if is_here and not self._tasks and len(self._running) < self._max_threads:
             self._start(promise, call)
             return future
@@ -230,6 +232,7 @@ class Threads:
         except Exception as error:  # the system refuses another native thread
             promise.fail(error)
             return
+        # Held here, as nothing else does while the thread works: its end would abandon.
         self._running.add(promise)
         result.rawlink(partial(self._finish, promise))
 
@@ -244,6 +247,7 @@ class Threads:
     def _finish(self, promise: Promise[Any], result: AsyncResult[Any]) -> None:
         self._running.discard(promise)
         self._done += 1
+        # Before the promise, whose callbacks may take long, so that no thread is idle meanwhile.
         self._start_queued()
         outcome = result.value
         if outcome is not None:
@@ -288,7 +292,7 @@ def _drop(hub: Hub, reference: ref[_Task]) -> None:
         return
     if hub is not get_hub_if_exists():
         call_in(hub, _drop, hub, reference)
-    elif task.take() is not None:
+    elif task.take() is not None:  # else it runs already, and completes the promise itself
         task.promise.discard()
 
 

@@ -36,6 +36,7 @@ _PRODUCERS: Final[WeakKeyDictionary[FutureState[Any], Hub]] = WeakKeyDictionary(
 def add_link(future: FutureState[Any], link: Link, hub: Hub | None) -> None:
     """Call *link* soon after the end of *future*, in *hub*. Adding it twice counts once."""
     with future._lock:
+        # A dictionary: adding a link twice counts once, and they are called in their order.
         if future._links is None:
             future._links = {link: hub}
         else:
@@ -85,6 +86,7 @@ def wait(future: FutureState[Any], timeout: float | None) -> None:
     if hub is None:
         _wait_in_thread(future, timeout)
         return
+    # The context is looked at first, as most greenlets that wait run no callbacks.
     if CALLBACK_STACK.get() is not None:
         hand_over_backlog()
     here = getcurrent()
@@ -112,6 +114,7 @@ def wait(future: FutureState[Any], timeout: float | None) -> None:
             end_wait()
         if close is not None:
             close()
+        # After a timeout or a kill. A late switch by the hub would resume this greenlet elsewhere.
         if result is not future:
             _remove_waiter(future, waiter)
     if result is not future and result is not _TIMED_OUT:
@@ -178,6 +181,7 @@ def keep_hub_alive_until(future: FutureState[Any], producer: Hub | None = None) 
     Args:
         producer: the hub of that thread; its turns explain a `WaitTimeout`.
     """
+    # Kept outside of the future, since few futures need it and all would have the slot.
     if producer is not None:
         _PRODUCERS[future] = producer
     hub = get_hub_if_exists()
@@ -196,6 +200,7 @@ def _remove_waiter(future: FutureState[Any], waiter: Waiter[Any]) -> None:
 
 
 def _wait_in_thread(future: FutureState[Any], timeout: float | None) -> None:
+    # As a hub does: the thread would wait for ever, without a sign of the mistake.
     if timeout is None and not count_threads():
         raise LoopExit(
             "nothing can complete the future: this program has no other thread, and no hub with "

@@ -63,7 +63,7 @@ def _duplicate_both(source: Descriptor, target: Descriptor | None) -> tuple[int,
         if target is None:
             return number, os.open(os.devnull, os.O_WRONLY)
         return number, duplicate_async(target)
-    except BaseException:
+    except BaseException:  # nothing else knows the first duplicate
         close_unwatched(number)
         raise
 
@@ -80,6 +80,7 @@ def _copy(
             return Break()
         for hook in hooks:
             hook(chunk)
+        # Inline, so that a chunk which fits is written without another greenlet.
         steps = steps_of_write(target, memoryview(chunk), to_storage)
         return loop(*steps, inline=True).then(lambda _: Continue())
 

@@ -154,6 +154,7 @@ def run(
 
     A discard request also ends a loop that never has to wait.
     """
+    # A loop passes a request on to what it waits for, and this one may never have to wait.
     requests: list[bool] = []
 
     def attempt_unless_discarded() -> Any:
@@ -162,6 +163,7 @@ def run(
         return attempt()
 
     future = loop(attempt_unless_discarded, go_on, inline=inline)
+    # On any end, also abandonment: the duplicates belong to this loop alone.
     future.add_done_callback(lambda _: _close_all(owned))
     future.on_discard(lambda: requests.append(True))
     return future

@@ -145,7 +145,7 @@ class _Watches:
             raise InvalidArgument(f"expected a file that is not watched yet, got {path!r}")
         try:
             watch = add_watch(self.number, path, MASK)
-        except FileExistsError as error:
+        except FileExistsError as error:  # a hard link, or another spelling of the path
             raise InvalidArgument(f"{path!r} is watched already by another name") from error
         self.paths[watch] = path
         self.watches[path] = watch
@@ -163,6 +163,7 @@ class _Watches:
         Raises:
             Broken: events were lost, because the program does not fetch them.
         """
+        # Losing events silently would leave a program with a stale file for good.
         if mask & IN_Q_OVERFLOW or self.events.size() >= MAX_EVENTS:
             raise Broken("events of watched files came faster than they were fetched")
         path = self.paths.get(watch)

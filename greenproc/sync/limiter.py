@@ -89,7 +89,7 @@ class RateLimiter:
         self._clock: Clock | None = None
         self._timers: dict[ThreadClock, CancellableTimer] = {}
         self._deliveries: list[frozenset[object]] = []
-        self._next = -MAX_MICROSECONDS
+        self._next = -MAX_MICROSECONDS  # the first permit is there at once, whatever the clock
         self._granted = 0
         self._is_closed = False
 
@@ -137,6 +137,7 @@ class RateLimiter:
         """Discard all waiters, and grant nothing from now on."""
         self._is_closed = True
         with self._guard:
+            # A woken greenlet needs its hub alive until it runs, and the timer keeps it so.
             waiters = self._waiters.clear()
             thread_clocks = self._begin_delivery(waiters)
         try:
@@ -173,6 +174,7 @@ class RateLimiter:
             if self._is_closed:
                 raise Closed("expected an open limiter, but it was closed")
             base = self._base_clock(clock)
+            # Not past a queue, even if it is time: its first waiter is about to be served.
             if not len(self._waiters) and self._grant(base.now()):
                 return True
             if len(self._waiters) == self._capacity:
@@ -232,6 +234,7 @@ class RateLimiter:
             if is_time and self._is_needed(thread_clock):
                 with suppress(StateError):  # stopped just now
                     self._arm(thread_clock)
+            # Without a new timer nothing would wake them: their clock was stopped.
             lost = [] if thread_clock in self._timers else self._waiters.take(thread_clock)
             delivering = self._begin_delivery([*lost, granted] if granted is not None else lost)
         tell = [waiter.abandon for waiter in lost]

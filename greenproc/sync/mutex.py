@@ -65,6 +65,7 @@ class Mutex:
         Raises:
             Closed: the mutex was closed.
         """
+        # The common case, without the waiter and its discard callback.
         if self._take():
             return Future(None)
         waiter = self._waiters.future_waiter()
@@ -91,6 +92,7 @@ class Mutex:
             if waiter.is_served:
                 self.unlock()
             raise
+        # Woken neither by `unlock` nor by its timer: `close` has abandoned it.
         if not waiter.is_served and not waiter.has_left:
             raise Closed("the mutex was closed while it was waited for")
         return waiter.is_served
@@ -122,6 +124,7 @@ class Mutex:
         guard = self._guard
         guard.acquire()  # costs a third of a with statement, in the hot path of a mutex
         try:
+            # The lock is never free in between, so no other code can take it.
             waiter = self._waiters.pop(None)
             self._is_locked = waiter is not None
         finally:
@@ -195,6 +198,7 @@ def run_holding(
     locked = lock()
     promise: Promise[Any] = Promise()
     result = promise.future
+    # Weakly: the future that waits must not live because the result does.
     register_discard(result, request_weakly, ref(locked))
     locked.add_done_callback(partial(_work, promise, unlock, partial(function, *args, **kwargs)))
     return result
@@ -209,6 +213,7 @@ def _work(
     if not locked.is_ready:
         promise(locked)
         return
+    # The discard came after the lock was granted, and before this callback ran.
     if promise.future.has_discard:
         call_all((unlock, promise.discard))
         return
@@ -225,6 +230,7 @@ def _work(
         raise
     else:
         if isinstance(value, Future):
+            # Registered first, so that the lock is free when the callbacks of the result run.
             value.add_done_callback(lambda _: unlock())
             promise.associate(value)
         else:

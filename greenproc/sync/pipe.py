@@ -113,6 +113,7 @@ class Reader:
             except BaseException:
                 self._channel.leave(read)
                 raise
+            # Else the timer would keep the hub alive after a read that was served in time.
             future.on_any(lambda _: timer.cancel())
         return future
 
@@ -129,6 +130,7 @@ class Reader:
             pieces.append(piece)
             return Continue()
 
+        # Inline, since the pieces come by themselves, and yielding between them gains nothing.
         return loop(self.read, gather, inline=True)
 
     def close(self) -> bool:
@@ -252,6 +254,9 @@ class _Channel:
         self.error: BaseException | None = None
         self.reader_closed: Promise[None] = Promise()
 
+    # In all methods below, callbacks of completed promises may use this very pipe. So each of them
+    # decides under the lock what is to happen, and completes promises when the lock is free.
+
     def take_or_wait(self, read: Promise[bytes]) -> bool:
         """Complete *read* and return True, or let it wait for a piece."""
         room: list[Promise[None]] = []
@@ -270,6 +275,7 @@ class _Channel:
                 self.reads.append(read)
                 return False
             else:
+                # The end, or the error, comes after the last piece and stays for later reads.
                 error = self.error
         if error is None:
             read.set(piece)
@@ -284,6 +290,7 @@ class _Channel:
             if read in self.reads:
                 self.reads.remove(read)
                 return
+            # It was served while its greenlet was killed; the end and errors cost no other read.
             piece = read.future.value
             if not piece or self.reader is not _End.OPEN:
                 return
@@ -317,6 +324,7 @@ class _Channel:
                 return False
             if not data:
                 return True
+            # A pending read means that nothing is unread, so it takes the piece past the bound.
             read = self.reads.popleft() if self.reads else None
             is_full = read is None and self.unread >= self.max_bytes
             if read is None and not is_full:
@@ -325,6 +333,7 @@ class _Channel:
         if read is not None:
             read.set(data)
         elif is_full:
+            # Dropping the piece alone would be a gap that the reader cannot see.
             text = f"the reader is too slow: {self.max_bytes} bytes or more were unread"
             self.close_writer(_End.FAILED, Failure(text))
             return False
@@ -359,6 +368,7 @@ class _Channel:
             room, self.room = self.room, []
         ends = [partial(read.fail, Closed("closed")) for read in reads]
         promise = self.reader_closed
+        # After the pending reads, so that callbacks of the writer find them over.
         last = partial(promise.set, None) if is_early else promise.discard
         call_all([*ends, *_notifications(room), last])
         return True

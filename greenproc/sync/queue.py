@@ -62,6 +62,7 @@ class Queue(Generic[T]):
         with self._guard:
             if self._is_closed:
                 raise Closed("expected an open queue, but it was closed")
+            # With a waiter there are no stored items, so the item cannot overtake any.
             waiter = self._waiters.pop(item)
             if waiter is None:
                 if self._capacity is not None and len(self._items) >= self._capacity:
@@ -97,6 +98,7 @@ class Queue(Generic[T]):
         waiter = self._waiters.blocking_waiter()
         watch = None
         if not self._take_or_wait(waiter):
+            # Started now, since it tells afterwards whether the producer's hub has run meanwhile.
             watch = None if timeout is None else watch_hub()
             try:
                 self._waiters.wait(waiter, timeout)
@@ -157,7 +159,7 @@ class Queue(Generic[T]):
     def __next__(self) -> T:
         try:
             return self.wait_get()
-        except Closed:
+        except Closed:  # the end of the items is no error for a loop over them
             raise StopIteration from None
 
     def __repr__(self) -> str:

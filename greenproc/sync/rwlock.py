@@ -49,6 +49,7 @@ class ReadWriteLock:
 
     def __init__(self) -> None:
         self._guard = allocate_lock()
+        # A waiter that leaves may have held up others: readers behind a writer that gives up.
         self._waiters: WaitQueue[None] = WaitQueue(self._guard, self._admit)
         self._readers = 0
         self._has_writer = False
@@ -187,6 +188,7 @@ class ReadWriteLock:
             if waiter.is_served:
                 self._unlock(kind)
             raise
+        # Woken neither by an unlock nor by its timer: `close` has abandoned it.
         if not waiter.is_served and not waiter.has_left:
             raise Closed("the lock was closed while it was waited for")
         return waiter.is_served
@@ -215,6 +217,7 @@ class ReadWriteLock:
 
     def _unlock(self, kind: _Kind) -> None:
         with self._guard:
+            # A mistaken unlock would let a writer in beside readers, so it is an error here.
             is_held = self._has_writer if kind is _Kind.WRITE else self._readers
             if not is_held:
                 raise StateError(f"expected a lock that is held to {kind.value}, got {self!r}")
@@ -228,6 +231,7 @@ class ReadWriteLock:
         """Serve the waiters at the front of the queue that the lock is open to."""
         admitted = []
         with self._guard:
+            # Several readers at once, but only those before the first writer.
             while (waiter := self._waiters.peek()) is not None and self._is_open_to(waiter.tag):
                 self._take(waiter.tag)
                 self._waiters.pop(None)

@@ -78,16 +78,19 @@ class Sequence:
             StateError: the sequence is full, or the thread that made it has ended.
         """
         check_callable(function)
+        # Owned by the runtime of this context, as the greenlet of the sequence outlives runtimes.
         item = _Item(partial(copy_context().run, run_owned, partial(function, *args, **kwargs)))
         with self._guard:
             if self._is_closed:
                 raise Closed("expected an open sequence, but it was closed")
+            # The running one does not wait, so it counts as one more than *capacity* allows.
             added = len(self._items) + (self._current is not None)
             if self._capacity is not None and added > self._capacity:
                 raise StateError(f"expected a sequence with room, got {self!r}")
             if self._hub.loop is None:
                 raise StateError("expected the thread that made the sequence to be there still")
             self._items.append(item)
+            # Exactly one greenlet: set under the lock, and reset when the queue is empty.
             is_first = not self._is_running
             self._is_running = True
         if self._hub is not get_hub_if_exists():
@@ -193,6 +196,7 @@ class _Item:
             self.result = value
             if self.is_dropped:  # while the function ran
                 value.discard()
+            # Not `get`: its outcome is that of the promise, and ends no sequence.
             value.await_()
 
     def drop(self) -> None:
