@@ -1,4 +1,4 @@
-"""`Backoff`: how long a supervisor waits before a restart. Values only."""
+"""`Backoff`: the delays of a supervisor before restarts. Values only, no timers."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from greenproc.supervision.child import is_number
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Delays between restarts that grow with each one, and differ by chance.
+    """Exponential back-off with jitter: the delay before each restart of a child.
 
-    The delay of attempt *n*, from 0, is ``min(most, first * factor ** n) * (1 + jitter * u)``, where
-    *u* is a random number from 0 to 1.
+    The delay of attempt *n*, counted from 0, is
+    ``min(most, first * factor ** n) * (1 + jitter * u)``, with *u* uniform between 0 and 1.
 
     Args:
-        first: seconds before the first restart.
-        most: seconds that no delay exceeds, but for its random part.
-        factor: by which each delay is longer than the one before.
-        jitter: the largest random part, as a share of the delay.
-        reset: seconds that a process has to run for the delays to begin again at *first*; what
-            the supervisor has as *within* when None.
+        first: the delay before the first restart, in seconds.
+        most: the maximum delay before jitter is added, in seconds.
+        factor: the ratio of each delay to the previous one.
+        jitter: the maximum random part, relative to the delay.
+        reset: the uptime after which the next delay is *first* again, in seconds; None takes
+            *within* of the supervisor.
 
     Raises:
         InvalidArgument: an argument is out of its range.
@@ -48,7 +48,12 @@ class Backoff:
             _check("reset", self.reset, "above 0", is_right=lambda value: value > 0)
 
     def delay(self, attempt: int, random: Random) -> float:
-        """Return the seconds before *attempt*, the first of which is 0."""
+        """Return the delay before a restart, in seconds.
+
+        Args:
+            attempt: the number of the attempt, counted from 0 since the last reset.
+            random: the source of the jitter.
+        """
         try:
             grown = self.first * self.factor**attempt
         except OverflowError:

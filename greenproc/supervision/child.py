@@ -1,4 +1,4 @@
-"""`Child`: what a supervisor has to know about one of its processes. Values only."""
+"""`Child`: the specification of one supervised process. Values only, no processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAILBOXES: Final = ("drop", "keep")
 
 
 class _Unset(float):
-    """A limit that was not given: another kind of child has another one."""
+    """The default shutdown limit, which differs for a child that is a supervisor."""
 
     __slots__ = ()
 
@@ -29,28 +29,28 @@ SHUTDOWN: Final = _Unset(5.0)
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """How a process is made, and what its supervisor does when it ends. Immutable.
+    """The specification of a child process: its factory, and its restart policy. Immutable.
 
     Args:
-        factory: makes a new process that was not spawned, or returns None for none now. It runs in
-            the supervisor, which waits for it.
-        id: of the child in its supervisor and of the process in its node, through all restarts;
-            that of the first process that the factory makes when None.
+        factory: creates a new process, which must not be spawned yet; None means that there is no
+            process at the moment. The factory runs in the supervisor, which waits for it.
+        id: the id of the child within its supervisor, and of its process within the node, across
+            all restarts. None takes the id of the first process that the factory creates.
         restart: ``"permanent"`` children are always restarted, ``"transient"`` ones after an error
             or a kill, ``"temporary"`` ones never.
-        shutdown: seconds of the clock that the process may take to end before it is killed; 0 kills
-            it at once, `math.inf` waits for ever. A supervisor that is a child has `math.inf` when
-            none are given.
-        significant: whether the end of this child may end its supervisor; see `Supervisor`.
-        mailbox: what becomes of queued messages, requests and calls at a restart: ``"drop"`` drops
-            and reports them; ``"keep"`` hands them to the next process, together with those that
-            come until it is there. The event that failed is dropped in any case.
+        shutdown: the time that the process has to end before it is killed, in seconds of the
+            runtime's clock; 0 kills it immediately, `math.inf` waits without limit. The default of
+            a child that is a supervisor is `math.inf`.
+        significant: whether the end of this child may terminate its supervisor; see `Supervisor`.
+        mailbox: what a restart does with queued messages, requests and dispatches: ``"drop"``
+            drops and reports them; ``"keep"`` transfers them to the next process, with those that
+            arrive before it is running. The event that failed is dropped in either case.
 
     Raises:
-        InvalidArgument: an argument is not what it should be.
+        InvalidArgument: an argument is out of range or of the wrong type.
 
-    Source: Erlang/OTP supervisor, ``child_spec()``. Differs: `shutdown` in seconds, where 0 is
-    ``brutal_kill``; no ``type`` and ``modules``, which nothing here needs.
+    Source: Erlang/OTP supervisor, ``child_spec()``. Differs: `shutdown` is in seconds, and 0 is
+    ``brutal_kill``; ``type`` and ``modules`` have no counterpart.
     """
 
     factory: Factory
@@ -90,14 +90,23 @@ def _check_factory(factory: object) -> None:
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Refuse a *value* that is not one of the *choices*."""
+    """Check that an argument has one of a few values.
+
+    Args:
+        name: the name of the argument, for the error.
+        value: the value to check.
+        choices: the allowed values.
+
+    Raises:
+        InvalidArgument: *value* is not one of *choices*.
+    """
     if value not in choices or not isinstance(value, str):
         *first, last = map(repr, choices)
         raise InvalidArgument(f"expected {name} to be {', '.join(first)} or {last}, got {value!r}")
 
 
 def is_number(value: Any) -> bool:
-    """Return whether *value* is a number that a float holds; True and False are none."""
+    """Return whether *value* is a number in the range of a float, and not a bool."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     try:
@@ -108,7 +117,12 @@ def is_number(value: Any) -> bool:
 
 
 def limit_of(child: Child, *, is_supervisor: bool) -> float:
-    """Return the seconds that the process of *child* may take to end."""
+    """Return the shutdown limit of *child* in seconds.
+
+    Args:
+        child: the specification.
+        is_supervisor: whether its process is a supervisor, whose default is `math.inf`.
+    """
     if is_supervisor and isinstance(child.shutdown, _Unset):
         return math.inf
     return float(child.shutdown)

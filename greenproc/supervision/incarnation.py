@@ -17,17 +17,18 @@ if TYPE_CHECKING:
 
 
 class Incarnation:
-    """What the supervisor keeps of one process: whether it has started and ended, and why.
+    """The state of one process of a child: started, ended, and the reason of its end.
 
-    UPIDs are names that all incarnations share, so an exit is looked up here.
+    All incarnations of a child share one UPID, so an `ExitedEvent` does not identify its
+    incarnation; the supervisor decides by this record instead.
 
     Args:
-        cell: the record of the process.
-        record: the child that it is one of.
-        supervisor: the address of its supervisor.
-        is_restart: whether the supervisor has started it by itself.
-        wake: called when it has started or ended.
-        will_restart: tells whether there will be another one after it.
+        cell: the runtime's record of the process.
+        record: the child.
+        supervisor: the address of the supervisor.
+        is_restart: whether this is a restart by the supervisor.
+        wake: called when the process has started, and when it has ended.
+        will_restart: returns whether another incarnation will follow.
     """
 
     __slots__ = (
@@ -70,7 +71,7 @@ class Incarnation:
         self.is_restart = is_restart
         self.has_started = self.has_ended = False
         self.is_stopping = self.is_killed = self.expects_restart = False
-        self.is_orphan = False  # left behind, told to end, by a supervisor that is over
+        self.is_orphan = False  # terminated, but not awaited, by a supervisor that has ended
         self.reason: BaseException | None = None
         self.started_at: float | None = None
         self.ended_at: float | None = None
@@ -78,22 +79,22 @@ class Incarnation:
         self._will_restart = will_restart
 
     def keep_greenlet(self, greenlet: Greenlet[..., Any]) -> None:
-        """Let *greenlet* end with the process."""
+        """Kill *greenlet* when the process ends."""
         if self._greenlets is None:
             self._greenlets = set()
         self._greenlets.add(greenlet)
         greenlet.rawlink(self._greenlets.discard)
 
     def started(self) -> None:
-        """``initialize`` has returned."""
+        """Note that ``initialize`` has returned."""
         self.has_started = True
         self.started_at = self._now()
         if self.owner.incarnation is self and self.owner.state is ChildState.STARTING:
-            self.owner.state = ChildState.RUNNING  # the supervisor may not wait for it any more
+            self.owner.state = ChildState.RUNNING  # even if the wait of the supervisor was cut off
         self.wake()
 
     def hold(self) -> None:
-        """The process ends: keep its id, and its events if they are to be handed over."""
+        """Reserve the id of the ending process if it is restarted, and transfer its events."""
         if not self._will_restart(self):
             return
         manager = self.cell.manager
@@ -104,7 +105,7 @@ class Incarnation:
             move(self.cell, holder)
 
     def ended(self, reason: BaseException | None) -> None:
-        """The process is out of the registry."""
+        """Note that the process is out of the registry."""
         self.has_ended = True
         self.reason = reason
         self.ended_at = self._now()
@@ -114,7 +115,7 @@ class Incarnation:
 
     @property
     def seconds(self) -> float:
-        """How long it has run."""
+        """The uptime of the ended process, from its start to its end."""
         if self.started_at is None or self.ended_at is None:
             return 0.0
         return self.ended_at - self.started_at

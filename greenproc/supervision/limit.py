@@ -1,4 +1,4 @@
-"""How many restarts a supervisor allows. Numbers only: no clock, no processes."""
+"""The restart limit of a supervisor, as a sliding window. No clock, no processes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from greenproc.clock.microseconds import from_seconds
 
 
 class LimitWindow:
-    """Counts attempts to restart within the last *within* seconds, the edge included.
+    """Counts the restart attempts of the last *within* seconds, inclusive.
+
+    Args:
+        most: the number of attempts that is allowed in the window.
+        within: the length of the window in seconds.
 
     Source: Erlang/OTP supervisor.erl, add_restart. Differs: microseconds, not whole seconds.
     """
@@ -19,13 +23,13 @@ class LimitWindow:
         self._stamps: deque[int] = deque()
 
     def add(self, now: float) -> bool:
-        """Count an attempt at the time *now* and return whether it is one too many."""
+        """Count an attempt at the time *now* and return whether it exceeds the limit."""
         self._drop(now)
         self._stamps.append(from_seconds(now))
         return len(self._stamps) > self.most
 
     def count(self, now: float) -> int:
-        """Return how many attempts there were up to *now*."""
+        """Return the number of attempts in the window that ends at *now*."""
         self._drop(now)
         return len(self._stamps)
 

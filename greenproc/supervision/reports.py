@@ -1,4 +1,4 @@
-"""What a supervisor reports: one line in the log and one signal for each thing that happens."""
+"""The reports of a supervisor: each event is one log record and one signal."""
 
 from __future__ import annotations
 
@@ -21,16 +21,21 @@ MAX_COUNTED = 256  # supervisors
 
 
 class SupervisionCounts:
-    """Counts by the ids of supervisors, of those that have ended as well."""
+    """Counters by supervisor id; they survive the supervisor. Bounded to 256 ids each."""
 
     def __init__(self) -> None:
         self.restarts: dict[str, int] = {}
-        """How often a child was started again."""
+        """The number of restarts of children."""
         self.gave_up: dict[str, int] = {}
-        """How often there were too many restarts."""
+        """How often the restart limit was exceeded."""
 
     def count(self, counts: dict[str, int], id: str) -> None:
-        """Count one more in *counts*, which forgets the oldest id beyond a bound."""
+        """Increment a counter; beyond the bound, the oldest id is removed.
+
+        Args:
+            counts: `restarts` or `gave_up`.
+            id: the id of the supervisor.
+        """
         if id not in counts and len(counts) >= MAX_COUNTED:
             del counts[next(iter(counts))]
         counts[id] = counts.get(id, 0) + 1
@@ -41,7 +46,12 @@ class SupervisionCounts:
 
 
 class Reports:
-    """Logs and signals what one supervisor does, and counts it.
+    """Logs, signals and counts the events of one supervisor.
+
+    Args:
+        supervisor: the address of the supervisor.
+        runtime: the runtime, whose signals are sent.
+        is_root: whether the supervisor has no supervisor itself.
 
     Source: Erlang/OTP supervisor.erl, its progress, error and shutdown reports.
     """
@@ -54,7 +64,7 @@ class Reports:
         self._counts: SupervisionCounts = runtime.supervision
 
     def started(self, record: ChildRecord, *, is_restart: bool) -> None:
-        """A child has started."""
+        """Report that a child has started."""
         incarnation = record.incarnation
         assert incarnation is not None
         if is_restart:
@@ -78,7 +88,13 @@ class Reports:
         )
 
     def ended(self, record: ChildRecord, incarnation: Incarnation, *, becomes: str) -> None:
-        """A child has ended by itself; *becomes* is ``restart``, ``absent`` or ``forgotten``."""
+        """Report that a child has ended on its own.
+
+        Args:
+            record: the child.
+            incarnation: the process that has ended.
+            becomes: what follows: ``restart``, ``absent`` or ``forgotten``.
+        """
         reason = incarnation.reason
         is_worse = becomes == "restart" or reason is not None
         level = logging.WARNING if is_worse else logging.DEBUG
@@ -95,7 +111,7 @@ class Reports:
         self._emit("child_ended", id=record.id, pid=incarnation.pid, reason=reason, next=becomes)
 
     def start_failed(self, record: ChildRecord, error: StartFailed) -> None:
-        """A child did not start."""
+        """Report that a child did not start."""
         logger.error("%s", _cut(str(error)), extra=self._fields(record, reason=error))
         self._emit("child_start_failed", id=record.id, error=error, attempt=record.attempts)
 
@@ -107,7 +123,15 @@ class Reports:
         count: int,
         limit: str,
     ) -> None:
-        """A child is going to be started again, *count* by the *limit* being counted with it."""
+        """Report that a child will be restarted.
+
+        Args:
+            record: the child.
+            reason: the error of its last end or start, if any.
+            delay: the seconds until the restart.
+            count: the number of attempts in the window, this one included.
+            limit: the restart limit as text.
+        """
         logger.info(
             "%s restarts child %r %s, %d of %s",
             self._supervisor,
@@ -122,7 +146,14 @@ class Reports:
     def stop_failed(
         self, record: ChildRecord, incarnation: Incarnation, *, count: int = 1, where: str = ""
     ) -> None:
-        """A child did not end as it was told; *count* is how many there are with that reason."""
+        """Report that a child did not stop cleanly.
+
+        Args:
+            record: the child.
+            incarnation: its process.
+            count: the number of children that stopped for the same reason.
+            where: the place where a process that cannot be killed is waiting; empty if it ended.
+        """
         what = self._describe(record, incarnation)
         if where:
             what = f"{what} does not end although it was killed, it waits {where}"
@@ -135,7 +166,7 @@ class Reports:
         self._emit("child_stop_failed", id=record.id, pid=incarnation.pid, reason=reason)
 
     def gave_up(self, record: ChildRecord, error: RestartLimit) -> None:
-        """The supervisor ends since *record* needs too many restarts."""
+        """Report that the supervisor terminates because *record* exceeded the restart limit."""
         self._counts.count(self._counts.gave_up, self._supervisor.id)
         level = logging.CRITICAL if self._is_root else logging.ERROR
         logger.log(
@@ -154,7 +185,7 @@ class Reports:
         )
 
     def _fields(self, record: ChildRecord, **values: Any) -> dict[str, Any]:
-        """Return what the records of the log carry besides their text."""
+        """Return the attributes that log records carry besides their text."""
         return {"supervisor": self._supervisor, "child": record.id, **values}
 
     def _emit(self, name: str, **values: Any) -> None:
@@ -167,7 +198,7 @@ class Reports:
 
 
 def reason_text(reason: BaseException | None) -> str:
-    """Return the reason of an end in one line."""
+    """Return the reason of an end as one line of text."""
     if reason is None:
         return "without a reason"
     try:

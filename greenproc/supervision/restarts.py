@@ -1,4 +1,4 @@
-"""`Restarts`: what follows when a child ends by itself, or does not start again."""
+"""`Restarts`: the restart policy, applied when a child ends on its own or fails to start."""
 
 from __future__ import annotations
 
@@ -19,14 +19,22 @@ UNFINISHED = (ChildState.STARTING, ChildState.RUNNING, ChildState.RESTARTING)
 
 
 class Restarts:
-    """Decides about restarts and makes them, in the greenlet of the supervisor.
+    """Decides on restarts and executes them, in the greenlet of the supervisor.
 
-    One attempt stops and starts the whole group of the child that ended. If one of the group does
-    not start, the next attempt is its own; in between, the supervisor serves its mailbox.
+    One attempt stops and starts the whole group of the child that ended. If a member of the group
+    fails to start, the next attempt is for that member; between two attempts, the supervisor
+    serves its mailbox.
 
     Args:
-        give_up: ends the supervisor with an error.
-        shut_down: ends it without one.
+        runner: starts and stops processes.
+        table: the children.
+        limit: the restart limit.
+        strategy: which siblings are restarted with a child.
+        auto_shutdown: when the end of a significant child terminates the supervisor.
+        backoff: the delays before restarts, or None.
+
+    Two callbacks are set by the supervisor: ``give_up`` terminates it with an error,
+    ``shut_down`` without one.
 
     Source: Erlang/OTP supervisor.erl, restart_child, restart and add_restart.
     """
@@ -51,7 +59,7 @@ class Restarts:
         self.shut_down: Callable[[], None]
 
     def look(self, record: ChildRecord) -> None:
-        """See whether *record* has ended, or an attempt is due, and do what is to be done."""
+        """Handle the end of *record*, or the restart attempt that is due for it, if any."""
         if self._runner.is_stopping:
             return
         incarnation = record.incarnation
@@ -59,9 +67,9 @@ class Restarts:
             due, record.due = record.due, None
             due()
         elif incarnation is None or not incarnation.has_ended:
-            return  # told about an earlier incarnation, which was seen to
+            return  # a stale exit, of an earlier incarnation
         elif record.state in (ChildState.STUCK, ChildState.STOPPING):
-            self._runner.note_ended(record)  # nothing waits for its end any more
+            self._runner.note_ended(record)  # the wait for its end was given up or interrupted
         elif record.state in (ChildState.RUNNING, ChildState.STARTING):
             self._ended(record, incarnation)
 
@@ -86,7 +94,7 @@ class Restarts:
             self.shut_down()
 
     def _ends_all(self, record: ChildRecord) -> bool:
-        """Return whether the supervisor ends because *record* has ended for good."""
+        """Return whether the end of *record* terminates the supervisor."""
         if not record.spec.significant:
             return False
         others = (each for each in self._table if each.spec.significant and each is not record)
@@ -95,7 +103,7 @@ class Restarts:
         )
 
     def _attempt(self, record: ChildRecord, reason: BaseException | None) -> None:
-        """Try to restart the group of *record*, now or after a delay, unless it is once too often."""
+        """Restart the group of *record*, now or after a delay; give up if that exceeds the limit."""
         runner = self._runner
         now = runner.manager.clock.now(None)
         if self.limit.add(now):
@@ -125,16 +133,16 @@ class Restarts:
         self._runner.look(record)
 
     def _stop_group(self, record: ChildRecord) -> None:
-        """Stop the siblings of *record* that are restarted with it, the last one first.
+        """Stop the siblings that are restarted with *record*, in reverse start order.
 
-        An attempt that is due for one of them is void: it is started with the others.
+        This cancels a pending attempt of a sibling, which is started with its group instead.
         """
         for sibling in reversed(self._table.group(record, self.strategy)):
             if sibling is not record and sibling.state is not ChildState.ABSENT:
                 self._runner.stop(sibling, for_restart=True)
 
     def _start_group(self, record: ChildRecord) -> None:
-        """Start *record* and those that are restarted with it, where they do not run."""
+        """Start the members of the group of *record* that are not running."""
         for member in self._table.group(record, self.strategy):
             if member.state is ChildState.RUNNING or member not in self._table:
                 continue
@@ -147,7 +155,7 @@ class Restarts:
                 return
 
     def _start_failed(self, record: ChildRecord, error: StartFailed) -> None:
-        """Try again, after the supervisor has served what is queued for it."""
+        """Schedule another attempt, behind the events that the supervisor has queued."""
         self._runner.reports.start_failed(record, error)
         if self._runner.is_stopping:
             return

@@ -28,15 +28,21 @@ if TYPE_CHECKING:
 
 Error = TypeVar("Error", bound=StartFailed)
 
-KILL_SECONDS = 0.5  # of real time, until a kill is repeated, as when a runtime stops
+KILL_SECONDS = 0.5  # of real time between two kills, as in the stop of a runtime
 
 
 class StartInterrupted(StartFailed):
-    """A start that is no failure: the supervisor or the runtime is stopping."""
+    """A start that was cancelled because the supervisor or the runtime is stopping."""
 
 
 class ChildRunner:
-    """Starts and stops children one at a time. What it waits for is seen at their incarnations.
+    """Starts and stops children one at a time, and waits for them in the supervisor's greenlet.
+
+    The waits depend on the records of incarnations, never on the delivery of an `ExitedEvent`.
+
+    Args:
+        supervisor: the process that owns the children.
+        table: its children.
 
     Source: Erlang/OTP supervisor.erl, start_children, do_terminate and shutdown.
     """
@@ -50,10 +56,10 @@ class ChildRunner:
         self.reports: Reports
         self._is_open = False
         self.is_ending = False
-        """Whether the supervisor was asked to terminate, or is going to."""
+        """Whether the supervisor is terminating, or has been requested to."""
 
     def open(self) -> None:
-        """Learn the runtime, once; the supervisor was spawned."""
+        """Bind to the runtime that the supervisor was spawned in. Can be repeated."""
         if self._is_open:
             return
         assert self._cell.manager is not None
@@ -64,39 +70,45 @@ class ChildRunner:
 
     @property
     def restarts(self) -> int:
-        """How many restarts of children there were."""
+        """The number of restarts so far."""
         return self.reports.restarts if self._is_open else 0
 
     def count_lately(self, limit: LimitWindow) -> int:
-        """Return how many attempts are in the window of *limit* now."""
+        """Return the number of attempts in the window of *limit*."""
         return limit.count(self.manager.clock.now(None)) if self._is_open else 0
 
     @property
     def is_stopping(self) -> bool:
-        """Whether nothing may be started any more."""
+        """Whether children must not be started any more."""
         return self.is_ending or not self.manager.accepting
 
     def wake(self) -> None:
-        """Let the supervisor look again at what it waits for."""
+        """Wake the supervisor if it waits for a child."""
         self._gate.set()
 
     def end(self) -> None:
-        """Start nothing from now on."""
+        """Refuse further starts, and cancel the one that is being waited for."""
         self.is_ending = True
         self._gate.set()
 
     def look(self, record: ChildRecord) -> None:
-        """Let the supervisor look at *record* as soon as it has a turn, whatever is queued for it."""
+        """Queue an event that makes the supervisor look at *record*; a full mailbox takes it."""
         pid = PID[Any](record.id, self._cell.pid.address)
         self.manager.enqueue(self._cell, ExitedEvent(pid))
 
     # Starting
 
     def start(self, record: ChildRecord, *, is_restart: bool = False) -> PID[Any] | None:
-        """Start *record* and return its address once it has; None if its factory makes no process.
+        """Start a child and wait until it has started.
+
+        Returns the address of its process, or None if the factory returned None.
+
+        Args:
+            record: the child, which must be down.
+            is_restart: whether this is a restart, which is counted and logged as one.
 
         Raises:
-            StartFailed: it did not start.
+            StartFailed: the child did not start.
             StartInterrupted: the supervisor or the runtime is stopping.
         """
         record.void()
@@ -108,7 +120,7 @@ class ChildRunner:
                 self._note_absent(record, record.is_anonymous)
                 return None
             self._stop_orphan(cell_of(process).id)
-            if self.is_stopping:  # the factory has waited
+            if self.is_stopping:  # which may have changed while the factory was waiting
                 raise self._interrupted(record)
             incarnation = self._spawn(record, process, is_restart=is_restart)
             self._wait_started(record, incarnation)
@@ -118,8 +130,8 @@ class ChildRunner:
                 record.incarnation = None
             raise
         except BaseException:
-            # A kill or a time limit ends the wait, not the start: if there is a process, its end is
-            # seen as that of any child.
+            # A kill or a timeout ends this wait, not the start: the process goes on, and its end is
+            # handled like that of any running child.
             if not record.is_alive:
                 record.state = ChildState.ABSENT
                 record.incarnation = None
@@ -130,7 +142,7 @@ class ChildRunner:
         return incarnation.pid
 
     def _make(self, record: ChildRecord) -> Process | None:
-        """Return a new process for *record*, bound to the runtime under the id of that."""
+        """Call the factory of *record* and bind the new process to its id."""
         try:
             process = record.spec.factory()
         except FAILURES as error:
@@ -156,7 +168,7 @@ class ChildRunner:
         return process
 
     def _name(self, record: ChildRecord, cell: Cell) -> None:
-        """Give the process of *cell* the id of *record*, or the other way round the first time."""
+        """Give the process the id of the child; a child without an id takes that of its process."""
         if record.is_named and cell.id is None:
             cell.id = record.id
         elif cell.id is None:
@@ -171,10 +183,10 @@ class ChildRunner:
         self._table.rename(record, cell.id)
 
     def _stop_orphan(self, id: str | None) -> None:
-        """Stop the process *id* if a supervisor that is over has left it behind.
+        """Stop the process *id* if it is the child of a supervisor that has ended without it.
 
-        It was told to end, and ends soon, but until then no other process can have its id: the next
-        incarnation of that supervisor would fail to start it until it gives up.
+        Such a process was terminated but not awaited. As long as it runs, its id is taken, and the
+        next incarnation of that supervisor would fail to start its child until it gives up.
         """
         cell = self.manager.cells.get(id or "")
         orphan = None if cell is None else cell.supervised
@@ -207,7 +219,7 @@ class ChildRunner:
         except InvalidArgument as error:  # of an attribute of the class
             cell.supervised = None
             raise self._failed(record, str(error)) from error
-        # In the same turn: a link to what has ended already would not tell the reason.
+        # In the same turn: a link to a process that has already ended carries no reason.
         self.supervisor.link(incarnation.pid)
         return incarnation
 
@@ -239,7 +251,7 @@ class ChildRunner:
         return kind(text, child=record.label, supervisor=supervisor)
 
     def _will_restart(self, incarnation: Incarnation) -> bool:
-        """Return whether there will be another incarnation, by what is known when this one ends."""
+        """Return whether another incarnation will follow, as far as is known at this one's end."""
         record = incarnation.owner
         if self.is_stopping or record not in self._table:
             return False
@@ -254,11 +266,21 @@ class ChildRunner:
     # Stopping
 
     def stop(self, record: ChildRecord, *, for_restart: bool = False) -> None:
-        """Stop *record* and wait for its end, for as long as its shutdown says, then kill it."""
+        """Stop a child: terminate it, and kill it when its shutdown limit has passed.
+
+        Args:
+            record: the child.
+            for_restart: whether it is started again with its group, so that its id is reserved.
+        """
         self.stop_together([record], for_restart=for_restart)
 
     def stop_together(self, records: list[ChildRecord], *, for_restart: bool = False) -> None:
-        """Stop *records* at the same time, each within its own limit."""
+        """Stop several children concurrently, each within its own shutdown limit.
+
+        Args:
+            records: the children.
+            for_restart: whether they are started again with their group.
+        """
         now = self.manager.clock.now(None)
         waited = [record for record in records if self._tell_to_end(record, for_restart)]
         for record in sorted(waited, key=lambda record: record.shutdown):
@@ -275,7 +297,7 @@ class ChildRunner:
             self._finish_stop(record, for_restart=for_restart)
 
     def _tell_to_end(self, record: ChildRecord, for_restart: bool) -> bool:
-        """Tell the process of *record* to end; return whether it has to be waited for."""
+        """Request the process of *record* to terminate; return whether to wait for its end."""
         record.void()
         incarnation = record.incarnation
         if incarnation is None or incarnation.has_ended:
@@ -288,7 +310,7 @@ class ChildRunner:
         return True
 
     def _wait_ended(self, record: ChildRecord, deadline: float) -> None:
-        """Wait for the end of the process of *record* up to *deadline*, by the clock."""
+        """Wait for the end of the process of *record* until *deadline* of the runtime's clock."""
         incarnation = record.incarnation
         assert incarnation is not None
         if incarnation.has_ended:
@@ -313,7 +335,7 @@ class ChildRunner:
                 timer.cancel()
 
     def _kill(self, records: list[ChildRecord]) -> None:
-        """Interrupt processes where they wait: in a handler first, then in ``finalize``."""
+        """Kill processes concurrently: first out of a handler, then out of ``finalize``."""
         for _ in range(2):
             alive = [record for record in records if record.is_alive]
             for record in alive:
@@ -331,7 +353,7 @@ class ChildRunner:
                     self._wait(left)
 
     def _is_fine(self, record: ChildRecord, incarnation: Incarnation) -> bool:
-        """Return whether the process of *record* ended as it was told."""
+        """Return whether the process of *record* stopped cleanly."""
         if not incarnation.has_ended:
             return False
         reason = incarnation.reason
@@ -339,7 +361,7 @@ class ChildRunner:
         return reason is None or (was_asked and isinstance(reason, GreenletExit))
 
     def _report_stop(self, records: list[ChildRecord]) -> None:
-        """Report children that did not end well, all for the same reason."""
+        """Report children that did not stop cleanly, all for the same reason."""
         stuck = [record for record in records if record.is_alive]
         for record in stuck:
             assert record.incarnation is not None
@@ -361,7 +383,7 @@ class ChildRunner:
         self._note_absent(record, forget=False, keeps_gap=for_restart)
 
     def _note_absent(self, record: ChildRecord, forget: bool, *, keeps_gap: bool = False) -> None:
-        """Note that *record* has no process, and for now gets none; forget it if it is temporary."""
+        """Mark *record* as absent; remove it if *forget* is set or it is temporary."""
         record.incarnation = None
         record.state = ChildState.ABSENT
         forget = forget or record.is_temporary
@@ -371,17 +393,17 @@ class ChildRunner:
             self.close_gap(record)
 
     def note_ended(self, record: ChildRecord) -> None:
-        """Note that *record* has ended by itself and stays so."""
+        """Note that *record* has ended on its own and is not restarted."""
         self._note_absent(record, forget=False)
 
     def close_gap(self, record: ChildRecord) -> None:
-        """Drop what was kept for the next incarnation of *record*."""
+        """Release the reserved id of *record*, and drop the events kept for its next process."""
         self.manager.gaps.close(record.id, record)
 
     def stop_all(self) -> None:
-        """Stop every child: the anonymous ones together, then the others, the last one first.
+        """Stop all children: the anonymous ones concurrently, then the rest in reverse order.
 
-        A kill of the supervisor ends the waiting; the children then end by themselves.
+        If the supervisor is killed meanwhile, the remaining children are terminated, not awaited.
         """
         self.open()
         self.is_ending = True
@@ -396,7 +418,7 @@ class ChildRunner:
             raise
 
     def abandon(self) -> None:
-        """Tell every child to end at once, and wait for none."""
+        """Terminate all children immediately without waiting for their ends."""
         self.is_ending = True
         self._void_all()
         for record in reversed(list(self._table)):
@@ -413,13 +435,13 @@ class ChildRunner:
     # Waiting
 
     def _wait(self, seconds: float | None = None) -> None:
-        """Wait until there is something to look at again, at most *seconds* of real time."""
+        """Wait until a child has started or ended, for at most *seconds* of real time."""
         self._gate.wait(seconds)
         self._gate.clear()
 
 
 def text_of_value(value: object) -> str:
-    """Return *value* as text, in one line."""
+    """Return the repr of *value*, cut to one line of 80 characters."""
     try:
         return " ".join(repr(value)[:80].split())
     except FAILURES:
@@ -427,7 +449,7 @@ def text_of_value(value: object) -> str:
 
 
 def where_it_waits(cell: Cell) -> str:
-    """Return the line in which the process of *cell* waits."""
+    """Return the function and line where the process of *cell* is waiting."""
     frame = None if cell.greenlet is None else cell.greenlet.gr_frame
     if frame is None:
         return "nowhere"
@@ -437,10 +459,10 @@ def where_it_waits(cell: Cell) -> str:
 
 
 def _find_cell(process: object) -> Cell | None:
-    """Return the record of *process*, if it is a process at all."""
+    """Return the record of *process*, or None if it is not an initialized `Process`."""
     if not isinstance(process, Process):
         return None
     try:
         return cell_of(process)
-    except AttributeError:  # its __init__ did not call that of Process
+    except AttributeError:  # its __init__ did not call super().__init__()
         return None

@@ -28,37 +28,38 @@ SHUTDOWNS = ("never", "any_significant", "all_significant")
 
 
 class Supervisor(Process):
-    """A process that starts its children in order, restarts those that end, and stops them.
+    """A process that starts child processes in order, restarts them when they end, and stops them.
 
-    Children start one after the other, each when ``initialize`` of the one before has returned,
-    and stop in the reverse order. A child that has to be restarted keeps its id, so its address
-    stays valid. No child outlives its supervisor. A supervisor can be the child of another one.
+    Each child starts after ``initialize`` of the previous one has returned; children stop in the
+    reverse order. A restarted child keeps its id, so its address stays valid. No child outlives
+    its supervisor. A supervisor can itself be the child of another supervisor.
 
-    The methods are to be dispatched: ``dispatch(pid, Supervisor.which_children)``. A child must
-    not wait for such a call, since the supervisor may wait for the child.
+    The methods must be dispatched: ``dispatch(pid, Supervisor.which_children)``. A child must not
+    block on such a call, because the supervisor may be waiting for the child at that time.
 
     Args:
-        children: in the order of their starts.
-        strategy: what is restarted with a child: nothing (``"one_for_one"``), all children
-            (``"one_for_all"``), or those behind it (``"rest_for_one"``).
-        max_restarts: how many restarts of all children together ...
-        within: ... are made in so many seconds of the clock; one more ends the supervisor with a
-            `RestartLimit`, so that its own supervisor restarts it.
-        auto_shutdown: whether the supervisor ends when a significant child has ended for good:
-            ``"never"``, with the first one (``"any_significant"``), or with the last one
-            (``"all_significant"``).
-        backoff: how long to wait before restarts; not at all when None.
-        id: of the supervisor itself; ``Supervisor(1)`` and so on when None.
+        children: the child specifications, in start order.
+        strategy: which siblings are restarted together with a child: none (``"one_for_one"``),
+            all (``"one_for_all"``), or those after it in start order (``"rest_for_one"``).
+        max_restarts: the number of restarts, of all children together, that is allowed within
+            *within* seconds. One more terminates the supervisor with `RestartLimit`, so that its
+            own supervisor restarts it.
+        within: the length of that window, in seconds of the runtime's clock.
+        auto_shutdown: whether the supervisor terminates after a significant child has ended and
+            is not restarted: ``"never"``, after the first one (``"any_significant"``), or after
+            the last one (``"all_significant"``).
+        backoff: the delays before restarts; None restarts without delay.
+        id: the id of the supervisor; None generates ``Supervisor(1)`` and so on.
 
     Raises:
-        InvalidArgument: an argument is not what it should be.
+        InvalidArgument: an argument is out of range or of the wrong type.
 
-    Source: Erlang/OTP supervisor. Differs: a `Backoff`; the limit ends it with an error; a kill
-    lets ``finalize`` run; ``simple_one_for_one`` is a ``one_for_one`` supervisor whose children
-    are added by `start_child`.
+    Source: Erlang/OTP supervisor. Differs: `Backoff` delays restarts; exceeding the limit
+    terminates the supervisor with an error; a killed child still runs ``finalize``;
+    ``simple_one_for_one`` is a ``one_for_one`` supervisor with children added by `start_child`.
     """
 
-    def __init__(  # noqa: PLR0913 -- as many as Erlang/OTP has flags
+    def __init__(  # noqa: PLR0913 -- the supervisor flags of Erlang/OTP
         self,
         children: Iterable[Child],
         *,
@@ -98,11 +99,11 @@ class Supervisor(Process):
     # Life
 
     def initialize(self) -> None:
-        """Start the children. An override must call this one.
+        """Start the children. An override must call the base method.
 
         Raises:
-            StartFailed: one of them did not start; those before it were stopped again.
-            InvalidArgument: an override has started a child with the id of one of them.
+            StartFailed: a child did not start; the children started before it were stopped again.
+            InvalidArgument: an override has already started a child with the same id.
         """
         runner = self.__runner
         runner.open()
@@ -121,10 +122,12 @@ class Supervisor(Process):
             raise
 
     def __take_children(self) -> list[ChildRecord]:
-        """Add the children of the constructor, whose specs are not kept there any more.
+        """Move the specifications given to the constructor into the table.
+
+        No other reference to them is kept: a temporary child drops its factory once it started.
 
         Raises:
-            InvalidArgument: an override has started another child with the id of one of them.
+            InvalidArgument: an override has already started a child with the same id.
         """
         specs, self.__children = self.__children, []
         ids = {spec.id for spec in specs}
@@ -141,11 +144,11 @@ class Supervisor(Process):
         return records
 
     def finalize(self) -> None:
-        """Stop the children. An override must call this one."""
+        """Stop the children. An override must call the base method."""
         self.__runner.stop_all()
 
     def consume_exited(self, event: ExitedEvent) -> None:
-        """Restart the child that has ended, if it is to be restarted; else call `exited`."""
+        """Handle the exit of a child; the exit of any other process goes to `exited`."""
         record = None
         if event.pid.address == self.pid.address:
             record = self.__table.find(event.pid.id)
@@ -154,18 +157,20 @@ class Supervisor(Process):
         else:
             self.__restarts.look(record)
 
-    # To dispatch
+    # Methods to dispatch
 
     def start_child(self, child: Child) -> PID[Any] | None:
-        """Append *child* and start it; return its address, or None if there is no process now.
+        """Append a child and start it.
+
+        Returns the address of its process, or None if the factory returned None.
 
         Raises:
-            StartFailed: it did not start, and was not added.
-            ChildError: there is a child with that id.
-            InvalidArgument: *child* is none, or significant where that means nothing.
+            StartFailed: the child did not start; it was not added.
+            ChildError: a child with that id exists.
+            InvalidArgument: *child* is not a `Child`, or cannot be significant here.
         """
         check_child(child, self.__restarts.auto_shutdown)
-        self.__runner.open()  # an override of initialize() may not have called this class'
+        self.__runner.open()  # an override of initialize() may skip the base method
         is_anonymous = child.id is None and self.__restarts.strategy == "one_for_one"
         if is_anonymous and child.significant:
             raise InvalidArgument("an anonymous child cannot be significant: give it an id")
@@ -189,10 +194,12 @@ class Supervisor(Process):
             raise
 
     def terminate_child(self, id: str | UPID) -> None:
-        """Stop the child *id*, an id or the address of its process; it stays known.
+        """Stop a child and keep its specification; a temporary child is removed.
 
-        It is not restarted until `restart_child`, or a restart of its group. A temporary child is
-        forgotten.
+        The child stays down until `restart_child`, or a restart of its group, starts it.
+
+        Args:
+            id: the id of the child, or the address of its process.
 
         Raises:
             ChildError: there is no such child.
@@ -207,11 +214,16 @@ class Supervisor(Process):
                     self.__runner.close_gap(each)
 
     def restart_child(self, id: str | UPID) -> PID[Any] | None:
-        """Start the child *id*, which has ended; return as `start_child` does.
+        """Start a child that is down.
+
+        Returns the address of its process, or None if the factory returned None.
+
+        Args:
+            id: the id of the child, or the address of its process.
 
         Raises:
-            StartFailed: it did not start.
-            ChildError: there is no such child, or it runs, or is being restarted.
+            StartFailed: the child did not start.
+            ChildError: there is no such child, or it is running or being restarted.
         """
         record = self.__get_absent(id)
         try:
@@ -221,21 +233,27 @@ class Supervisor(Process):
             raise
 
     def delete_child(self, id: str | UPID) -> None:
-        """Forget the child *id*, which has ended.
+        """Remove a child that is down, with its specification.
+
+        Args:
+            id: the id of the child, or the address of its process.
 
         Raises:
-            ChildError: there is no such child, or it runs, or is being restarted.
+            ChildError: there is no such child, or it is running or being restarted.
         """
         record = self.__get_absent(id)
         self.__runner.close_gap(record)
         self.__table.remove(record)
 
     def which_children(self) -> list[ChildInfo]:
-        """Return what there is to know about each child, in the order of their starts."""
+        """Return a description of each child, in start order."""
         return [record.describe() for record in self.__table]
 
     def which_child(self, id: str | UPID) -> ChildInfo:
-        """Return what there is to know about the child *id*.
+        """Return the description of one child.
+
+        Args:
+            id: the id of the child, or the address of its process.
 
         Raises:
             ChildError: there is no such child.
@@ -247,9 +265,12 @@ class Supervisor(Process):
         return self.__table.count()
 
     def child_spec(self, id: str | UPID) -> Child:
-        """Return how the child *id* is made and restarted, its id and limit filled in.
+        """Return the specification of a child, with its actual id and shutdown limit.
 
-        The factory of a temporary child is not kept once that has started.
+        The factory of a temporary child is dropped once the child has started.
+
+        Args:
+            id: the id of the child, or the address of its process.
 
         Raises:
             ChildError: there is no such child.
@@ -275,7 +296,11 @@ class Supervisor(Process):
         return record
 
     def __generate_id(self, taken: Container[str | None] = ()) -> str:
-        """Return an id that neither a child has nor *taken*, for as long as there is no process."""
+        """Return an unused id for a child whose process does not exist yet.
+
+        Args:
+            taken: ids that other children are going to have.
+        """
         manager = cell_of(self).manager
         assert manager is not None
         while True:
@@ -294,7 +319,7 @@ class Supervisor(Process):
 
 
 class Family:
-    """What the runtime sees of the children of a supervisor."""
+    """The view that the runtime has of a supervisor and its children."""
 
     __slots__ = ("_restarts", "_runner", "_table")
 
@@ -304,16 +329,16 @@ class Family:
         self._restarts = restarts
 
     def asked_to_terminate(self) -> None:
-        """Let the supervisor wait for no start any more."""
+        """Cancel a start that the supervisor is waiting for."""
         self._runner.end()
 
     def ended(self) -> None:
-        """End what is left: no child outlives its supervisor."""
+        """Terminate the remaining children: none outlives its supervisor."""
         if len(self._table):
             self._runner.abandon()
 
     def describe(self) -> Iterator[ChildInfo]:
-        """Tell what there is to know about each child, in the order of their starts."""
+        """Return a description of each child, in start order."""
         return (record.describe() for record in self._table)
 
     def count(self) -> ChildCounts:
@@ -321,7 +346,7 @@ class Family:
         return self._table.count()
 
     def describe_limit(self) -> dict[str, Any]:
-        """Return how children are restarted, and how often they were lately."""
+        """Return the restart strategy, the limit, and the number of recent restarts."""
         limit = self._restarts.limit
         return {
             "strategy": self._restarts.strategy,
@@ -333,10 +358,14 @@ class Family:
 
 
 def check_children(children: Iterable[Child], auto_shutdown: AutoShutdown) -> list[Child]:
-    """Return *children* as a list, if a supervisor can have them all.
+    """Return *children* as a list of valid specifications with distinct ids.
+
+    Args:
+        children: the specifications given to a supervisor.
+        auto_shutdown: that of the supervisor.
 
     Raises:
-        InvalidArgument: it cannot.
+        InvalidArgument: an item is not a valid `Child`, or two have the same id.
     """
     if isinstance(children, (str, bytes, Child)) or not isinstance(children, Iterable):
         raise InvalidArgument(f"expected a list of Child, got {children!r}")
@@ -353,10 +382,15 @@ def check_children(children: Iterable[Child], auto_shutdown: AutoShutdown) -> li
 
 
 def check_child(child: object, auto_shutdown: AutoShutdown) -> None:
-    """Refuse what is no child, or one that is significant where that means nothing.
+    """Check that a supervisor can have *child*.
+
+    Args:
+        child: the specification to check.
+        auto_shutdown: that of the supervisor.
 
     Raises:
-        InvalidArgument: it is.
+        InvalidArgument: *child* is not a `Child`, or is significant although *auto_shutdown* is
+            ``"never"``.
     """
     if not isinstance(child, Child):
         raise InvalidArgument(f"expected a Child, got {child!r}")

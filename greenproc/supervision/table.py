@@ -1,4 +1,4 @@
-"""The children of one supervisor: what is kept about each, in the order of their starts."""
+"""`ChildTable`: the records of a supervisor's children, in start order."""
 
 from __future__ import annotations
 
@@ -19,65 +19,72 @@ Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
 
 
 class ChildState(Enum):
-    """Where a child of a supervisor is.
+    """The state of a child of a supervisor.
 
-    Source: Erlang/OTP supervisor has a pid, ``undefined`` and ``restarting``.
+    Source: Erlang/OTP supervisor, where it is a pid, ``undefined`` or ``restarting``.
     """
 
     ABSENT = "absent"
-    """There is no process: not started yet, ended for good, stopped by hand, or none was made."""
+    """There is no process: not started, ended and not restarted, stopped by `terminate_child`, or
+    the factory returned None."""
     STARTING = "starting"
-    """``initialize`` has not returned."""
+    """``initialize`` has not returned yet."""
     RUNNING = "running"
     STOPPING = "stopping"
-    """The supervisor waits for its end."""
+    """The supervisor is stopping the process."""
     RESTARTING = "restarting"
-    """It is going to be started again: at once, or after a delay."""
+    """A restart is pending, immediately or after a delay."""
     STUCK = "stuck"
-    """It did not end although it was killed."""
+    """The process was killed but has not ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChildInfo:
-    """What a supervisor tells about one child."""
+    """The description of one child of a supervisor."""
 
     id: str
     pid: PID[Any] | None
-    """None while there is no process."""
+    """The address of the process; None if there is none."""
     state: ChildState
     restart: str
     is_supervisor: bool
-    """Whether its process is a `Supervisor`; False as long as there was none."""
+    """Whether the process is a `Supervisor`; False before the first start."""
     restarts: int
-    """How often it was started again by the supervisor."""
+    """The number of restarts by the supervisor."""
     last_reason: BaseException | None
-    """The error of its last end."""
+    """The error that ended the previous process; None if it ended without an error."""
     started_at: float | None
-    """Seconds since 1970, by the clock of the runtime, when the running process had started."""
+    """When the running process started, in seconds since 1970 of the runtime's clock."""
     incarnation: int
-    """How many processes there were before this one."""
+    """The number of processes before the present one."""
     ended_at: float | None
-    """When its last process ended."""
+    """When the previous process ended, in seconds since 1970."""
     due_at: float | None
-    """When it is started again, if that is delayed."""
+    """When a delayed restart is due, in seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChildCounts:
-    """How many children a supervisor has."""
+    """The numbers of children of a supervisor."""
 
     specs: int
-    """All of them."""
+    """All children."""
     active: int
-    """Those whose process runs."""
+    """Children with a running process."""
     supervisors: int
-    """Those whose process is a `Supervisor`, also when it has ended."""
+    """Children whose process is, or last was, a `Supervisor`."""
     workers: int
-    """The others."""
+    """All other children."""
 
 
 class ChildRecord:
-    """What a supervisor keeps about one child."""
+    """The mutable state of one child.
+
+    Args:
+        spec: the specification.
+        id: the id of the child; a placeholder if the specification has none.
+        is_anonymous: whether the child was added without an id to a ``one_for_one`` supervisor.
+    """
 
     __slots__ = (
         "attempts",
@@ -111,16 +118,16 @@ class ChildRecord:
         self.last_ended_at: float | None = None
         self.timer: Timer | None = None
         self.due: Callable[[], None] | None = None
-        """What is to be done as soon as the supervisor has its turn."""
+        """The restart attempt that runs when the supervisor serves its next event."""
 
     @property
     def is_temporary(self) -> bool:
-        """Whether the child is forgotten when it has ended."""
+        """Whether the child is removed when it has ended."""
         return self.spec.restart == "temporary"
 
     @property
     def shutdown(self) -> float:
-        """The seconds that its process may take to end."""
+        """The shutdown limit in seconds."""
         return limit_of(self.spec, is_supervisor=self.is_supervisor)
 
     @property
@@ -130,29 +137,29 @@ class ChildRecord:
 
     @property
     def label(self) -> str:
-        """What it is called in texts."""
+        """The name of the child in error messages."""
         if self.is_named:
             return self.id
         return str(getattr(self.spec.factory, "__name__", None) or self.id)
 
     def full_spec(self) -> Child:
-        """Return the spec with its id and its limit, which is that of its kind if none is given."""
+        """Return the specification with the actual id and shutdown limit."""
         return replace(self.spec, id=self.id, shutdown=self.shutdown)
 
     def forget_factory(self) -> None:
-        """Keep neither the factory nor its arguments: this one is not started again."""
+        """Drop the factory, and with it its arguments: the child is not restarted."""
         if self.spec.factory is not _forgotten:
             self.spec = replace(self.spec, factory=_forgotten, id=self.id)
 
     def void(self) -> None:
-        """Take back the attempt to start it again, if one is pending."""
+        """Cancel a pending restart attempt."""
         self.due = None
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
 
     def describe(self) -> ChildInfo:
-        """Return what there is to know about this child."""
+        """Return the description of this child."""
         alive = self.incarnation if self.is_alive else None
         return ChildInfo(
             id=self.id,
@@ -177,7 +184,7 @@ def _forgotten() -> NoReturn:
 
 
 class ChildTable:
-    """The children of one supervisor by id, in the order in which they are started."""
+    """The children of one supervisor, by id and in start order."""
 
     def __init__(self) -> None:
         self._records: dict[ChildRecord, None] = {}  # in the order of their starts
@@ -193,32 +200,37 @@ class ChildTable:
         return record in self._records
 
     def add(self, record: ChildRecord) -> None:
-        """Append *record*, whose id is not there yet."""
+        """Append *record*, whose id must not be in the table."""
         self._records[record] = None
         self._by_id[record.id] = record
 
     def remove(self, record: ChildRecord) -> None:
-        """Forget *record*."""
+        """Remove *record*, if it is in the table."""
         if record in self:
             del self._records[record]
             del self._by_id[record.id]
 
     def rename(self, record: ChildRecord, id: str) -> None:
-        """Call *record* *id* from now on, in the same place."""
+        """Give *record* the id of its first process; its place in the order stays.
+
+        Args:
+            record: a child of the table.
+            id: the new id.
+        """
         record.is_named = True
         del self._by_id[record.id]
         record.id = id
         self._by_id[id] = record
 
     def find(self, id: str) -> ChildRecord | None:
-        """Return the child called *id*, if there is one."""
+        """Return the child with the id *id*, or None."""
         return self._by_id.get(id)
 
     def get(self, id: str) -> ChildRecord:
-        """Return the child called *id*.
+        """Return the child with the id *id*.
 
         Raises:
-            ChildError: there is none.
+            ChildError: there is no such child.
         """
         record = self._by_id.get(id)
         if record is None:
@@ -226,7 +238,12 @@ class ChildTable:
         return record
 
     def group(self, record: ChildRecord, strategy: Strategy) -> list[ChildRecord]:
-        """Return the children that are started again together with *record*, which is one."""
+        """Return the children that are restarted with *record*, itself included, in start order.
+
+        Args:
+            record: the child that has ended.
+            strategy: that of the supervisor.
+        """
         if strategy == "one_for_one":
             return [record]
         records = list(self._records)
