@@ -1,4 +1,4 @@
-"""Handlers that take the bodies of messages as values of a type, and whose results are answers."""
+"""Typed message handlers: bodies are decoded before the call, results are sent as answers."""
 
 from __future__ import annotations
 
@@ -25,32 +25,37 @@ failure_log = FailureLog(logger)
 
 T = TypeVar("T")
 Handler: TypeAlias = Callable[[UPID, T], object]
-"""Is called with the sender and the body of a message."""
+"""A message handler: called with the sender and the body."""
 
-MAX_NAME = 80  # how much of a name is logged
+MAX_NAME = 80  # characters of a message name in the log
 
 UNDECODED: Final = "body not decoded"
-"""Why a message is dropped that its handler cannot take."""
+"""The reason with which a message is dropped when its body does not decode."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageOptions:
-    """Which messages a handler takes.
+    """The name and the types of the messages of a handler.
 
-    Without a codec their bodies are handed over as they are.
+    Without a codec, the handler receives the bodies as bytes.
     """
 
     name: str
     codec: Codec[Any] | None
     returns: Codec[Any] | None = None
-    """What encodes the answer, which the handler returns; None if it returns none."""
+    """The codec of the answer that the handler returns; None if it returns no answer."""
 
     @classmethod
     def checked(cls, name: Any, type: Any, returns: Any = None) -> MessageOptions:
-        """Return the options for messages called *name*, or as *type* says if *name* is a type.
+        """Return the options of a handler after checking them.
+
+        Args:
+            name: the message name, or the type of the bodies if that determines the name.
+            type: the type of the bodies; None for bytes.
+            returns: the type of the answer; None for no answer.
 
         Raises:
-            InvalidArgument: there is no codec for a type, or the type gives no name.
+            InvalidArgument: a type is not supported, or does not determine a name.
         """
         answers = None if returns is None else codec_of(returns)
         if isinstance(name, str):
@@ -64,9 +69,12 @@ class MessageOptions:
         return cls(codec.name, codec, answers)
 
     def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return *function*, called with process, sender and value, as what takes the body.
+        """Return a function that decodes the body and then calls *function*.
 
-        A message that cannot be decoded does not reach it, and is reported as dropped.
+        A message whose body does not decode is dropped and reported without that call.
+
+        Args:
+            function: called with the process, the sender and the decoded value.
         """
         if self.returns is not None:
             function = _answer_with(function, self.name, self.returns)
@@ -90,10 +98,11 @@ class MessageOptions:
         return handle
 
     def bind(self, handler: Callable[..., Any], process: Any) -> Callable[..., Any]:
-        """Return *handler*, called with sender and value, as what takes the body.
+        """Return a function that decodes the body and then calls *handler*.
 
         Args:
-            process: that of the handler.
+            handler: called with the sender and the decoded value.
+            process: the process of the handler.
         """
         if self.codec is None and self.returns is None:
             return handler
@@ -102,10 +111,10 @@ class MessageOptions:
 
 
 def _report(manager: ProcessManager, message: Message, error: InvalidMessage) -> None:
-    """Report a message whose body its handler cannot take, because of *error*.
+    """Drop and report a message whose body does not decode, because of *error*.
 
-    What its sender has done wrong is logged for debugging only. What a class of the program raises
-    while it is made of the body is one of the program's own failures.
+    A malformed body is logged at debug level: any sender can produce one. An exception of the
+    program's own classes during decoding is logged as a failure of the program.
     """
     name = message.name[:MAX_NAME]
     text = f"{message.to} dropped {name!r} from {message.sender}, at {error.path}: {error}"
@@ -119,13 +128,15 @@ def _report(manager: ProcessManager, message: Message, error: InvalidMessage) ->
 
 
 def _answer_with(function: Callable[..., Any], name: str, codec: Codec[Any]) -> Callable[..., Any]:
-    """Return *function*, called with process, sender and body, which sends what it returns.
+    """Return a function that calls *function* and sends its result as the answer.
 
-    A future is followed, and what it brings is sent in a turn of the process. What asks is told
-    when there is no answer; the text of a `Failure` is meant for it, that of other errors is not.
+    A returned future is followed, and its value is sent in a turn of the process. An error fails
+    the ask: the text of a `Failure` is sent with it, of other errors only the class.
 
     Args:
-        name: of the answer.
+        function: called with the process, the sender and the body.
+        name: the name of the answer.
+        codec: encodes the answer.
     """
 
     @wraps(function)
@@ -147,10 +158,10 @@ def _answer_with(function: Callable[..., Any], name: str, codec: Codec[Any]) -> 
 def _answer_late(
     process: Any, sender: UPID, name: str, codec: Codec[Any], result: Future[Any]
 ) -> None:
-    """Send what *result* brought, or say to what asks that there is nothing."""
+    """Send the value of *result* as the answer, or fail the ask if it has none."""
     try:
         process.send(sender, name, codec.encode(result.get()))
     except FAILURES as error:
         process.runtime.processes.asks.refuse(process.pid, sender, name, error)
-        if result.is_ready:  # it has no form, which is the fault of the handler
+        if result.is_ready:  # the value does not encode, which is an error of the handler
             raise

@@ -1,4 +1,4 @@
-"""Typed bodies: values as the bytes of a message, and back, checked against a type."""
+"""Typed message bodies: encoding values as bytes, and decoding them with validation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From values to the bytes of a body, and back."""
+"""`Codec`: encodes values as message bodies, and decodes and validates them."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ _encode = Encoder(enc_hook=to_extension).encode
 
 
 class Codec(Generic[T]):
-    """Encodes values of one type, and decodes bodies that are to be of it.
+    """Encodes and decodes bodies of one type.
 
     Args:
-        type: a `msgspec.Struct`, a dataclass, a ``TypedDict``, a type made of the usual ones such
-            as ``dict[str, int]``, or a union of Structs with tags, all of which are MessagePack;
-            or a class of protobuf messages.
+        type: a `msgspec.Struct`, a dataclass, a ``TypedDict``, a built-in type or a composition
+            such as ``dict[str, int]``, or a union of tagged Structs, which are encoded as
+            MessagePack; or a class of protobuf messages, encoded as such.
 
     Raises:
-        InvalidArgument: msgspec cannot make that of MessagePack.
+        InvalidArgument: msgspec does not support the type.
     """
 
     __slots__ = ("_decoder", "type")
@@ -52,35 +52,36 @@ class Codec(Generic[T]):
         self._decoder: Decoder[Any] | None = None
         if is_protobuf(type):
             return
-        with suppress(NameError):  # a class that it refers to may come later: see `decode`
+        with suppress(NameError):  # a forward reference, which `decode` resolves later
             self._decoder = _decoder(type)
 
     @property
     def name(self) -> str:
-        """The name of messages with such bodies.
+        """The name of messages with bodies of this type.
 
-        That is the tag of a Struct, the full name of a protobuf message, else the class' own name.
+        This is the tag of a Struct, the full name of a protobuf message, or the class name.
 
         Raises:
-            InvalidArgument: the type is no Struct and no dataclass, and has no name of its own.
+            InvalidArgument: the type is not a Struct, a dataclass or a protobuf message.
         """
         return _name(self.type)
 
     @property
     def attempt(self) -> Callable[[bytes], T]:
-        """What decodes most bodies; what it raises is for `recover`. The two make up `decode`."""
+        """The fast path of `decode`; an exception that it raises must be passed to `recover`."""
         return self.decode if self._decoder is None else self._decoder.decode
 
     def encode(self, value: T) -> bytes:
-        """Return *value* as a body. See the function `encode`."""
+        """Encode *value*. See the function `encode`."""
         return encode(value)
 
     def decode(self, body: bytes) -> T:
-        """Return *body* as a value of the type.
+        """Decode *body* and validate it against the type.
 
         Raises:
-            InvalidMessage: it is no such value; the error has the path of the fault.
-            NameError: the type refers to a class that is not there.
+            InvalidMessage: *body* is malformed or of another type; the error has the path of the
+                offending value.
+            NameError: the type has an unresolved forward reference.
         """
         decoder = self._decoder
         if decoder is None:
@@ -95,10 +96,14 @@ class Codec(Generic[T]):
         return value
 
     def recover(self, body: bytes, error: BaseException) -> T:
-        """Return *body* as a value of the type, which `attempt` could not because of *error*.
+        """Decode *body* after `attempt` has failed: by the slow path, or with the final error.
+
+        Args:
+            body: the body that was decoded.
+            error: the exception of `attempt`.
 
         Raises:
-            InvalidMessage: it is no such value.
+            InvalidMessage: *body* is malformed or of another type.
         """
         if isinstance(error, InvalidMessage):
             raise error
@@ -110,7 +115,7 @@ class Codec(Generic[T]):
         raise _explain(error, body) from error
 
     def _decode_big(self, body: bytes) -> T:
-        """Decode *body* in two steps: msgspec takes no extension for an integer."""
+        """Decode *body* in two steps: msgspec accepts no extension in the place of an integer."""
         tree = msgspec.msgpack.decode(body, ext_hook=from_extension)
         value: T = msgspec.convert(tree, self.type, builtin_types=_BUILTIN, dec_hook=to_type)
         return value
@@ -125,10 +130,10 @@ def _cached(type: Any) -> Codec[Any]:
 
 
 def codec_of(type: type[T] | Any) -> Codec[T]:
-    """Return the codec of *type*, the same one each time if it can be hashed.
+    """Return the codec of *type*; codecs of hashable types are cached.
 
     Raises:
-        InvalidArgument: there is none.
+        InvalidArgument: the type is not supported.
     """
     cached: Callable[[Any], Codec[T]] = _cached
     try:
@@ -139,13 +144,13 @@ def codec_of(type: type[T] | Any) -> Codec[T]:
 
 
 def encode(value: object) -> bytes:
-    """Return *value* as `Codec.decode` takes it: as MessagePack, but for a protobuf message.
+    """Encode *value* as MessagePack, or a protobuf message as such.
 
-    A `UPID` and an integer beyond 64 bits are extensions. A ``datetime`` with a time zone is a
-    timestamp; one without is a text.
+    A `UPID` and an integer beyond 64 bits are encoded as extensions, a ``datetime`` with a time
+    zone as a timestamp, and a naive one as text.
 
     Raises:
-        InvalidArgument: *value* is or holds what has no such form.
+        InvalidArgument: *value* or a part of it cannot be encoded.
     """
     try:
         try:
@@ -161,11 +166,11 @@ def encode(value: object) -> bytes:
 
 
 def _decoder(type: Any) -> Decoder[Any]:
-    """Return what decodes values of *type*.
+    """Return the MessagePack decoder of *type*.
 
     Raises:
-        InvalidArgument: msgspec cannot make that of MessagePack.
-        NameError: a class that it refers to is not there yet.
+        InvalidArgument: msgspec does not support the type.
+        NameError: the type has an unresolved forward reference.
     """
     try:
         told = msgspec.inspect.type_info(type)
@@ -193,7 +198,7 @@ def _name(type: Any) -> str:
 
 
 def _explain(error: BaseException, body: bytes) -> InvalidMessage:
-    """Return the error that says where *body* is at fault, because of *error*."""
+    """Return the error for *body*, with the path that msgspec gives in the text of *error*."""
     text = (
         "expected a value in MessagePack, got an empty body"
         if not body

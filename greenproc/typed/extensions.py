@@ -1,4 +1,4 @@
-"""The extension types of MessagePack that bodies use beside its own timestamp."""
+"""The MessagePack extension types of message bodies, besides the standard timestamp."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from greenproc.errors import InvalidArgument
 from greenproc.pid import PID, UPID
 
 UPID_NUMBER = 1
-"""The extension type of a UPID: its text, ``id@ip:port``, in UTF-8."""
+"""The extension type of a UPID: the text ``id@ip:port`` in UTF-8."""
 
 BIG_INTEGER = 2
-"""The extension type of an integer beyond 64 bits: two's complement, the highest byte first."""
+"""The extension type of an integer beyond 64 bits: big-endian two's complement."""
 
 MAX_INTEGER_BYTES = 1024
-"""The longest integer, 8192 bits: printing one takes time that grows with its square."""
+"""The maximum size of an integer, 8192 bits: converting one to text takes quadratic time."""
 
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
 
 
 class BigInteger:
-    """An integer that MessagePack has no form for, in the place of itself."""
+    """A stand-in for an integer beyond 64 bits, which makes msgspec call the encoding hook."""
 
     __slots__ = ("value",)
 
@@ -35,11 +35,11 @@ class BigInteger:
 
 
 def to_extension(value: object) -> Ext:
-    """Return *value*, of a class that msgspec does not know, as an extension.
+    """Encode *value*, of a class that msgspec does not support, as an extension.
 
     Raises:
-        InvalidArgument: a UPID or an integer has no such form.
-        TypeError: there is none for its class.
+        InvalidArgument: a UPID that cannot be parsed back, or an integer over the maximum size.
+        TypeError: the class has no extension type.
     """
     if isinstance(value, UPID):
         text = str(value)
@@ -55,10 +55,14 @@ def to_extension(value: object) -> Ext:
 
 
 def from_extension(number: int, data: memoryview) -> object:
-    """Return the value that an extension stands for.
+    """Decode an extension.
+
+    Args:
+        number: the extension type.
+        data: the payload.
 
     Raises:
-        ValueError: its number is not known here, or its data is malformed.
+        ValueError: the extension type is unknown, or the payload is malformed.
     """
     if number == UPID_NUMBER:
         text = str(data, "utf-8")
@@ -76,12 +80,16 @@ def from_extension(number: int, data: memoryview) -> object:
 
 
 def to_type(type: Any, value: object) -> Any:
-    """Return *value*, decoded without a type, as the class *type* that msgspec does not know.
+    """Convert a decoded value to a class that msgspec does not support.
 
-    A `PID` is taken only for a process of this node, which it promises to name.
+    Only the address of a process of this node converts to `PID`.
+
+    Args:
+        type: the annotated class, `UPID` or `PID`.
+        value: the value decoded without a type.
 
     Raises:
-        ValueError: it is another one.
+        ValueError: *value* does not convert to *type*.
     """
     expected = getattr(type, "__origin__", type)
     if is_known(type) and isinstance(value, UPID):
@@ -95,12 +103,12 @@ def to_type(type: Any, value: object) -> Any:
 
 
 def is_known(type: Any) -> bool:
-    """Whether values of *type*, which msgspec does not know, have an extension."""
+    """Return whether *type*, which msgspec does not support, has an extension type."""
     return getattr(type, "__origin__", type) in (UPID, PID)
 
 
 def with_big_integers(value: Any) -> Any:
-    """Return a copy of *value* with `BigInteger` in the place of what has more than 64 bits."""
+    """Return a copy of *value* in which `BigInteger` replaces integers beyond 64 bits."""
     kind = type(value)
     if kind is int:
         return value if _SMALLEST <= value <= _LARGEST else BigInteger(value)

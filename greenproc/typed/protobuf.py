@@ -1,6 +1,6 @@
-"""Messages of Protocol Buffers as bodies, as libprocess has them.
+"""Protocol Buffers messages as bodies, as in libprocess.
 
-The library is not imported here: a program that has a class of messages has done that.
+The library is not imported here: a program that defines protobuf messages has already imported it.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from typing import Any
 from greenproc.errors import InvalidArgument, InvalidMessage
 from greenproc.failures import FAILURES
 
-MAX_FIELDS = 10  # that are missing and shown
+MAX_FIELDS = 10  # missing fields that an error names
 
 
 def is_protobuf(type: Any) -> bool:
-    """Whether *type* is a class of protobuf messages."""
+    """Return whether *type* is a class of protobuf messages."""
     library = sys.modules.get("google.protobuf.message")
     return library is not None and isclass(type) and issubclass(type, library.Message)
 
 
 def full_name(type: Any) -> str:
-    """Return what the type is called with its package, which is the name of its messages."""
+    """Return the full name of the message type, with its package."""
     return str(type.DESCRIPTOR.full_name)
 
 
 def encode_protobuf(value: Any) -> bytes:
-    """Return *value*, a protobuf message, as a body.
+    """Encode a protobuf message.
 
     Raises:
-        InvalidArgument: a required field is missing, or it is too large.
+        InvalidArgument: a required field is missing, or the message is too large.
     """
     if not value.IsInitialized():
         raise InvalidArgument(
@@ -44,18 +44,20 @@ def encode_protobuf(value: Any) -> bytes:
 
 
 def decode_protobuf(type: Any, body: bytes) -> Any:
-    """Return *body* as a message of the class *type*.
+    """Decode a protobuf message. Unknown fields are preserved, as protobuf does.
 
-    Fields that the class does not know are kept in it, as protobuf does.
+    Args:
+        type: the message class.
+        body: the encoded message.
 
     Raises:
-        InvalidMessage: it is malformed, or a required field is missing, which is its path.
+        InvalidMessage: *body* is malformed, or lacks a required field, which is the error's path.
     """
     try:
         value = type.FromString(body)
     except FAILURES as error:
         raise InvalidMessage(f"expected {full_name(type)}: {error}") from None
-    if not value.IsInitialized():  # the parser does not look at that
+    if not value.IsInitialized():  # the parser does not check required fields
         first = value.FindInitializationErrors()[0]
         raise InvalidMessage(
             f"expected a whole {full_name(type)}, got one without {_missing(value)}", f"$.{first}"

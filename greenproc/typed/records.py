@@ -1,4 +1,4 @@
-"""Streams of values: MessagePack records one behind the other, as the body of a request or response."""
+"""Record streams: a sequence of MessagePack values as the body of a request or response."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from greenproc.typed.codec import codec_of, encode
 T = TypeVar("T")
 
 MEDIA_TYPE = "application/msgpack"
-"""What the ``Content-Type`` of such a body is."""
+"""The ``Content-Type`` of a record stream."""
 
 MAX_RECORD_BYTES = 1024 * 1024
-"""What one record may take by default."""
+"""The default size limit of a record."""
 
-_PIECE_BYTES = 64 * 1024  # which are looked at together
+_PIECE_BYTES = 64 * 1024  # the unit of parsing, which bounds the buffer beyond one record
 
 
 def write_records(values: Iterable[object]) -> Iterator[bytes]:
-    """Encode *values*, one after the other, as they are asked for.
+    """Encode *values* lazily, each as one record.
 
-    It is a body for a client's request, and for a response as its ``reader``.
+    The result serves as the body of a client's request, or as the ``reader`` of a response.
 
     Raises:
-        InvalidArgument: a value has no encoding.
+        InvalidArgument: a value cannot be encoded.
     """
     for value in values:
         yield encode(value)
@@ -45,34 +45,34 @@ def read_records(
 def read_records(
     pieces: Iterable[bytes], type: Any = Any, *, max_record_bytes: int = MAX_RECORD_BYTES
 ) -> Iterator[Any]:
-    """Decode the records of a stream as they come.
+    """Decode the records of a stream as they arrive.
 
-    While nothing is taken from it, nothing is read, and the sender waits.
+    The stream is read only as far as records are consumed, so a slow consumer slows the sender.
 
     Args:
-        pieces: the stream, such as the ``reader`` of a request or a response. Records may be cut
-            anywhere.
-        type: that of each record, as for `greenproc.install`; anything by default.
-        max_record_bytes: the longest record.
+        pieces: the stream, such as the ``reader`` of a request or a response. A record may be
+            split at any byte.
+        type: the type of each record, as for `greenproc.install`; any value by default.
+        max_record_bytes: the size limit of a record.
 
     Raises:
-        InvalidMessage: a record is no such value, is too long or nested too deeply, or the stream
-            ends inside of one. What came before has been given.
+        InvalidMessage: a record is malformed, of another type, over the size limit or nested too
+            deeply, or the stream ends within a record. All records before it have been returned.
     """
     whole_number("max_record_bytes", max_record_bytes, least=1)
     return _Records(pieces, codec_of(type).decode, max_record_bytes).read()
 
 
 class _Records:
-    """Cuts a stream into records; msgpack finds where they end without making anything of them."""
+    """Splits a stream into records; msgpack finds their ends without decoding them."""
 
     def __init__(self, pieces: Iterable[bytes], decode: Any, max_record_bytes: int) -> None:
         self._pieces = pieces
         self._decode = decode
         self._limit = max_record_bytes
         self._unpacker = msgpack.Unpacker(max_buffer_size=max_record_bytes + 2 * _PIECE_BYTES)
-        self._held = bytearray()  # the bytes of records that are not read yet
-        self._start = 0  # of them, in the stream
+        self._held = bytearray()  # bytes of records that are not decoded yet
+        self._start = 0  # the offset of these bytes in the stream
 
     def read(self) -> Iterator[Any]:
         for piece in self._pieces:
@@ -85,7 +85,7 @@ class _Records:
             raise InvalidMessage(f"the stream ends after {len(self._held)} bytes of a record")
 
     def _whole(self) -> Iterator[Any]:
-        """Give the records that are whole."""
+        """Return the records that are complete."""
         while True:
             try:
                 self._unpacker.skip()
