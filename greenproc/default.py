@@ -14,12 +14,12 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 from greenproc.address import Address, canonical_ip
 from greenproc.clock import Timer
-from greenproc.clock.fork import call_after_fork
-from greenproc.clock.hub import ENDED, has_ended
 from greenproc.current import default, find_runtime
 from greenproc.errors import Abandoned, InvalidAddress, InvalidArgument, NoRuntime, StateError
 from greenproc.future import Failure, Future, Promise
-from greenproc.native import allocate_lock
+from greenproc.hub.fork import call_after_fork
+from greenproc.hub.lifetime import ENDED, has_ended
+from greenproc.hub.native import allocate_lock
 from greenproc.patterns import Cron, Repetition
 from greenproc.pid import PID, UPID, PlainUPID
 from greenproc.process.arguments import as_upid

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from gevent import get_hub
 
-from greenproc.clock.iteration_budget import HUB_ATTRIBUTE, IterationBudget
+from greenproc.hub.iteration_budget import HUB_ATTRIBUTE, IterationBudget
 
 
 class Polls:

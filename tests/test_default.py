@@ -11,9 +11,9 @@ import pytest
 
 import greenproc
 from greenproc import Process, Runtime, Settings
-from greenproc.clock.hub import ENDED
 from greenproc.current import default
 from greenproc.errors import InvalidArgument, InvalidSettings, NoRuntime
+from greenproc.hub.lifetime import ENDED
 from greenproc.testing.runtimes import RuntimeMaker
 from tests.shell import Program
 

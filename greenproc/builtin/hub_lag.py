@@ -8,7 +8,7 @@ from typing import Any
 
 import gevent
 
-from greenproc.clock.fork import watch_fork
+from greenproc.hub.fork import watch_fork
 
 INTERVAL_SECONDS = 0.25  # a block of that length or more is always seen, a shorter one mostly
 KEPT = 240  # which makes the longest lag that of the last minute

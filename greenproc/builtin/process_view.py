@@ -15,7 +15,7 @@ from gevent import getcurrent
 from greenproc.builtin.help import is_builtin, route_options
 from greenproc.builtin.recorder import MAX_TEXT, Watch, call_name
 from greenproc.builtin.survey import served
-from greenproc.clock.iteration_budget import yield_if_spent
+from greenproc.hub.iteration_budget import yield_if_spent
 from greenproc.message import Message
 from greenproc.pid import UPID
 from greenproc.process.base import Process

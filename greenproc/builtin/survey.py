@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from greenproc.clock.iteration_budget import yield_to_io
 from greenproc.http.response import BadRequest, Response
+from greenproc.hub.iteration_budget import yield_to_io
 from greenproc.process.cell import Cell
 from greenproc.process.manager import ProcessManager
 

@@ -15,7 +15,6 @@ from weakref import ref
 from gevent import spawn_raw
 from gevent.event import AsyncResult
 
-from greenproc.clock.iteration_budget import iteration_budget
 from greenproc.clock.microseconds import (
     MICROSECONDS,
     check_duration,
@@ -27,6 +26,7 @@ from greenproc.clock.source import Source
 from greenproc.clock.timers import Timer, TimerQueue
 from greenproc.errors import Closed, InvalidArgument, StateError
 from greenproc.failures import FAILURES, log_failure
+from greenproc.hub.iteration_budget import iteration_budget
 from greenproc.tracing import TRACING, InTrace
 
 log = logging.getLogger("greenproc.clock")

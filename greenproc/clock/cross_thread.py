@@ -13,12 +13,12 @@ from gevent._hub_local import get_hub_if_exists
 
 from greenproc.checks import check_callable
 from greenproc.clock.clock import Clock
-from greenproc.clock.hub import ENDED
 from greenproc.clock.microseconds import from_seconds
 from greenproc.clock.timers import Timer
 from greenproc.errors import StateError
 from greenproc.failures import FAILURES, log_failure
-from greenproc.native import allocate_lock
+from greenproc.hub.lifetime import ENDED
+from greenproc.hub.native import allocate_lock
 from greenproc.tracing import TRACING, InTrace
 
 log = logging.getLogger("greenproc.clock")

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from gevent import get_hub
 from gevent._hub_local import get_hub_if_exists
 
-from greenproc.clock.hub import has_ended
 from greenproc.clock.microseconds import from_seconds, to_seconds
+from greenproc.hub.lifetime import has_ended
 
 MAX_WAIT = 86_400.0  # seconds: a wake-up each day costs nothing, and no loop overflows on it
 

@@ -40,7 +40,7 @@ from greenproc.future.state import (
 )
 from greenproc.future.unread import mark_read
 from greenproc.future.waiting import describe_timeout
-from greenproc.native import allocate_lock
+from greenproc.hub.native import allocate_lock
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -17,9 +17,9 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub
 from greenlet import getcurrent
 
-from greenproc.clock.hub import has_ended
 from greenproc.current import RUNTIME
 from greenproc.failures import graver
+from greenproc.hub.lifetime import has_ended
 
 T = TypeVar("T")
 

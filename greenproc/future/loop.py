@@ -11,7 +11,6 @@ from weakref import ref
 from gevent import Timeout, sleep, spawn_raw
 
 from greenproc.checks import check_callable
-from greenproc.clock.iteration_budget import iteration_budget
 from greenproc.errors import InvalidArgument
 from greenproc.future.delivery import run_owned
 from greenproc.future.future import Future
@@ -25,6 +24,7 @@ from greenproc.future.state import (
     request_discard,
     request_weakly,
 )
+from greenproc.hub.iteration_budget import iteration_budget
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -35,13 +35,13 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub, Waiter
 
 from greenproc.checks import check_callable
-from greenproc.clock.hub import has_ended
 from greenproc.current import RUNTIME
 from greenproc.errors import Abandoned, Discarded, Failure, InvalidArgument
 from greenproc.future.delivery import Call, deliver, deliver_here
 from greenproc.future.gevent_links import Link, notify_links, wake_waiter
 from greenproc.future.unread import UnreadFailure, mark_read
-from greenproc.native import allocate_lock
+from greenproc.hub.lifetime import has_ended
+from greenproc.hub.native import allocate_lock
 from greenproc.tracing import TRACING, InTrace
 
 T_co = TypeVar("T_co", covariant=True)

@@ -21,13 +21,13 @@ from gevent.hub import Hub
 from gevent.threadpool import ThreadPool
 
 from greenproc.checks import check_callable, whole_number
-from greenproc.clock.fork import call_after_fork
-from greenproc.clock.hub import note_pool
 from greenproc.errors import Closed, StateError
 from greenproc.future.delivery import call_in
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
 from greenproc.future.waiting import keep_hub_alive_until
+from greenproc.hub.fork import call_after_fork
+from greenproc.hub.lifetime import note_pool
 
 T = TypeVar("T")
 P = ParamSpec("P")

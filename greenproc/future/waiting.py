@@ -12,18 +12,18 @@ from gevent.exceptions import InvalidSwitchError, LoopExit
 from gevent.hub import Hub, Waiter
 from greenlet import getcurrent
 
-from greenproc.clock.hub import (
-    TurnWatch,
-    keep_hub_alive,
-    keep_hub_alive_for_threads,
-)
 from greenproc.clock.microseconds import from_seconds, to_seconds
 from greenproc.current import find_runtime
 from greenproc.errors import WaitTimeout
 from greenproc.future.delivery import CALLBACK_STACK, hand_over_backlog
 from greenproc.future.gevent_links import Link, notify_links
 from greenproc.future.state import PENDING, FutureState, spread_abandonment
-from greenproc.native import allocate_lock, count_threads
+from greenproc.hub.lifetime import (
+    TurnWatch,
+    keep_hub_alive,
+    keep_hub_alive_for_threads,
+)
+from greenproc.hub.native import allocate_lock, count_threads
 
 MAX_WAIT = 86_400.0 * 365  # seconds; a longer time overflows locks and is for ever anyway
 

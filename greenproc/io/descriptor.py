@@ -14,7 +14,7 @@ from gevent._hub_local import get_hub_if_exists
 
 from greenproc.errors import Closed, InvalidArgument, StateError
 from greenproc.future import Future, Promise
-from greenproc.native import close_unwatched
+from greenproc.hub.native import close_unwatched
 
 READ = 1
 WRITE = 2

@@ -9,9 +9,9 @@ from typing import Any
 
 from greenproc.errors import InvalidArgument
 from greenproc.future import Break, Continue, Future, loop
+from greenproc.hub.native import close_unwatched
 from greenproc.io.descriptor import READ, Descriptor, duplicate_async, is_storage, number_of
 from greenproc.io.transfer import attempt_read, run, steps_of_write, when_ready
-from greenproc.native import close_unwatched
 
 PAGE = 4096  # bytes, as in libprocess
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from greenproc.errors import Discarded, InvalidArgument, StateError
 from greenproc.future import Break, Continue, Future, loop, offload
+from greenproc.hub.native import close_unwatched
 from greenproc.io.descriptor import (
     READ,
     WRITE,
@@ -19,7 +20,6 @@ from greenproc.io.descriptor import (
     poll,
     require_async,
 )
-from greenproc.native import close_unwatched
 
 T = TypeVar("T")
 

@@ -20,8 +20,8 @@ from greenproc.errors import Broken, Closed, InvalidArgument
 from greenproc.failures import log_failure
 from greenproc.future import Break, Continue, Future, loop
 from greenproc.future.state import hub_of
+from greenproc.hub.native import close_unwatched
 from greenproc.io.transfer import read
-from greenproc.native import close_unwatched
 from greenproc.sync.queue import Queue
 
 # From <sys/inotify.h>.

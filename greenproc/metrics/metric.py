@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from greenproc.errors import InvalidArgument
 from greenproc.future import Future
+from greenproc.hub.native import allocate_lock
 from greenproc.metrics.statistics import Statistics
 from greenproc.metrics.timeseries import TimeSeries
-from greenproc.native import allocate_lock
 
 Kind = Literal["counter", "gauge"]
 """Whether a value only grows, or goes up and down."""

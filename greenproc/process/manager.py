@@ -12,14 +12,14 @@ from gevent.hub import get_hub
 
 from greenproc.address import Address
 from greenproc.clock import Clock
-from greenproc.clock.fork import silence
-from greenproc.clock.hub import call_in_hub, check_here, has_ended
 from greenproc.errors import StateError
 from greenproc.future import Future
 from greenproc.future.waiting import keep_hub_alive_until
 from greenproc.http.cors import CORS
+from greenproc.hub.fork import silence
+from greenproc.hub.lifetime import call_in_hub, check_here, has_ended
+from greenproc.hub.native import get_ident
 from greenproc.message import Message, with_trace
-from greenproc.native import get_ident
 from greenproc.pid import NO_SENDER, PID, UPID
 from greenproc.process.arguments import as_upid
 from greenproc.process.asking import Asks

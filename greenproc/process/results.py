@@ -8,13 +8,13 @@ from typing import Any, TypeAlias
 
 import gevent
 
-from greenproc.clock.iteration_budget import iteration_budget
 from greenproc.errors import Abandoned, Failure
 from greenproc.failures import FAILURES, log_failure
 from greenproc.future import Future, Promise
 from greenproc.http.json_body import is_record
 from greenproc.http.response import OK, Response
 from greenproc.http.upgrade import UpgradeResponse
+from greenproc.hub.iteration_budget import iteration_budget
 from greenproc.sync.pipe import Pipe, Reader, Writer
 
 logger = logging.getLogger("greenproc.process")

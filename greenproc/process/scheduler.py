@@ -12,7 +12,7 @@ from typing import Any
 from gevent.hub import Hub
 from greenlet import greenlet
 
-from greenproc.native import sleep_for_real
+from greenproc.hub.native import sleep_for_real
 from greenproc.process.cell import BLOCKED, BOTTOM, READY, TERMINATING, Cell
 from greenproc.process.deadlock import WaitingGreenlet
 from greenproc.process.interrupts import raise_in_main

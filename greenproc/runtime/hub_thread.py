@@ -15,12 +15,12 @@ from gevent import GreenletExit
 from gevent.event import Event
 from gevent.hub import Hub
 
-from greenproc.clock.fork import watch_fork
-from greenproc.clock.hub import INHERITED, TurnWatch, keep_hub_alive, kill_within
 from greenproc.errors import StateError, WaitTimeout
 from greenproc.future import Future, Promise
 from greenproc.future.waiting import keep_hub_alive_until
-from greenproc.native import allocate_lock
+from greenproc.hub.fork import watch_fork
+from greenproc.hub.lifetime import INHERITED, TurnWatch, keep_hub_alive, kill_within
+from greenproc.hub.native import allocate_lock
 
 R = TypeVar("R")
 

@@ -11,8 +11,8 @@ from types import FrameType
 
 from gevent.hub import Hub
 
-from greenproc.clock.hub import has_ended
-from greenproc.native import allocate_lock, get_ident, start_new_thread
+from greenproc.hub.lifetime import has_ended
+from greenproc.hub.native import allocate_lock, get_ident, start_new_thread
 from greenproc.pid import UPID
 from greenproc.process.cell import Cell
 

@@ -14,11 +14,11 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub
 from gevent.lock import RLock
 
-from greenproc.clock.fork import silence, watch_fork
-from greenproc.clock.hub import INHERITED, has_ended, kill_within, note_runtime
 from greenproc.clock.microseconds import check_duration
 from greenproc.current import RUNTIME, deselect_runtime, select_runtime
 from greenproc.errors import StateError
+from greenproc.hub.fork import silence, watch_fork
+from greenproc.hub.lifetime import INHERITED, has_ended, kill_within, note_runtime
 from greenproc.pid import UPID
 from greenproc.process.current import PROCESS, current_process
 from greenproc.runtime.lifecycle import RuntimeState

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from greenproc.failures import note
+from greenproc.hub.native import close_unwatched
 from greenproc.io import descriptor, transfer
-from greenproc.native import close_unwatched
 
 GO = b"g"
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 from greenproc.errors import Closed, InvalidArgument
+from greenproc.hub.native import close_unwatched
 from greenproc.io.descriptor import Descriptor, close, number_of
-from greenproc.native import close_unwatched
 
 INPUT = 0  # the number of the standard stream that a child reads
 NEW_FILE_MODE = 0o644  # libprocess' choice

@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import NoReturn
 
-from greenproc.native import close_unwatched, fork
+from greenproc.hub.native import close_unwatched, fork
 from greenproc.subprocess import supervisor
 
 IS_POSSIBLE = supervisor.PRCTL is not None

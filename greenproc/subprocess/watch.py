@@ -11,7 +11,7 @@ from gevent import get_hub
 
 from greenproc.clock import Timer
 from greenproc.future import Promise
-from greenproc.native import waitpid
+from greenproc.hub.native import waitpid
 
 READABLE = 1
 GRACE = 0.1  # seconds until a child that gevent has not collected is collected here

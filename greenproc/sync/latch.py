@@ -10,7 +10,7 @@ from gevent import getcurrent
 from greenproc.checks import check_callable, whole_number
 from greenproc.errors import Deadlock
 from greenproc.future.future import Future
-from greenproc.native import allocate_lock
+from greenproc.hub.native import allocate_lock
 from greenproc.sync.waitqueue import Waiter, WaitQueue, deliver_all
 
 P = ParamSpec("P")

@@ -17,7 +17,7 @@ from greenproc.clock.microseconds import MAX_MICROSECONDS, from_seconds, to_seco
 from greenproc.errors import Closed, InvalidArgument, StateError
 from greenproc.future.delivery import call_all
 from greenproc.future.future import Future
-from greenproc.native import allocate_lock
+from greenproc.hub.native import allocate_lock
 from greenproc.sync.cancellable_timer import CancellableTimer
 from greenproc.sync.waitqueue import Waiter, WaitQueue, discard_all
 

@@ -16,7 +16,7 @@ from greenproc.future.delivery import call_all, is_outermost
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
 from greenproc.future.state import register_discard, request_weakly
-from greenproc.native import allocate_lock
+from greenproc.hub.native import allocate_lock
 from greenproc.sync.waitqueue import Waiter, WaitQueue, abandon_all
 
 P = ParamSpec("P")

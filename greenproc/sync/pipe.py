@@ -13,14 +13,14 @@ from typing import Self
 
 from greenproc.checks import whole_number
 from greenproc.clock.current import current_clock
-from greenproc.clock.hub import TurnWatch
 from greenproc.errors import Closed, Failure, InvalidArgument, WaitTimeout
 from greenproc.future.delivery import call_all
 from greenproc.future.future import Future
 from greenproc.future.loop import Break, Continue, Flow, loop
 from greenproc.future.promise import Promise
 from greenproc.future.waiting import describe_timeout, explain_wait, watch_hub
-from greenproc.native import allocate_lock
+from greenproc.hub.lifetime import TurnWatch
+from greenproc.hub.native import allocate_lock
 from greenproc.sync.cancellable_timer import CancellableTimer
 
 MAX_PIPE_BYTES = 64 * 1024 * 1024

@@ -9,7 +9,7 @@ from greenproc.checks import whole_number
 from greenproc.errors import Closed, StateError, WaitTimeout
 from greenproc.future.future import Future
 from greenproc.future.waiting import describe_timeout, explain_wait, watch_hub
-from greenproc.native import allocate_lock
+from greenproc.hub.native import allocate_lock
 from greenproc.sync.waitqueue import Waiter, WaitQueue, abandon_all
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from greenproc.errors import Closed, StateError
 from greenproc.future.future import Future
-from greenproc.native import allocate_lock
+from greenproc.hub.native import allocate_lock
 from greenproc.sync.mutex import run_holding
 from greenproc.sync.waitqueue import Waiter, WaitQueue, abandon_all, deliver_all
 

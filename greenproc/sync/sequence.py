@@ -18,7 +18,7 @@ from greenproc.future.delivery import run_owned
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
 from greenproc.future.waiting import keep_hub_alive_until
-from greenproc.native import allocate_lock
+from greenproc.hub.native import allocate_lock
 
 P = ParamSpec("P")
 T = TypeVar("T")

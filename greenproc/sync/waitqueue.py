@@ -22,13 +22,13 @@ from gevent.hub import Hub
 from gevent.hub import Waiter as HubWaiter
 
 from greenproc.clock.current import current_clock
-from greenproc.clock.hub import keep_hub_alive_for_threads
 from greenproc.future.delivery import CALLBACK_STACK, call_all, hand_over_backlog
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
 from greenproc.future.state import READY, complete
 from greenproc.future.waiting import bounded_timeout
-from greenproc.native import allocate_lock, count_threads
+from greenproc.hub.lifetime import keep_hub_alive_for_threads
+from greenproc.hub.native import allocate_lock, count_threads
 from greenproc.sync.cancellable_timer import CancellableTimer
 
 T = TypeVar("T")

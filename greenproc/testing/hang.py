@@ -10,7 +10,7 @@ from typing import Any
 from gevent.util import format_run_info
 from greenlet import getcurrent, greenlet
 
-from greenproc.native import allocate_lock, start_new_thread
+from greenproc.hub.native import allocate_lock, start_new_thread
 
 
 @contextmanager

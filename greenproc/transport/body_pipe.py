@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from greenproc.clock.iteration_budget import yield_if_spent
 from greenproc.errors import Failure, RemoteProtocolError
 from greenproc.http.body import BODY_FAILED
 from greenproc.http.content_coding import GzipDecoder
+from greenproc.hub.iteration_budget import yield_if_spent
 from greenproc.sync.pipe import Pipe, Reader
 
 DROPPED_BYTES = 16 * 1024 * 1024

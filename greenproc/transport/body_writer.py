@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 from gevent import socket
 
-from greenproc.clock.iteration_budget import iteration_budget, yield_if_spent
 from greenproc.failures import FAILURES
 from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import InternalServerError, NotFound, Response, ResponseKind
 from greenproc.http.verbatim import VerbatimResponse, encode_verbatim_head, takes_body
 from greenproc.http.writer import LAST_CHUNK, encode_chunk, encode_response_head, may_have_body
+from greenproc.hub.iteration_budget import iteration_budget, yield_if_spent
 from greenproc.settings import Settings
 from greenproc.sync.pipe import Reader
 from greenproc.transport.buffered_writer import write_all

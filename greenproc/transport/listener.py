@@ -13,9 +13,6 @@ from gevent import Greenlet, joinall, socket
 from gevent.server import StreamServer
 
 from greenproc.address import ADDRESS_EMPTY, Address
-from greenproc.clock.fork import close_copy, silence, watch_fork
-from greenproc.clock.hub import kill_within
-from greenproc.clock.iteration_budget import yield_if_spent
 from greenproc.errors import StateError
 from greenproc.http.head_cache import HeadCache
 from greenproc.http.hosts import AllowedHosts
@@ -23,6 +20,9 @@ from greenproc.http.limits import ParserLimits
 from greenproc.http.raw_message import RawRequest
 from greenproc.http.response import ServiceUnavailable
 from greenproc.http.writer import encode_response
+from greenproc.hub.fork import close_copy, silence, watch_fork
+from greenproc.hub.iteration_budget import yield_if_spent
+from greenproc.hub.lifetime import kill_within
 from greenproc.settings import Settings
 from greenproc.transport.buffered_writer import UnsentBytes, write_some
 from greenproc.transport.connection_limit import ConnectionLimit

@@ -12,10 +12,10 @@ from gevent import Timeout, get_hub, getcurrent, sleep, socket
 from greenlet import greenlet
 
 from greenproc.address import Address
-from greenproc.clock.fork import close_copy
-from greenproc.clock.iteration_budget import iteration_budget, yield_if_spent
 from greenproc.errors import Broken
 from greenproc.http.response_counter import ResponseCounter
+from greenproc.hub.fork import close_copy
+from greenproc.hub.iteration_budget import iteration_budget, yield_if_spent
 from greenproc.message import Message
 from greenproc.settings import Settings
 from greenproc.transport.buffered_writer import UnsentBytes, write_some

@@ -10,9 +10,9 @@ from gevent import Greenlet, get_hub, joinall, socket
 from gevent.event import Event
 
 from greenproc.address import Address
-from greenproc.clock.fork import silence
-from greenproc.clock.hub import kill_within
 from greenproc.errors import Broken
+from greenproc.hub.fork import silence
+from greenproc.hub.lifetime import kill_within
 from greenproc.message import Message
 from greenproc.process.ports import RemoteConnection
 from greenproc.settings import Settings

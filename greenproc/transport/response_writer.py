@@ -13,13 +13,13 @@ from gevent.event import Event
 from gevent.hub import Waiter
 
 from greenproc.address import Address
-from greenproc.clock.iteration_budget import iteration_budget, yield_if_spent
 from greenproc.errors import Failure
 from greenproc.future import Future
 from greenproc.future.waiting import attach_waiter
 from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.http.upgrade import UpgradedProtocol, UpgradeResponse
+from greenproc.hub.iteration_budget import iteration_budget, yield_if_spent
 from greenproc.transport.body_writer import BodyWriter, BrokenOff
 from greenproc.transport.buffered_writer import BufferedWriter, write_some
 from greenproc.transport.hooks import ANSWERS_NOT_READ, TOO_MUCH_UNSENT, ListenerContext

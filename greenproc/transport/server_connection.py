@@ -10,8 +10,6 @@ from time import time
 from gevent import Timeout, socket
 
 from greenproc.address import Address
-from greenproc.clock.fork import close_copy
-from greenproc.clock.iteration_budget import iteration_budget, yield_if_spent
 from greenproc.errors import RemoteProtocolError
 from greenproc.http.head import RequestHead
 from greenproc.http.parser import RequestParser
@@ -20,6 +18,8 @@ from greenproc.http.request import Request
 from greenproc.http.status import Status
 from greenproc.http.upgrade import NO_WEBSOCKET, UpgradedConnection, UpgradedProtocol
 from greenproc.http.writer import CONTINUE, accepted_response
+from greenproc.hub.fork import close_copy
+from greenproc.hub.iteration_budget import iteration_budget, yield_if_spent
 from greenproc.message import Message
 from greenproc.process.ports import Delivery
 from greenproc.transport.body_pipe import BodyPipe

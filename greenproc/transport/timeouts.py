@@ -10,8 +10,8 @@ from typing import Protocol
 
 from gevent import sleep, socket
 
-from greenproc.clock.iteration_budget import yield_if_spent
-from greenproc.native import poll
+from greenproc.hub.iteration_budget import yield_if_spent
+from greenproc.hub.native import poll
 from greenproc.settings import Settings
 
 ROUNDS = 4  # in the shortest limit: how late the end of it is noticed

@@ -9,10 +9,10 @@ from weakref import ref
 
 from gevent import get_hub
 
-from greenproc.clock.iteration_budget import iteration_budget
 from greenproc.errors import RemoteProtocolError
 from greenproc.future import Future, Promise
 from greenproc.http.content_coding import GzipDecoder
+from greenproc.hub.iteration_budget import iteration_budget
 from greenproc.sync.pipe import Pipe, Reader
 
 

@@ -10,7 +10,6 @@ from itertools import count
 from typing import Any, Literal
 
 from greenproc.checks import whole_number
-from greenproc.clock.hub import check_here
 from greenproc.current import find_runtime
 from greenproc.errors import InvalidArgument
 from greenproc.http.event_text import EMPTY_COMMENT, EVENT_STREAM, encode_event
@@ -25,6 +24,7 @@ from greenproc.http.response import (
     ServiceUnavailable,
 )
 from greenproc.http.status import Status
+from greenproc.hub.lifetime import check_here
 from greenproc.process.current import current_process
 from greenproc.web.callbacks import CallbackQueue, call_logged
 from greenproc.web.event_history import EventHistory

@@ -23,8 +23,6 @@ from typing import Any
 from gevent import get_hub, socket
 
 from greenproc.clock.current import current_clock
-from greenproc.clock.fork import close_copy, watch_fork
-from greenproc.clock.iteration_budget import iteration_budget, yield_if_spent
 from greenproc.errors import (
     Broken,
     Closed,
@@ -39,6 +37,8 @@ from greenproc.http.limits import ParserLimits
 from greenproc.http.parser import ResponseParser
 from greenproc.http.raw_message import RawResponse, to_response
 from greenproc.http.response import Response
+from greenproc.hub.fork import close_copy, watch_fork
+from greenproc.hub.iteration_budget import iteration_budget, yield_if_spent
 from greenproc.web.body_feed import BodyFeed, undecodable
 from greenproc.web.endpoint import Endpoint
 from greenproc.web.exchange import Exchange

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from gevent import get_hub, getcurrent, socket
 
-from greenproc.clock.iteration_budget import yield_if_spent
 from greenproc.errors import Abandoned
 from greenproc.failures import FAILURES
 from greenproc.http.writer import LAST_CHUNK, encode_chunk
+from greenproc.hub.iteration_budget import yield_if_spent
 from greenproc.transport.buffered_writer import BufferedWriter
 from greenproc.web.dial import bound_spawn
 from greenproc.web.exchange import Exchange, as_piece

@@ -9,7 +9,7 @@ from typing import Protocol
 from greenproc.clock.current import current_clock
 from greenproc.http.event_text import EMPTY_COMMENT, encode_event
 from greenproc.http.request import Request
-from greenproc.native import allocate_lock
+from greenproc.hub.native import allocate_lock
 from greenproc.process.base import Process
 from greenproc.process.connections import end_with, forget_connection
 from greenproc.sync.cancellable_timer import CancellableTimer

@@ -29,10 +29,10 @@ from gevent import Timeout, socket
 from gevent.event import Event
 
 from greenproc.clock import Timer
-from greenproc.clock.iteration_budget import iteration_budget, yield_if_spent
 from greenproc.failures import FAILURES, FailureLog, note
 from greenproc.future import Future, Promise
 from greenproc.http.upgrade import UpgradedConnection
+from greenproc.hub.iteration_budget import iteration_budget, yield_if_spent
 from greenproc.process.base import Process, cell_of
 from greenproc.process.connections import end_with, forget_connection
 from greenproc.process.event import DispatchEvent

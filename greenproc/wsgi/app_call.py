@@ -9,13 +9,13 @@ from typing import Any, TypeAlias
 
 import gevent
 
-from greenproc.clock.iteration_budget import yield_if_spent
 from greenproc.errors import Failure, InvalidArgument, StateError
 from greenproc.failures import FailureLog
 from greenproc.future import Promise
 from greenproc.http.request import Request
 from greenproc.http.response import InternalServerError, Response, ServiceUnavailable
 from greenproc.http.verbatim import VerbatimResponse, may_have_content
+from greenproc.hub.iteration_budget import yield_if_spent
 from greenproc.sync.pipe import Pipe, Writer
 from greenproc.wsgi.environ import Environ
 from greenproc.wsgi.file_wrapper import FileWrapper, open_body

@@ -9,8 +9,8 @@ from typing import Any
 
 import gevent
 
-from greenproc.clock.hub import kill_within
 from greenproc.http.response import ServiceUnavailable
+from greenproc.hub.lifetime import kill_within
 from greenproc.process.event import HttpEvent
 from greenproc.tracing import TRACE, TRACING
 

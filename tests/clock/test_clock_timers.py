@@ -48,7 +48,7 @@ class TestRunning:
     ) -> None:
         moments = count()
         monkeypatch.setattr(
-            "greenproc.clock.iteration_budget.perf_counter", lambda: float(next(moments))
+            "greenproc.hub.iteration_budget.perf_counter", lambda: float(next(moments))
         )
         fired: list[int] = []
         clock = Clock(HubSource())

@@ -395,7 +395,7 @@ def test_waiting_in_the_hub_is_refused() -> None:
 
 
 def test_waiting_for_what_nobody_can_do_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("greenproc.clock.hub.count_threads", lambda: 0)  # that none can do it
+    monkeypatch.setattr("greenproc.hub.lifetime.count_threads", lambda: 0)  # that none can do it
     promise: Promise[int] = Promise()
     with pytest.raises(LoopExit):
         promise.future.get()

@@ -14,8 +14,8 @@ from gevent.event import Event
 from gevent.threadpool import ThreadPool
 from gevent.util import format_run_info
 
-from greenproc.clock.iteration_budget import yield_to_io
 from greenproc.future import Promise
+from greenproc.hub.iteration_budget import yield_to_io
 from greenproc.pid import UPID
 from greenproc.process import Process, install, scheduler
 from greenproc.process.base import cell_of

@@ -21,12 +21,12 @@ from greenproc import metrics as metrics_package
 from greenproc import sync as sync_package
 from greenproc import web as web_package
 from greenproc.clock import Clock
-from greenproc.clock.hub import has_ended, note_runtime
 from greenproc.current import default
 from greenproc.errors import BindError, NoRuntime, StateError, WaitTimeout
 from greenproc.future import Future, Promise
 from greenproc.http import OK, Request
 from greenproc.http.url import URL
+from greenproc.hub.lifetime import has_ended, note_runtime
 from greenproc.process import Process as BaseProcess
 from greenproc.runtime import BackgroundRuntime, RuntimeState
 from greenproc.testing import RuntimeMaker, await_ready

@@ -11,10 +11,10 @@ from pathlib import Path
 import gevent
 import pytest
 
-from greenproc.clock.fork import close_copy, silence
 from greenproc.current import find_runtime
 from greenproc.errors import StateError
 from greenproc.future import Promise
+from greenproc.hub.fork import close_copy, silence
 from greenproc.process import Process
 from greenproc.runtime import Runtime, RuntimeState
 from greenproc.web import get

@@ -12,12 +12,12 @@ from gevent import socket
 from gevent.event import Event
 
 from greenproc.address import Address
-from greenproc.clock.iteration_budget import iteration_budget, yield_to_io
 from greenproc.errors import Failure
 from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import OK, Response
 from greenproc.http.url import URL
+from greenproc.hub.iteration_budget import iteration_budget, yield_to_io
 from greenproc.message import Message
 from greenproc.process.ports import Delivery
 from greenproc.settings import Settings
@@ -747,7 +747,7 @@ def test_a_client_with_one_request_goes_ahead_of_those_with_many(
 ) -> None:
     moments = count()
     monkeypatch.setattr(
-        "greenproc.clock.iteration_budget.perf_counter", lambda: float(next(moments))
+        "greenproc.hub.iteration_budget.perf_counter", lambda: float(next(moments))
     )
     served: list[str] = []
 

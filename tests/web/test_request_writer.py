@@ -9,11 +9,11 @@ import pytest
 from gevent import socket
 
 from greenproc.clock import current_clock
-from greenproc.clock.iteration_budget import iteration_budget, yield_to_io
 from greenproc.future import Promise
 from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.http.url import URL
+from greenproc.hub.iteration_budget import iteration_budget, yield_to_io
 from greenproc.sync.pipe import Pipe
 from greenproc.transport import buffered_writer
 from greenproc.web import request_writer

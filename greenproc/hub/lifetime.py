@@ -17,7 +17,7 @@ from gevent.monkey import is_module_patched
 from greenlet import greenlet
 
 from greenproc.errors import StateError
-from greenproc.native import count_threads
+from greenproc.hub.native import count_threads
 
 # State of a hub is kept in its attributes, and so has the life of the hub.
 
@@ -34,7 +34,7 @@ INHERITED = (
     "the runtime belongs to the parent process, which has forked this one: make a new one, or call "
     "greenproc.initialize() or greenproc.start_in_thread() here"
 )
-"""The error of a runtime whose hub is None, that of a parent process; see `greenproc.clock.fork`."""
+"""The error of a runtime whose hub is None, that of a parent process; see `greenproc.hub.fork`."""
 
 ENDED = (
     "the native thread that started the runtime has ended, and the runtime with it: "

@@ -12,7 +12,7 @@ import pytest
 from gevent import get_hub, socket
 from gevent.exceptions import BlockingSwitchOutError
 
-from greenproc.clock.iteration_budget import (
+from greenproc.hub.iteration_budget import (
     IterationBudget,
     iteration_budget,
     yield_if_spent,
@@ -49,7 +49,7 @@ def test_descriptors_are_polled_in_between() -> None:
 
 
 def test_time_that_is_left_is_not_given_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("greenproc.clock.iteration_budget.perf_counter", lambda: 0.0)
+    monkeypatch.setattr("greenproc.hub.iteration_budget.perf_counter", lambda: 0.0)
 
     assert read_meanwhile(yield_if_spent) == []
 
@@ -57,7 +57,7 @@ def test_time_that_is_left_is_not_given_away(monkeypatch: pytest.MonkeyPatch) ->
 def test_when_the_time_is_over_the_turn_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     moments = iter(range(1000))
     monkeypatch.setattr(
-        "greenproc.clock.iteration_budget.perf_counter", lambda: float(next(moments))
+        "greenproc.hub.iteration_budget.perf_counter", lambda: float(next(moments))
     )
 
     assert read_meanwhile(lambda: [yield_if_spent() for _ in range(2)]) == [b"news"]
@@ -187,7 +187,7 @@ def test_each_thread_has_its_own() -> None:
 SCRIPT = """
 import gevent
 from gevent import socket
-from greenproc.clock.iteration_budget import iteration_budget, yield_to_io
+from greenproc.hub.iteration_budget import iteration_budget, yield_to_io
 ours, theirs = socket.socketpair()
 received = []
 gevent.spawn(lambda: received.append(theirs.recv(10)))

@@ -7,7 +7,7 @@ from weakref import WeakSet
 import gevent
 import pytest
 
-from greenproc.clock import fork
+from greenproc.hub import fork
 
 
 @pytest.mark.parametrize("error", [ValueError, gevent.Timeout, gevent.GreenletExit])
