@@ -144,7 +144,7 @@ class Clock:
         self._push = self._refuse
         self._queue.clear()
         for timer in self._expired:
-            timer.thunk = None
+            timer._thunk = None
         self._expired.clear()
         self.source.close()
         self._watched = NEVER
@@ -303,11 +303,11 @@ class Clock:
         except (TypeError, OverflowError):
             due = self._time(creator) + from_seconds(seconds)
         timer = Timer()
-        timer.microseconds = due
-        timer.thunk = thunk
-        timer.maker = creator if creator is None else ref(creator)
-        timer.canceller = self._queue
-        timer.is_queued = True
+        timer._microseconds = due
+        timer._thunk = thunk
+        timer._maker = creator if creator is None else ref(creator)
+        timer._canceller = self._queue
+        timer._is_queued = True
         self._push(timer)
         if due < self._watched:
             self._watch()
@@ -322,7 +322,7 @@ class Clock:
         Differs: libprocess answers whether any timer is pending at the same due time, and no
         longer cancels a timer once others of its tick are being called.
         """
-        if timer.canceller is not self._queue:
+        if timer._canceller is not self._queue:
             raise InvalidArgument(f"expected a timer of this clock, got {timer!r}")
         return self._queue.cancel(timer)
 
@@ -358,9 +358,9 @@ class Clock:
     def take(self, timer: Timer) -> None:
         """Queue a timer of another thread; drop it if the clock was stopped meanwhile."""
         if self.stopped:  # after the other thread has called this
-            timer.thunk = None
+            timer._thunk = None
             return
-        timer.is_queued = True
+        timer._is_queued = True
         self._push(timer)
         self._watch()
 
@@ -441,10 +441,10 @@ class Clock:
             if not expired:
                 return
             timer = expired.popleft()
-            thunk = timer.thunk
+            thunk = timer._thunk
             if thunk is None:
                 continue
-            timer.thunk = None  # before the call, which may cancel the timer or look at it
+            timer._thunk = None  # before the call, which may cancel the timer or look at it
             try:
                 thunk()
             except FAILURES:
@@ -458,7 +458,7 @@ class Clock:
             for timer in timers:
                 creator = timer.creator
                 if creator is not None and not self._is_over(creator):
-                    self._bring(creator, round(timer.microseconds))
+                    self._bring(creator, round(timer._microseconds))
         self._look()
 
     def _bring(self, owner: object | None, time: int) -> None:

@@ -70,18 +70,18 @@ class CrossThreadClock:
         if self._clock.source.has_ended:
             raise StateError(ENDED)
         timer = Timer()
-        timer.microseconds = from_seconds(self.now()) + from_seconds(seconds)
+        timer._microseconds = from_seconds(self.now()) + from_seconds(seconds)
         called = InTrace(thunk) if TRACING.is_active else thunk
-        timer.thunk = _Awaited(self._clock, seconds, called)
-        timer.maker = None
-        timer.canceller = self
-        timer.is_queued = False
+        timer._thunk = _Awaited(self._clock, seconds, called)
+        timer._maker = None
+        timer._canceller = self
+        timer._is_queued = False
         self._clock.source.call(self._clock.take, timer)
         return timer
 
     def cancel(self, timer: Timer) -> bool:
         """Keep *timer* from firing; tell whether that is likely to have been possible."""
-        thunk = timer.thunk
+        thunk = timer._thunk
         is_pending = thunk is not None
         # At once, or the hub of this thread would stay alive until the clock's thread runs.
         if isinstance(thunk, _Awaited):

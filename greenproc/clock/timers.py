@@ -28,37 +28,37 @@ class Timer:
 
     # Clocks set the slots themselves, because the call of an __init__ is a sixth of what a timer
     # costs. Nothing else makes timers.
-    __slots__ = ("canceller", "is_queued", "maker", "microseconds", "thunk")
+    __slots__ = ("_canceller", "_is_queued", "_maker", "_microseconds", "_thunk")
 
-    canceller: Canceller
+    _canceller: Canceller
     """The object that `cancel` goes to."""
-    maker: ref[object] | None
+    _maker: ref[object] | None
     """The weak reference behind `creator`, which the timer does not keep alive."""
-    microseconds: float
+    _microseconds: float
     """The due time of its clock; the queue rounds it when it orders the timers."""
-    thunk: Callable[[], object] | None
+    _thunk: Callable[[], object] | None
     """The function to call; None after the call, or a cancellation."""
-    is_queued: bool
+    _is_queued: bool
     """Whether it is in a TimerQueue; the queue resets it."""
 
     @property
     def creator(self) -> object | None:
         """The owner that made it; None if it was made outside of owners, or the owner is garbage."""
-        return None if self.maker is None else self.maker()
+        return None if self._maker is None else self._maker()
 
     @property
     def due(self) -> float:
         """The time at which it is due, in seconds since 1970 by its clock."""
-        return to_seconds(round(self.microseconds))
+        return to_seconds(round(self._microseconds))
 
     @property
     def is_pending(self) -> bool:
         """Whether it has neither fired nor been cancelled."""
-        return self.thunk is not None
+        return self._thunk is not None
 
     def cancel(self) -> bool:
         """Keep it from firing; tell whether that was still possible."""
-        return self.canceller.cancel(self)
+        return self._canceller.cancel(self)
 
     def __repr__(self) -> str:
         return f"<Timer {'due' if self.is_pending else 'over, was due'} {self.due!r}>"
@@ -97,7 +97,7 @@ class TimerQueue:
     """Called when the last pending timer is cancelled, if set."""
 
     push: Callable[[Timer], None]
-    """Add a timer that is in no queue, with `is_queued` set."""
+    """Add a timer that is in no queue, with `_is_queued` set."""
 
     def __init__(self) -> None:
         self._young: list[Timer] = []
@@ -118,11 +118,11 @@ class TimerQueue:
 
         A popped timer whose thunk was not taken yet can be cancelled too.
         """
-        if timer.thunk is None:
+        if timer._thunk is None:
             return False
-        timer.thunk = None
+        timer._thunk = None
         # A popped timer is out of the counts: the clock holds it, and skips it without a thunk.
-        if timer.is_queued:
+        if timer._is_queued:
             self._cancelled += 1
             if self._cancelled > self._max_cancelled:
                 self._sweep()
@@ -142,7 +142,7 @@ class TimerQueue:
                 timers = [timers]
             dead = 0
             for timer in timers:
-                if timer.thunk is not None:
+                if timer._thunk is not None:
                     break
                 dead += 1
             if dead < len(timers):
@@ -169,10 +169,10 @@ class TimerQueue:
                 timers += found
         self._placed -= len(timers)
         for timer in timers:
-            timer.is_queued = False
+            timer._is_queued = False
         # Without cancelled timers, a second list would cost as much as the popping.
         if self._cancelled:
-            live = [timer for timer in timers if timer.thunk is not None]
+            live = [timer for timer in timers if timer._thunk is not None]
             self._cancelled -= len(timers) - len(live)
             return live
         return timers
@@ -180,8 +180,8 @@ class TimerQueue:
     def clear(self) -> None:
         """Cancel all timers."""
         for timer in self._all_placed() + self._young:
-            timer.thunk = None
-            timer.is_queued = False
+            timer._thunk = None
+            timer._is_queued = False
         self._heap.clear()
         self._at.clear()
         self._young.clear()
@@ -207,10 +207,10 @@ class TimerQueue:
         is_sorted, last = self._is_sorted, heap[-1] if heap else 0
         cancelled = 0
         for timer in young:
-            if timer.thunk is None:
+            if timer._thunk is None:
                 cancelled += 1
                 continue
-            due = round(timer.microseconds)
+            due = round(timer._microseconds)
             found = at.get(due)
             if found is None:
                 at[due] = timer
@@ -246,12 +246,12 @@ class TimerQueue:
         return times
 
     def _sweep(self) -> None:
-        self._young[:] = [timer for timer in self._young if timer.thunk is not None]
+        self._young[:] = [timer for timer in self._young if timer._thunk is not None]
         placed, self._at = self._at, {}
         self._placed = self._cancelled = 0
         for due, found in placed.items():
             timers = [found] if isinstance(found, Timer) else found
-            live = [timer for timer in timers if timer.thunk is not None]
+            live = [timer for timer in timers if timer._thunk is not None]
             if live:
                 self._at[due] = live[0] if len(live) == 1 else live
                 self._placed += len(live)

@@ -23,7 +23,7 @@ from gevent import getcurrent
 from gevent._hub_local import get_hub_if_exists
 from greenlet import greenlet
 
-log = logging.getLogger("greenproc.clock")
+log = logging.getLogger("greenproc.hub")
 
 
 class Disownable(Protocol):

@@ -17,11 +17,11 @@ class QueueClock:
 
     def push(self, due: float) -> Timer:
         timer = Timer()
-        timer.microseconds = due
-        timer.thunk = print
-        timer.maker = None
-        timer.canceller = self.queue
-        timer.is_queued = True
+        timer._microseconds = due
+        timer._thunk = print
+        timer._maker = None
+        timer._canceller = self.queue
+        timer._is_queued = True
         self.queue.push(timer)
         return timer
 
@@ -90,7 +90,7 @@ def test_cancelling_lets_go_of_the_function(clock: QueueClock) -> None:
     timer = clock.push(10)
     timer.cancel()
 
-    assert timer.thunk is None
+    assert timer._thunk is None
 
 
 def test_a_popped_timer_can_still_be_cancelled(clock: QueueClock) -> None:
@@ -137,7 +137,7 @@ def test_sweeping_keeps_the_order_of_the_others(clock: QueueClock) -> None:
     clock.queue.next_due()
     for timer in timers[::2]:
         timer.cancel()
-    rest = sorted(timers[1::2], key=lambda timer: timer.microseconds)  # sorting is stable
+    rest = sorted(timers[1::2], key=lambda timer: timer._microseconds)  # sorting is stable
 
     assert clock.queue.pop_due(7) == rest
 
@@ -198,12 +198,12 @@ def test_any_mixture_comes_out_as_from_a_sorted_list(clock: QueueClock, seed: in
             case "cancel" if pending:
                 assert pending.pop(chance.randrange(len(pending))).cancel()
             case "look":
-                earliest = min((timer.microseconds for timer in pending), default=None)
+                earliest = min((timer._microseconds for timer in pending), default=None)
                 assert clock.queue.next_due() == earliest
             case "pop":
                 now += chance.randrange(10)
-                pending.sort(key=lambda timer: timer.microseconds)
-                due = [timer for timer in pending if timer.microseconds <= now]
+                pending.sort(key=lambda timer: timer._microseconds)
+                due = [timer for timer in pending if timer._microseconds <= now]
                 del pending[: len(due)]
                 assert clock.queue.pop_due(now) == due
         assert len(clock.queue) == len(pending)
@@ -228,3 +228,9 @@ def held(queue: TimerQueue) -> int:
     """How many timers the queue keeps in memory, cancelled ones included."""
     placed = sum(len(held) if isinstance(held, list) else 1 for held in queue._at.values())
     return placed + len(queue._young)
+
+
+def test_a_timer_shows_just_what_programs_may_use() -> None:
+    shown = [name for name in dir(Timer) if not name.startswith("_")]
+
+    assert shown == ["cancel", "creator", "due", "is_pending"]
