@@ -104,6 +104,40 @@ def test_auction_sells_and_drops_what_is_no_bid() -> None:
     assert f"$ python examples/auction.py\n{out}```" in page
 
 
+SPAN = re.compile(r"([0-9a-f]{32}) (\w+) ([0-9a-f]{16}) parent ([0-9a-f]{16}|none)")
+
+
+def check_trace(*outputs: str) -> None:
+    """Check that the spans in *outputs* are of one trace, each below the one that it belongs below."""
+    spans = {match[2]: match for text in outputs for match in SPAN.finditer(text)}
+    assert set(spans) == {"customer", "order", "pick"}
+    assert len({match[1] for match in spans.values()}) == 1
+    above = {name: match[4] for name, match in spans.items()}
+    assert above == {"customer": "none", "order": spans["customer"][3], "pick": spans["order"][3]}
+
+
+def test_traced_makes_one_trace_in_one_os_process() -> None:
+    with example("traced") as program:
+        code, out, err = program.finish()
+
+    assert (code, err) == (0, "")
+    assert "picked: a lamp\n" in out
+    check_trace(out)
+
+
+def test_traced_makes_one_trace_over_two_os_processes() -> None:
+    with node("traced:Warehouse", cwd=EXAMPLES) as warehouse:
+        address = warehouse.line(r"^warehouse@.*$")[0]
+        for _ in range(2):  # a trace of its own each time
+            with example("traced", address) as program:
+                code, out, err = program.finish()
+            picked = warehouse.line(SPAN.pattern)[0]
+
+            assert (code, err) == (0, "")
+            assert "pick" not in "".join(match[0] for match in SPAN.finditer(out))
+            check_trace(out, picked)
+
+
 def test_pingpong_plays_in_one_os_process() -> None:
     with example("pingpong") as program:
         code, out, err = program.finish()

@@ -39,6 +39,8 @@ PROCESSES: dict[str, Make] = {
     "supervised:Till": lambda cls, _: cls(),
     "talk:Member": lambda cls, _: cls(),
     "talk:Room": lambda cls, _: cls(),
+    "traced:Shop": lambda cls, _: cls(),
+    "traced:Warehouse": lambda cls, _: cls(),
     "testing_actors:Alarm": lambda cls, _: cls(UPID()),  # type: ignore[arg-type]
 }
 
