@@ -1,4 +1,4 @@
-"""What programs of processes need again and again, made of processes and timers."""
+"""Recurring patterns of actor programs, built from processes and timers."""
 
 from greenproc.patterns.cron import Cron
 from greenproc.patterns.every import Repetition

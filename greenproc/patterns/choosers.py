@@ -1,4 +1,4 @@
-"""Which worker gets a message. Decisions only: what is sent is of `greenproc.patterns.router`."""
+"""`Chooser`: the routing rules of routers and pools. Decisions only; `router` does the sending."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ Key = Callable[[Message], Any]
 Load = Callable[[UPID], int]
 
 POINTS = 64
-"""How often each worker is on the ring of hashes: the busiest of ten gets a third more than the mean."""
+"""The points of each worker on the hash ring: of ten workers, the busiest gets 1.3 times the mean."""
 
 
 class Chooser:
-    """Chooses among *workers*, which are replaced by `use`.
+    """Chooses the workers that get a message.
 
     Args:
-        route: the rule.
-        key: what of a message decides, for ``"hash"``.
-        load: how much a worker has to do, for ``"least_busy"``.
+        route: the routing rule.
+        key: returns the routing key of a message; for ``"hash"`` only.
+        load: returns the number of events of a worker; for ``"least_busy"``.
 
     Raises:
-        InvalidArgument: the rule is another text, or a key is missing or of no use.
+        InvalidArgument: *route* is unknown, or *key* does not match it.
     """
 
     def __init__(self, route: Route, key: Key | None, load: Load) -> None:
@@ -52,7 +52,7 @@ class Chooser:
         self._ring: list[tuple[int, UPID]] = []
 
     def use(self, workers: Sequence[UPID]) -> None:
-        """Choose among *workers* from now on."""
+        """Replace the workers to choose from."""
         self._workers = list(workers)
         if self._key is not None:
             points = [
@@ -63,9 +63,9 @@ class Chooser:
             self._ring = sorted(points)
 
     def choose(self, message: Message) -> Sequence[UPID]:
-        """Return the workers that are to get *message*; none if there is no worker.
+        """Return the workers that get *message*; none if there are no workers.
 
-        Raises whatever the key raises.
+        An exception of the key function propagates.
         """
         return self._choose(message) if self._workers else ()
 
@@ -77,7 +77,7 @@ class Chooser:
         return (self._workers[self._next - 1],)
 
     def _least_busy(self, message: Message) -> Sequence[UPID]:
-        # Of those that have as little to do, the one whose turn it is.
+        # Among equally loaded workers, round robin decides.
         at = self._next % len(self._workers)
         order = self._workers[at:] + self._workers[:at]
         chosen = min(order, key=self._load)

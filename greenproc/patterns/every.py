@@ -1,4 +1,4 @@
-"""`Repetition`: a call that is dispatched to a process again and again. Its times are seconds or a `Cron`."""
+"""`Repetition`: a periodic dispatch to a process, with a fixed period or the times of a `Cron`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from greenproc.process.event import DispatchEvent
 from greenproc.tracing import TraceContext, current_trace
 
 MIN_SECONDS = 0.001
-"""The shortest period; the clock counts microseconds, and a shorter one would keep the hub busy."""
+"""The minimum period: a shorter one would keep the hub busy."""
 
 MAX_WAIT = 60.0
 """How long a `Cron` waits at most before it looks at the time again, as cron does. Timers do not notice that
@@ -32,7 +32,7 @@ MAX_MISSED = 1000
 
 
 class Seconds:
-    """Times that are so many *seconds* apart."""
+    """Times with a fixed distance in seconds."""
 
     max_wait: float | None = None
 
@@ -82,7 +82,7 @@ class CronTimes:
 
 
 class Repetition:
-    """Calls a method of a process again and again, until the process ends. See `every`."""
+    """A periodic dispatch of a method, until the process ends. See `every`."""
 
     def __init__(
         self,
@@ -107,11 +107,12 @@ class Repetition:
         self._call = method, args, kwargs
         self._is_busy = False
         self.is_active = True
-        """Whether there are calls to come."""
+        """Whether further calls are due."""
         self.calls = 0
-        """How many calls were dispatched."""
+        """The number of dispatched calls."""
         self.skipped = 0
-        """How many were left out, as the one before was not over, or the clock jumped over them."""
+        """The number of calls that were skipped: the previous call was still running, or the clock
+        jumped over their time."""
         self._timer: Timer | None = None
         self._wait_for(self._times.first(self._clock.now()))
 
@@ -121,11 +122,11 @@ class Repetition:
 
     @property
     def due(self) -> float | None:
-        """When the next call is due, in seconds since 1970; None if there is none to come."""
+        """When the next call is due, in seconds since 1970; None if there is none."""
         return self._due if self.is_active else None
 
     def cancel(self) -> None:
-        """Make no further call; one that is queued or runs is not stopped. Can be repeated."""
+        """Cancel all further calls; a queued or running call is not affected. Can be repeated."""
         self.is_active = False
         if self._timer is not None:
             self._timer.cancel()
@@ -150,7 +151,7 @@ class Repetition:
         if now < self._due - MIN_SECONDS:
             self._wait_for(self._due)
             return
-        # The times that have passed meanwhile are left out, and the rhythm is kept.
+        # Times that have passed are skipped, so the phase is preserved.
         due, missed = self._times.following(self._due, now)
         self._wait_for(due)
         self.skipped += missed
@@ -174,17 +175,17 @@ class Repetition:
                 self.note_end()
 
     def note_end(self, _result: object = None) -> None:
-        """Note that the call is over, or was dropped."""
+        """Note that the call has completed or was dropped."""
         self._is_busy = False
 
     @property
     def method(self) -> Callable[..., Any]:
-        """What is called."""
+        """The function that is called."""
         return self._call[0]
 
 
 class _RepeatedCall(DispatchEvent):
-    """One call of a `Repetition`. An error in it is the process' own, as in a message handler."""
+    """One call of a `Repetition`. It fails the process, as a message handler does."""
 
     __slots__ = ("_repetition", "trace")
 

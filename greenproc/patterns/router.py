@@ -1,4 +1,4 @@
-"""`Router` and `Pool`: processes that pass messages on to one of many workers."""
+"""`Router` and `Pool`: processes that forward messages to workers."""
 
 from __future__ import annotations
 
@@ -26,21 +26,24 @@ logger = logging.getLogger("greenproc.process")
 
 
 class Router(Process):
-    """Passes each message on to one of its workers, or to all; the sender stays that of the message.
+    """Forwards each message to one of its workers, or to all of them, and preserves the sender.
 
-    Answers go straight to the sender, and `ask` works through it. Dispatches and requests are those of the
-    router itself. It links to its workers, here or on other nodes, and one that has ended gets
-    no more. Without a worker a message is dropped, and reported with *no worker*.
+    Workers answer the sender directly, so `ask` works through a router. Dispatches and HTTP
+    requests are served by the router itself. The router links to its workers, which may be on
+    other nodes, and removes a worker that has ended. Without workers, a message is dropped with
+    the reason *no worker*.
 
     Args:
-        workers: the first ones; `add` and `remove` are dispatched.
-        route: ``"round_robin"``; ``"least_busy"``, by what is queued, where a worker of another
-            node counts as idle; ``"hash"``, where messages with the same *key* go to the same worker, and
-            few keys move when workers come and go; or ``"broadcast"``, to all.
-        key: returns what of a message decides. If it fails, that message is dropped.
+        workers: the initial workers; `add` and `remove`, to be dispatched, change them.
+        route: ``"round_robin"``; ``"least_busy"``, the shortest mailbox, where a worker on another
+            node counts as idle; ``"hash"``, the same worker for the same *key*, with consistent
+            hashing, so that few keys move when workers are added or removed; or ``"broadcast"``.
+        key: returns the routing key of a message, for ``"hash"``; a message for which it raises is
+            dropped.
+        id: the id of the router; None generates ``Router(1)`` and so on.
 
     Raises:
-        InvalidArgument: an argument is not what it should be.
+        InvalidArgument: an argument is out of range or of the wrong type.
     """
 
     def __init__(
@@ -58,7 +61,7 @@ class Router(Process):
         self.__workers = dict.fromkeys(map(as_receiver, workers))
 
     def initialize(self) -> None:
-        """Link to the workers. An override must call this one."""
+        """Link to the workers. An override must call the base method."""
         for pid in self.__workers:
             self.__refuse_itself(pid)
         self.__chooser.use(list(self.__workers))
@@ -66,11 +69,11 @@ class Router(Process):
             self.link(pid)
 
     def add(self, worker: UPID | Process) -> bool:
-        """Pass messages on to *worker*, too; return whether it is a new one.
+        """Add a worker; return whether it is new.
 
         Raises:
-            InvalidArgument: it is no address of a process, or that of the router itself, in which
-                a message would go round for ever.
+            InvalidArgument: *worker* is not the address of a process, or is the router itself,
+                which would forward a message to itself for ever.
         """
         pid = as_receiver(worker)
         self.__refuse_itself(pid)
@@ -82,7 +85,7 @@ class Router(Process):
         return True
 
     def remove(self, worker: UPID | Process) -> bool:
-        """Pass nothing more on to *worker*; return whether it was one."""
+        """Remove a worker; return whether it was one."""
         pid = as_upid(worker)
         if pid not in self.__workers:
             return False
@@ -91,15 +94,15 @@ class Router(Process):
         return True
 
     def workers(self) -> tuple[UPID, ...]:
-        """Return the workers, the oldest first."""
+        """Return the workers in the order of their addition."""
         return tuple(self.__workers)
 
     def exited(self, pid: UPID) -> None:
-        """Pass nothing more on to a worker that has ended. An override must call this one."""
+        """Remove a worker that has ended. An override must call the base method."""
         self.remove(pid)
 
     def consume_message(self, event: MessageEvent) -> None:
-        """Pass the message on."""
+        """Forward the message."""
         pass_on(self, self.__chooser, event.message)
 
     def __refuse_itself(self, pid: UPID) -> None:
@@ -111,25 +114,28 @@ class Router(Process):
 
 
 class Pool(Supervisor):
-    """A `Router` that makes its workers and supervises them.
+    """A `Router` that creates and supervises its workers.
 
     ::
 
         pool = spawn(Pool(Resizer, 4, route="least_busy"))
         ask(pid, "resize", picture).get()
 
-    A worker that fails is restarted, and what was queued for it, or comes meanwhile, is kept for the
-    next one; the message that it failed with is lost, and the failure logged.
+    A worker that fails is restarted. Its queued messages, and those that arrive meanwhile, are
+    kept for the next process; the message that caused the failure is lost, and the error logged.
 
     Args:
-        factory: makes a worker.
-        size: how many.
-        route: as for `Router`, and so *key*.
-        max_restarts: of all workers together ...
-        within: ... in so many seconds of the clock; one more ends the pool with all workers.
+        factory: creates a worker process.
+        size: the number of workers, at least 1.
+        route: the routing rule, as for `Router`.
+        key: the routing key, as for `Router`.
+        max_restarts: the number of restarts, of all workers together, that is allowed within
+            *within* seconds; one more terminates the pool and its workers.
+        within: the length of that window, in seconds of the runtime's clock.
+        id: the id of the pool, whose workers are ``id-1`` and so on; None generates ids.
 
     Raises:
-        InvalidArgument: an argument is not what it should be.
+        InvalidArgument: an argument is out of range or of the wrong type.
     """
 
     def __init__(  # noqa: PLR0913 -- those of a router and those of a supervisor
@@ -151,42 +157,42 @@ class Pool(Supervisor):
         super().__init__(children, max_restarts=max_restarts, within=within, id=id)
 
     def initialize(self) -> None:
-        """Start the workers. An override must call this one."""
+        """Start the workers. An override must call the base method."""
         super().initialize()
         self.__look()
 
     def workers(self) -> tuple[UPID, ...]:
-        """Return the addresses of the workers, which stay the same when they are restarted."""
+        """Return the addresses of the workers; a restart does not change them."""
         return self.__workers
 
     def start_child(self, child: Child) -> PID[Any] | None:
-        """Start one more worker. See `Supervisor.start_child`."""
+        """Add and start a worker. See `Supervisor.start_child`."""
         pid = super().start_child(child)
         self.__look()
         return pid
 
     def terminate_child(self, id: str | UPID) -> None:
-        """Stop a worker and pass nothing more on to it. See `Supervisor.terminate_child`."""
+        """Stop a worker, which gets no further message. See `Supervisor.terminate_child`."""
         super().terminate_child(id)
         self.__look()
 
     def restart_child(self, id: str | UPID) -> PID[Any] | None:
-        """Start a worker that was stopped. See `Supervisor.restart_child`."""
+        """Start a stopped worker. See `Supervisor.restart_child`."""
         pid = super().restart_child(id)
         self.__look()
         return pid
 
     def consume_exited(self, event: ExitedEvent) -> None:
-        """Restart a worker, or pass nothing more on to one that is not restarted."""
+        """Restart a worker that has ended, or remove it from the routing."""
         super().consume_exited(event)
         self.__look()
 
     def consume_message(self, event: MessageEvent) -> None:
-        """Pass the message on."""
+        """Forward the message."""
         pass_on(self, self.__chooser, event.message)
 
     def __look(self) -> None:
-        """Choose among the workers that run, or are being restarted, from now on."""
+        """Route to the workers that are running or being restarted."""
         gone = (ChildState.ABSENT, ChildState.STUCK)
         workers = tuple(
             PID[Any](child.id, self.pid.address)
@@ -202,7 +208,13 @@ class Pool(Supervisor):
 
 
 def pass_on(router: Process, chooser: Chooser, message: Message) -> None:
-    """Send *message* to the workers that *chooser* says, or report that none gets it."""
+    """Forward *message* to the chosen workers, or drop it if there are none.
+
+    Args:
+        router: the process that forwards.
+        chooser: its routing rule.
+        message: the message, whose sender is preserved.
+    """
     manager = router.runtime.processes
     try:
         chosen = chooser.choose(message)
@@ -217,7 +229,12 @@ def pass_on(router: Process, chooser: Chooser, message: Message) -> None:
 
 
 def load_of(router: Process, pid: UPID) -> int:
-    """Return how many events the local worker *pid* has to serve, the present one included."""
+    """Return the number of events of a worker, the one being served included.
+
+    Args:
+        router: a process of the same node.
+        pid: the worker; one on another node has a load of 0.
+    """
     manager = router.runtime.processes
     cell = manager.find_cell(pid) or manager.gaps.find_holder(pid.id)
     if cell is None:

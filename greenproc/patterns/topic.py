@@ -8,7 +8,7 @@ from greenproc.process.base import Process
 
 
 class Topic(Process):
-    """Sends what is published to all that have subscribed, in one order for all of them.
+    """Sends each published message to all subscribers, in the same order to each.
 
     ::
 
@@ -16,19 +16,22 @@ class Topic(Process):
         dispatch(topic, Topic.subscribe, self.pid)         # in a process
         dispatch(topic, Topic.publish, "headline", b"...")  # anywhere
 
-    It links to its subscribers, so one that has ended, or whose node is gone, is forgotten. The methods are
-    called by dispatch, and so from local processes only; a subscriber may be on another node.
+    The topic links to its subscribers, and removes one that has ended or whose node is lost. The
+    methods must be dispatched, which is local; a subscriber may be on another node.
+
+    Args:
+        id: the id of the topic; None generates ``Topic(1)`` and so on.
     """
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id)
-        self._subscribers: dict[UPID, None] = {}  # in the order in which they came
+        self._subscribers: dict[UPID, None] = {}  # in the order of subscription
 
     def subscribe(self, subscriber: UPID | Process) -> bool:
-        """Send to *subscriber* what is published from now on; return whether it is a new one.
+        """Add a subscriber; return whether it is new.
 
         Raises:
-            InvalidArgument: it is no address of a process.
+            InvalidArgument: *subscriber* is not the address of a process.
         """
         pid = as_receiver(subscriber)
         if pid in self._subscribers:
@@ -38,16 +41,20 @@ class Topic(Process):
         return True
 
     def unsubscribe(self, subscriber: UPID | Process) -> bool:
-        """Send nothing more to *subscriber*; return whether it had subscribed."""
+        """Remove a subscriber; return whether it was one."""
         pid = as_upid(subscriber)
         known = pid in self._subscribers
         self._subscribers.pop(pid, None)
         return known
 
     def publish(self, name: str, body: bytes = b"") -> int:
-        """Send a message called *name* to all subscribers; return how many these are.
+        """Send a message to all subscribers; return their number.
 
-        Its sender is the topic.
+        The sender of the message is the topic.
+
+        Args:
+            name: the message name.
+            body: the body, as for `Process.send`.
         """
         subscribers = list(self._subscribers)
         for pid in subscribers:
@@ -55,9 +62,9 @@ class Topic(Process):
         return len(subscribers)
 
     def subscribers(self) -> tuple[UPID, ...]:
-        """Return the subscribers, the oldest first."""
+        """Return the subscribers in the order of subscription."""
         return tuple(self._subscribers)
 
     def exited(self, pid: UPID) -> None:
-        """Forget a subscriber that has ended."""
+        """Remove a subscriber that has ended."""
         self._subscribers.pop(pid, None)

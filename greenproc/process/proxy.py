@@ -1,4 +1,4 @@
-"""A process as an object whose methods are dispatched: ``proxy(pid).increment(5)``."""
+"""`Proxy`: an object whose method calls are dispatched to a process: ``proxy(pid).increment(5)``."""
 
 from __future__ import annotations
 
@@ -21,17 +21,25 @@ P = TypeVar("P", bound=Process)
 
 
 class Proxy(Generic[P]):
-    """Stands for a local process: a call of a method is dispatched, an attribute read there.
+    """Represents a local process: method calls are dispatched, attributes are read by dispatch.
 
-    Both give a `Future`; one that the method returns is followed. Which of the two a name is, the
-    class of the process says: its methods are called, whatever else it or the process has is read.
-    A name that neither has, and a private one, is refused at once; only while the process has not
-    run `initialize`, which may add attributes, is that left to the process.
+    Both return a `Future`; a future that the method returns is followed. The class of the process
+    decides: a name of a method is called, every other attribute of the class or the process is
+    read. An unknown name and a private name raise `AttributeError` immediately; before
+    ``initialize``, which may add attributes, has run, an unknown name fails the future instead.
 
-    What an attribute holds is not copied: leave it alone if the process may change it.
+    The value of an attribute is not copied: do not use a mutable value that the process changes.
 
-    Type checkers know whose proxy it is, but no type in Python is "the methods of that class, as
-    futures", so each name is of any type to them; `dispatch` is checked in full.
+    Type checkers know the class of the process, but Python has no type for "its methods, returning
+    futures", so every attribute has the type ``Any``; `dispatch` is fully checked.
+
+    Args:
+        manager: the process manager of the runtime.
+        pid: the address of a running process of that runtime.
+
+    Raises:
+        InvalidArgument: the process is on another node.
+        StateError: no such process is running.
     """
 
     __slots__ = ("__dict__", "__weakref__")
@@ -44,12 +52,12 @@ class Proxy(Generic[P]):
             if is_remote:
                 raise InvalidArgument(f"expected a process of this node, got {pid}: ask() it")
             raise StateError(f"expected a process that is running: {reason}")
-        # The attributes of a proxy are what it has seen of the process, so these have no such name.
+        # The namespace of a proxy caches methods of the process; a mangled name cannot clash.
         vars(self)["_Proxy__subject"] = manager, pid, type(process)
 
     def __getattr__(self, name: str) -> Any:
         subject = vars(self).get("_Proxy__subject")
-        if subject is None:  # a copy in the making is asked for its own methods
+        if subject is None:  # copy.copy() looks methods up before it fills the new object
             raise AttributeError(name)
         manager, pid, cls = subject
         if name.startswith("_"):
@@ -64,7 +72,7 @@ class Proxy(Generic[P]):
             if not hasattr(cls, name) and not _has(cls, process, name):
                 raise AttributeError(_explain(cls, process, name), name=name, obj=self)
             return manager.dispatch(pid, _read, name)
-        vars(self)[name] = call  # what the class has stays: found there next time
+        vars(self)[name] = call  # methods of a class do not change: cached
         return call
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -96,24 +104,24 @@ def _pid_of(proxy: Proxy[Any]) -> UPID:
 
 
 def _read(name: str) -> Any:
-    """Return an attribute of the process that runs this."""
+    """Return an attribute of the current process."""
     return getattr(PROCESS.get(), name)
 
 
 def _call(name: str, /, *args: Any, **kwargs: Any) -> Any:
-    """Call a method, such as a ``classmethod``, of the process that runs this."""
+    """Call a method, such as a ``classmethod``, of the current process."""
     return getattr(PROCESS.get(), name)(*args, **kwargs)
 
 
 def _has(cls: type, process: Process | None, name: str) -> bool:
-    """Whether the process has the attribute, or may have it by the time when it is read."""
+    """Return whether the process has the attribute, or may have it when it is read."""
     if process is None or cell_of(process).state is BOTTOM:
-        return True  # the future tells
+        return True  # the future fails if not
     return name in getattr(process, "__dict__", ()) or name in _declared(cls)
 
 
 def _declared(cls: type) -> set[str]:
-    """Return the names that *cls* and its bases annotate."""
+    """Return the annotated names of *cls* and its bases."""
     return {name for base in cls.__mro__ for name in vars(base).get("__annotations__", ())}
 
 
