@@ -1,6 +1,6 @@
-"""Log records that say which process made them: a filter for handlers, and lines of JSON.
+"""Log records with the process that logged them: a filter for handlers, and a JSON formatter.
 
-Nothing here is set up by itself: the program's own configuration names what it wants.
+Nothing is installed automatically: the logging configuration of the program refers to these.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from greenproc.failures import FAILURES
 from greenproc.process.current import current_process
 
 OUTSIDE: Final = "-"
-"""The `upid` of a record that no process made."""
+"""The `upid` of a record from outside of any process."""
 
 _STANDARD: Final = frozenset(
     (*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "upid")
@@ -22,13 +22,13 @@ _STANDARD: Final = frozenset(
 
 
 class ProcessFilter(logging.Filter):
-    """Gives each record the attribute ``upid``: the process whose handler made it, else ``-``.
+    """Adds the attribute ``upid`` to each record: the process that logged it, or ``-``.
 
-    It belongs to a handler, where it sees the records of all loggers, those of other libraries
-    included, and those of greenlets that `Process.spawn_greenlet` started; one of plain
-    `gevent.spawn` belongs to no process. It must see a record in the greenlet that made it: with
-    a `logging.handlers.QueueHandler`, there and not behind the queue. A record that has a
-    ``upid`` keeps it. Nothing is left out.
+    Attach it to a handler, where it covers the records of all loggers, including those of other
+    libraries. A greenlet of `Process.spawn_greenlet` belongs to its process, one of plain
+    `gevent.spawn` to none. The filter must run in the greenlet that logs: with a
+    `logging.handlers.QueueHandler`, attach it to that handler, not behind the queue. An existing
+    ``upid`` is kept. All records pass.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -39,16 +39,16 @@ class ProcessFilter(logging.Filter):
 
 
 class JSONFormatter(logging.Formatter):
-    """Writes each record as one line of JSON, in ASCII.
+    """Formats each record as one line of JSON, in ASCII.
 
     The keys are ``time`` (RFC 3339, UTC, microseconds), ``level``, ``logger``, ``upid``,
-    ``message``, and, where there is one, ``exception`` and ``stack``, which are texts of several
-    lines. What the program gave as ``extra`` follows under its own keys, never in place of these;
-    what JSON has no form for is written as its `repr`.
+    ``message``, and, if present, ``exception`` and ``stack``, both multi-line text. The attributes
+    of ``extra`` follow under their own keys and never replace these; a value without a JSON
+    representation is formatted with `repr`.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line of *record*, without the end of the line."""
+        """Return *record* as one line, without a line terminator."""
         when = datetime.fromtimestamp(record.created, UTC)
         line: dict[str, Any] = {
             "time": when.isoformat(timespec="microseconds").replace("+00:00", "Z"),
@@ -75,7 +75,7 @@ def _find_upid() -> str:
 
 
 def _plain(value: object) -> object:
-    """Return *value* if JSON has a form for it, else its repr."""
+    """Return *value* if it is serializable as JSON, else its repr."""
     try:
         json.dumps(value, allow_nan=False)
     except FAILURES:
@@ -86,5 +86,5 @@ def _plain(value: object) -> object:
 def _spell(value: object) -> str:
     try:
         return repr(value)
-    except FAILURES as error:  # an object of the program, whose line is wanted all the same
+    except FAILURES as error:  # a failing __repr__ of the program must not lose the record
         return f"<{type(value).__name__}, whose repr failed: {type(error).__name__}>"

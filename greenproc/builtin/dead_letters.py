@@ -1,4 +1,4 @@
-"""``/dead-letters``: the last messages, dispatches and requests that the node dropped."""
+"""``/dead-letters``: the most recent messages, dispatches and requests that the node dropped."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from greenproc.process.base import Process
 from greenproc.process.help import DESCRIPTION, HELP, TLDR
 
 MAX_LISTED = 1000
-"""How many dead letters one answer lists; `offset` gets the others."""
+"""The maximum number of dead letters in a response; `offset` reaches the rest."""
 
 LISTED = 100
-"""How many it lists when the request does not say."""
+"""The default number of dead letters in a response."""
 
 
 class DeadLettersEndpoint(Process):
-    """Answers with what was dropped, the newest first, as JSON.
+    """Serves the dead letters of the node as JSON, newest first.
 
     Args:
         dead_letters: the `DeadLetters` of the runtime.
-        realm: whose principals may look; None needs no principal.
+        realm: the authentication realm; None disables authentication.
     """
 
     def __init__(self, dead_letters: Any, realm: str | None = None) -> None:
@@ -32,7 +32,7 @@ class DeadLettersEndpoint(Process):
         self.route("/", self.on_list, help=DEAD_LETTERS_HELP, realm=realm)
 
     def on_list(self, request: Request, principal: object = None) -> Response:
-        """Answer with a page of them."""
+        """Return a page of dead letters."""
         page = read_page(request.url.query, default=LISTED, most=MAX_LISTED)
         if isinstance(page, Response):
             return page
@@ -49,12 +49,12 @@ class DeadLettersEndpoint(Process):
 
 
 DEAD_LETTERS_HELP = HELP(
-    TLDR("The last messages, dispatches and requests that were dropped, the newest first."),
+    TLDR("The most recent messages, dispatches and requests that were dropped, newest first."),
     DESCRIPTION(
-        f"* `limit=N`: how many are listed, {LISTED} if not given, at most {MAX_LISTED};",
-        "* `offset=N`: how many newer ones are left out.",
+        f"* `limit=N`: the maximum number of entries, {LISTED} by default, at most {MAX_LISTED};",
+        "* `offset=N`: the number of newer entries to skip.",
         "",
-        "`kept` tells how many can be listed, `total` and `counts` how many there were. `start` is the",
-        "beginning of a body, `size` its bytes.",
+        "`kept` is the number of entries available, `total` and `counts` are the numbers since the",
+        "start of the node. `start` is the beginning of a body, `size` its bytes.",
     ),
 )

@@ -1,4 +1,4 @@
-"""What orchestrators ask a node: does it live, and does it take work?"""
+"""Liveness and readiness probes for orchestrators."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from greenproc.process.manager import ProcessManager
 
 
 class Readiness:
-    """Whether a node takes work: from its start until it drains or stops.
+    """The readiness of a node: ready from its start until it drains or stops.
 
     Args:
-        signals: those of the runtime, which tell when it drains.
+        signals: the signals of the runtime.
+        processes: its process manager.
     """
 
     def __init__(self, signals: Any, processes: ProcessManager) -> None:
@@ -24,10 +25,10 @@ class Readiness:
         signals.runtime_stopping.connect(self._note_stopping)
 
     def respond(self, ids: str) -> Response:
-        """Answer 200, or 503 with the reason.
+        """Return 200, or 503 with the reason.
 
         Args:
-            ids: of processes that have to be initialized as well, with commas between them.
+            ids: a comma-separated list of ids of processes that must be initialized as well.
         """
         reason = self._end or self._find_missing(filter(None, ids.split(",")))
         if reason is None:
@@ -51,11 +52,11 @@ class Readiness:
 
 
 LIVE_HELP = HELP(
-    TLDR("Whether the node lives: 200, unless something blocks its hub."),
+    TLDR("Liveness probe: 200, unless the hub is blocked."),
 )
 READY_HELP = HELP(
-    TLDR("Whether the node takes work: 200, or 503 when it does not yet or not any more."),
+    TLDR("Readiness probe: 200, or 503 while the node does not accept work."),
     DESCRIPTION(
-        "* `process=ID,...`: only when these processes are there, and have been initialized.",
+        "* `process=ID,...`: processes that must be running and initialized as well.",
     ),
 )

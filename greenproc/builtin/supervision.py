@@ -1,4 +1,4 @@
-"""The supervisors of a node with their children, and what is counted about them."""
+"""The supervision trees of a node, and their metrics."""
 
 from __future__ import annotations
 
@@ -15,19 +15,23 @@ from greenproc.supervision import ChildCounts, ChildInfo
 from greenproc.supervision.reports import reason_text
 
 LISTED = 100
-"""How many rows of the tree are listed when a request does not say."""
+"""The default number of listed rows."""
 
 MAX_LISTED = 1000
 
-MAX_DEPTH = 100  # no program has so many levels, and each costs a frame
+MAX_DEPTH = 100  # levels; each costs a frame of recursion
 
 MAX_FAMILY = 100  # supervisors in a snapshot of the metrics
 
 
 def supervision_tree(manager: ProcessManager, limit: int) -> dict[str, Any]:
-    """Return up to *limit* rows of the trees of supervisors, children behind their supervisor.
+    """Return the supervision trees as rows, each supervisor followed by its children.
 
-    The tables of supervisors are read as they are, so a busy one is shown, too.
+    The tables are read directly, so a supervisor that is blocked is listed too.
+
+    Args:
+        manager: the process manager of the runtime.
+        limit: the maximum number of rows.
     """
     now = manager.clock.now(None)
     rows = _rows(manager, now)
@@ -72,7 +76,7 @@ def _of_child(info: ChildInfo, now: float, depth: int) -> dict[str, Any]:
 
 
 def _last_reason(info: ChildInfo) -> str | None:
-    """Return why the child has ended last; None if it never has."""
+    """Return the reason of the last end of a child as text; None if it never ended."""
     if info.ended_at is None:
         return None
     return "terminated" if info.last_reason is None else reason_text(info.last_reason)
@@ -87,7 +91,12 @@ def _of_supervisor(supervising: Supervising) -> dict[str, Any]:
 
 
 def supervision_metrics(manager: ProcessManager, prefix: str) -> list[Metric]:
-    """Return what is counted about each supervisor, by its id."""
+    """Return the metrics of supervisors, labelled by their ids.
+
+    Args:
+        manager: the process manager of the runtime.
+        prefix: the prefix of the metric names.
+    """
     counts = manager.runtime.supervision
     return [
         PulledFamily(
@@ -120,7 +129,7 @@ def supervision_metrics(manager: ProcessManager, prefix: str) -> list[Metric]:
 
 
 def _counts(manager: ProcessManager) -> Iterator[tuple[str, ChildCounts]]:
-    """Find the first hundred supervisors, and count their children."""
+    """Return the counts of children of up to `MAX_FAMILY` supervisors."""
     cells = in_turns(list(manager.cells.values()))
     found = (cell for cell in cells if cell.supervising is not None)
     for cell in islice(found, MAX_FAMILY):

@@ -1,6 +1,6 @@
-"""`MailboxLimit`: how much may wait for one process, and what happens to what is too much.
+"""`MailboxLimit`: the mailbox bound of one process, and the overflow policy.
 
-What bounds every mailbox, whatever its process says, is in `greenproc.process.quota`.
+The bounds of all mailboxes, set by the node, are in `greenproc.process.quota`.
 """
 
 from __future__ import annotations
@@ -39,31 +39,36 @@ POLICIES: tuple[Policy, ...] = ("refuse", "drop_oldest", "drop_newest", "block")
 
 @dataclass(frozen=True, slots=True)
 class MailboxLimit:
-    """How much may wait for one process: its `Process.mailbox_limit`.
+    """The bound of a mailbox and its overflow policy: the value of `Process.mailbox_limit`.
 
     ::
 
         class Mailer(Process):
             mailbox_limit = MailboxLimit(events=1000, when_full="drop_oldest")
 
-    What is dropped is a dead letter with *mailbox full*, and `Signals.mailbox_full` is sent. An empty mailbox
-    takes a message of any size. The news of an exit and an injected terminate are never
-    refused, and go ahead of what is queued. Differs from libprocess, which has no bounds and one order.
+    A dropped event becomes a dead letter with the reason *mailbox full*, and
+    `Signals.mailbox_full` is sent. An empty mailbox accepts a message of any size. Exit events and
+    injected terminates are never refused, and go ahead of queued events.
 
     Args:
-        events: how many messages, dispatches and requests; `Settings.max_mailbox_events` if None.
-        bytes: how many bytes of them, each counted with 64 more; `Settings.max_mailbox_bytes` if None.
-        when_full: what happens to the next one. ``refuse`` drops it and tells its sender, a remote
-            one and a client by 503, a dispatch by its future. ``drop_newest`` drops it, but says
-            to the sender of a message that it was accepted. ``drop_oldest`` drops what waits
-            longest to make room. ``block`` lets the greenlet that calls ``send`` or ``post`` wait for room; what
-            cannot wait is refused: what comes from other nodes and threads, a dispatch, a request, a
-            call in the hub, and what the process sends to itself.
-        timeout: how long ``block`` waits, in seconds of the runtime's clock; then the message is
-            refused. It also ends circles of processes that wait for each other.
+        events: the maximum number of queued messages, dispatches and requests; None takes
+            `Settings.max_mailbox_events`.
+        bytes: the maximum size of these, with 64 bytes of overhead each; None takes
+            `Settings.max_mailbox_bytes`.
+        when_full: the policy for an event that does not fit. ``refuse`` drops it and notifies its
+            sender: 503 to another node or an HTTP client, an abandoned future to a dispatch.
+            ``drop_newest`` drops it, but acknowledges a message as accepted. ``drop_oldest`` drops
+            the oldest queued events until it fits. ``block`` blocks the greenlet that calls
+            ``send`` or ``post`` until there is room; it refuses whatever cannot block: events from
+            other nodes and threads, dispatches, requests, calls in the hub, and messages of the
+            process to itself.
+        timeout: the maximum wait of ``block``, in seconds of the runtime's clock, after which the
+            message is refused. It also breaks deadlocks of processes that block on each other.
 
     Raises:
-        InvalidArgument: a number is below 1 or none, or the policy is another text.
+        InvalidArgument: a bound is below 1 or not an int, or the policy is unknown.
+
+    Differs: libprocess has unbounded mailboxes in a single order.
     """
 
     events: int | None = None
@@ -83,9 +88,12 @@ class MailboxLimit:
 
 
 class MailboxBound:
-    """What waits for a process that has a `MailboxLimit`, counted exactly.
+    """The exact fill level of a mailbox with a `MailboxLimit`. Control events do not count.
 
-    Control events, which the limit is not about, are not counted.
+    Args:
+        limit: the limit of the process.
+        max_events: the bound of the node, which caps that of the limit.
+        max_bytes: likewise in bytes.
     """
 
     __slots__ = ("bytes", "count", "is_closed", "limit", "max_bytes", "max_events", "waiters")
@@ -100,32 +108,32 @@ class MailboxBound:
         self.is_closed = False
 
     def admits(self, item: Item) -> bool:
-        """Whether there is room for *item*."""
+        """Return whether there is room for *item*."""
         if self.count == 0:
             return True
         return self.count < self.max_events and self.bytes + weigh_item(item) <= self.max_bytes
 
     def note_taken(self, item: Item) -> None:
-        """Note that *item* is out of the mailbox, and wake the first sender that waits for room."""
+        """Subtract *item*, which left the mailbox, and wake the first blocked sender."""
         if not is_control(item):
             self.count -= 1
             self.bytes -= weigh_item(item)
             self.wake()
 
     def wake(self) -> None:
-        """Let the first sender that waits look for room; it wakes the next one."""
+        """Wake the first blocked sender, which wakes the next one if there is more room."""
         if self.waiters:
             self.waiters[0].woken.set()
 
     def close(self) -> None:
-        """Let all that wait go: the process is over."""
+        """Release all blocked senders: the process has ended."""
         self.is_closed = True
         for waiter in self.waiters:
             waiter.woken.set()
 
 
 class LimitedDeque(deque[Item]):
-    """The queue inside the mailbox of a process that has a limit: counts, and puts control first."""
+    """The queue of a mailbox with a limit: it counts its events, and puts urgent ones first."""
 
     __slots__ = ("_bound",)
 
@@ -134,7 +142,7 @@ class LimitedDeque(deque[Item]):
         self._bound = bound
 
     def append(self, item: Item, /) -> None:
-        """Queue *item*: at the end, or ahead of all that is not urgent if it is."""
+        """Queue *item* at the end; an urgent one ahead of all that are not."""
         if is_urgent(item):
             place = next((at for at, other in enumerate(self) if not is_urgent(other)), len(self))
             self.insert(place, item)
@@ -145,18 +153,18 @@ class LimitedDeque(deque[Item]):
         super().append(item)
 
     def popleft(self) -> Item:
-        """Take the next item out, which may make room for what waits."""
+        """Remove and return the first item, which may unblock a sender."""
         item = super().popleft()
         self._bound.note_taken(item)
         return item
 
     def extend(self, items: Iterable[Item], /) -> None:
-        """Queue *items*, each as `append` does."""
+        """Queue each of *items* as `append` does."""
         for item in items:
             self.append(item)
 
     def extendleft(self, items: Iterable[Item], /) -> None:
-        """Put *items*, which are not urgent, one by one ahead of all that is not urgent either."""
+        """Insert *items*, none of them urgent, one by one behind the urgent ones."""
         place = next((at for at, other in enumerate(self) if not is_urgent(other)), len(self))
         for item in items:
             self._bound.count += 1
@@ -164,12 +172,12 @@ class LimitedDeque(deque[Item]):
             self.insert(place, item)
 
     def clear(self) -> None:
-        """Take all items out."""
+        """Remove all items."""
         while self:
             self.popleft()
 
     def pop_oldest(self) -> Item | None:
-        """Take out what has waited longest and is no control event."""
+        """Remove and return the oldest item that is not a control event, if any."""
         for at, item in enumerate(self):
             if not is_control(item):
                 del self[at]
@@ -179,27 +187,34 @@ class LimitedDeque(deque[Item]):
 
 
 def limit_mailbox(manager: ProcessManager, cell: Cell, limit: object) -> None:
-    """Let *limit* hold for the mailbox of *cell*, so that each event that comes is looked at.
+    """Apply *limit* to the mailbox of a process that is about to be spawned.
+
+    It also disables the fast path of delivery, so that every event is checked.
+
+    Args:
+        manager: the process manager of the runtime.
+        cell: the record of the process.
+        limit: the value of `Process.mailbox_limit`.
 
     Raises:
-        InvalidArgument: it is no `MailboxLimit`.
+        InvalidArgument: *limit* is not a `MailboxLimit`.
     """
     if not isinstance(limit, MailboxLimit):
         raise InvalidArgument(
             f"expected {type(cell.process).__name__}.mailbox_limit to be a MailboxLimit, got {limit!r}"
         )
-    if cell.context is None:  # else it was spawned before, and is not again
+    if cell.context is None:  # otherwise it was spawned before, and the spawn will be refused
         cell.bound = MailboxBound(limit, manager.max_events, manager.quota.max_mailbox_bytes)
         cell.byte_mark, cell.max_events = NOTHING_FITS, 0
 
 
 def make_queue(cell: Cell) -> LimitedDeque | None:
-    """Return what the mailbox of *cell* holds its events in, if that is not a plain deque."""
+    """Return the queue for the mailbox of *cell* if it has a limit, else None for the default."""
     return None if cell.bound is None else LimitedDeque(cell.bound)
 
 
 class RoomWaiter:
-    """A sender that waits for room."""
+    """A sender that is blocked by a full mailbox."""
 
     __slots__ = ("is_late", "woken")
 
@@ -208,25 +223,30 @@ class RoomWaiter:
         self.is_late = False
 
     def time_out(self) -> None:
-        """Wait no longer."""
+        """End the wait without success."""
         self.is_late = True
         self.woken.set()
 
 
 def is_control(item: Item) -> bool:
-    """Whether *item* is of the runtime and not of a program: it is never refused or dropped."""
+    """Return whether *item* is a control event of the runtime, which is never refused."""
     return item.__class__ is not Message and isinstance(item, Event) and item.content is None
 
 
 def is_urgent(item: Item) -> bool:
-    """Whether *item* goes ahead of what is queued."""
+    """Return whether *item* goes ahead of queued events."""
     if item.__class__ is Message:
         return False
     return isinstance(item, ExitedEvent) or (isinstance(item, TerminateEvent) and item.inject)
 
 
 def has_room(cell: Cell, item: Item) -> bool:
-    """Whether *item* may be queued for *cell*, which has all the events that it may have, or a limit."""
+    """Return whether *item* may be queued beyond the fast path's bound of *cell*.
+
+    Args:
+        cell: the record of a process whose mailbox is full or has a `MailboxLimit`.
+        item: the event.
+    """
     if cell.bound is None:
         return isinstance(item, (ExitedEvent, TerminateEvent, ControlCall))
     return is_control(item) or cell.bound.admits(item)
@@ -235,12 +255,16 @@ def has_room(cell: Cell, item: Item) -> bool:
 def make_room(
     manager: ProcessManager, cell: Cell, item: Item, *, may_wait: bool = False
 ) -> Delivery | None:
-    """Make room for *item* in the mailbox of *cell*, which has a limit, as its policy says.
+    """Apply the overflow policy of *cell*, which has a limit, to an event.
 
-    Returns None if there is room, else what became of *item*, which is dropped and reported.
+    Returns None if there is room for it now; otherwise the event was dropped and reported, and the
+    result is the outcome for its sender.
 
     Args:
-        may_wait: whether the caller may wait for room.
+        manager: the process manager of the runtime.
+        cell: the record of the receiver.
+        item: the event.
+        may_wait: whether the caller may be blocked.
     """
     bound = cell.bound
     assert bound is not None
@@ -254,7 +278,7 @@ def make_room(
             return None
     elif policy == "block" and may_wait and _wait_for_room(manager, cell, bound, item):
         if bound.is_closed and isinstance(item, Message):
-            return manager.deliver(item, may_wait=True)  # to what has the id now, if anything
+            return manager.deliver(item, may_wait=True)  # to the successor with that id, if any
         return None
     drop_item(manager, cell, item)
     is_message = isinstance(item, Message)
@@ -262,7 +286,13 @@ def make_room(
 
 
 def drop_item(manager: ProcessManager, cell: Cell, item: Item) -> None:
-    """Drop *item*, for which the mailbox of *cell* has no room, and tell what waits for it."""
+    """Drop and report an event that does not fit, and fail the future that waits for it.
+
+    Args:
+        manager: the process manager of the runtime.
+        cell: the record of the receiver.
+        item: the event.
+    """
     manager.quota.count_refused(weigh_item(item))
     if isinstance(item, Message):
         drop_message(manager, item, MAILBOX_FULL, NO_ROOM)
@@ -286,13 +316,13 @@ def _drop_oldest(manager: ProcessManager, cell: Cell, bound: MailboxBound, item:
 
 
 def _wait_for_room(manager: ProcessManager, cell: Cell, bound: MailboxBound, item: Item) -> bool:
-    """Wait until it is the turn of *item*, and return whether that came in time.
+    """Block until there is room for *item*; return False after the timeout.
 
-    It is true as well when the process has ended: then `enqueue` tells what that means.
+    The result is also True if the process has ended: `enqueue` then determines the outcome.
     """
     current = getcurrent()
     if current is manager.hub or current is cell.greenlet:
-        return False  # neither the hub nor the process that is to make room can wait
+        return False  # neither the hub nor the receiver itself can block
     waiter = RoomWaiter()
     bound.waiters.append(waiter)
     timer = manager.clock.timer(bound.limit.timeout, waiter.time_out)

@@ -1,4 +1,4 @@
-"""What waits for supervised processes between the end of one incarnation and the next one."""
+"""Gaps: the time between two incarnations of a supervised process, and the events of that time."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
 
 class Gap:
-    """The time in which a process is being restarted; *owner* is the child of its supervisor.
+    """The time in which a process is being restarted.
 
-    A *holder* queues events for the next incarnation, within the bounds of any mailbox. Without
-    one, messages are dropped and requests are answered 503.
+    Args:
+        owner: the child record of its supervisor.
+        holder: queues events for the next incarnation, within the usual mailbox bounds. None drops
+            messages and answers requests with 503.
     """
 
     __slots__ = ("holder", "owner")
@@ -31,7 +33,7 @@ class Gap:
 
 
 class Gaps:
-    """The gaps of one runtime, by the id of the process that is being restarted."""
+    """The gaps of one runtime, by process id."""
 
     def __init__(self, manager: ProcessManager) -> None:
         self._manager = manager
@@ -44,19 +46,25 @@ class Gaps:
         return len(self._gaps)
 
     def find_holder(self, id: str) -> Cell | None:
-        """Return the record that queues events for the process *id*; None if none are kept."""
+        """Return the record that queues events for the process *id*, or None."""
         gap = self._gaps.get(id)
         return None if gap is None else gap.holder
 
     def is_kept_from(self, cell: Cell) -> bool:
-        """Return whether the id of *cell* is kept for another process than that of *cell*."""
+        """Return whether the id of *cell* is reserved for another process."""
         gap = self._gaps.get(cell.id) if self._gaps and cell.id is not None else None
         if gap is None or gap.holder is None:
             return False
         return cell.supervised is None or cell.supervised.owner is not gap.owner
 
     def open(self, cell: Cell, owner: object, *, keeps: bool) -> Cell | None:
-        """Open a gap for the process of *cell*; return what holds its events if it *keeps* them."""
+        """Open the gap after the process of *cell*, and return its holder.
+
+        Args:
+            cell: the record of the process that ends.
+            owner: the child record of its supervisor.
+            keeps: whether events are kept; otherwise there is no holder.
+        """
         id = cell.pid.id
         gap = self._gaps.get(id)
         if gap is None or gap.owner is not owner:
@@ -70,21 +78,26 @@ class Gaps:
         return gap.holder
 
     def close(self, id: str, owner: object) -> None:
-        """Close the gap, if *owner* has opened it, and drop what was held."""
+        """Close a gap without a next incarnation, and drop the events in it.
+
+        Args:
+            id: the id of the process.
+            owner: the child record that opened the gap; a gap of another owner stays open.
+        """
         holder = self._take(id, owner)
         while holder is not None and holder.events:
             reason = f"process {holder.pid} was not restarted"
             self._manager.life.discard(holder, holder.events.popleft(), reason)
 
     def hand_over(self, cell: Cell) -> None:
-        """Close the gap and put what was held into the mailbox of *cell*, the next incarnation."""
+        """Close the gap and move its events to the mailbox of *cell*, the next incarnation."""
         supervised = cell.supervised
         holder = None if supervised is None else self._take(cell.pid.id, supervised.owner)
         if holder is not None and holder.events:
             move(holder, cell)
 
     def _take(self, id: str, owner: object) -> Cell | None:
-        """Forget the gap of *owner*, and return what held events in it, which takes no more."""
+        """Remove the gap of *owner* and return its holder, which accepts no further events."""
         gap = self._gaps.get(id)
         if gap is None or gap.owner is not owner:
             return None
@@ -95,12 +108,17 @@ class Gaps:
         holder.state = TERMINATING
         self._manager.quota.forget(holder)
         if holder.bound is not None:
-            holder.bound.close()  # what waits for room goes to the next process
+            holder.bound.close()  # blocked senders deliver to the next process
         return holder
 
 
 def move(source: Cell, target: Cell) -> None:
-    """Append what can be served by another process than that of *source* to *target*."""
+    """Move the events that a successor can serve.
+
+    Args:
+        source: the record with the events; those that cannot be moved stay there.
+        target: the record whose mailbox they are appended to.
+    """
     items = source.events
     assert items is not None and target.manager is not None
     kept = [item for item in items if is_movable(item, source)]
@@ -113,10 +131,14 @@ def move(source: Cell, target: Cell) -> None:
 
 
 def is_movable(item: Item, source: Cell) -> bool:
-    """Return whether a successor of the process of *source* can serve *item*.
+    """Return whether a successor of the process can serve an event.
 
-    Exits and terminates are of one incarnation, and so is what nothing waits for, such as the call
-    of a timer, and a call that is bound to the object that ended.
+    Exits, terminates, calls without a future, such as those of timers, and methods bound to the
+    ended object belong to one incarnation and are not moved.
+
+    Args:
+        item: the event.
+        source: the record of the process that ends.
     """
     if isinstance(item, (Message, MessageEvent, HttpEvent)):
         return True

@@ -1,4 +1,4 @@
-"""`MailboxQuota`: how many bytes may wait in mailboxes."""
+"""`MailboxQuota`: the bounds of queued bytes, for each mailbox and for the node."""
 
 from __future__ import annotations
 
@@ -12,45 +12,47 @@ from greenproc.process.mailbox import Item
 from greenproc.settings import Settings
 
 ITEM_BYTES = 64
-"""What every event counts for beside its content; a message takes that much by itself."""
+"""The overhead that each event counts for, which is the memory of an empty message."""
 
 SMALL_BYTES = 64 * 1024
-"""What a mailbox may hold before it counts for the node. An empty one takes a message of that
-size also when the node is full, so that a busy process cannot shut out the idle ones."""
+"""The bytes that a mailbox may hold before it counts towards the bound of the node. An empty mailbox
+accepts a message of this size even if the node is full, so busy processes cannot starve idle ones."""
 
-RETRY_SHARE = 8  # of the items that were weighed: so many refusals pay for weighing them again
-RETRY_SECONDS = 0.1  # ... as does so much time
+RETRY_SHARE = 8  # a queue of n items is weighed again after n / 8 refusals
+RETRY_SECONDS = 0.1  # ... or, for the node, after this time
 
 MAILBOX_FULL = "mailbox full"
 NODE_FULL = "node full"
 
 
 class _Load:
-    """What is known about a mailbox that holds much, or about all of them."""
+    """The measured load of one mailbox, or of all of them."""
 
     __slots__ = ("counted", "refused", "reported")
 
     def __init__(self) -> None:
-        self.reported = 0  # bytes, as they are in the total of the node
-        self.counted = 0  # items, when they were last weighed and too many; else 0
-        self.refused = 0  # since then
+        self.reported = 0  # bytes that are included in the total of the node
+        self.counted = 0  # items at the last weighing that found too much; else 0
+        self.refused = 0  # events refused since then
 
 
 class MailboxQuota:
-    """Decides whether a message or request may wait in a mailbox.
+    """Decides whether a message or request may be queued.
 
-    Bytes are counted on the way in only, so that serving costs nothing for it: a cell has an
-    upper bound of what it holds, and `reason_to_refuse` is called when that passes a mark. What has been
-    served in the meantime is found out by weighing the queue, and only when the bound passes
-    a limit. As long as the queue stays heavy, refusals pay for weighing it again: an eighth as
-    many as it had items.
+    Bytes are added on enqueue only, so that serving an event costs nothing: a cell keeps an upper
+    bound of its bytes, and `reason_to_refuse` is called when that bound passes a mark. Only when
+    it passes a limit, the queue is weighed to find out how much was served in the meantime. While
+    the queue stays heavy, weighing is amortized: it is repeated after a number of refusals that is
+    an eighth of the queue's length.
 
-    An empty mailbox takes a message of any size, else one larger than the limit would never
-    arrive.
+    An empty mailbox accepts a message of any size; otherwise one over the limit could never be
+    delivered.
 
-    `Settings.max_mailbox_events` is seen to by the caller; the mark is never so high that there
-    could be more events without that. `Settings.max_queued_bytes` holds to within
-    `SMALL_BYTES` for each process.
+    The caller enforces `Settings.max_mailbox_events`; the mark is low enough that this check is
+    reached. `Settings.max_queued_bytes` is accurate to `SMALL_BYTES` for each process.
+
+    Args:
+        settings: the bounds.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -59,7 +61,7 @@ class MailboxQuota:
         self._max_queued_bytes = settings.max_queued_bytes
         self._step = min(SMALL_BYTES, self.max_mailbox_bytes, self._max_queued_bytes)
         self.first_mark = min(self._step, self._max_events * ITEM_BYTES)
-        """What a mailbox may hold before `reason_to_refuse` has to be called."""
+        """The bytes that a new mailbox may hold before `reason_to_refuse` must be called."""
         self._refused = self._refused_bytes = 0
         self._loads: dict[Cell, _Load] = {}
         self._total = 0
@@ -71,10 +73,10 @@ class MailboxQuota:
         return f"<MailboxQuota {now['queued_bytes']} bytes queued, {now['refused']} refused>"
 
     def statistics(self) -> dict[str, int]:
-        """Count bytes and what was refused.
+        """Return the counters.
 
-        *queued_bytes* is what waits at most in the mailboxes that hold more than a little,
-        *refused* and *refused_bytes* the messages and requests that were not let into one.
+        *queued_bytes* is the upper bound of the bytes in mailboxes over `SMALL_BYTES`; *refused*
+        and *refused_bytes* count the messages and requests that were refused.
         """
         return {
             "queued_bytes": sum(
@@ -85,7 +87,12 @@ class MailboxQuota:
         }
 
     def reason_to_refuse(self, cell: Cell, size: int) -> str | None:
-        """Return why *size* bytes may not be queued for *cell*, or None if they are counted now."""
+        """Return the reason to refuse an event, or None after adding its bytes.
+
+        Args:
+            cell: the record of the receiver.
+            size: the bytes of the event without `ITEM_BYTES`.
+        """
         queued_bytes = cell.queued_bytes + size
         if queued_bytes + ITEM_BYTES > cell.byte_mark and cell.state is not TERMINATING:
             return self._admit(cell, size)
@@ -93,10 +100,7 @@ class MailboxQuota:
         return None
 
     def _admit(self, cell: Cell, size: int) -> str | None:
-        """Note that *size* bytes are to be queued for *cell*; return the reason if they may not.
-
-        Call when they take the cell beyond its mark.
-        """
+        """Check *size* bytes that exceed the mark of *cell*, and add them if they are admitted."""
         if not cell.events:
             self._note(cell, weigh_cell(cell))
         reason = self._find_reason(cell, size)
@@ -107,12 +111,12 @@ class MailboxQuota:
         return reason
 
     def count_refused(self, size: int) -> None:
-        """Note that *size* bytes were not let into a mailbox."""
+        """Count a refused event of *size* bytes."""
         self._refused += 1
         self._refused_bytes += size
 
     def forget(self, cell: Cell) -> None:
-        """Take a process that ended out of the count."""
+        """Remove an ended process from the total."""
         load = self._loads.pop(cell, None)
         if load is not None:
             self._total -= load.reported
@@ -139,7 +143,7 @@ class MailboxQuota:
         )
 
     def _weigh(self, cell: Cell) -> bool:
-        """Weigh the queue of *cell* and return True, unless that is known to be in vain."""
+        """Weigh the queue of *cell*; return False if too little can have changed since the last time."""
         load = self._loads.get(cell)
         items = cell.events or ()
         if load is not None and load.counted and 2 * len(items) > load.counted:
@@ -152,7 +156,7 @@ class MailboxQuota:
         return True
 
     def _weigh_all(self) -> bool:
-        """Weigh all queues that hold much and return True, unless that is known to be in vain."""
+        """Weigh all heavy queues; return False if too little can have changed since the last time."""
         node = self._node
         if node.counted:
             node.refused += 1
@@ -167,12 +171,12 @@ class MailboxQuota:
         return True
 
     def _note(self, cell: Cell, queued_bytes: int) -> None:
-        """Take down that *cell* holds *queued_bytes* at most, unless it is ending."""
+        """Set the upper bound of the bytes of *cell*, and its next mark, unless it is ending."""
         if cell.state is TERMINATING:
             return
         room = self._max_events - len(cell.events or ())
         cell.queued_bytes = queued_bytes
-        if cell.bound is None:  # else each event is looked at
+        if cell.bound is None:  # otherwise every event is checked anyway
             cell.byte_mark = min(
                 queued_bytes + min(self._step, room * ITEM_BYTES), self.max_mailbox_bytes
             )
@@ -185,20 +189,20 @@ class MailboxQuota:
 
 
 def weigh_cell(cell: Cell) -> int:
-    """Return how many bytes count for what waits in *cell*, queued or postponed."""
+    """Return the bytes of all events of *cell*, queued and postponed."""
     postponed = 0 if cell.postponed is None else cell.postponed.bytes
     return postponed + sum([weigh_item(item) for item in cell.events or ()])
 
 
 def weight_of_message(message: Message) -> int:
-    """Return how many bytes a message counts for: all that its sender chooses."""
+    """Return the bytes that a message counts for: all parts that its sender controls."""
     return len(message.body) + len(message.name) + len(message.sender.id)
 
 
 def weight_of_request(request: Request) -> int:
-    """Return how many bytes a request counts for."""
+    """Return the bytes that a request counts for."""
     head = request.head
-    if head is not None and head.parts is not None:  # requests with the same head share the sum
+    if head is not None and head.parts is not None:  # the sum is cached with the head
         values: int = head.value_bytes
     else:
         values = sum([len(value) for _, value in request.headers.fields])
@@ -206,7 +210,7 @@ def weight_of_request(request: Request) -> int:
 
 
 def weigh_item(item: Item) -> int:
-    """Return how many bytes *item* counts for; a call counts like a message without a body."""
+    """Return the bytes that an event counts for; a dispatch counts as an empty message."""
     if isinstance(item, Message):
         return ITEM_BYTES + weight_of_message(item)
     if isinstance(item, HttpEvent):

@@ -1,4 +1,4 @@
-"""`DeadLetters`: what a node dropped, the last of it to look at, all of it to subscribe to."""
+"""`DeadLetters`: the most recent events that a node dropped, and subscriptions to all of them."""
 
 from __future__ import annotations
 
@@ -18,41 +18,40 @@ from greenproc.process.event import Event, HttpEvent
 from greenproc.runtime.signals import IsolatedSignal
 
 MAX_START_BYTES = 64
-"""How much of a body a dead letter shows."""
+"""The bytes of a body that a dead letter keeps."""
 
 MAX_TEXT = 200
-"""How many characters of a name, an id or a reason a dead letter has; they come from outside."""
+"""The characters of a name, an id or a reason that a dead letter keeps; a sender chooses these."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message, dispatch or request that no handler gets.
+    """A message, dispatch or request that was dropped before a handler received it.
 
-    It holds nothing of the body but its start, and no text in full that a sender chooses, so that
-    a thousand of them are small.
+    Its size is bounded: bodies, names and ids are truncated.
     """
 
     number: int
-    """How many were dropped before it, and itself."""
+    """The serial number, from 1 since the start of the runtime."""
     time: float
-    """When, in seconds since 1970 by the runtime's clock."""
+    """When it was dropped, in seconds since 1970 of the runtime's clock."""
     kind: str
     """``message``, ``dispatch`` or ``request``."""
     reason: str
     """Such as ``no such process``, ``no handler``, ``mailbox full`` or ``process terminated``."""
     sender: UPID | Address | None
-    """The process that sent it, the address of the client of a request, or None if unknown."""
+    """The sending process, the address of the HTTP client, or None if unknown."""
     receiver: UPID
-    """The process that was to get it."""
+    """The receiving process."""
     name: str
-    """Of the message or method; of a request its method and path."""
+    """The name of the message or of the dispatched method, or the method and path of a request."""
     size: int
-    """How many bytes the body has; 0 for a dispatch."""
+    """The size of the body in bytes; 0 for a dispatch."""
     start: bytes
     """The first 64 bytes of the body."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as ``/dead-letters`` shows it."""
+        """Return the form in which ``/dead-letters`` shows it."""
         return {
             "number": self.number,
             "time": self.time,
@@ -67,7 +66,12 @@ class DeadLetter:
 
 
 class Subscription:
-    """What `DeadLetters.subscribe` returns."""
+    """A subscription to dead letters, until `cancel`.
+
+    Args:
+        signal: the signal of dead letters.
+        receiver: called with each `DeadLetter`.
+    """
 
     def __init__(self, signal: IsolatedSignal, receiver: Callable[[DeadLetter], object]) -> None:
         self._signal = signal
@@ -75,7 +79,12 @@ class Subscription:
         signal.connect(self)
 
     def __call__(self, runtime: object, letter: DeadLetter) -> None:
-        """Call the receiver with *letter*, as a receiver of the signal."""
+        """Call the receiver with *letter*.
+
+        Args:
+            runtime: the sender of the signal, which is not passed on.
+            letter: the dead letter.
+        """
         self._receiver(letter)
 
     def cancel(self) -> None:
@@ -89,32 +98,32 @@ class Subscription:
 class DeadLetters:
     """The messages, dispatches and requests that a node dropped.
 
-    Iteration and ``len`` are about the last of them, oldest first; `subscribe` is about all that
-    follow. While nothing is dropped it costs nothing; a drop costs an entry of a bounded ring, and no
-    line of the log.
+    Iteration and ``len`` cover the most recent ones, oldest first; `subscribe` covers all that
+    follow. A drop costs an entry in a bounded ring and no log record.
 
-    A message is here whenever `Signals.message_dropped` is sent. A dispatch or request is here when
-    no process takes it, or the process ends before it serves it; its future is abandoned all the
-    same, and its client has got 500 or 503. Not here are requests that no route answers (404), and what an event filter drops.
+    Every message for which `Signals.message_dropped` is sent becomes a dead letter. A dispatch or
+    request becomes one if no process accepts it, or the process ends before serving it; the future
+    of the dispatch is abandoned, and the client receives 500 or 503. Requests without a matching
+    route (404) and events that an event filter drops are not included.
 
     Args:
-        signal: sent for each, with the `DeadLetter` as ``letter``.
-        most: how many are kept.
+        signal: sent for each dead letter, with the `DeadLetter` as ``letter``.
+        most: the number of dead letters to keep.
     """
 
     def __init__(self, signal: IsolatedSignal, most: int) -> None:
         self._signal = signal
         self._clock: Clock | None = None
-        # As tuples: to make a frozen object of each would be half of the cost of a flood.
+        # Tuples: creating the frozen objects is half of the cost of a drop.
         self._letters: deque[tuple[Any, ...]] = deque(maxlen=most)
         self._telling: set[object] = set()
         self.total = 0
-        """How many were dropped so far."""
+        """The number of dead letters so far."""
         self.counts = {"message": 0, "dispatch": 0, "request": 0}
-        """How many of them are of each kind."""
+        """The number of dead letters of each kind."""
 
     def __iter__(self) -> Iterator[DeadLetter]:
-        """Return those that are kept at this moment, oldest first. Safe in every native thread."""
+        """Return a snapshot, oldest first. Safe in every native thread."""
         return (DeadLetter(*fields) for fields in self._letters.copy())
 
     def __reversed__(self) -> Iterator[DeadLetter]:
@@ -128,14 +137,15 @@ class DeadLetters:
         return f"<DeadLetters {self.total} dropped, the last {len(self)} kept>"
 
     def subscribe(self, receiver: Callable[[DeadLetter], object]) -> Subscription:
-        """Call *receiver* with each dead letter from now on; it must not wait.
+        """Call *receiver* with each dead letter from now on. The receiver must not block.
 
-        It runs in the greenlet that drops, the hub included, and its errors are logged. A process
-        subscribes with ``subscribe(self.defer(self.on_letter))``. What is dropped by the call itself, such as a
-        dispatch to a process that has ended, is kept and counted, but not told: it would go round for ever.
+        It runs in the greenlet that drops the event, possibly the hub; its errors are logged. A
+        process subscribes with ``subscribe(self.defer(self.on_letter))``. An event that the receiver
+        itself causes to be dropped is kept and counted, but not reported to subscribers, which
+        prevents an endless loop.
 
         Raises:
-            InvalidArgument: it cannot be called.
+            InvalidArgument: *receiver* is not callable.
         """
         check_callable(receiver)
         return Subscription(self._signal, receiver)
@@ -143,11 +153,17 @@ class DeadLetters:
     # For the parts of the runtime
 
     def use_clock(self, clock: Clock) -> None:
-        """Take the time of each from *clock*."""
+        """Set the clock for the times of dead letters."""
         self._clock = clock
 
     def add_message(self, runtime: object, message: Message, reason: str) -> None:
-        """Note that *message* was dropped."""
+        """Add a dropped message.
+
+        Args:
+            runtime: the sender of the signal.
+            message: the message.
+            reason: the reason of the drop.
+        """
         sender = None if message.sender.is_empty else _shown_pid(message.sender)
         content = message.name, len(message.body), message.body[:MAX_START_BYTES]
         self._add(runtime, "message", reason, (sender, message.to), content)
@@ -155,7 +171,15 @@ class DeadLetters:
     def add_event(
         self, runtime: object, to: UPID, event: Event, sender: UPID, reason: str
     ) -> None:
-        """Note that *event*, for the process *to*, was dropped, if it is one that matters."""
+        """Add a dropped event if it is a dispatch or a request.
+
+        Args:
+            runtime: the sender of the signal.
+            to: the receiving process.
+            event: the event; control events are ignored.
+            sender: the sending process; empty if unknown.
+            reason: the reason of the drop.
+        """
         content = event.content
         if content is None:
             return
@@ -206,8 +230,8 @@ class DeadLetters:
 
 
 def _shown_pid(pid: UPID) -> UPID:
-    """Return *pid*, with the start of its id where that is a long one."""
+    """Return *pid* with its id truncated to `MAX_TEXT` characters."""
     if len(pid.id) <= MAX_TEXT:
         return pid
-    # What a long id starts with may look like a whole UPID, which needs an address to be an id.
+    # A truncated id may look like a whole UPID, which is only valid as an id beside an address.
     return UPID() if pid.address.is_empty else UPID(pid.id[:MAX_TEXT], pid.address)

@@ -1,4 +1,4 @@
-"""`Retries`: messages that another node refused with 503 are sent again, slower and slower."""
+"""`Retries`: retransmission, with back-off, of messages that another node refused with 503."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from greenproc.message import Message, TracedMessage
 from greenproc.pid import UPID
 from greenproc.tracing import TraceContext
 
-FIRST_DELAY = 0.01  # a process that serves at all has served something by then
+FIRST_DELAY = 0.01  # seconds; a process that makes progress has served some events by then
 MAX_DELAY = 1.0
-MAX_BURST = 1024  # messages that are sent at once when none of those before were refused
+MAX_BURST = 1024  # messages sent at once after a series of bursts without a refusal
 
 FULL = "{} was answered 503 for {:g} seconds"
 TOO_MANY = "too much waits for {}, which answers 503"
@@ -26,20 +26,20 @@ IsAnswered = Callable[[], bool]
 
 
 class RetriedMessage(Message, frozen=True, gc=False):
-    """A message that was refused, on its way again until a deadline."""
+    """A refused message that is retried until its deadline."""
 
     deadline: float
     trace: TraceContext | None
 
     def as_it_was(self) -> Message:
-        """Return the message that the program sent."""
+        """Return the original message."""
         if self.trace is None:
             return Message(self.name, self.sender, self.to, self.body)
         return TracedMessage(self.name, self.sender, self.to, self.body, self.trace)
 
 
 class _Receiver:
-    """What waits for one process of another node."""
+    """The retry state of one process on another node."""
 
     __slots__ = ("burst", "delay", "is_answered", "messages", "timer", "was_refused")
 
@@ -53,19 +53,22 @@ class _Receiver:
 
 
 class Retries:
-    """Holds messages for processes whose nodes answer 503, and sends them again with back-off.
+    """Queues messages for processes whose nodes answer 503, and retries them with back-off.
 
-    From the first refusal on, all that is sent to that process waits here, in order. After a delay,
-    when all that was sent is answered, the first message is tried; while none is refused twice as
-    many follow each time, and each refusal doubles the delay. What has waited for *timeout* seconds, or finds *max_bytes* held, is
-    dropped and reported.
+    After the first refusal, all messages to that process are queued here, in order. When a delay
+    has passed and everything sent has been answered, the first message is retried. The burst
+    doubles after each one without a refusal, and the delay doubles after each refusal. A message
+    that has been queued for *timeout* seconds, or that exceeds *max_bytes*, is dropped and
+    reported.
 
     Args:
-        timeout: 0 drops what is refused at once.
-        max_bytes: bound of all that is held, for all receivers together.
-        send: hands a message to the connection of its address; called in the hub.
-        mark: returns a function that tells whether all that is sent to an address so far is answered.
-        drop: reports a message.
+        hub: the hub of the runtime, for the timers.
+        timeout: the seconds after which a message is dropped; 0 drops it at the first refusal.
+        max_bytes: the bound of all queued messages together.
+        send: passes a message to the connection of its address; called in the hub.
+        mark: returns a function that returns whether all messages sent to an address so far have
+            been answered.
+        drop: reports a dropped message with a reason.
     """
 
     def __init__(
@@ -86,17 +89,17 @@ class Retries:
         self._drop = drop
         self._bytes = 0
         self.receivers: dict[UPID, _Receiver] = {}
-        """Those that something waits for, or has been tried for."""
+        """Receivers with queued messages, or with retries whose outcome is pending."""
 
     def __len__(self) -> int:
-        """Return how many messages wait."""
+        """Return the number of queued messages."""
         return sum(len(one.messages) for one in self.receivers.values())
 
     def __repr__(self) -> str:
         return f"<Retries, {len(self)} messages of {len(self.receivers)} receivers>"
 
     def takes(self, message: Message) -> bool:
-        """Hold *message*, which is about to be sent, if others wait for its receiver."""
+        """Queue *message* and return True if others are queued for its receiver; else False."""
         if not self.receivers or isinstance(message, RetriedMessage):
             return False
         receiver = self.receivers.get(message.to)
@@ -106,7 +109,7 @@ class Retries:
         return True
 
     def add(self, refused: Sequence[Message]) -> None:
-        """Hold messages that were *refused*, which came in this order."""
+        """Queue refused messages, which are in the order in which they were sent."""
         again: dict[UPID, list[RetriedMessage]] = {}
         for message in refused:
             receiver = self.receivers.get(message.to)
@@ -119,12 +122,12 @@ class Retries:
             else:
                 self._append(receiver, message)
         for to, messages in again.items():
-            # They are older than all that waits.
+            # Retried messages are older than all queued ones.
             self.receivers[to].messages.extendleft(reversed(messages))
             self._bytes += sum(_weight(message) for message in messages)
 
     def close(self, reason: str) -> None:
-        """Drop all that waits because of *reason*."""
+        """Drop all queued messages with *reason*."""
         receivers, self.receivers = self.receivers, {}
         self._bytes = 0
         for receiver in receivers.values():
@@ -133,7 +136,7 @@ class Retries:
                 self._drop(message, reason)
 
     def disown(self) -> None:
-        """Forget all that waits, in a forked child; it is the parent's."""
+        """Discard the queues in a forked child: they belong to the parent process."""
         for receiver in self.receivers.values():
             receiver.timer.close()
         self.receivers.clear()
@@ -163,7 +166,7 @@ class Retries:
         receiver.timer.start(self._try_again, to)
 
     def _try_again(self, to: UPID) -> None:
-        """Send the next messages to *to*, in the hub; leave it alone when all were taken."""
+        """Retry the messages to *to*, in the hub; remove the receiver when none are left."""
         receiver = self.receivers[to]
         receiver.timer.close()
         is_over = False
@@ -171,14 +174,14 @@ class Retries:
             self._drop_late(receiver)
             if receiver.is_answered():
                 is_over = not self._send_next(receiver, to)
-        finally:  # also when something kills the report of a message
+        finally:  # the next attempt must be scheduled even if a receiver of reports is killed
             if is_over:
                 del self.receivers[to]
             else:
                 self._start(receiver, to)
 
     def _send_next(self, receiver: _Receiver, to: UPID) -> bool:
-        """Send the next burst and return whether there is more to do for *receiver*."""
+        """Send the next burst; return False if all messages to *receiver* were accepted."""
         if receiver.was_refused:
             receiver.delay = min(2 * receiver.delay, MAX_DELAY)
             receiver.burst = max(receiver.burst // 2, 1)
@@ -193,7 +196,7 @@ class Retries:
         return True
 
     def _drop_late(self, receiver: _Receiver) -> None:
-        """Drop what has waited for too long, which is at the front."""
+        """Drop the messages whose deadline has passed, which are at the front."""
         now = monotonic()
         while receiver.messages and receiver.messages[0].deadline <= now:
             message = receiver.messages.popleft()
