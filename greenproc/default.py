@@ -25,8 +25,8 @@ from greenproc.pid import PID, UPID, PlainUPID
 from greenproc.process.arguments import as_upid
 from greenproc.process.base import Process
 from greenproc.process.defer import Deferred
-from greenproc.process.life import EventFilter
 from greenproc.process.proxy import Proxy
+from greenproc.process.runner import EventFilter
 from greenproc.runtime import BackgroundRuntime, DeadLetters, Runtime, RuntimeState, Signals
 from greenproc.settings import Settings, check_settings
 

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import pytest
 
-from greenproc.process.cell import Cell
 from greenproc.process.invariants import check_invariants
-from greenproc.process.life import Life
+from greenproc.process.record import ProcessRecord
+from greenproc.process.runner import ProcessRunner
 from greenproc.process.scheduler import TurnLimits
 from greenproc.runtime.parts import Parts
 from greenproc.settings import Settings
@@ -49,20 +49,20 @@ def states_checked(*, at_each_turn: bool) -> Iterator[None]:
         end_processes(parts, seconds)
         check_invariants(parts.processes)
 
-    def check_around_turn(life: Life, cell: Cell) -> bool:
-        manager = cell.manager
+    def check_around_turn(life: ProcessRunner, record: ProcessRecord) -> bool:
+        manager = record.manager
         assert manager is not None
-        if len(manager.cells) > MAX_CHECKED:
-            return serve_turn(life, cell)
+        if len(manager.records) > MAX_CHECKED:
+            return serve_turn(life, record)
         check_invariants(manager)
-        lives_on = serve_turn(life, cell)
+        lives_on = serve_turn(life, record)
         check_invariants(manager)
         return lives_on
 
     end_processes: Callable[[Parts, float], None] = Parts._end_processes
-    serve_turn = Life.serve_turn
+    serve_turn = ProcessRunner.serve_turn
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Parts, "_end_processes", check_before_the_end)
         if at_each_turn:
-            patch.setattr(Life, "serve_turn", check_around_turn)
+            patch.setattr(ProcessRunner, "serve_turn", check_around_turn)
         yield

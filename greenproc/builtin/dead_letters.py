@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
-from greenproc.builtin.survey import read_page
+from greenproc.builtin.mailbox_summary import read_page
 from greenproc.http.request import Request
 from greenproc.http.response import OK, Response
 from greenproc.process.base import Process

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from greenproc.http.response import NOSNIFF, OK, Response, ServiceUnavailable
-from greenproc.process.cell import State
 from greenproc.process.help import DESCRIPTION, HELP, TLDR
 from greenproc.process.manager import ProcessManager
+from greenproc.process.record import ProcessState
 
 
 class Readiness:
@@ -37,10 +37,10 @@ class Readiness:
 
     def _find_missing(self, ids: Any) -> str | None:
         for id in ids:
-            cell = self._processes.cells.get(id)
-            if cell is None:
+            record = self._processes.records.get(id)
+            if record is None:
                 return f"there is no process {id!r}"
-            if cell.state is State.BOTTOM:
+            if record.state is ProcessState.BOTTOM:
                 return f"the process {id!r} is not initialized yet"
         return None
 

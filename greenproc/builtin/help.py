@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from greenproc.builtin.help_page import index_html, text_html
+from greenproc.builtin.mailbox_summary import Page, in_turns, read_page
 from greenproc.builtin.page import page, to_root
-from greenproc.builtin.survey import Page, in_turns, read_page
 from greenproc.errors import InvalidURL
 from greenproc.http.headers import Headers
 from greenproc.http.negotiate import MediaType, negotiate
 from greenproc.http.request import Request
 from greenproc.http.response import NOSNIFF, OK, BadRequest, Response
 from greenproc.pid import decode_id, encode_id
-from greenproc.process.base import Process, cell_of, declared_of, routes_of
+from greenproc.process.base import Process, declared_of, record_of, routes_of
 from greenproc.process.event import HttpEvent
 from greenproc.process.handlers import route
 from greenproc.process.help import DESCRIPTION, HELP, TLDR, USAGE
@@ -57,7 +57,7 @@ class Help(Process):
         """Let the root route answer whatever is below it, too: there each segment is an id."""
         root = routes_of(self).find("/")
         assert root is not None
-        serve_match(cell_of(self), root.found, event)
+        serve_match(record_of(self), root.found, event)
 
     @route(
         "/",
@@ -97,8 +97,8 @@ class Help(Process):
             return OK(json={"processes": [_to_json(id, told) for id, told in processes.items()]})
         if media_type is MediaType.HTML:
             path = request.url.path
-            cells = self._processes.cells
-            builtin = {id for id in processes if id in cells and is_builtin(cells[id].process)}
+            records = self._processes.records
+            builtin = {id for id in processes if id in records and is_builtin(records[id].process)}
             return page(path, "Help", index_html(to_root(path), processes, builtin, hidden))
         return _markdown(index_markdown(list(processes), hidden))
 
@@ -113,10 +113,10 @@ class Help(Process):
             id = decode_id(spelled)
         except InvalidURL:
             return None
-        cell = self._processes.cells.get(id)
-        if cell is None or cell.process is None:
+        record = self._processes.records.get(id)
+        if record is None or record.process is None:
             return None
-        return self._help_of(id, route_options(cell.process)) or None
+        return self._help_of(id, route_options(record.process)) or None
 
     def _processes_with_help(self, wanted: Page) -> tuple[dict[str, Endpoints], int]:
         """Return the help of a part of the processes by id, and how many others have some."""
@@ -124,10 +124,10 @@ class Help(Process):
 
         def found() -> Iterator[tuple[str, list[RouteOptions]]]:
             nonlocal count
-            for cell in in_turns(list(self._processes.cells.values())):
-                if cell.process is not None and (options := route_options(cell.process)):
+            for record in in_turns(list(self._processes.records.values())):
+                if record.process is not None and (options := route_options(record.process)):
                     count += 1
-                    yield cell.pid.id, options
+                    yield record.pid.id, options
 
         first = heapq.nsmallest(wanted.offset + wanted.limit, found(), key=lambda one: one[0])
         listed = first[wanted.offset :]
@@ -146,7 +146,7 @@ def route_options(process: Process) -> list[RouteOptions]:
 
     Those whose help is an empty text are left out: they are for programs, such as files of a page.
     """
-    table = cell_of(process).routes
+    table = record_of(process).routes
     if table is not None:
         told = table.options
     else:

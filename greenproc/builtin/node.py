@@ -13,15 +13,15 @@ from typing import Any
 from greenproc.builtin.health import LIVE_HELP, READY_HELP, Readiness
 from greenproc.builtin.help import is_builtin, route_options
 from greenproc.builtin.hub_lag import HubLag
+from greenproc.builtin.mailbox_summary import mailbox_summary, read_limit, served
+from greenproc.builtin.node_metrics import NodeMetrics
 from greenproc.builtin.page import ASSETS, NODE_ID, asset, page
 from greenproc.builtin.process_view import as_text as process_text
 from greenproc.builtin.process_view import describe_process
 from greenproc.builtin.recorder import MAX_SECONDS, MAX_TEXT, MAX_WATCHED, NodeRecorder
 from greenproc.builtin.supervision import LISTED, MAX_LISTED, supervision_tree
-from greenproc.builtin.survey import read_limit, served, survey
 from greenproc.builtin.system import resident_bytes
 from greenproc.builtin.traffic import MAX_PAIRS
-from greenproc.builtin.vitals import Vitals
 from greenproc.errors import InvalidArgument
 from greenproc.http.cors import refuse_foreign
 from greenproc.http.negotiate import MediaType, negotiate
@@ -30,9 +30,9 @@ from greenproc.http.response import NOSNIFF, OK, BadRequest, NotFound, Response
 from greenproc.http.status import Status
 from greenproc.metrics import Metric, Registry
 from greenproc.process.base import Process
-from greenproc.process.cell import Cell
 from greenproc.process.handlers import route
 from greenproc.process.help import DESCRIPTION, HELP, TLDR
+from greenproc.process.record import ProcessRecord
 from greenproc.timestamp import parse_duration
 
 SHOWN = 100
@@ -62,16 +62,20 @@ class Node(Process):
     """
 
     def __init__(
-        self, vitals: Vitals, registry: Registry, readiness: Readiness, realm: str | None
+        self,
+        node_metrics: NodeMetrics,
+        registry: Registry,
+        readiness: Readiness,
+        realm: str | None,
     ) -> None:
         super().__init__(NODE_ID)
-        self._vitals = vitals
+        self._vitals = node_metrics
         self._registry = registry
         self._metrics: list[Metric] = []
         self._lag: HubLag | None = None
         self._readiness = readiness
         self._started = 0.0
-        self._recorder = NodeRecorder(vitals.processes)
+        self._recorder = NodeRecorder(node_metrics.processes)
         self.route("/", self.on_page, help=PAGE_HELP, realm=realm)
         self.route("/state", self.on_state, help=STATE_HELP, realm=realm)
         self.route("/supervision", self.on_supervision, help=SUPERVISION_HELP, realm=realm)
@@ -130,16 +134,16 @@ class Node(Process):
         if not id:
             return BadRequest("expected the id of a process, as in ?id=ID.\n")
         media_type = negotiate(request)
-        cell = self._vitals.processes.cells.get(id)
-        process = None if cell is None else cell.process
-        if cell is None or process is None:
+        record = self._vitals.processes.records.get(id)
+        process = None if record is None else record.process
+        if record is None or process is None:
             return self._no_process(request, id, media_type)
         if media_type is MediaType.HTML:
             body = (ASSETS / "process.html").read_text("utf-8")
             return page(request.url.path, id, body, scripts=("live.js", "process.js"))
-        is_refused = bool(seconds) and self._recorder.watch(cell, seconds) is None
-        watch = self._recorder.find_watch(cell)
-        told = describe_process(self._vitals.processes, cell, process, watch)
+        is_refused = bool(seconds) and self._recorder.watch(record, seconds) is None
+        watch = self._recorder.find_watch(record)
+        told = describe_process(self._vitals.processes, record, process, watch)
         if media_type is MediaType.MARKDOWN:
             return OK(process_text(told), headers=[NOSNIFF])
         refusal = f"{MAX_WATCHED} other processes are watched" if is_refused else None
@@ -188,8 +192,10 @@ class Node(Process):
         Args:
             part_of_id: only processes with this in their ids are listed.
         """
-        vitals, lag = self._vitals, self._lag
-        seen = survey(vitals.processes, limit, lambda cell: part_of_id in cell.pid.id)
+        node_metrics, lag = self._vitals, self._lag
+        seen = mailbox_summary(
+            node_metrics.processes, limit, lambda record: part_of_id in record.pid.id
+        )
         assert lag is not None
         return {
             "address": str(self.runtime.address),
@@ -197,26 +203,26 @@ class Node(Process):
             "python": platform.python_version(),
             "uptime_secs": self.runtime.clock.now(None) - self._started,
             "totals": {
-                "processes": vitals.told("processes", "processes"),
-                "busy": vitals.told("processes", "busy"),
+                "processes": node_metrics.statistic("processes", "processes"),
+                "busy": node_metrics.statistic("processes", "busy"),
                 "queued": seen.queued,
                 "served": seen.served,
-                "messages_in": vitals.messages_in(),
-                "messages_out": vitals.told("outbound", "sent"),
-                "http_requests": vitals.http_requests(),
-                "dropped": sum(vitals.dropped.values()),
-                "connections_in": vitals.told("inbound", "connections"),
-                "max_connections_in": vitals.told("inbound", "max_connections"),
-                "connections_out": vitals.told("outbound", "connections"),
-                "timers": vitals.told("clock", "timers"),
+                "messages_in": node_metrics.messages_in(),
+                "messages_out": node_metrics.statistic("outbound", "sent"),
+                "http_requests": node_metrics.http_requests(),
+                "dropped": sum(node_metrics.dropped.values()),
+                "connections_in": node_metrics.statistic("inbound", "connections"),
+                "max_connections_in": node_metrics.statistic("inbound", "max_connections"),
+                "connections_out": node_metrics.statistic("outbound", "connections"),
+                "timers": node_metrics.statistic("clock", "timers"),
                 "hub_lag_secs": lag.last,
                 "hub_lag_longest_secs": lag.longest,
                 "resident_bytes": resident_bytes(),
             },
-            "supervision": supervision_tree(vitals.processes, SHOWN),
+            "supervision": supervision_tree(node_metrics.processes, SHOWN),
             "dead_letters": self._dead_letters(),
             "matching": seen.processes,
-            "processes": [told for cell in seen.deepest if (told := describe(cell))],
+            "processes": [told for record in seen.deepest if (told := describe(record))],
         }
 
     def _dead_letters(self) -> dict[str, Any]:
@@ -249,19 +255,19 @@ def read_watch(request: Request) -> float | Response:
     return seconds
 
 
-def describe(cell: Cell) -> dict[str, Any] | None:
+def describe(record: ProcessRecord) -> dict[str, Any] | None:
     """Return what the page shows of a process; None if it has just ended."""
-    process = cell.process
+    process = record.process
     if process is None:
         return None
     return {
-        "id": cell.pid.id,
+        "id": record.pid.id,
         "class": type(process).__name__,
-        "state": cell.state.value,
-        "queued": len(cell.events or ()),
-        "served": served(cell),
+        "state": record.state.value,
+        "queued": len(record.events or ()),
+        "served": served(record),
         "builtin": is_builtin(process),
-        "supervisor": None if cell.supervised is None else cell.supervised.supervisor.id,
+        "supervisor": None if record.supervised is None else record.supervised.supervisor.id,
         "help": bool(route_options(process)),
     }
 

@@ -13,17 +13,17 @@ from typing import Any, Final
 from gevent import getcurrent
 
 from greenproc.builtin.help import is_builtin, route_options
+from greenproc.builtin.mailbox_summary import served
 from greenproc.builtin.recorder import MAX_TEXT, Watch, call_name
-from greenproc.builtin.survey import served
 from greenproc.hub.iteration_budget import yield_if_spent
 from greenproc.message import Message
 from greenproc.pid import UPID
 from greenproc.process.base import Process
-from greenproc.process.cell import BLOCKED, BOTTOM, TERMINATING, Cell
 from greenproc.process.event import DispatchEvent, HttpEvent
 from greenproc.process.mailbox import Item
 from greenproc.process.manager import ProcessManager
 from greenproc.process.quota import weigh_item
+from greenproc.process.record import BLOCKED, BOTTOM, TERMINATING, ProcessRecord
 
 MAX_COUNTED = 10_000
 """How many events of a mailbox are counted by kind and weighed, the oldest ones: about 5 ms."""
@@ -40,7 +40,7 @@ MAX_FRAMES = 12
 MAX_OBJECTS = 5_000
 """How many objects are measured: about 2 ms."""
 
-_CALLER: Final = "greenproc.process.life"
+_CALLER: Final = "greenproc.process.runner"
 """The module that calls what a process has; no frame outside of it is of interest."""
 
 _OWN: Final = "greenproc.process."
@@ -53,7 +53,7 @@ _BUILTIN: Final = _CONTAINERS | {str, bytes, bytearray, int, float, complex, boo
 
 
 def describe_process(
-    manager: ProcessManager, cell: Cell, process: Process, watch: Watch | None
+    manager: ProcessManager, record: ProcessRecord, process: Process, watch: Watch | None
 ) -> dict[str, Any]:
     """Return all that is known of *process*; nothing of it is asked, so a busy one is shown, too.
 
@@ -63,57 +63,57 @@ def describe_process(
         watch: what is recorded of it; None if nothing is.
     """
     now = manager.clock.now(None)
-    mailbox = _mailbox(cell, watch, now)
+    mailbox = _mailbox(record, watch, now)
     yield_if_spent()
     memory = object_bytes(process)
     yield_if_spent()
     return {
-        "id": cell.pid.id,
-        "upid": str(cell.pid),
+        "id": record.pid.id,
+        "upid": str(record.pid),
         "class": f"{type(process).__module__}.{type(process).__qualname__}"[:MAX_TEXT],
         "time": now,
-        "state": cell.state.value,
-        "doing": doing(cell),
+        "state": record.state.value,
+        "doing": doing(record),
         "builtin": is_builtin(process),
-        "supervisor": None if cell.supervised is None else cell.supervised.supervisor.id,
-        "supervises": cell.supervising is not None,
-        "served": served(cell),
-        "handling": _handling(cell),
-        "stack": stack_of(cell),
+        "supervisor": None if record.supervised is None else record.supervised.supervisor.id,
+        "supervises": record.supervising is not None,
+        "served": served(record),
+        "handling": _handling(record),
+        "stack": stack_of(record),
         "mailbox": mailbox,
-        "links": _links(manager, cell),
-        "handlers": _part(_handlers(cell)),
+        "links": _links(manager, record),
+        "handlers": _part(_handlers(record)),
         "routes": _part(_routes(process)),
         "delegates": _part(
             {"name": name[:MAX_TEXT], **_peer(manager, pid)}
-            for name, pid in (cell.delegates or {}).items()
+            for name, pid in (record.delegates or {}).items()
         ),
         "memory": memory,
         "recording": None if watch is None else watch.to_json(now),
     }
 
 
-def doing(cell: Cell) -> str:
-    """Say in one word what the process of *cell* does."""
-    if cell.state is TERMINATING:
+def doing(record: ProcessRecord) -> str:
+    """Say in one word what the process of *record* does."""
+    if record.state is TERMINATING:
         return "ending"
-    if cell.greenlet is getcurrent():
+    if record.greenlet is getcurrent():
         return "running"
-    if cell.serving:
+    if record.serving:
         return "waiting"  # in the middle of a handler
-    if cell.state is BOTTOM:
+    if record.state is BOTTOM:
         return "starting"
-    return "idle" if cell.state is BLOCKED else "ready"
+    return "idle" if record.state is BLOCKED else "ready"
 
 
-def stack_of(cell: Cell) -> list[str] | None:
-    """Return where the greenlet of *cell* waits in a handler, the innermost frame first.
+def stack_of(record: ProcessRecord) -> list[str] | None:
+    """Return where the greenlet of *record* waits in a handler, the innermost frame first.
 
     None if it does not: it is idle, has its turn to come, or is running this very function.
     """
-    greenlet = cell.greenlet
+    greenlet = record.greenlet
     frame: FrameType | None = getattr(greenlet, "gr_frame", None)
-    if frame is None or not (cell.serving or cell.state in (BOTTOM, TERMINATING)):
+    if frame is None or not (record.serving or record.state in (BOTTOM, TERMINATING)):
         return None
     frames = list(islice(_frames(frame), MAX_FRAMES))
     while len(frames) > 1 and frames[-1][0].startswith(_OWN):
@@ -130,21 +130,21 @@ def _frames(frame: FrameType | None) -> Iterator[tuple[str, str]]:
         frame = frame.f_back
 
 
-def _handling(cell: Cell) -> dict[str, str] | None:
-    message = cell.message
+def _handling(record: ProcessRecord) -> dict[str, str] | None:
+    message = record.message
     if message is None:
         return None
     sender = "" if message.sender.is_empty else str(message.sender)
     return {"name": message.name[:MAX_TEXT], "from": sender[:MAX_TEXT]}
 
 
-def _mailbox(cell: Cell, watch: Watch | None, now: float) -> dict[str, Any]:
-    queued = cell.events or ()
+def _mailbox(record: ProcessRecord, watch: Watch | None, now: float) -> dict[str, Any]:
+    queued = record.events or ()
     # Nothing here switches, so the queue stays as it is.
     counted = list(islice(queued, MAX_COUNTED))
     names = Counter(map(name_of, counted))
     age = None if watch is None or not queued else watch.arrivals.age(len(queued), now)
-    limit = None if cell.bound is None else cell.bound.limit
+    limit = None if record.bound is None else record.bound.limit
     return {
         "queued": len(queued),
         "counted": len(counted),
@@ -154,7 +154,7 @@ def _mailbox(cell: Cell, watch: Watch | None, now: float) -> dict[str, Any]:
             for (kind, name), count in names.most_common(MAX_NAMES)
         ],
         "bytes": sum(map(weigh_item, counted)),
-        "postponed": 0 if cell.postponed is None else len(cell.postponed.messages),
+        "postponed": 0 if record.postponed is None else len(record.postponed.messages),
         "oldest_secs": None if age is None else age[0],
         "oldest_is_older": age is not None and not age[1],
         "limit": None
@@ -179,9 +179,9 @@ def name_of(item: Item) -> tuple[str, str]:
     return item.kind, ""
 
 
-def _links(manager: ProcessManager, cell: Cell) -> dict[str, Any]:
+def _links(manager: ProcessManager, record: ProcessRecord) -> dict[str, Any]:
     table = manager.linking.table
-    linkees, linkers = table.linkees(cell), table.linkers(cell.pid)
+    linkees, linkers = table.linkees(record), table.linkers(record.pid)
     return {
         "to": _part((_peer(manager, pid) for pid in linkees), linkees),
         "from": _part((_peer(manager, linker.pid) for linker in linkers), linkers),
@@ -193,7 +193,7 @@ def _peer(manager: ProcessManager, pid: UPID) -> dict[str, Any]:
     return {
         "upid": str(pid)[:MAX_TEXT],
         "id": pid.id[:MAX_TEXT],
-        "is_here": manager.find_cell(pid) is not None,
+        "is_here": manager.find_record(pid) is not None,
     }
 
 
@@ -204,8 +204,8 @@ def _part(items: Iterable[Any], all_of_them: Collection[Any] | None = None) -> d
     return {"listed": list(islice(items, MAX_LISTED)), "total": len(all_of_them)}
 
 
-def _handlers(cell: Cell) -> list[str]:
-    return sorted(name[:MAX_TEXT] for name in {*cell.declared, *(cell.handlers or ())})
+def _handlers(record: ProcessRecord) -> list[str]:
+    return sorted(name[:MAX_TEXT] for name in {*record.declared, *(record.handlers or ())})
 
 
 def _routes(process: Process) -> Iterator[dict[str, Any]]:

@@ -8,11 +8,11 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
-from greenproc.builtin.survey import in_turns, read_limit
+from greenproc.builtin.mailbox_summary import in_turns, read_limit
 from greenproc.future import Future, await_all
 from greenproc.http.request import Request
 from greenproc.http.response import OK, BadRequest, Response, ServiceUnavailable
-from greenproc.process.base import Process, cell_of
+from greenproc.process.base import Process, record_of
 from greenproc.process.help import DESCRIPTION, HELP, TLDR
 from greenproc.process.mailbox import as_event
 from greenproc.process.manager import ProcessManager
@@ -31,7 +31,7 @@ MAX_TEXT = 1024
 """How many characters of a name, an address or a body are shown."""
 
 MAX_WAITING = 100
-"""How many requests may wait for their survey; more are answered with 503."""
+"""How many requests may wait for their turn; more are answered with 503."""
 
 
 class ProcessesEndpoint(Process):
@@ -41,7 +41,7 @@ class ProcessesEndpoint(Process):
     is queued behind that dispatch. One that ends first is left out; of one that is still busy
     after a second, the list shows what is queued at that time, the dispatch included.
 
-    One survey is made at a time, of a thousand processes and their oldest hundred events. The next
+    One mailbox_summary is made at a time, of a thousand processes and their oldest hundred events. The next
     thousand are found by the last id, so that none is left out when others end meanwhile.
 
     Args:
@@ -82,11 +82,11 @@ class ProcessesEndpoint(Process):
 
     def _survey(self, limit: int, after: str) -> Future[Response]:
         ids, is_last = self._page(limit, after)
-        cells = [cell for id in ids if (cell := self._processes.cells.get(id)) is not None]
+        records = [record for id in ids if (record := self._processes.records.get(id)) is not None]
         asked = [
             (process, self._processes.dispatch(process.pid, _describe, process).recover(_nothing))
-            for cell in cells
-            if (process := cell.process) is not None
+            for record in records
+            if (process := record.process) is not None
         ]
         headers = {} if is_last else _link_to_next(limit, ids[-1])
         all_told = await_all([told for _, told in asked]).then(lambda _: _answer(asked, headers))
@@ -99,7 +99,7 @@ class ProcessesEndpoint(Process):
 
     def _page(self, limit: int, after: str) -> tuple[list[str], bool]:
         """Return up to *limit* ids that follow *after*, in order, and whether none are behind."""
-        ids = in_turns(list(self._processes.cells))
+        ids = in_turns(list(self._processes.records))
         found = heapq.nsmallest(limit + 1, (id for id in ids if id > after))
         return found[:limit], limit == 0 or len(found) <= limit
 
@@ -121,7 +121,7 @@ def _nothing(ended: Future[Any]) -> None:
 
 
 def _describe(process: Process) -> dict[str, Any]:
-    queued = cell_of(process).events or ()
+    queued = record_of(process).events or ()
     events = [
         {key: value[:MAX_TEXT] for key, value in as_event(item).to_json().items()}
         for item in islice(queued, MAX_EVENTS)

@@ -185,9 +185,9 @@ def _functions(yappi: ModuleType, contexts: list[int]) -> list[dict[str, Any]]:
 def greenlet_name() -> str:
     """Return the id of the process whose greenlet is running, else what kind of greenlet it is."""
     running = gevent.getcurrent()
-    cell = getattr(running, "cell", None)
-    if cell is not None:
-        return str(cell.pid.id)
+    record = getattr(running, "record", None)
+    if record is not None:
+        return str(record.pid.id)
     return str(getattr(running, "name", None) or type(running).__name__)
 
 

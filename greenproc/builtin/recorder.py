@@ -18,11 +18,11 @@ from greenproc.clock import Timer
 from greenproc.message import Message
 from greenproc.pid import UPID
 from greenproc.process.asking import PREFIX as ASK_PREFIX
-from greenproc.process.cell import TERMINATING, Cell
 from greenproc.process.current import current_process
 from greenproc.process.event import DispatchEvent, ExitedEvent, HttpEvent, TerminateEvent
 from greenproc.process.mailbox import Item
 from greenproc.process.manager import ProcessManager
+from greenproc.process.record import TERMINATING, ProcessRecord
 
 MAX_WATCHED = 16
 """How many processes are watched at once; a watch of a further one is refused."""
@@ -88,8 +88,8 @@ class ArrivalTimes:
 class Watch:
     """What is recorded of one process."""
 
-    def __init__(self, cell: Cell, now: float, deadline: float) -> None:
-        self.cell = cell
+    def __init__(self, record: ProcessRecord, now: float, deadline: float) -> None:
+        self.record = record
         self.deadline = deadline
         self.started = now
         self.arrivals = ArrivalTimes(now)
@@ -136,7 +136,7 @@ class NodeRecorder:
     def __init__(self, manager: ProcessManager) -> None:
         self._manager = manager
         self._clock = manager.clock
-        self._watches: dict[Cell, Watch] = {}
+        self._watches: dict[ProcessRecord, Watch] = {}
         self._traffic: Traffic | None = None
         self._traffic_deadline = 0.0
         self._timer: Timer | None = None
@@ -146,26 +146,26 @@ class NodeRecorder:
         traffic = "no traffic" if self._traffic is None else repr(self._traffic)
         return f"<NodeRecorder of {len(self._watches)} processes, {traffic}>"
 
-    def watch(self, cell: Cell, seconds: float) -> Watch | None:
-        """Record the events of *cell* for *seconds* from now on; return None if too many are.
+    def watch(self, record: ProcessRecord, seconds: float) -> Watch | None:
+        """Record the events of *record* for *seconds* from now on; return None if too many are.
 
         A watch that is there goes on, and does not end sooner.
         """
         now = self._clock.now(None)
-        watch = self._watches.get(cell)
+        watch = self._watches.get(record)
         if watch is None:
             self._drop_ended()
             if len(self._watches) >= MAX_WATCHED:
                 return None
-            watch = self._watches[cell] = Watch(cell, now, now)
+            watch = self._watches[record] = Watch(record, now, now)
             self._turn_on()
         watch.deadline = max(watch.deadline, now + seconds)
         self._arm(now)
         return watch
 
-    def find_watch(self, cell: Cell) -> Watch | None:
-        """Return the watch of *cell* that a viewer has started, if there is one."""
-        return self._watches.get(cell)
+    def find_watch(self, record: ProcessRecord) -> Watch | None:
+        """Return the watch of *record* that a viewer has started, if there is one."""
+        return self._watches.get(record)
 
     def watch_traffic(self, seconds: float) -> Traffic:
         """Count for *seconds* from now on which processes talk to each other."""
@@ -202,8 +202,8 @@ class NodeRecorder:
 
     def _is_builtin(self, pair: Pair) -> bool:
         ids = (one for one in (pair.source, pair.target) if isinstance(one, str))
-        cells = map(self._manager.cells.get, ids)
-        return any(cell is not None and is_builtin(cell.process) for cell in cells)
+        records = map(self._manager.records.get, ids)
+        return any(record is not None and is_builtin(record.process) for record in records)
 
     def close(self) -> None:
         """End all watches."""
@@ -213,15 +213,15 @@ class NodeRecorder:
 
     # What the runtime calls
 
-    def queued(self, cell: Cell, item: Item) -> None:
-        """Count *item*, which comes to *cell*."""
-        watch = self._watches.get(cell)
+    def queued(self, record: ProcessRecord, item: Item) -> None:
+        """Count *item*, which comes to *record*."""
+        watch = self._watches.get(record)
         if watch is not None:
             watch.arrivals.add(self._clock.now(None))
         if self._traffic is not None:
             source = self._source(item)
             if source is not None:
-                self._traffic.add(source, _shortened(cell.pid.id))
+                self._traffic.add(source, _shortened(record.pid.id))
 
     def sent(self, message: Message) -> None:
         """Count *message* if it goes to another node; one that stays is counted when queued."""
@@ -230,9 +230,9 @@ class NodeRecorder:
         if self._traffic is not None and not is_local and not message.to.is_empty:
             self._traffic.add(self._local_source(message.sender), address)
 
-    def serving(self, cell: Cell, item: Item) -> None:
-        """Note *item* as one of the last events of *cell*."""
-        watch = self._watches.get(cell)
+    def serving(self, record: ProcessRecord, item: Item) -> None:
+        """Note *item* as one of the last events of *record*."""
+        watch = self._watches.get(record)
         if watch is not None:
             watch.add_served(item, self._clock.now(None))
 
@@ -263,14 +263,14 @@ class NodeRecorder:
             self._manager.observer.record(self)
 
     def _drop_ended(self) -> None:
-        for cell in [cell for cell in self._watches if cell.state is TERMINATING]:
-            del self._watches[cell]
+        for record in [record for record in self._watches if record.state is TERMINATING]:
+            del self._watches[record]
 
     def _expire(self) -> None:
         now = self._clock.now(None)
         for watch in list(self._watches.values()):
             if watch.deadline <= now + ALMOST:
-                del self._watches[watch.cell]
+                del self._watches[watch.record]
         if self._traffic_deadline <= now + ALMOST:
             self._traffic = None
         self._timer = None

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from greenproc.builtin.survey import in_turns
+from greenproc.builtin.mailbox_summary import in_turns
 from greenproc.metrics import Metric, PulledFamily
-from greenproc.process.cell import BOTTOM
 from greenproc.process.manager import ProcessManager
 from greenproc.process.ports import Supervising
+from greenproc.process.record import BOTTOM
 from greenproc.supervision import ChildCounts, ChildInfo
 from greenproc.supervision.reports import reason_text
 
@@ -40,11 +40,11 @@ def supervision_tree(manager: ProcessManager, limit: int) -> dict[str, Any]:
 
 
 def _rows(manager: ProcessManager, now: float) -> Iterator[dict[str, Any]]:
-    for cell in in_turns(list(manager.cells.values())):
-        supervising = cell.supervising
-        if supervising is not None and cell.supervised is None:
-            state = "starting" if cell.state is BOTTOM else "running"
-            row = {"id": cell.pid.id, "depth": 0, "state": state, "restarts": 0}
+    for process_record in in_turns(list(manager.records.values())):
+        supervising = process_record.supervising
+        if supervising is not None and process_record.supervised is None:
+            state = "starting" if process_record.state is BOTTOM else "running"
+            row = {"id": process_record.pid.id, "depth": 0, "state": state, "restarts": 0}
             yield {**row, **_of_supervisor(supervising)}
             yield from _children(manager, supervising, now, 1)
 
@@ -53,8 +53,8 @@ def _children(
     manager: ProcessManager, supervising: Supervising, now: float, depth: int
 ) -> Iterator[dict[str, Any]]:
     for info in supervising.describe():
-        cell = manager.cells.get(info.id) if info.pid is not None else None
-        below = None if cell is None else cell.supervising
+        process_record = manager.records.get(info.id) if info.pid is not None else None
+        below = None if process_record is None else process_record.supervising
         yield {**_of_child(info, now, depth), **({} if below is None else _of_supervisor(below))}
         if below is not None and depth < MAX_DEPTH:
             yield from _children(manager, below, now, depth + 1)
@@ -130,8 +130,12 @@ def supervision_metrics(manager: ProcessManager, prefix: str) -> list[Metric]:
 
 def _counts(manager: ProcessManager) -> Iterator[tuple[str, ChildCounts]]:
     """Return the counts of children of up to `MAX_FAMILY` supervisors."""
-    cells = in_turns(list(manager.cells.values()))
-    found = (cell for cell in cells if cell.supervising is not None)
-    for cell in islice(found, MAX_FAMILY):
-        if cell.supervising is not None:
-            yield cell.pid.id, cell.supervising.count()
+    process_records = in_turns(list(manager.records.values()))
+    found = (
+        process_record
+        for process_record in process_records
+        if process_record.supervising is not None
+    )
+    for process_record in islice(found, MAX_FAMILY):
+        if process_record.supervising is not None:
+            yield process_record.pid.id, process_record.supervising.count()

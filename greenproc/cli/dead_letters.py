@@ -31,8 +31,8 @@ def print_dead_letters(host: str, port: int, timeout: float, *, as_json: bool) -
         return
     rows = [COLUMNS, *map(row, letters)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for cells in rows:
-        print("  ".join(map(str.ljust, cells, widths)).rstrip())
+    for records in rows:
+        print("  ".join(map(str.ljust, records, widths)).rstrip())
 
 
 def read_letters(host: str, port: int, timeout: float) -> list[dict[str, Any]]:

@@ -29,8 +29,8 @@ def print_tree(host: str, port: int, timeout: float, *, as_json: bool) -> None:
         return
     rows = [COLUMNS, *map(row, tree["rows"])]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for cells in rows:
-        print("  ".join(map(str.ljust, cells, widths)).rstrip())
+    for process_records in rows:
+        print("  ".join(map(str.ljust, process_records, widths)).rstrip())
     if tree.get("has_more"):
         print(f"and more: the first {len(tree['rows'])} are shown")
 

@@ -62,7 +62,7 @@ class Clock:
         current: returns the owner of the running greenlet, None outside of owners.
         spawn: starts a function in a new greenlet, later, in a context without an owner.
         owners: the class of owners, if they have one.
-        loosen: returns what a timer calls instead of a method of one of *owners*, so that the
+        weaken: returns what a timer calls instead of a method of one of *owners*, so that the
             timer does not keep the owner alive.
         is_over: tells whether an owner has ended, and has no time of its own any more.
 
@@ -83,7 +83,7 @@ class Clock:
         current: Callable[[], object | None] = lambda: None,
         spawn: Callable[[Callable[[], None]], object] | None = None,
         owners: type | tuple[()] = (),
-        loosen: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda method: method,
+        weaken: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda method: method,
         is_over: Callable[[object], bool] = lambda owner: False,
     ) -> None:
         self.paused = False
@@ -93,7 +93,7 @@ class Clock:
         self._current = current
         self._spawn = spawn_raw if spawn is None else spawn
         self._owners = owners
-        self._loosen = loosen
+        self._loosen = weaken
         self._is_over = is_over
         self.stopped = False
         self._advanced = 0
@@ -122,7 +122,7 @@ class Clock:
             "advanced": to_seconds(self._advanced),
         }
 
-    # Life
+    # ProcessRunner
 
     def start(self) -> None:
         """Belong to this thread, and accept timers, also after `stop`."""

@@ -14,10 +14,10 @@ from greenproc.patterns.cron import Cron
 from greenproc.pid import UPID
 from greenproc.process.arguments import as_upid
 from greenproc.process.base import Process
-from greenproc.process.cell import TERMINATING, Cell
 from greenproc.process.current import current_process
 from greenproc.process.defer import resolve_method
 from greenproc.process.event import DispatchEvent
+from greenproc.process.record import TERMINATING, ProcessRecord
 from greenproc.tracing import TraceContext, current_trace
 
 MIN_SECONDS = 0.001
@@ -97,13 +97,13 @@ class Repetition:
             refuse_method(method)
         runtime.check_thread("every")
         pid = as_upid(target)
-        cell = runtime.processes.find_cell(pid)
-        if cell is None:
+        record = runtime.processes.find_record(pid)
+        if record is None:
             raise InvalidArgument(f"expected a local process that runs, got {pid}: spawn it first")
         runtime.processes.refuse_others_method(pid, method, args)
         self._manager = runtime.processes
         self._clock = runtime.clock
-        self._cell: Cell = cell
+        self._record: ProcessRecord = record
         self._call = method, args, kwargs
         self._is_busy = False
         self.is_active = True
@@ -118,7 +118,7 @@ class Repetition:
 
     def __repr__(self) -> str:
         state = str(self._times) if self.is_active else "over"
-        return f"<Repetition to {self._cell.pid} {state}, {self.calls} calls>"
+        return f"<Repetition to {self._record.pid} {state}, {self.calls} calls>"
 
     @property
     def due(self) -> float | None:
@@ -144,7 +144,7 @@ class Repetition:
     def _fire(self) -> None:
         if not self.is_active:
             return
-        if self._cell.state is TERMINATING:
+        if self._record.state is TERMINATING:
             self.is_active = False
             return
         now = self._clock.now()
@@ -160,7 +160,7 @@ class Repetition:
             return
         self._is_busy = True
         self.calls += 1
-        self._manager.push(self._cell, _RepeatedCall(self))
+        self._manager.push(self._record, _RepeatedCall(self))
 
     def run(self) -> None:
         """Make the call, in a turn of the process."""

@@ -14,9 +14,9 @@ from greenproc.patterns.choosers import Chooser, Key, Route
 from greenproc.pid import PID, UPID
 from greenproc.process.arguments import as_receiver, as_upid
 from greenproc.process.base import Process
-from greenproc.process.cell import BLOCKED
 from greenproc.process.dropping import drop_message
 from greenproc.process.event import ExitedEvent, MessageEvent
+from greenproc.process.record import BLOCKED
 from greenproc.supervision import Child, ChildState, Supervisor
 
 NO_WORKER = "no worker"
@@ -236,7 +236,7 @@ def load_of(router: Process, pid: UPID) -> int:
         pid: the worker; one on another node has a load of 0.
     """
     manager = router.runtime.processes
-    cell = manager.find_cell(pid) or manager.gaps.find_holder(pid.id)
-    if cell is None:
+    record = manager.find_record(pid) or manager.gaps.find_holder(pid.id)
+    if record is None:
         return 0
-    return len(cell.events or ()) + (cell.state is not BLOCKED)
+    return len(record.events or ()) + (record.state is not BLOCKED)

@@ -14,12 +14,12 @@ from greenproc.checks import whole_number
 from greenproc.clock import Timer
 from greenproc.clock.microseconds import check_duration
 from greenproc.errors import InvalidArgument, StateError
-from greenproc.process.base import Process, cell_of, declared_of
-from greenproc.process.cell import TERMINATING
+from greenproc.process.base import Process, declared_of, record_of
 from greenproc.process.current import is_running
 from greenproc.process.dropping import drop_message
 from greenproc.process.event import ControlCall, MessageEvent, TerminateEvent
 from greenproc.process.postponed import postpone, restore
+from greenproc.process.record import TERMINATING
 from greenproc.process.signatures import check_action, check_message_handler
 from greenproc.process.typed import MessageOptions
 
@@ -222,7 +222,7 @@ class StateMachine(Process):
     @property
     def postponed(self) -> int:
         """How many messages are postponed."""
-        postponed = cell_of(self).postponed
+        postponed = record_of(self).postponed
         return 0 if postponed is None else len(postponed.messages)
 
     def initialize(self) -> None:
@@ -253,7 +253,7 @@ class StateMachine(Process):
         self.__act(EXIT)
         self.__state, self.__behaviour = state, behaviour
         self.__begin_timeout(behaviour.timeout)
-        restore(cell_of(self))
+        restore(record_of(self))
         self.__act(ENTRY)
 
     def state_timeout(self, seconds: float | None) -> None:
@@ -281,17 +281,17 @@ class StateMachine(Process):
                 "in the initial state"
             )
         handler = behaviour.handlers.get(message.name)
-        cell = cell_of(self)
+        record = record_of(self)
         if handler is not None:
-            outer, cell.message = cell.message, message
+            outer, record.message = record.message, message
             try:
                 handler(self, message.sender, message.body)
             finally:
-                cell.message = outer
+                record.message = outer
         elif message.name in behaviour.postpones:
             limits = self.max_postponed, self.max_postponed_bytes
-            postpone(self.runtime.processes, cell, message, *limits)
-        elif message.name in behaviour.refuses and message.name not in (cell.handlers or ()):
+            postpone(self.runtime.processes, record, message, *limits)
+        elif message.name in behaviour.refuses and message.name not in (record.handlers or ()):
             self.__refuse(message)
         else:
             super().consume_message(event)
@@ -307,7 +307,7 @@ class StateMachine(Process):
         drop_message(self.runtime.processes, message, NOT_IN_STATE, why)
 
     def __check_turn(self, what: str, *, in_action: bool = False) -> None:
-        if not is_running(cell_of(self)):
+        if not is_running(record_of(self)):
             raise StateError(
                 f"{self!r} can call {what}() only in its own handlers: dispatch a method"
             )
@@ -332,9 +332,9 @@ class StateMachine(Process):
             self.__timer = self.runtime.clock.timer(seconds, self.__queue_timeout)
 
     def __queue_timeout(self) -> None:
-        cell, timer = cell_of(self), self.__timer
-        if timer is not None and cell.state is not TERMINATING:
-            self.runtime.processes.enqueue(cell, ControlCall(lambda: self.__time_out(timer)))
+        record, timer = record_of(self), self.__timer
+        if timer is not None and record.state is not TERMINATING:
+            self.runtime.processes.enqueue(record, ControlCall(lambda: self.__time_out(timer)))
 
     def __time_out(self, timer: Timer) -> None:
         if timer is self.__timer:  # else the state has changed since

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from greenproc.errors import InvalidArgument
 from greenproc.pid import UPID
-from greenproc.process.cell import Cell
+from greenproc.process.record import ProcessRecord
 from greenproc.typed import codec_of, encode
 
 
@@ -20,7 +20,7 @@ def as_upid(target: Any) -> UPID:
     """
     if isinstance(target, UPID):
         return target
-    if isinstance(getattr(target, "_Process__cell", None), Cell):  # it is a Process
+    if isinstance(getattr(target, "_Process__record", None), ProcessRecord):  # it is a Process
         return target.pid  # type: ignore[no-any-return]
     raise InvalidArgument(f"expected a UPID or a Process, got {target!r}{_advise(target)}")
 

@@ -37,10 +37,10 @@ from greenproc.future.waiting import keep_hub_alive_until
 from greenproc.message import Message, with_trace
 from greenproc.pid import UPID, ClaimedUPID
 from greenproc.process.arguments import as_body, as_upid
-from greenproc.process.cell import Cell
 from greenproc.process.ended import how_it_ended
 from greenproc.process.event import MessageEvent
 from greenproc.process.ports import ACCEPTED, FULL, NO_ROOM, RemoteConnection, Transport
+from greenproc.process.record import ProcessRecord
 from greenproc.settings import Settings
 from greenproc.tracing import TRACING, InTrace
 from greenproc.typed import codec_of
@@ -80,7 +80,7 @@ class AskFuture(Future[T]):
     """Of the temporary process that others see."""
     to: UPID
     name: str
-    target: Cell | Address | None
+    target: ProcessRecord | Address | None
     """Whose end is watched: that of a process here, or of the connection to another node."""
     timer: Timer | None
     decode: Callable[[bytes], Any] | None
@@ -102,7 +102,7 @@ class Asks:
         self._prefix = f"{PREFIX}{urandom(4).hex()}("
         self._numbers = count(1)
         self._open: dict[str, AskFuture[Any]] = {}
-        self._watched: dict[Cell | Address, dict[str, AskFuture[Any]]] = {}
+        self._watched: dict[ProcessRecord | Address, dict[str, AskFuture[Any]]] = {}
         self._is_over = False
         self.late = 0
         """How many answers came when nothing waited for them any more."""
@@ -170,9 +170,9 @@ class Asks:
         if to.address is not local and to.address != local:
             self._ask_there(ask, message)
             return
-        cell = manager.cells.get(to.id)
-        if cell is not None:
-            self._watch(ask, cell)
+        record = manager.records.get(to.id)
+        if record is not None:
+            self._watch(ask, record)
         delivery = manager.deliver(message)
         if delivery is ACCEPTED:
             return
@@ -207,7 +207,7 @@ class Asks:
         ask = self._open.get(message.to.id)
         if ask is None:
             return False
-        life = self._manager.life
+        life = self._manager.runner
         if life.filter is not None and life.drops(message.to, MessageEvent(message)):
             return True  # as if it had got lost on the way
         move = MOVES.get(message.name)
@@ -258,14 +258,14 @@ class Asks:
                 message, manager.ended.explain(to, manager.address, accepting=manager.accepting)
             )
 
-    def lose_unserved(self, message: Message, cell: Cell) -> None:
-        """End the ask that *message* belongs to: the process of *cell* ends and does not serve it."""
+    def lose_unserved(self, message: Message, record: ProcessRecord) -> None:
+        """End the ask that *message* belongs to: the process of *record* ends and does not serve it."""
         if message.sender.id in self._open:
-            self.lose(message, f"it {how_it_ended(cell)}")
+            self.lose(message, f"it {how_it_ended(record)}")
         elif message.sender.id.startswith(PREFIX):
-            error = cell.reason
+            error = record.reason
             is_told = error is None or isinstance(error, GreenletExit) or self._may_tell(error)
-            how = how_it_ended(cell) if is_told else f"has failed: {type(error).__name__}"
+            how = how_it_ended(record) if is_told else f"has failed: {type(error).__name__}"
             self._report_lost(message, f"it {how}")
 
     def refuse(self, pid: UPID, sender: UPID, name: str, error: BaseException) -> None:
@@ -280,9 +280,11 @@ class Asks:
         if not self._may_tell(error):
             text = f"{pid} has no answer to {name!r}: {type(error).__name__}"
         self._manager.send(Message(ASK_FAILED, pid, sender, text.encode("utf-8", "replace")))
-        cell = self._manager.find_cell(pid)
-        if cell is not None:
-            cell.message = None  # what asks by it needs nothing more when the process ends of this
+        record = self._manager.find_record(pid)
+        if record is not None:
+            record.message = (
+                None  # what asks by it needs nothing more when the process ends of this
+            )
 
     def _may_tell(self, error: BaseException | None) -> bool:
         """Whether the text of *error* may go to another node."""
@@ -309,13 +311,13 @@ class Asks:
             if ask.target is not None:
                 self._unwatch(ask)
             ask.to = message.to
-            cell = self._manager.find_cell(message.to)
-            if cell is not None:
-                self._watch(ask, cell)
+            record = self._manager.find_record(message.to)
+            if record is not None:
+                self._watch(ask, record)
 
-    def end_of_process(self, cell: Cell) -> None:
-        """End what was asked of the process of *cell*, which is over."""
-        self._end_all(cell, f"it {how_it_ended(cell)}")
+    def end_of_process(self, record: ProcessRecord) -> None:
+        """End what was asked of the process of *record*, which is over."""
+        self._end_all(record, f"it {how_it_ended(record)}")
 
     def lose_address(self, address: Address, error: BaseException | None) -> None:
         """End what was asked of processes at *address*: the connection to it is gone."""
@@ -327,7 +329,7 @@ class Asks:
         for ask in list(self._open.values()):
             self._abandon(ask, THE_RUNTIME_STOPPED)
 
-    def _end_all(self, target: Cell | Address, reason: str) -> None:
+    def _end_all(self, target: ProcessRecord | Address, reason: str) -> None:
         for ask in list(self._watched.get(target, {}).values()):
             self._abandon(ask, _in_vain(ask, reason))
 
@@ -356,19 +358,19 @@ class Asks:
 
     def _blame(self, ask: AskFuture[Any]) -> str:
         """Say which process that waits for *ask* keeps the node that it asks waiting."""
-        cell: Cell | None = getattr(waiting_greenlet(ask), "cell", None)
-        if cell is None or ask.to.address == self._manager.address:
+        record: ProcessRecord | None = getattr(waiting_greenlet(ask), "record", None)
+        if record is None or ask.to.address == self._manager.address:
             return ""
         unserved = [
             f"{item.name!r} of {item.sender}"
-            for item in list(cell.events or ())
+            for item in list(record.events or ())
             if isinstance(item, Message) and item.sender.address == ask.to.address
         ]
         if not unserved:
             return ""
         named = ", ".join(unserved[:MAX_BLAMED])
         return (
-            f": {cell.pid}, which waits for it, cannot serve {named} meanwhile; if that is asked "
+            f": {record.pid}, which waits for it, cannot serve {named} meanwhile; if that is asked "
             "to answer, the two wait for each other: use then() instead of waiting"
         )
 
@@ -401,7 +403,7 @@ class Asks:
 
     # The tables
 
-    def _watch(self, ask: AskFuture[Any], target: Cell | Address) -> None:
+    def _watch(self, ask: AskFuture[Any], target: ProcessRecord | Address) -> None:
         ask.target = target
         watched = self._watched.get(target)
         if watched is None:

@@ -30,7 +30,6 @@ from greenproc.message import Message
 from greenproc.pid import PID, UPID
 from greenproc.process.arguments import as_message, as_upid, label
 from greenproc.process.assets import checked_asset
-from greenproc.process.cell import Cell
 from greenproc.process.defer import Deferred, Offloaded, make_call
 from greenproc.process.event import (
     DispatchEvent,
@@ -44,6 +43,7 @@ from greenproc.process.flow import MailboxLimit
 from greenproc.process.handlers import Declared, InAnyRealm, declared_handlers
 from greenproc.process.mailbox import Mailbox, as_event, count_events
 from greenproc.process.ports import RemoteConnection
+from greenproc.process.record import ProcessRecord
 from greenproc.process.route_options import RouteKeywords, RouteOptions
 from greenproc.process.routes import Route, RouteTable
 from greenproc.process.serving import CALLBACK_FAILED, complete, serve_http
@@ -68,7 +68,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger("greenproc.process")
 
-cell_of: Callable[[Process], Cell] = attrgetter("_Process__cell")
+record_of: Callable[[Process], ProcessRecord] = attrgetter("_Process__record")
 """Return the runtime's record of a process. For the parts of the runtime, not for users."""
 
 
@@ -81,7 +81,7 @@ class Process:
     Source: libprocess include/process/process.hpp, ProcessBase.
     """
 
-    __slots__ = ("__cell", "__weakref__")
+    __slots__ = ("__record", "__weakref__")
     __declared: ClassVar[Declared] = Declared({}, ())
 
     serves_messages_plainly: ClassVar[bool] = True
@@ -120,8 +120,8 @@ class Process:
             raise InvalidArgument(
                 f"expected the id of a process as str of one character or more, got {id!r}"
             )
-        self.__cell = Cell(self, id)
-        self.__cell.declared = self.__declared.messages
+        self.__record = ProcessRecord(self, id)
+        self.__record.declared = self.__declared.messages
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -153,7 +153,7 @@ class Process:
         An override that does not call this one keeps the process alive. *event* is None when
         `initialize` failed or something was thrown into the idle process.
         """
-        self.__manager().end(self.__cell, error)
+        self.__manager().end(self.__record, error)
 
     def serve(self, event: Event) -> None:
         """Serve *event*: hand it to the ``consume_`` method of its kind."""
@@ -161,12 +161,12 @@ class Process:
 
     def consume_message(self, event: MessageEvent) -> None:
         """Call the handler of the message, else forward it to the delegate of its name."""
-        cell = self.__cell
-        outer = cell.message
+        record = self.__record
+        outer = record.message
         try:
             self.__handle(event.message)
         finally:
-            cell.message = outer
+            record.message = outer
 
     def consume_dispatch(self, event: DispatchEvent) -> None:
         """Make the call; its result or error goes to the caller's future."""
@@ -194,7 +194,7 @@ class Process:
 
     def consume_http(self, event: HttpEvent) -> None:
         """Answer with the route that matches path and method best, else with a file, else 404."""
-        serve_http(self.__cell, self.__cell.routes or self.__routes(), event)
+        serve_http(self.__record, self.__record.routes or self.__routes(), event)
 
     def streams_body(self, path: str) -> bool:
         """Tell whether a request for *path* is to be served before its body is there.
@@ -227,7 +227,7 @@ class Process:
             NoRuntime: it was not spawned, and no runtime is there that it could belong to.
         """
         self.__manager()
-        return self.__cell.pid
+        return self.__record.pid
 
     @property
     def runtime(self) -> Any:
@@ -241,7 +241,7 @@ class Process:
     @property
     def mailbox(self) -> Mailbox:
         """The queue of events that wait to be served; a handler may take some of them itself."""
-        return self.__manager().show_mailbox(self.__cell)
+        return self.__manager().show_mailbox(self.__record)
 
     @overload
     def send(self, to: UPID | Process, name: str, body: object = b"") -> None: ...
@@ -262,11 +262,11 @@ class Process:
 
         Source: libprocess include/process/process.hpp, ProcessBase::send.
         """
-        cell = self.__cell
-        manager = cell.manager or self.__manager()
+        record = self.__record
+        manager = record.manager or self.__manager()
         if type(body) is not bytes or type(name) is not str or not isinstance(to, UPID):
             to, name, body = as_message(to, name, body)
-        manager.send(Message(name, cell.pid, to, body))
+        manager.send(Message(name, record.pid, to, body))
 
     @overload
     def ask(
@@ -322,9 +322,9 @@ class Process:
         Raises:
             StateError: no handler of a message is running here.
         """
-        cell = self.__cell
-        message = cell.message
-        if message is None or getcurrent() is not cell.greenlet:
+        record = self.__record
+        message = record.message
+        if message is None or getcurrent() is not record.greenlet:
             raise StateError(
                 f"{self!r} can reply only inside a handler of a message, in its own greenlet: keep "
                 "the sender, and send() to it"
@@ -346,7 +346,7 @@ class Process:
         manager = self.__manager()
         manager.check_thread("link")
         manager.refuse_over("link")
-        manager.linking.link(self.__cell, to, remote)
+        manager.linking.link(self.__record, to, remote)
         return to
 
     @overload
@@ -380,15 +380,15 @@ class Process:
         """
         options = MessageOptions.checked(name, type, returns)
         check_message_handler(handler, options.name)
-        cell = self.__cell
-        cell.handlers = cell.handlers or {}
-        cell.handlers[options.name] = options.bind(handler, self)
+        record = self.__record
+        record.handlers = record.handlers or {}
+        record.handlers[options.name] = options.bind(handler, self)
 
     def delegate(self, name: str, pid: UPID | Process) -> None:
         """Forward messages called *name*, for which no handler is installed, to *pid*."""
-        cell = self.__cell
-        cell.delegates = cell.delegates or {}
-        cell.delegates[name] = as_upid(pid)
+        record = self.__record
+        record.delegates = record.delegates or {}
+        record.delegates[name] = as_upid(pid)
 
     @overload
     def route(
@@ -483,11 +483,11 @@ class Process:
 
     def event_count(self, kind: type[Event]) -> int:
         """Return how many events of *kind* are queued, the one being served not counted."""
-        return count_events(list(self.__cell.events or ()), kind)
+        return count_events(list(self.__record.events or ()), kind)
 
     def queued_events(self) -> list[Event]:
         """Return the queued events, oldest first."""
-        return [as_event(item) for item in list(self.__cell.events or ())]
+        return [as_event(item) for item in list(self.__record.events or ())]
 
     @overload
     def defer(self, method: Callable[..., R | Failure], /) -> Deferred[R]: ...
@@ -527,7 +527,7 @@ class Process:
             StateError: too many functions wait for a thread, or this is another native thread.
         """
         self.__manager().check_thread("offload")
-        return Offloaded(self.__cell, offload(function, *args, **kwargs))
+        return Offloaded(self.__record, offload(function, *args, **kwargs))
 
     def spawn_greenlet(
         self, function: Callable[Q, R], /, *args: Q.args, **kwargs: Q.kwargs
@@ -539,19 +539,19 @@ class Process:
         runs when the runtime stops is killed.
         """
         self.__manager().check_thread("spawn_greenlet")
-        cell = self.__cell
-        greenlet: gevent.Greenlet[..., R] = cell.start_greenlet(function, *args, **kwargs)
-        if cell.supervised is not None:
-            cell.supervised.keep_greenlet(greenlet)
+        record = self.__record
+        greenlet: gevent.Greenlet[..., R] = record.start_greenlet(function, *args, **kwargs)
+        if record.supervised is not None:
+            record.supervised.keep_greenlet(greenlet)
         return greenlet
 
     def __repr__(self) -> str:
-        cell = self.__cell
-        name = cell.id if cell.manager is None else cell.pid
-        return f"<{type(self).__name__} {name} {cell.state.name.lower()}>"
+        record = self.__record
+        name = record.id if record.manager is None else record.pid
+        return f"<{type(self).__name__} {name} {record.state.name.lower()}>"
 
     def __manager(self) -> ProcessManager:
-        manager = self.__cell.manager
+        manager = self.__record.manager
         if manager is None:
             runtime = find_runtime()
             if runtime is None:
@@ -560,32 +560,32 @@ class Process:
                     "greenproc.initialize() first"
                 )
             manager = runtime.processes
-            manager.bind(self.__cell)
+            manager.bind(self.__record)
         return manager
 
     def __handle(self, message: Message) -> None:
         """Call the handler of *message*, else forward or report it."""
-        cell = self.__cell
-        cell.message = message
+        record = self.__record
+        record.message = message
         name = message.name
-        if cell.handlers is not None and name in cell.handlers:
-            cell.handlers[name](message.sender, message.body)
+        if record.handlers is not None and name in record.handlers:
+            record.handlers[name](message.sender, message.body)
             return
-        declared = cell.declared.get(name)
+        declared = record.declared.get(name)
         if declared is not None:
             declared(self, message.sender, message.body)
-        elif cell.delegates is not None and name in cell.delegates:
-            self.__manager().forward(message, cell.delegates[name])
+        elif record.delegates is not None and name in record.delegates:
+            self.__manager().forward(message, record.delegates[name])
         else:
             self.__manager().unhandled(message)
 
     def __routes(self) -> RouteTable:
-        cell = self.__cell
-        if cell.routes is None:
-            cell.routes = RouteTable()
+        record = self.__record
+        if record.routes is None:
+            record.routes = RouteTable()
             for options, function in self.__declared.routes:
-                cell.routes.add(Route(options, function.__get__(self)))
-        return cell.routes
+                record.routes.add(Route(options, function.__get__(self)))
+        return record.routes
 
 
 name_functions(new_methods(Process, Process))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from greenproc.process.base import Process, cell_of, routes_of
-from greenproc.process.loose import is_over
+from greenproc.process.base import Process, record_of, routes_of
 from greenproc.process.routes import Connection
+from greenproc.process.weak_method import is_over
 
 
 def end_with(process: Process, connection: Connection) -> bool:
@@ -20,6 +20,6 @@ def end_with(process: Process, connection: Connection) -> bool:
 
 def forget_connection(process: Process, connection: Connection) -> None:
     """Take note that *connection* is over, or belongs to another process."""
-    routes = cell_of(process).routes
+    routes = record_of(process).routes
     if routes is not None and routes.connections is not None:
         routes.connections.pop(connection, None)

@@ -9,7 +9,7 @@ from greenlet import getcurrent
 
 if TYPE_CHECKING:
     from greenproc.process.base import Process
-    from greenproc.process.cell import Cell
+    from greenproc.process.record import ProcessRecord
 
 PROCESS: ContextVar[Process | None] = ContextVar("greenproc.process", default=None)
 
@@ -19,6 +19,6 @@ def current_process() -> Process | None:
     return PROCESS.get()
 
 
-def is_running(cell: Cell) -> bool:
-    """Whether the greenlet that calls is that of the process of *cell*."""
-    return getcurrent() is cell.greenlet
+def is_running(record: ProcessRecord) -> bool:
+    """Whether the greenlet that calls is that of the process of *record*."""
+    return getcurrent() is record.greenlet

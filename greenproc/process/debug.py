@@ -16,8 +16,8 @@ from weakref import ref
 import gevent
 
 from greenproc.errors import StateError
-from greenproc.process.base import Process, cell_of
-from greenproc.process.cell import TERMINATING
+from greenproc.process.base import Process, record_of
+from greenproc.process.record import TERMINATING
 
 _STACK_LEVEL = 3  # of the call of the method: _warn, the method's stand-in, its caller
 
@@ -89,5 +89,5 @@ def _methods(cls: type) -> Iterator[tuple[str, FunctionType]]:
 
 def _is_outside(process: Process) -> bool:
     """Whether *process* lives and it is not its own greenlet that runs."""
-    cell = cell_of(process)
-    return cell.state is not TERMINATING and gevent.getcurrent() is not cell.greenlet
+    record = record_of(process)
+    return record.state is not TERMINATING and gevent.getcurrent() is not record.greenlet

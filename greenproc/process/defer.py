@@ -12,8 +12,8 @@ from greenproc.checks import refuse_method
 from greenproc.errors import InvalidArgument
 from greenproc.future import Failure, Future
 from greenproc.pid import UPID
-from greenproc.process.cell import Cell
 from greenproc.process.event import DispatchEvent
+from greenproc.process.record import ProcessRecord
 from greenproc.process.signatures import explain_arguments, refused_coroutine
 
 if TYPE_CHECKING:
@@ -187,12 +187,12 @@ class Offloaded(Generic[R]):
     handler may wait for.
     """
 
-    def __init__(self, cell: Cell, future: Future[R]) -> None:
-        self._cell = cell
+    def __init__(self, record: ProcessRecord, future: Future[R]) -> None:
+        self._record = record
         self.future = future
 
     def __repr__(self) -> str:
-        return f"<Offloaded by {self._cell.pid}: {self.future!r}>"
+        return f"<Offloaded by {self._record.pid}: {self.future!r}>"
 
     def then(self, method: Callable[[R], object]) -> None:
         """Call *method* with the result, in a turn of the process, unless that has ended.
@@ -205,12 +205,14 @@ class Offloaded(Generic[R]):
         """
         if not callable(method):
             refuse_method(method)
-        self.future.on_any(partial(_give_back, self._cell, method))
+        self.future.on_any(partial(_give_back, self._record, method))
 
 
-def _give_back(cell: Cell, method: Callable[[Any], object], future: Future[Any]) -> None:
+def _give_back(
+    record: ProcessRecord, method: Callable[[Any], object], future: Future[Any]
+) -> None:
     def serve() -> None:
         method(future.get())
 
-    assert cell.manager is not None
-    cell.manager.push(cell, DispatchEvent(serve))
+    assert record.manager is not None
+    record.manager.push(record, DispatchEvent(serve))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from greenproc.message import Message
-from greenproc.process.cell import Cell
 from greenproc.process.ports import LATE_ANSWER, TERMINATED, UNKNOWN_RECEIVER
+from greenproc.process.record import ProcessRecord
 
 if TYPE_CHECKING:
     from greenproc.process.manager import ProcessManager
@@ -23,10 +23,10 @@ def drop_message(manager: ProcessManager, message: Message, reason: str, why: st
     manager.asks.lose(message, why)
 
 
-def drop_unserved(manager: ProcessManager, cell: Cell, message: Message) -> None:
-    """Report *message*, which the process of *cell*, that is ending, does not serve."""
+def drop_unserved(manager: ProcessManager, record: ProcessRecord, message: Message) -> None:
+    """Report *message*, which the process of *record*, that is ending, does not serve."""
     manager.observer.message_dropped(message, TERMINATED)
-    manager.asks.lose_unserved(message, cell)
+    manager.asks.lose_unserved(message, record)
 
 
 def drop_unknown(manager: ProcessManager, message: Message) -> None:

@@ -10,7 +10,7 @@ from greenproc.address import Address
 from greenproc.current import default
 from greenproc.failures import text_of
 from greenproc.pid import UPID
-from greenproc.process.cell import Cell
+from greenproc.process.record import ProcessRecord
 
 MAX_REMEMBERED = 256
 """Of how many ended processes a node remembers the end: no address tells that there was one."""
@@ -33,9 +33,9 @@ class EndedProcesses:
     def __len__(self) -> int:
         return len(self._ends)
 
-    def remember(self, cell: Cell) -> None:
-        """Remember how the process of *cell* ended."""
-        self._ends.append((cell.pid.id, "" if cell.reason is None else how_it_ended(cell)))
+    def remember(self, record: ProcessRecord) -> None:
+        """Remember how the process of *record* ended."""
+        self._ends.append((record.pid.id, "" if record.reason is None else how_it_ended(record)))
 
     def explain(self, pid: UPID, address: Address | None, *, accepting: bool) -> str:
         """Say why *pid* names no process of the node at *address*.
@@ -68,20 +68,20 @@ class EndedProcesses:
         return next((end or ENDED for known, end in reversed(self._ends) if known == id), None)
 
 
-def how_it_ended(cell: Cell) -> str:
-    """Say how the process of *cell* ended or is ending, in words that follow its name."""
-    error = cell.reason
+def how_it_ended(record: ProcessRecord) -> str:
+    """Say how the process of *record* ended or is ending, in words that follow its name."""
+    error = record.reason
     if error is None:
         return ENDED
     if isinstance(error, GreenletExit):
         return "was killed"
     text = f"{type(error).__name__}: {text_of(error)}"[:MAX_TEXT].rstrip(": ")
     # Any other end is itself served: that of an event, or the terminate event.
-    where = "failed in initialize()" if not cell.served + cell.serving else "has failed"
+    where = "failed in initialize()" if not record.served + record.serving else "has failed"
     return f"{where}: {text}"
 
 
-def why_unserved(cell: Cell) -> str:
-    """Say why the process of *cell* does not serve what is queued for it."""
-    how = "was terminated before it served this" if cell.reason is None else how_it_ended(cell)
-    return f"process {cell.pid} {how}"
+def why_unserved(record: ProcessRecord) -> str:
+    """Say why the process of *record* does not serve what is queued for it."""
+    how = "was terminated before it served this" if record.reason is None else how_it_ended(record)
+    return f"process {record.pid} {how}"

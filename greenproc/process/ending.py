@@ -11,10 +11,10 @@ from greenlet import GreenletExit
 
 from greenproc.failures import FAILURES, log_failure
 from greenproc.pid import UPID
-from greenproc.process.cell import NOTHING_FITS, TERMINATING, Cell
 from greenproc.process.ended import why_unserved
 from greenproc.process.interrupts import raise_in_main
 from greenproc.process.postponed import restore
+from greenproc.process.record import NOTHING_FITS, TERMINATING, ProcessRecord
 
 if TYPE_CHECKING:
     from greenproc.process.manager import ProcessManager
@@ -38,82 +38,89 @@ def attempt(hub: Hub, pid: UPID, step: Callable[..., object], *args: Any) -> Non
         raise_in_main(hub, error)
 
 
-def clean_up(manager: ProcessManager, cell: Cell) -> None:
+def clean_up(manager: ProcessManager, record: ProcessRecord) -> None:
     """Take an ended process out of everything, in the order that libprocess keeps.
 
     From the first step on every event is refused, so that what the dropping of the old ones sets
     off cannot reach a successor with the same id. Calling it again makes the steps that are left.
     """
-    process, pid, hub = cell.process, cell.pid, manager.hub
+    process, pid, hub = record.process, record.pid, manager.hub
     if process is None:
         return
-    if cell.state is not TERMINATING:
-        restore(cell)
+    if record.state is not TERMINATING:
+        restore(record)
         manager.ending += 1
-        cell.state = TERMINATING
-        cell.byte_mark = NOTHING_FITS
-    drop_queued(manager, cell)
-    if cell.bound is not None:
-        cell.bound.close()
-    if cell.routes is not None and cell.routes.line is not None:
-        attempt(hub, pid, cell.routes.line.close)
-    while cell.routes is not None and cell.routes.connections:
-        attempt(hub, pid, cell.routes.connections.popitem()[0].process_ended)
-    if manager.cells.get(pid.id) is cell:
-        manager.served_by_ended += cell.served
-        del manager.cells[pid.id]
-        manager.ended.remember(cell)
-    attempt(hub, pid, manager.asks.end_of_process, cell)
-    linkers = manager.linking.end(cell)
-    report_end(hub, cell)
+        record.state = TERMINATING
+        record.byte_mark = NOTHING_FITS
+    drop_queued(manager, record)
+    if record.bound is not None:
+        record.bound.close()
+    if record.routes is not None and record.routes.auth_queue is not None:
+        attempt(hub, pid, record.routes.auth_queue.close)
+    while record.routes is not None and record.routes.connections:
+        attempt(hub, pid, record.routes.connections.popitem()[0].process_ended)
+    if manager.records.get(pid.id) is record:
+        manager.served_by_ended += record.served
+        del manager.records[pid.id]
+        manager.ended.remember(record)
+    attempt(hub, pid, manager.asks.end_of_process, record)
+    linkers = manager.linking.end(record)
+    report_end(hub, record)
     for linker in linkers:
-        attempt(hub, pid, manager.linking.tell_end, linker, cell)
+        attempt(hub, pid, manager.linking.tell_end, linker, record)
     manager.clock.forget(process)
-    cell.process = cell.greenlet = cell.mailbox = cell.events = None
-    manager.quota.forget(cell)
-    cell.handlers = cell.delegates = cell.routes = cell.context = cell.message = None
+    record.process = record.greenlet = record.mailbox = record.events = None
+    manager.quota.forget(record)
+    record.handlers = record.delegates = record.routes = record.context = record.message = None
     manager.ending -= 1
     manager.scheduler.busy -= 1
-    if cell.gate is not None:
-        cell.gate.set()
-    reason_of_end, cell.reason = cell.reason, None  # its traceback holds the record
+    if record.gate is not None:
+        record.gate.set()
+    reason_of_end, record.reason = record.reason, None  # its traceback holds the record
     attempt(hub, pid, manager.observer.process_terminated, pid, reason_of_end)
 
 
-def drop_queued(manager: ProcessManager, cell: Cell) -> None:
-    """Drop what the process of *cell* has not served, but for what its next incarnation serves."""
-    if cell.supervised is not None:
-        attempt(manager.hub, cell.pid, cell.supervised.hold)
-    reason = why_unserved(cell) if cell.events else None
-    while cell.events:
-        attempt(manager.hub, cell.pid, manager.life.discard, cell, cell.events.popleft(), reason)
+def drop_queued(manager: ProcessManager, record: ProcessRecord) -> None:
+    """Drop what the process of *record* has not served, but for what its next incarnation serves."""
+    if record.supervised is not None:
+        attempt(manager.hub, record.pid, record.supervised.hold)
+    reason = why_unserved(record) if record.events else None
+    while record.events:
+        attempt(
+            manager.hub,
+            record.pid,
+            manager.runner.discard,
+            record,
+            record.events.popleft(),
+            reason,
+        )
 
 
-def report_end(hub: Hub, cell: Cell) -> None:
-    """Tell the supervisor of the process of *cell*, and its children, that it is over.
+def report_end(hub: Hub, record: ProcessRecord) -> None:
+    """Tell the supervisor of the process of *record*, and its children, that it is over.
 
     The supervisor knows it before it gets the `ExitedEvent`: what follows may wait.
     """
-    if cell.supervising is not None:
-        attempt(hub, cell.pid, cell.supervising.ended)
-    if cell.supervised is not None:
-        attempt(hub, cell.pid, cell.supervised.ended, cell.reason)
-    cell.supervised = cell.supervising = None
+    if record.supervising is not None:
+        attempt(hub, record.pid, record.supervising.ended)
+    if record.supervised is not None:
+        attempt(hub, record.pid, record.supervised.ended, record.reason)
+    record.supervised = record.supervising = None
 
 
-def rescue(manager: ProcessManager, cell: Cell, error: BaseException) -> None:
-    """Make the record of the running process of *cell* whole after *error* came out of any line.
+def rescue(manager: ProcessManager, record: ProcessRecord, error: BaseException) -> None:
+    """Make the record of the running process of *record* whole after *error* came out of any line.
 
     What a signal handler raised goes to the main greenlet, and the process goes on. Anything else
     is a fault of the runtime or a kill: the process ends, as it would otherwise be there for ever.
     """
-    manager.scheduler.recount(cell, manager.cells.values(), manager.ending)
+    manager.scheduler.recount(record, manager.records.values(), manager.ending)
     if isinstance(error, manager.hub.SYSTEM_ERROR):
         raise_in_main(manager.hub, error)
-        if cell.state is not TERMINATING:
+        if record.state is not TERMINATING:
             return
     elif not isinstance(error, GreenletExit):
-        log_failure(logger, "process %s ends by an error in the runtime", cell.pid, error=error)
-    if cell.reason is None:
-        cell.reason = error
-    clean_up(manager, cell)
+        log_failure(logger, "process %s ends by an error in the runtime", record.pid, error=error)
+    if record.reason is None:
+        record.reason = error
+    clean_up(manager, record)

@@ -18,7 +18,7 @@ from greenproc.pid import UPID
 from greenproc.tracing import TRACE, TraceContext
 
 if TYPE_CHECKING:
-    from greenproc.process.cell import Cell
+    from greenproc.process.record import ProcessRecord
 
 T = TypeVar("T")
 E = TypeVar("E", bound="Event")
@@ -142,7 +142,7 @@ class DispatchFuture(Future[T]):
 
     __slots__ = ("target",)
 
-    target: Cell | None
+    target: ProcessRecord | None
 
 
 class DispatchPromise(Promise[T]):

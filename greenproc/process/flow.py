@@ -20,12 +20,12 @@ from greenproc.failures import FAILURES, log_failure
 from greenproc.http.response import ServiceUnavailable
 from greenproc.message import Message
 from greenproc.pid import NO_SENDER
-from greenproc.process.cell import NOTHING_FITS, Cell
 from greenproc.process.dropping import drop_message
 from greenproc.process.event import ControlCall, Event, ExitedEvent, HttpEvent, TerminateEvent
 from greenproc.process.mailbox import Item
 from greenproc.process.ports import ACCEPTED, FULL, NO_ROOM, Delivery
 from greenproc.process.quota import MAILBOX_FULL, weigh_item
+from greenproc.process.record import NOTHING_FITS, ProcessRecord
 
 if TYPE_CHECKING:
     from greenproc.process.manager import ProcessManager
@@ -186,14 +186,14 @@ class LimitedDeque(deque[Item]):
         return None
 
 
-def limit_mailbox(manager: ProcessManager, cell: Cell, limit: object) -> None:
+def limit_mailbox(manager: ProcessManager, record: ProcessRecord, limit: object) -> None:
     """Apply *limit* to the mailbox of a process that is about to be spawned.
 
     It also disables the fast path of delivery, so that every event is checked.
 
     Args:
         manager: the process manager of the runtime.
-        cell: the record of the process.
+        record: the record of the process.
         limit: the value of `Process.mailbox_limit`.
 
     Raises:
@@ -201,16 +201,16 @@ def limit_mailbox(manager: ProcessManager, cell: Cell, limit: object) -> None:
     """
     if not isinstance(limit, MailboxLimit):
         raise InvalidArgument(
-            f"expected {type(cell.process).__name__}.mailbox_limit to be a MailboxLimit, got {limit!r}"
+            f"expected {type(record.process).__name__}.mailbox_limit to be a MailboxLimit, got {limit!r}"
         )
-    if cell.context is None:  # otherwise it was spawned before, and the spawn will be refused
-        cell.bound = MailboxBound(limit, manager.max_events, manager.quota.max_mailbox_bytes)
-        cell.byte_mark, cell.max_events = NOTHING_FITS, 0
+    if record.context is None:  # otherwise it was spawned before, and the spawn will be refused
+        record.bound = MailboxBound(limit, manager.max_events, manager.quota.max_mailbox_bytes)
+        record.byte_mark, record.max_events = NOTHING_FITS, 0
 
 
-def make_queue(cell: Cell) -> LimitedDeque | None:
-    """Return the queue for the mailbox of *cell* if it has a limit, else None for the default."""
-    return None if cell.bound is None else LimitedDeque(cell.bound)
+def make_queue(record: ProcessRecord) -> LimitedDeque | None:
+    """Return the queue for the mailbox of *record* if it has a limit, else None for the default."""
+    return None if record.bound is None else LimitedDeque(record.bound)
 
 
 class RoomWaiter:
@@ -240,88 +240,92 @@ def is_urgent(item: Item) -> bool:
     return isinstance(item, ExitedEvent) or (isinstance(item, TerminateEvent) and item.inject)
 
 
-def has_room(cell: Cell, item: Item) -> bool:
-    """Return whether *item* may be queued beyond the fast path's bound of *cell*.
+def has_room(record: ProcessRecord, item: Item) -> bool:
+    """Return whether *item* may be queued beyond the fast path's bound of *record*.
 
     Args:
-        cell: the record of a process whose mailbox is full or has a `MailboxLimit`.
+        record: the record of a process whose mailbox is full or has a `MailboxLimit`.
         item: the event.
     """
-    if cell.bound is None:
+    if record.bound is None:
         return isinstance(item, (ExitedEvent, TerminateEvent, ControlCall))
-    return is_control(item) or cell.bound.admits(item)
+    return is_control(item) or record.bound.admits(item)
 
 
 def make_room(
-    manager: ProcessManager, cell: Cell, item: Item, *, may_wait: bool = False
+    manager: ProcessManager, record: ProcessRecord, item: Item, *, may_wait: bool = False
 ) -> Delivery | None:
-    """Apply the overflow policy of *cell*, which has a limit, to an event.
+    """Apply the overflow policy of *record*, which has a limit, to an event.
 
     Returns None if there is room for it now; otherwise the event was dropped and reported, and the
     result is the outcome for its sender.
 
     Args:
         manager: the process manager of the runtime.
-        cell: the record of the receiver.
+        record: the record of the receiver.
         item: the event.
         may_wait: whether the caller may be blocked.
     """
-    bound = cell.bound
+    bound = record.bound
     assert bound is not None
     if bound.admits(item) and not (may_wait and bound.waiters):
         return None
     policy = bound.limit.when_full
-    manager.observer.mailbox_full(cell.pid, policy)
+    manager.observer.mailbox_full(record.pid, policy)
     if policy == "drop_oldest":
-        _drop_oldest(manager, cell, bound, item)
+        _drop_oldest(manager, record, bound, item)
         if bound.admits(item):
             return None
-    elif policy == "block" and may_wait and _wait_for_room(manager, cell, bound, item):
+    elif policy == "block" and may_wait and _wait_for_room(manager, record, bound, item):
         if bound.is_closed and isinstance(item, Message):
             return manager.deliver(item, may_wait=True)  # to the successor with that id, if any
         return None
-    drop_item(manager, cell, item)
+    drop_item(manager, record, item)
     is_message = isinstance(item, Message)
     return ACCEPTED if policy == "drop_newest" and is_message else FULL
 
 
-def drop_item(manager: ProcessManager, cell: Cell, item: Item) -> None:
+def drop_item(manager: ProcessManager, record: ProcessRecord, item: Item) -> None:
     """Drop and report an event that does not fit, and fail the future that waits for it.
 
     Args:
         manager: the process manager of the runtime.
-        cell: the record of the receiver.
+        record: the record of the receiver.
         item: the event.
     """
     manager.quota.count_refused(weigh_item(item))
     if isinstance(item, Message):
         drop_message(manager, item, MAILBOX_FULL, NO_ROOM)
         return
-    manager.observer.event_dropped(cell.pid, item, NO_SENDER, MAILBOX_FULL)
+    manager.observer.event_dropped(record.pid, item, NO_SENDER, MAILBOX_FULL)
     try:
         if isinstance(item, HttpEvent):
             item.promise.set(ServiceUnavailable())
         else:
-            item.drop(f"the mailbox of process {cell.pid} is full")
+            item.drop(f"the mailbox of process {record.pid} is full")
     except FAILURES:
         log_failure(logger, "what follows the drop of %r failed", item)
 
 
-def _drop_oldest(manager: ProcessManager, cell: Cell, bound: MailboxBound, item: Item) -> None:
-    while not bound.admits(item) and isinstance(cell.events, LimitedDeque):
-        oldest = cell.events.pop_oldest()
+def _drop_oldest(
+    manager: ProcessManager, record: ProcessRecord, bound: MailboxBound, item: Item
+) -> None:
+    while not bound.admits(item) and isinstance(record.events, LimitedDeque):
+        oldest = record.events.pop_oldest()
         if oldest is None:
             return
-        drop_item(manager, cell, oldest)
+        drop_item(manager, record, oldest)
 
 
-def _wait_for_room(manager: ProcessManager, cell: Cell, bound: MailboxBound, item: Item) -> bool:
+def _wait_for_room(
+    manager: ProcessManager, record: ProcessRecord, bound: MailboxBound, item: Item
+) -> bool:
     """Block until there is room for *item*; return False after the timeout.
 
     The result is also True if the process has ended: `enqueue` then determines the outcome.
     """
     current = getcurrent()
-    if current is manager.hub or current is cell.greenlet:
+    if current is manager.hub or current is record.greenlet:
         return False  # neither the hub nor the receiver itself can block
     waiter = RoomWaiter()
     bound.waiters.append(waiter)
@@ -334,7 +338,7 @@ def _wait_for_room(manager: ProcessManager, cell: Cell, bound: MailboxBound, ite
             waiter.woken.wait()
         return False
     except BaseException:
-        drop_item(manager, cell, item)
+        drop_item(manager, record, item)
         raise
     finally:
         timer.cancel()

@@ -10,10 +10,10 @@ from greenproc.address import Address
 from greenproc.clock import Clock
 from greenproc.errors import Broken
 from greenproc.pid import UPID, ClaimedUPID
-from greenproc.process.cell import TERMINATING, Cell
 from greenproc.process.event import ExitedEvent
 from greenproc.process.links import LinkTable
 from greenproc.process.ports import Observer, RemoteConnection, Transport
+from greenproc.process.record import TERMINATING, ProcessRecord
 
 logger = logging.getLogger("greenproc.process")
 
@@ -29,9 +29,9 @@ class Linking:
         running: Container[str],
         clock: Clock,
         observer: Observer,
-        enqueue: Callable[[Cell, ExitedEvent], Any],
+        enqueue: Callable[[ProcessRecord, ExitedEvent], Any],
     ) -> None:
-        self.table: LinkTable[Cell] = LinkTable()
+        self.table: LinkTable[ProcessRecord] = LinkTable()
         self._running = running
         self._clock = clock
         self._observer = observer
@@ -44,40 +44,40 @@ class Linking:
         self._address = address
         self._transport = transport
 
-    def link(self, cell: Cell, to: UPID, mode: RemoteConnection) -> None:
-        """Let the process of *cell* watch *to*. See `Process.link`."""
-        if to.is_empty or cell.state is TERMINATING:
+    def link(self, record: ProcessRecord, to: UPID, mode: RemoteConnection) -> None:
+        """Let the process of *record* watch *to*. See `Process.link`."""
+        if to.is_empty or record.state is TERMINATING:
             return  # an ended process is told nothing, and nothing would take the link back
         if to.address == self._address:
             if to.id in self._running:
-                self._record(cell, to, remote=False)
+                self._record(record, to, remote=False)
             else:
-                self._tell(cell, to)
+                self._tell(record, to)
             return
         assert self._transport is not None
         # Recorded first: a connection that fails at once must find the link.
-        is_new = self._record(cell, to, remote=True)
+        is_new = self._record(record, to, remote=True)
         try:
             self._transport.link(to.address, mode, is_claimed=isinstance(to, ClaimedUPID))
         except Broken as error:
             logger.debug("no connection for the link to %s: %s", to, error)
             if is_new:
-                self.table.remove(cell, to)
-            self._tell(cell, to)
+                self.table.remove(record, to)
+            self._tell(record, to)
 
-    def end(self, cell: Cell) -> list[Cell]:
+    def end(self, record: ProcessRecord) -> list[ProcessRecord]:
         """Forget the links of a process that ended; return the linkers to `tell_end` to.
 
         In this order a process that linked itself is told nothing, as in libprocess.
         """
-        self.table.remove_linker(cell)
-        return self.table.take_linkers(cell.pid)
+        self.table.remove_linker(record)
+        return self.table.take_linkers(record.pid)
 
-    def tell_end(self, linker: Cell, cell: Cell) -> None:
-        """Tell *linker* that the process of *cell* ended."""
+    def tell_end(self, linker: ProcessRecord, record: ProcessRecord) -> None:
+        """Tell *linker* that the process of *record* ended."""
         if self._clock.paused:
-            self._clock.order(cell.process, linker.process)
-        self._tell(linker, cell.pid, cell.reason)
+            self._clock.order(record.process, linker.process)
+        self._tell(linker, record.pid, record.reason)
 
     def lose_address(self, address: Address) -> None:
         """Tell every linker of a process at *address* that the connection is gone."""
@@ -85,12 +85,14 @@ class Linking:
             for linker in linkers:
                 self._tell(linker, linkee)
 
-    def _record(self, cell: Cell, to: UPID, *, remote: bool) -> bool:
-        is_new = self.table.add(cell, to, remote=remote)
+    def _record(self, record: ProcessRecord, to: UPID, *, remote: bool) -> bool:
+        is_new = self.table.add(record, to, remote=remote)
         if is_new:
-            self._observer.link_made(cell.pid, to)
+            self._observer.link_made(record.pid, to)
         return is_new
 
-    def _tell(self, linker: Cell, linkee: UPID, reason: BaseException | None = None) -> None:
+    def _tell(
+        self, linker: ProcessRecord, linkee: UPID, reason: BaseException | None = None
+    ) -> None:
         self._enqueue(linker, ExitedEvent(linkee, reason))
         self._observer.link_lost(linker.pid, linkee)

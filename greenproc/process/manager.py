@@ -24,7 +24,6 @@ from greenproc.pid import NO_SENDER, PID, UPID
 from greenproc.process.arguments import as_upid
 from greenproc.process.asking import Asks
 from greenproc.process.base import Process, routes_of
-from greenproc.process.cell import BLOCKED, TERMINATING, Cell
 from greenproc.process.current import current_process
 from greenproc.process.deadlock import wait_for_end
 from greenproc.process.defer import check_owner
@@ -40,9 +39,7 @@ from greenproc.process.event import (
     call_with_trace,
 )
 from greenproc.process.flow import has_room, make_queue, make_room
-from greenproc.process.gaps import Gaps
 from greenproc.process.handlers import UnhandledNames
-from greenproc.process.life import Life
 from greenproc.process.linking import Linking
 from greenproc.process.mailbox import Item, Mailbox
 from greenproc.process.names import Names
@@ -65,7 +62,10 @@ from greenproc.process.quota import (
     weight_of_message,
     weight_of_request,
 )
+from greenproc.process.record import BLOCKED, TERMINATING, ProcessRecord
 from greenproc.process.recording import note_queued
+from greenproc.process.restart_gaps import RestartGaps
+from greenproc.process.runner import ProcessRunner
 from greenproc.process.scheduler import Scheduler, TurnLimits
 from greenproc.process.spawning import spawn_process
 from greenproc.process.taking import take_item
@@ -99,7 +99,7 @@ class ProcessManager:
     ) -> None:
         self.runtime = runtime
         self.clock = clock
-        self.cells: dict[str, Cell] = {}
+        self.records: dict[str, ProcessRecord] = {}
         self.names = Names()
         self.ended = EndedProcesses()
         self._unhandled = UnhandledNames()
@@ -116,17 +116,17 @@ class ProcessManager:
         self.hub = hub = get_hub()
         self._thread = get_ident()
         self.observer = observer
-        self.linking = Linking(self.cells, clock, observer, self.enqueue)
+        self.linking = Linking(self.records, clock, observer, self.enqueue)
         self.asks = Asks(self, settings)
         self.cors = CORS(settings.cors) if settings.cors else None
         self.max_events = settings.max_mailbox_events
         self.quota = MailboxQuota(settings)
-        self.gaps = Gaps(self)  # what waits for supervised processes that are being restarted
+        self.gaps = RestartGaps(self)
         on_end, drop = partial(clean_up, self), partial(drop_unserved, self)
-        self.life = Life(
+        self.runner = ProcessRunner(
             hub, observer, max_events=limits.events, end=self.end, on_end=on_end, drop=drop
         )
-        self.scheduler = Scheduler(hub, self.life, partial(rescue, self), limits)
+        self.scheduler = Scheduler(hub, self.runner, partial(rescue, self), limits)
 
     def open(self, address: Address, transport: Transport, gatekeeper: Gatekeeper) -> None:
         """Begin to accept processes, which live at *address*."""
@@ -143,11 +143,11 @@ class ProcessManager:
 
     def _choose_paths(self) -> None:
         """Let what is sent, delivered and served take the short paths, or those that look closer."""
-        self.life.recorder = self.observer.recorder
+        self.runner.recorder = self.observer.recorder
         self._is_plain = not (self.clock.paused or self.observer.wants_delivered)
         is_closer = self.observer.wants_sent or TRACING.is_active
         self._sending_thread = NO_THREAD if is_closer else self._thread
-        self.life.choose_path()
+        self.runner.choose_path()
 
     def _tracing_began(self) -> None:
         self._choose_paths()
@@ -172,37 +172,37 @@ class ProcessManager:
 
     # The life of processes
 
-    def bind(self, cell: Cell) -> None:
-        """Give *cell* its id and address in this runtime.
+    def bind(self, record: ProcessRecord) -> None:
+        """Give *record* its id and address in this runtime.
 
         Raises:
             StateError: it belongs to another runtime, or this one is not started.
         """
-        if cell.manager is self:
+        if record.manager is self:
             return
-        if cell.manager is not None:
-            raise StateError(f"{cell.pid} belongs to another runtime: make a new process")
+        if record.manager is not None:
+            raise StateError(f"{record.pid} belongs to another runtime: make a new process")
         if self.address is None:
             raise StateError("the runtime is not started: call start() first")
-        if cell.id is None:
-            cell.id = self.names.generate(type(cell.process).__name__)
-        cell.manager = self
-        cell.pid = PID(cell.id, self.address)
-        cell.byte_mark = self.quota.first_mark
-        cell.max_events = self.max_events
-        if self.cors is not None and cell.process is not None:
-            routes_of(cell.process).allow(self.cors)
+        if record.id is None:
+            record.id = self.names.generate(type(record.process).__name__)
+        record.manager = self
+        record.pid = PID(record.id, self.address)
+        record.byte_mark = self.quota.first_mark
+        record.max_events = self.max_events
+        if self.cors is not None and record.process is not None:
+            routes_of(record.process).allow(self.cors)
 
     def spawn(self, process: P) -> PID[P]:
         """Start *process*. See `Runtime.spawn`."""
         return spawn_process(self, process)
 
-    def end(self, cell: Cell, error: BaseException) -> None:
-        """Terminate *cell* because of *error*, which its linkers get as the reason."""
-        cell.reason = error
-        if cell.message is not None:
-            self.asks.lose_unserved(cell.message, cell)
-        self._terminate(cell, TerminateEvent(cell.pid, inject=True))
+    def end(self, record: ProcessRecord, error: BaseException) -> None:
+        """Terminate *record* because of *error*, which its linkers get as the reason."""
+        record.reason = error
+        if record.message is not None:
+            self.asks.lose_unserved(record.message, record)
+        self._terminate(record, TerminateEvent(record.pid, inject=True))
 
     def terminate(self, target: UPID | Process, *, inject: bool = True) -> None:
         """Ask a local process to terminate. See `Runtime.terminate`."""
@@ -210,15 +210,15 @@ class ProcessManager:
         if get_ident() != self._thread:
             self.run_in_hub(lambda: self.terminate(pid, inject=inject))
             return
-        if (cell := self.find_cell(pid)) is not None:
-            self._terminate(cell, TerminateEvent(self._sender(), inject=inject))
+        if (record := self.find_record(pid)) is not None:
+            self._terminate(record, TerminateEvent(self._sender(), inject=inject))
 
-    def _terminate(self, cell: Cell, event: TerminateEvent) -> None:
-        if self.enqueue(cell, event) is ACCEPTED and event.inject:
+    def _terminate(self, record: ProcessRecord, event: TerminateEvent) -> None:
+        if self.enqueue(record, event) is ACCEPTED and event.inject:
             # Set after it is queued: what is found first may be an earlier terminate.
-            cell.injected = True
-        if cell.supervising is not None:
-            cell.supervising.asked_to_terminate()
+            record.injected = True
+        if record.supervising is not None:
+            record.supervising.asked_to_terminate()
 
     def wait(self, target: UPID | Process) -> bool:
         """Wait for a local process to end; False at once if it is not running.
@@ -226,73 +226,74 @@ class ProcessManager:
         Raises:
             Deadlock: that process waits, perhaps through others, for this one.
         """
-        cell = self.find_cell(as_upid(target))
-        if cell is None:
+        record = self.find_record(as_upid(target))
+        if record is None:
             return False
-        wait_for_end(cell)
+        wait_for_end(record)
         return True
 
     # Finding
 
-    def find_cell(self, pid: UPID) -> Cell | None:
+    def find_record(self, pid: UPID) -> ProcessRecord | None:
         """Return the record of the running local process that *pid* names, else None."""
         if pid.address is self.address or pid.address == self.address:
-            return self.cells.get(pid.id)
+            return self.records.get(pid.id)
         return None
 
     def find_process(self, pid: UPID) -> Process | None:
         """Return the running local process that *pid* names, else None."""
-        return None if (cell := self.find_cell(pid)) is None else cell.process
+        return None if (record := self.find_record(pid)) is None else record.process
 
     # Into mailboxes
 
-    def enqueue(self, cell: Cell, item: Item) -> Delivery:
-        """Queue *item* for *cell*, wake the process, and return what became of it.
+    def enqueue(self, record: ProcessRecord, item: Item) -> Delivery:
+        """Queue *item* for *record*, wake the process, and return what became of it.
 
         What a dead process refuses is dropped here; one that is FULL is the caller's.
         """
-        state = cell.state
+        state = record.state
         if state is TERMINATING:
-            self.life.discard(cell, item, why_unserved(cell), self._sender())
+            self.runner.discard(record, item, why_unserved(record), self._sender())
             return UNKNOWN
-        items = cell.events
+        items = record.events
         if items is None:
-            items = self.open_mailbox(cell).queue
-        elif len(items) >= cell.max_events and not has_room(cell, item):
+            items = self.open_mailbox(record).queue
+        elif len(items) >= record.max_events and not has_room(record, item):
             return FULL
         if not self._is_plain:
-            note_queued(self, cell, item)
-        cell.queued_bytes += ITEM_BYTES
+            note_queued(self, record, item)
+        record.queued_bytes += ITEM_BYTES
         if state is BLOCKED:
-            self.scheduler.schedule(cell)  # before the event is there: see the scheduler's promise
+            # Before the event is there: see the scheduler's promise.
+            self.scheduler.schedule(record)
         items.append(item)
         return ACCEPTED
 
-    def open_mailbox(self, cell: Cell) -> Mailbox:
-        """Return the mailbox of *cell*, made now if it was given back."""
-        if cell.mailbox is None:
-            put, take = partial(self._put, cell), partial(take_item, self, cell)
-            mailbox = Mailbox(put, take, make_queue(cell))
-            if cell.state is TERMINATING:
+    def open_mailbox(self, record: ProcessRecord) -> Mailbox:
+        """Return the mailbox of *record*, made now if it was given back."""
+        if record.mailbox is None:
+            put, take = partial(self._put, record), partial(take_item, self, record)
+            mailbox = Mailbox(put, take, make_queue(record))
+            if record.state is TERMINATING:
                 return mailbox
-            cell.mailbox = mailbox
-            cell.events = mailbox.queue
-        return cell.mailbox
+            record.mailbox = mailbox
+            record.events = mailbox.queue
+        return record.mailbox
 
-    def show_mailbox(self, cell: Cell) -> Mailbox:
-        """Return the mailbox of *cell* to its users, who may keep it."""
-        mailbox = self.open_mailbox(cell)
+    def show_mailbox(self, record: ProcessRecord) -> Mailbox:
+        """Return the mailbox of *record* to its users, who may keep it."""
+        mailbox = self.open_mailbox(record)
         mailbox.is_shown = True
         return mailbox
 
-    def _put(self, cell: Cell, item: Item) -> None:
+    def _put(self, record: ProcessRecord, item: Item) -> None:
         item = with_trace(item) if isinstance(item, Message) else item
         if get_ident() != self._thread:
-            self.run_in_hub(self._put, cell, item)
+            self.run_in_hub(self._put, record, item)
         elif isinstance(item, Message):
-            self._deliver_to(cell, item)
+            self._deliver_to(record, item)
         else:
-            self.enqueue(cell, item)
+            self.enqueue(record, item)
 
     def send(self, message: Message) -> None:
         """Deliver *message* here or hand it to the transport. Never waits, reports no arrival.
@@ -340,20 +341,20 @@ class ProcessManager:
 
     def deliver(self, message: Message, may_wait: bool = False) -> Delivery:
         """Queue *message* for the local process that it names; wait for room if that *may_wait*."""
-        cell = self.cells.get(message.to.id)
-        if cell is None:
+        record = self.records.get(message.to.id)
+        if record is None:
             return self._deliver_elsewhere(message, may_wait=may_wait)
         # As `_deliver_to` and `enqueue`, but without calls: messages come this way.
-        items = cell.events
+        items = record.events
         if items is not None and self._is_plain:
-            queued_bytes = cell.queued_bytes + len(message.body) + len(message.name) + ITEM_BYTES
-            if queued_bytes <= cell.byte_mark:  # never so when the process is ending
-                cell.queued_bytes = queued_bytes
-                if cell.state is BLOCKED:
-                    self.scheduler.schedule(cell)
+            queued_bytes = record.queued_bytes + len(message.body) + len(message.name) + ITEM_BYTES
+            if queued_bytes <= record.byte_mark:  # never so when the process is ending
+                record.queued_bytes = queued_bytes
+                if record.state is BLOCKED:
+                    self.scheduler.schedule(record)
                 items.append(message)
                 return ACCEPTED
-        return self._deliver_to(cell, message, may_wait=may_wait)
+        return self._deliver_to(record, message, may_wait=may_wait)
 
     def _deliver_elsewhere(self, message: Message, *, may_wait: bool) -> Delivery:
         """Deliver a message that no process has the id for: to what has asked for it, if anything."""
@@ -366,15 +367,17 @@ class ProcessManager:
         drop_unknown(self, message)
         return UNKNOWN
 
-    def _deliver_to(self, cell: Cell, message: Message, *, may_wait: bool = False) -> Delivery:
-        """Queue *message* for *cell* as `enqueue` does, if its bytes may wait there."""
-        if cell.bound is not None:
-            outcome = make_room(self, cell, message, may_wait=may_wait)
+    def _deliver_to(
+        self, record: ProcessRecord, message: Message, *, may_wait: bool = False
+    ) -> Delivery:
+        """Queue *message* for *record* as `enqueue` does, if its bytes may wait there."""
+        if record.bound is not None:
+            outcome = make_room(self, record, message, may_wait=may_wait)
             if outcome is not None:
                 return outcome
         size = weight_of_message(message)
-        reason = self.quota.reason_to_refuse(cell, size)
-        delivery = FULL if reason is not None else self.enqueue(cell, message)
+        reason = self.quota.reason_to_refuse(record, size)
+        delivery = FULL if reason is not None else self.enqueue(record, message)
         if delivery is FULL:
             if reason is None:
                 self.quota.count_refused(size)
@@ -385,29 +388,31 @@ class ProcessManager:
 
     def deliver_http(self, id: str, event: HttpEvent) -> Delivery:
         """Queue an HTTP request for the process called *id*."""
-        cell = self.cells.get(id) or self.gaps.find_holder(id)
-        if cell is None:
+        record = self.records.get(id) or self.gaps.find_holder(id)
+        if record is None:
             return FULL if id in self.gaps else UNKNOWN
-        if cell.process is not None and not cell.process.takes_requests:
-            return self._refuse(cell, event, NOT_ACCEPTING)
+        if record.process is not None and not record.process.takes_requests:
+            return self._refuse(record, event, NOT_ACCEPTING)
         size = weight_of_request(event.request)
-        queued_bytes = cell.queued_bytes + size
-        if queued_bytes + ITEM_BYTES <= cell.byte_mark:  # as `reason_to_refuse`, without its call
-            cell.queued_bytes = queued_bytes
+        queued_bytes = record.queued_bytes + size
+        if (
+            queued_bytes + ITEM_BYTES <= record.byte_mark
+        ):  # as `reason_to_refuse`, without its call
+            record.queued_bytes = queued_bytes
         else:
-            reason = self.quota.reason_to_refuse(cell, size)
+            reason = self.quota.reason_to_refuse(record, size)
             if reason is not None:
-                return self._refuse(cell, event, reason)
-        if cell.bound is not None and make_room(self, cell, event) is not None:
+                return self._refuse(record, event, reason)
+        if record.bound is not None and make_room(self, record, event) is not None:
             return ACCEPTED  # and answered
-        delivery = self.enqueue(cell, event)
+        delivery = self.enqueue(record, event)
         if delivery is FULL:
             self.quota.count_refused(size)
-            return self._refuse(cell, event, MAILBOX_FULL)
+            return self._refuse(record, event, MAILBOX_FULL)
         return delivery
 
-    def _refuse(self, cell: Cell, event: HttpEvent, reason: str) -> Delivery:
-        self.observer.event_dropped(cell.pid, event, NO_SENDER, reason)
+    def _refuse(self, record: ProcessRecord, event: HttpEvent, reason: str) -> Delivery:
+        self.observer.event_dropped(record.pid, event, NO_SENDER, reason)
         return FULL
 
     def _sender(self) -> UPID:
@@ -416,8 +421,8 @@ class ProcessManager:
 
     def unhandled(self, message: Message) -> None:
         """Report a message that no handler was installed for."""
-        cell = self.cells.get(message.to.id)
-        self._unhandled.add(type(cell.process) if cell else None, message)
+        record = self.records.get(message.to.id)
+        self._unhandled.add(type(record.process) if record else None, message)
         drop_message(self, message, "no handler", "it has no handler for that")
 
     def forward(self, message: Message, to: UPID) -> None:
@@ -461,19 +466,19 @@ class ProcessManager:
                 if promise is not None:
                     keep_hub_alive_until(promise.future, self.hub)
                 return
-        # As `find_cell`, mostly without its call.
-        cell = self.cells.get(pid.id) if pid.address is self.address else self.find_cell(pid)
-        if cell is None and event.promise is not None and pid.address == self.address:
-            cell = self.gaps.find_holder(pid.id)
-        if cell is None:
+        # As `find_record`, mostly without its call.
+        record = self.records.get(pid.id) if pid.address is self.address else self.find_record(pid)
+        if record is None and event.promise is not None and pid.address == self.address:
+            record = self.gaps.find_holder(pid.id)
+        if record is None:
             self.observer.event_dropped(pid, event, self._sender(), UNKNOWN_RECEIVER)
             event.drop(self.ended.explain(pid, self.address, accepting=self.accepting))
             return
         if event.promise is not None:
-            event.promise.future.target = cell
-        if cell.bound is not None and make_room(self, cell, event) is not None:
+            event.promise.future.target = record
+        if record.bound is not None and make_room(self, record, event) is not None:
             return
-        if self.enqueue(cell, event) is FULL:
+        if self.enqueue(record, event) is FULL:
             self.observer.event_dropped(pid, event, self._sender(), MAILBOX_FULL)
             event.drop(f"the mailbox of process {pid} is full")
 
@@ -487,19 +492,19 @@ class ProcessManager:
         """Queue a call whose result nobody gets; an error in it is the process' own."""
         self._dispatch(pid, DispatchEvent(method, args, kwargs))
 
-    def push(self, cell: Cell, event: DispatchEvent) -> None:
-        """Queue *event* for *cell*, from any native thread; drop it when that cannot be."""
+    def push(self, record: ProcessRecord, event: DispatchEvent) -> None:
+        """Queue *event* for *record*, from any native thread; drop it when that cannot be."""
         event = call_with_trace(event)
         if get_ident() != self._thread:
-            self.run_in_hub(self.push, cell, event)
-        elif self.enqueue(cell, event) is FULL:
-            self.observer.event_dropped(cell.pid, event, NO_SENDER, MAILBOX_FULL)
+            self.run_in_hub(self.push, record, event)
+        elif self.enqueue(record, event) is FULL:
+            self.observer.event_dropped(record.pid, event, NO_SENDER, MAILBOX_FULL)
             event.drop()
 
     def inject_exited(self, pid: UPID, to: UPID | Process) -> bool:
         """Queue the news that *pid* exited for process *to*; links are not touched."""
-        cell = self.find_cell(as_upid(to))
-        return cell is not None and self.enqueue(cell, ExitedEvent(pid)) is ACCEPTED
+        record = self.find_record(as_upid(to))
+        return record is not None and self.enqueue(record, ExitedEvent(pid)) is ACCEPTED
 
     def lose_address(self, address: Address, error: BaseException | None) -> None:
         """Tell all that depend on the connection to *address* that it is gone."""
@@ -515,7 +520,7 @@ class ProcessManager:
         self.accepting = False
         TRACING.forget(self._tracing_began)
         self.scheduler.disown()
-        silence(cell.greenlet for cell in self.cells.values())
+        silence(record.greenlet for record in self.records.values())
 
     def keep_greenlet(self, greenlet: gevent.Greenlet[..., Any]) -> None:
         """Let *greenlet*, which starts now, end with the runtime at the latest."""
@@ -547,7 +552,7 @@ class ProcessManager:
     def statistics(self) -> dict[str, int]:
         """Count processes, those that are busy, greenlets kept for idle ones, links and bytes."""
         return {
-            "processes": len(self.cells),
+            "processes": len(self.records),
             "busy": self.scheduler.busy,
             "parked_greenlets": self.scheduler.parked,
             "links": len(self.linking.table),
@@ -556,4 +561,4 @@ class ProcessManager:
         }
 
     def __repr__(self) -> str:
-        return f"<ProcessManager {self.address}, {len(self.cells)} processes>"
+        return f"<ProcessManager {self.address}, {len(self.records)} processes>"

@@ -10,8 +10,8 @@ from greenproc.process.quota import weigh_item
 
 if TYPE_CHECKING:
     from greenproc.message import Message
-    from greenproc.process.cell import Cell
     from greenproc.process.manager import ProcessManager
+    from greenproc.process.record import ProcessRecord
 
 POSTPONED_TOO_MANY: Final = "too many postponed"
 """Why a message is dropped that was to be postponed."""
@@ -28,15 +28,19 @@ class Postponed:
 
 
 def postpone(
-    manager: ProcessManager, cell: Cell, message: Message, max_messages: int, max_bytes: int
+    manager: ProcessManager,
+    record: ProcessRecord,
+    message: Message,
+    max_messages: int,
+    max_bytes: int,
 ) -> None:
-    """Keep *message* of the process of *cell* until `restore`; beyond a bound it is dropped and reported.
+    """Keep *message* of the process of *record* until `restore`; beyond a bound it is dropped and reported.
 
     A first message may have any size. What is kept counts for the mailbox and the node, as what is queued does.
     """
-    if cell.postponed is None:
-        cell.postponed = Postponed()
-    postponed, size = cell.postponed, weigh_item(message)
+    if record.postponed is None:
+        record.postponed = Postponed()
+    postponed, size = record.postponed, weigh_item(message)
     count = len(postponed.messages)
     if count and (count >= max_messages or postponed.bytes + size > max_bytes):
         drop_message(manager, message, POSTPONED_TOO_MANY, "it has too many postponed messages")
@@ -45,13 +49,13 @@ def postpone(
     postponed.bytes += size
 
 
-def restore(cell: Cell) -> None:
-    """Put what the process of *cell* has postponed back into its mailbox, ahead of what is queued.
+def restore(record: ProcessRecord) -> None:
+    """Put what the process of *record* has postponed back into its mailbox, ahead of what is queued.
 
     The process must not have ended yet.
     """
-    if cell.postponed is None:
+    if record.postponed is None:
         return
-    messages, cell.postponed = cell.postponed.messages, None
-    assert cell.manager is not None
-    cell.manager.open_mailbox(cell).queue.extendleft(reversed(messages))
+    messages, record.postponed = record.postponed.messages, None
+    assert record.manager is not None
+    record.manager.open_mailbox(record).queue.extendleft(reversed(messages))

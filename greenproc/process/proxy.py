@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from greenproc.errors import InvalidArgument, StateError
 from greenproc.pid import UPID
-from greenproc.process.base import Process, cell_of
-from greenproc.process.cell import BOTTOM
+from greenproc.process.base import Process, record_of
 from greenproc.process.current import PROCESS
+from greenproc.process.record import BOTTOM
 
 if TYPE_CHECKING:
     from greenproc.process.manager import ProcessManager
@@ -115,7 +115,7 @@ def _call(name: str, /, *args: Any, **kwargs: Any) -> Any:
 
 def _has(cls: type, process: Process | None, name: str) -> bool:
     """Return whether the process has the attribute, or may have it when it is read."""
-    if process is None or cell_of(process).state is BOTTOM:
+    if process is None or record_of(process).state is BOTTOM:
         return True  # the future fails if not
     return name in getattr(process, "__dict__", ()) or name in _declared(cls)
 

@@ -6,9 +6,9 @@ from time import monotonic
 
 from greenproc.http.request import Request
 from greenproc.message import Message
-from greenproc.process.cell import TERMINATING, Cell
 from greenproc.process.event import HttpEvent
 from greenproc.process.mailbox import Item
+from greenproc.process.record import TERMINATING, ProcessRecord
 from greenproc.settings import Settings
 
 ITEM_BYTES = 64
@@ -39,7 +39,7 @@ class _Load:
 class MailboxQuota:
     """Decides whether a message or request may be queued.
 
-    Bytes are added on enqueue only, so that serving an event costs nothing: a cell keeps an upper
+    Bytes are added on enqueue only, so that serving an event costs nothing: a record keeps an upper
     bound of its bytes, and `reason_to_refuse` is called when that bound passes a mark. Only when
     it passes a limit, the queue is weighed to find out how much was served in the meantime. While
     the queue stays heavy, weighing is amortized: it is repeated after a number of refusals that is
@@ -63,7 +63,7 @@ class MailboxQuota:
         self.first_mark = min(self._step, self._max_events * ITEM_BYTES)
         """The bytes that a new mailbox may hold before `reason_to_refuse` must be called."""
         self._refused = self._refused_bytes = 0
-        self._loads: dict[Cell, _Load] = {}
+        self._loads: dict[ProcessRecord, _Load] = {}
         self._total = 0
         self._node = _Load()
         self._weighed_at = 0.0
@@ -80,32 +80,32 @@ class MailboxQuota:
         """
         return {
             "queued_bytes": sum(
-                cell.queued_bytes for cell in self._loads if cell.events or cell.postponed
+                record.queued_bytes for record in self._loads if record.events or record.postponed
             ),
             "refused": self._refused,
             "refused_bytes": self._refused_bytes,
         }
 
-    def reason_to_refuse(self, cell: Cell, size: int) -> str | None:
+    def reason_to_refuse(self, record: ProcessRecord, size: int) -> str | None:
         """Return the reason to refuse an event, or None after adding its bytes.
 
         Args:
-            cell: the record of the receiver.
+            record: the record of the receiver.
             size: the bytes of the event without `ITEM_BYTES`.
         """
-        queued_bytes = cell.queued_bytes + size
-        if queued_bytes + ITEM_BYTES > cell.byte_mark and cell.state is not TERMINATING:
-            return self._admit(cell, size)
-        cell.queued_bytes = queued_bytes
+        queued_bytes = record.queued_bytes + size
+        if queued_bytes + ITEM_BYTES > record.byte_mark and record.state is not TERMINATING:
+            return self._admit(record, size)
+        record.queued_bytes = queued_bytes
         return None
 
-    def _admit(self, cell: Cell, size: int) -> str | None:
-        """Check *size* bytes that exceed the mark of *cell*, and add them if they are admitted."""
-        if not cell.events:
-            self._note(cell, weigh_cell(cell))
-        reason = self._find_reason(cell, size)
+    def _admit(self, record: ProcessRecord, size: int) -> str | None:
+        """Check *size* bytes that exceed the mark of *record*, and add them if they are admitted."""
+        if not record.events:
+            self._note(record, weigh_record(record))
+        reason = self._find_reason(record, size)
         if reason is None:
-            self._note(cell, cell.queued_bytes + size)
+            self._note(record, record.queued_bytes + size)
         else:
             self.count_refused(size)
         return reason
@@ -115,43 +115,43 @@ class MailboxQuota:
         self._refused += 1
         self._refused_bytes += size
 
-    def forget(self, cell: Cell) -> None:
+    def forget(self, record: ProcessRecord) -> None:
         """Remove an ended process from the total."""
-        load = self._loads.pop(cell, None)
+        load = self._loads.pop(record, None)
         if load is not None:
             self._total -= load.reported
 
-    def _find_reason(self, cell: Cell, size: int) -> str | None:
+    def _find_reason(self, record: ProcessRecord, size: int) -> str | None:
         most = self.max_mailbox_bytes - size
-        if cell.events and cell.queued_bytes > most:
-            if not self._weigh(cell) or cell.queued_bytes > most:
+        if record.events and record.queued_bytes > most:
+            if not self._weigh(record) or record.queued_bytes > most:
                 return MAILBOX_FULL
-            self._loads[cell].counted = 0
-        if self._fits_node(cell, size) or (not cell.events and size <= SMALL_BYTES):
+            self._loads[record].counted = 0
+        if self._fits_node(record, size) or (not record.events and size <= SMALL_BYTES):
             return None
-        if not self._weigh_all() or not self._fits_node(cell, size):
+        if not self._weigh_all() or not self._fits_node(record, size):
             return NODE_FULL
         self._node.counted = 0
         return None
 
-    def _fits_node(self, cell: Cell, size: int) -> bool:
-        load = self._loads.get(cell)
+    def _fits_node(self, record: ProcessRecord, size: int) -> bool:
+        load = self._loads.get(record)
         reported = 0 if load is None else load.reported
         others = self._total - reported
-        return others + cell.queued_bytes + size <= self._max_queued_bytes or (
-            not others and not cell.events
+        return others + record.queued_bytes + size <= self._max_queued_bytes or (
+            not others and not record.events
         )
 
-    def _weigh(self, cell: Cell) -> bool:
-        """Weigh the queue of *cell*; return False if too little can have changed since the last time."""
-        load = self._loads.get(cell)
-        items = cell.events or ()
+    def _weigh(self, record: ProcessRecord) -> bool:
+        """Weigh the queue of *record*; return False if too little can have changed since the last time."""
+        load = self._loads.get(record)
+        items = record.events or ()
         if load is not None and load.counted and 2 * len(items) > load.counted:
             load.refused += 1
             if load.refused * RETRY_SHARE < load.counted:
                 return False
-        self._note(cell, weigh_cell(cell))
-        load = self._loads.setdefault(cell, _Load())
+        self._note(record, weigh_record(record))
+        load = self._loads.setdefault(record, _Load())
         load.counted, load.refused = len(items), 0
         return True
 
@@ -163,35 +163,35 @@ class MailboxQuota:
             is_early = monotonic() - self._weighed_at < RETRY_SECONDS
             if is_early and node.refused * RETRY_SHARE < node.counted:
                 return False
-        for cell in list(self._loads):
-            self._note(cell, weigh_cell(cell))
-        node.counted = sum([len(cell.events or ()) for cell in self._loads])
+        for record in list(self._loads):
+            self._note(record, weigh_record(record))
+        node.counted = sum([len(record.events or ()) for record in self._loads])
         node.refused = 0
         self._weighed_at = monotonic()
         return True
 
-    def _note(self, cell: Cell, queued_bytes: int) -> None:
-        """Set the upper bound of the bytes of *cell*, and its next mark, unless it is ending."""
-        if cell.state is TERMINATING:
+    def _note(self, record: ProcessRecord, queued_bytes: int) -> None:
+        """Set the upper bound of the bytes of *record*, and its next mark, unless it is ending."""
+        if record.state is TERMINATING:
             return
-        room = self._max_events - len(cell.events or ())
-        cell.queued_bytes = queued_bytes
-        if cell.bound is None:  # otherwise every event is checked anyway
-            cell.byte_mark = min(
+        room = self._max_events - len(record.events or ())
+        record.queued_bytes = queued_bytes
+        if record.bound is None:  # otherwise every event is checked anyway
+            record.byte_mark = min(
                 queued_bytes + min(self._step, room * ITEM_BYTES), self.max_mailbox_bytes
             )
         if queued_bytes < self._step:
-            self.forget(cell)
+            self.forget(record)
             return
-        load = self._loads.setdefault(cell, _Load())
+        load = self._loads.setdefault(record, _Load())
         self._total += queued_bytes - load.reported
         load.reported = queued_bytes
 
 
-def weigh_cell(cell: Cell) -> int:
-    """Return the bytes of all events of *cell*, queued and postponed."""
-    postponed = 0 if cell.postponed is None else cell.postponed.bytes
-    return postponed + sum([weigh_item(item) for item in cell.events or ()])
+def weigh_record(record: ProcessRecord) -> int:
+    """Return the bytes of all events of *record*, queued and postponed."""
+    postponed = 0 if record.postponed is None else record.postponed.bytes
+    return postponed + sum([weigh_item(item) for item in record.events or ()])
 
 
 def weight_of_message(message: Message) -> int:

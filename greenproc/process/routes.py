@@ -15,7 +15,7 @@ from greenproc.process.route_options import RouteOptions
 
 if TYPE_CHECKING:
     from greenproc.http.cors import CORS
-    from greenproc.process.serving import Line
+    from greenproc.process.serving import AuthQueue
 
 
 # Paths whose routes are remembered: so many, and of that length at most, for each process.
@@ -151,7 +151,7 @@ class RouteTable:
         "_longest",
         "_patterns",
         "connections",
-        "line",
+        "auth_queue",
     )
 
     def __init__(self) -> None:
@@ -161,7 +161,7 @@ class RouteTable:
         self._found: dict[str, Endpoint | Match] = {}  # by whole paths that were asked for
         self._assets: dict[str, Asset] = {}
         self._cors: CORS | None = None
-        self.line: Line | None = None
+        self.auth_queue: AuthQueue | None = None
         """The requests that wait for their handlers; made when the first one has to."""
         self.connections: dict[Connection, None] | None = None
         """Those that left HTTP for the process, the oldest first; made with the first one."""

@@ -13,10 +13,10 @@ from gevent.hub import Hub
 from greenlet import greenlet
 
 from greenproc.hub.native import sleep_for_real
-from greenproc.process.cell import BLOCKED, BOTTOM, READY, TERMINATING, Cell
 from greenproc.process.deadlock import WaitingGreenlet
 from greenproc.process.interrupts import raise_in_main
-from greenproc.process.life import Life
+from greenproc.process.record import BLOCKED, BOTTOM, READY, TERMINATING, ProcessRecord
+from greenproc.process.runner import ProcessRunner
 
 TURNS_PER_CLOCK_READ = 16  # reading the clock for each turn would cost 5 % of a round trip
 THREADS_PERIOD = 0.02  # how often native threads get the interpreter while processes keep it busy
@@ -44,12 +44,14 @@ class TurnLimits:
 class ProcessGreenlet(WaitingGreenlet):
     """The greenlet of one process; its repr names the process, as do gevent's run info and errors."""
 
-    def __init__(self, run: Callable[[Cell], None], parent: greenlet, cell: Cell) -> None:
+    def __init__(
+        self, run: Callable[[ProcessRecord], None], parent: greenlet, record: ProcessRecord
+    ) -> None:
         super().__init__(run, parent)
-        self.cell = cell
+        self.record = record
 
     def __repr__(self) -> str:
-        return f"<ProcessGreenlet {self.cell.pid} {self.cell.state.name.lower()}>"
+        return f"<ProcessGreenlet {self.record.pid} {self.record.state.name.lower()}>"
 
 
 class Scheduler:
@@ -75,8 +77,8 @@ class Scheduler:
     def __init__(
         self,
         hub: Hub,
-        life: Life,
-        rescue: Callable[[Cell, BaseException], None],
+        life: ProcessRunner,
+        rescue: Callable[[ProcessRecord, BaseException], None],
         limits: TurnLimits,
     ) -> None:
         self._hub = hub
@@ -95,7 +97,7 @@ class Scheduler:
         self._turns_left = 0
         self._deadline = 0.0
         self._threads_due = 0.0
-        self.ready: deque[Cell] = deque()
+        self.ready: deque[ProcessRecord] = deque()
         """The run queue; only to be read by others."""
         self.scheduled = False
         """Whether a callback or the timer is going to run the queue, or one is doing so."""
@@ -107,20 +109,20 @@ class Scheduler:
         """How many processes are running, wait in a handler, or are in the run queue."""
         self._run_turns()  # up to where it waits for the hub
 
-    def schedule(self, cell: Cell) -> None:
-        """Put *cell*, which is not there yet, into the run queue, and see that that is run.
+    def schedule(self, record: ProcessRecord) -> None:
+        """Put *record*, which is not there yet, into the run queue, and see that that is run.
 
         Nothing else appends to the queue. The order of the lines is that of the class' promise.
         """
         if not self.scheduled:
             self._callback = self._run_callback(self._run_turns)
             self.scheduled = True
-        state = cell.state
+        state = record.state
         if state is not READY:
             self.busy += 1
             if state is BLOCKED:
-                cell.state = READY
-        self.ready.append(cell)
+                record.state = READY
+        self.ready.append(record)
 
     def close(self) -> None:
         """Give the hub's timer back. Call when no process is left."""
@@ -134,21 +136,25 @@ class Scheduler:
         armed: bool = self._continue.active  # type: ignore[attr-defined]
         return self.running or pending or armed
 
-    def recount(self, running: Cell, cells: Iterable[Cell], ending: int) -> None:
+    def recount(
+        self, running: ProcessRecord, records: Iterable[ProcessRecord], ending: int
+    ) -> None:
         """Look everything up that is otherwise counted, after an exception came out of any line.
 
         Args:
             running: the process whose greenlet calls this.
-            cells: all processes, without those that are *ending* in number.
+            records: all processes, without those that are *ending* in number.
         """
         while running in self.ready:
             self.ready.remove(running)
         if running.state is BLOCKED:
             running.state = READY
         queued = set(self.ready)
-        others = [cell for cell in cells if cell is not running and cell.greenlet is not None]
-        self.parked = sum(cell.state is BLOCKED or cell in queued for cell in others)
-        self.busy = ending + sum(cell.state in (BOTTOM, READY) for cell in cells)
+        others = [
+            record for record in records if record is not running and record.greenlet is not None
+        ]
+        self.parked = sum(record.state is BLOCKED or record in queued for record in others)
+        self.busy = ending + sum(record.state in (BOTTOM, READY) for record in records)
 
     def disown(self) -> None:
         """Give no turn any more: the processes are those of the parent process."""
@@ -176,8 +182,8 @@ class Scheduler:
                     self.running = True
                     self._turns_left = limits.turns
                     self._deadline = perf_counter() + limits.seconds
-                    while (cell := self._next()) is not None:
-                        self._give_turn(cell)
+                    while (record := self._next()) is not None:
+                        self._give_turn(record)
             except GeneratorExit:
                 return
             except self._hub.SYSTEM_ERROR as error:
@@ -197,7 +203,7 @@ class Scheduler:
             sleep_for_real(THREADS_SECONDS)
             self._threads_due = now + THREADS_PERIOD
 
-    def _next(self) -> Cell | None:
+    def _next(self) -> ProcessRecord | None:
         """Return the first process of the queue; None when the hub has to have its turn."""
         if not self.ready or not self._turns_left:
             return None
@@ -207,68 +213,68 @@ class Scheduler:
         self._turns_left -= 1
         return self.ready[0]
 
-    def _give_turn(self, cell: Cell) -> None:
-        """Switch from the hub into the greenlet of *cell*, which takes itself out of the queue."""
-        running = cell.greenlet
+    def _give_turn(self, record: ProcessRecord) -> None:
+        """Switch from the hub into the greenlet of *record*, which takes itself out of the queue."""
+        running = record.greenlet
         if running is not None:
             running.switch(_TURN)
             return
-        fresh = cell.greenlet = ProcessGreenlet(self._be_process, self._hub, cell)
-        fresh.gr_context = cell.context
+        fresh = record.greenlet = ProcessGreenlet(self._be_process, self._hub, record)
+        fresh.gr_context = record.context
         try:
-            fresh.switch(cell)
+            fresh.switch(record)
         except BaseException:  # a signal handler's, before the first line
             if fresh.dead:
-                cell.greenlet = None
+                record.greenlet = None
             raise
 
-    def _be_process(self, cell: Cell) -> None:
-        """Be the greenlet of *cell*: the last line of defence around all that a process does."""
+    def _be_process(self, record: ProcessRecord) -> None:
+        """Be the greenlet of *record*: the last line of defence around all that a process does."""
         try:
             self.ready.popleft()
-            self._take_turns(cell)
+            self._take_turns(record)
         except BaseException as error:
-            self._carry_on(cell, error)
+            self._carry_on(record, error)
 
-    def _carry_on(self, cell: Cell, error: BaseException) -> None:
+    def _carry_on(self, record: ProcessRecord, error: BaseException) -> None:
         """Go on after *error*, which no handler is to blame for, and after those that follow it."""
         attempts = 0
         while attempts < MAX_RESCUES:
             try:
                 attempts += 1
-                self._rescue(cell, error)
+                self._rescue(record, error)
                 attempts = 0
-                self._take_turns(cell)
+                self._take_turns(record)
             except BaseException as another:
                 error = another
             else:
                 return
-        self._hub.handle_error(cell.greenlet, type(error), error, error.__traceback__)
+        self._hub.handle_error(record.greenlet, type(error), error, error.__traceback__)
 
-    def _take_turns(self, cell: Cell) -> None:
+    def _take_turns(self, record: ProcessRecord) -> None:
         """Have a turn and wait for the next one, until the process is over."""
         wait_in_hub = self._hub.switch
         serve_turn = self._serve_turn
         ready = self.ready
-        while cell.state is not TERMINATING and serve_turn(cell):
-            if cell.events:
+        while record.state is not TERMINATING and serve_turn(record):
+            if record.events:
                 # It used up its turn, which took as long as many others: look at the clock.
                 self._turns_left -= self._turns_left % TURNS_PER_CLOCK_READ
-                self.schedule(cell)
+                self.schedule(record)
             else:
-                cell.state = BLOCKED
+                record.state = BLOCKED
                 self.busy -= 1
                 if self.parked >= self._max_parked:
-                    cell.greenlet = None
-                    if cell.mailbox is None or not cell.mailbox.is_shown:
-                        cell.mailbox = cell.events = None
+                    record.greenlet = None
+                    if record.mailbox is None or not record.mailbox.is_shown:
+                        record.mailbox = record.events = None
                     return
             self.parked += 1
             try:
                 # Straight on to the next process: by way of the hub it would be two switches.
                 # Only the hub starts greenlets, since a new one inherits the depth of recursion.
                 following = self._next() if ready and ready[0].greenlet is not None else None
-                if following is not cell:
+                if following is not record:
                     if following is None:
                         given = wait_in_hub()
                     else:
@@ -279,16 +285,16 @@ class Scheduler:
                 ready.popleft()
                 self.parked -= 1
             except BaseException as error:
-                self._take_back(cell)
-                self._on_thrown(cell, error)
+                self._take_back(record)
+                self._on_thrown(record, error)
 
-    def wait_for_event(self, cell: Cell) -> None:
-        """Wait in the middle of a turn of *cell*, which is running, until it has an event.
+    def wait_for_event(self, record: ProcessRecord) -> None:
+        """Wait in the middle of a turn of *record*, which is running, until it has an event.
 
         It is parked as between two turns, and so is woken and killed in the same way.
         """
-        state = cell.state
-        cell.state = BLOCKED
+        state = record.state
+        record.state = BLOCKED
         self.busy -= 1
         self.parked += 1
         try:
@@ -297,16 +303,16 @@ class Scheduler:
             self.ready.popleft()
             self.parked -= 1
         except BaseException:
-            self._take_back(cell)
+            self._take_back(record)
             raise
         finally:
-            cell.state = state
+            record.state = state
 
-    def _take_back(self, cell: Cell) -> None:
-        """Make *cell* a running one after something was thrown into its parked greenlet."""
+    def _take_back(self, record: ProcessRecord) -> None:
+        """Make *record* a running one after something was thrown into its parked greenlet."""
         self.parked -= 1
-        if cell.state is BLOCKED:
-            cell.state = READY
+        if record.state is BLOCKED:
+            record.state = READY
             self.busy += 1
-        elif cell in self.ready:
-            self.ready.remove(cell)
+        elif record in self.ready:
+            self.ready.remove(record)

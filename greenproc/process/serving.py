@@ -13,11 +13,11 @@ from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import BadRequest, Forbidden, Response, ServiceUnavailable
 from greenproc.pid import NO_SENDER
-from greenproc.process.cell import Cell
 from greenproc.process.choice import choose
 from greenproc.process.event import DispatchEvent, HttpEvent
 from greenproc.process.ports import TERMINATED, Gatekeeper
 from greenproc.process.quota import MAILBOX_FULL, weight_of_request
+from greenproc.process.record import ProcessRecord
 from greenproc.process.results import as_response, dismiss
 from greenproc.process.routes import Found, Route, RouteTable, call_route
 from greenproc.sync.pipe import Pipe
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("greenproc.process")
 
 
-def serve_http(cell: Cell, routes: RouteTable, event: HttpEvent) -> None:
+def serve_http(record: ProcessRecord, routes: RouteTable, event: HttpEvent) -> None:
     """Serve a request by the one of *routes* that matches it best, else by a file, else 404."""
     try:
         match = routes.find(event.request.url.path)
@@ -37,40 +37,42 @@ def serve_http(cell: Cell, routes: RouteTable, event: HttpEvent) -> None:
         event.promise.set(BadRequest(f"{error}\n"))
         return
     if match is None:
-        answer(cell, event, routes.provided, event.request.url.path)
+        answer(record, event, routes.provided, event.request.url.path)
     elif match.plain is not None:
-        serve_request(cell, match.plain, event)
+        serve_request(record, match.plain, event)
     else:
-        serve_match(cell, match.found, event)
+        serve_match(record, match.found, event)
 
 
-def serve_request(cell: Cell, route: Route, event: HttpEvent) -> None:
-    """Serve a request for *route* of the process of *cell*: begin now, or when it is its turn.
+def serve_request(record: ProcessRecord, route: Route, event: HttpEvent) -> None:
+    """Serve a request for *route* of the process of *record*: begin now, or when it is its turn.
 
     Source: libprocess src/process.cpp, ProcessBase::consume(HttpEvent).
     """
-    manager, routes = cell.manager, cell.routes
+    manager, routes = record.manager, record.routes
     assert manager is not None and routes is not None
-    line = routes.line
+    auth_queue = routes.auth_queue
     is_open = route.options.realm is None and not manager.gatekeeper.authorizes
-    if is_open and (line is None or not len(line)):
-        run_handler(cell, route, event)
+    if is_open and (auth_queue is None or not len(auth_queue)):
+        run_handler(record, route, event)
         return
-    if line is None:
-        line = routes.line = Line(cell, manager, manager.gatekeeper)
-    line.enter(Visit(route, event))
+    if auth_queue is None:
+        auth_queue = routes.auth_queue = AuthQueue(record, manager, manager.gatekeeper)
+    auth_queue.enter(PendingRequest(route, event))
 
 
-def serve_match(cell: Cell, found: Found, event: HttpEvent) -> None:
+def serve_match(record: ProcessRecord, found: Found, event: HttpEvent) -> None:
     """Serve a request by one of the routes of the endpoints *found*, as its method says."""
     chosen = choose(found, event.request)
     if isinstance(chosen, Response):
         event.promise.set(chosen)
     else:
-        serve_request(cell, chosen, event)
+        serve_request(record, chosen, event)
 
 
-def run_handler(cell: Cell, route: Route, event: HttpEvent, principal: Any = None) -> None:
+def run_handler(
+    record: ProcessRecord, route: Route, event: HttpEvent, principal: Any = None
+) -> None:
     """Call the handler of *route*; its result or error is the response."""
     request = event.request
     if route.options.streaming:
@@ -78,15 +80,17 @@ def run_handler(cell: Cell, route: Route, event: HttpEvent, principal: Any = Non
     elif request.reader is not None:  # the route was another one when the request came
         event.promise.set(ServiceUnavailable())
         return
-    answer(cell, event, call_route, route, request, principal)
+    answer(record, event, call_route, route, request, principal)
 
 
-def answer(cell: Cell, event: HttpEvent, function: Callable[..., Any], *args: Any) -> None:
+def answer(
+    record: ProcessRecord, event: HttpEvent, function: Callable[..., Any], *args: Any
+) -> None:
     """Call *function*; what it returns or raises is the response, and the process lives."""
     try:
-        response = as_response(function(*args), cell.start_greenlet)
+        response = as_response(function(*args), record.start_greenlet)
     except FAILURES as error:
-        note(error, f"in process {cell.pid}, serving {event.kind} {event.request.url}")
+        note(error, f"in process {record.pid}, serving {event.kind} {event.request.url}")
         # The traceback holds this frame: with what leads to the error it would be a cycle.
         promise, event.promise = event.promise, _ANSWERED
         complete(promise.fail, error)
@@ -133,7 +137,7 @@ def with_reader(request: Request) -> Request:
     return request.replace(body=b"", reader=pipe.reader)
 
 
-class Visit:
+class PendingRequest:
     """A request on its way to a handler."""
 
     __slots__ = ("answer", "event", "principal", "route", "weight")
@@ -159,7 +163,7 @@ class Visit:
         else:
             self.answer = answer if isinstance(answer, Future) else Future(answer)
 
-    def take_step(self, step: Callable[[Visit], None]) -> None:
+    def take_step(self, step: Callable[[PendingRequest], None]) -> None:
         """Call *step* with this, in the trace context of the request: it may be the turn of another."""
         if TRACING.is_active:
             with use_trace(self.event.trace):
@@ -183,7 +187,7 @@ class Visit:
             self.answer.discard()
 
 
-class Line:
+class AuthQueue:
     """The requests of one process that wait until it is known who asks and whether they may.
 
     Authentications run side by side; authorization callbacks are called, and handlers begin, in
@@ -198,18 +202,20 @@ class Line:
         "_authenticating",
         "_authorizing",
         "_bytes",
-        "_cell",
+        "_record",
         "_gatekeeper",
         "_is_woken",
         "_manager",
     )
 
-    def __init__(self, cell: Cell, manager: ProcessManager, gatekeeper: Gatekeeper) -> None:
-        self._cell = cell
+    def __init__(
+        self, record: ProcessRecord, manager: ProcessManager, gatekeeper: Gatekeeper
+    ) -> None:
+        self._record = record
         self._manager = manager
         self._gatekeeper = gatekeeper
-        self._authenticating: deque[Visit] = deque()
-        self._authorizing: deque[Visit] = deque()
+        self._authenticating: deque[PendingRequest] = deque()
+        self._authorizing: deque[PendingRequest] = deque()
         self._bytes = 0  # of all requests here
         self._is_woken = False
 
@@ -218,17 +224,17 @@ class Line:
 
     def __repr__(self) -> str:
         return (
-            f"<Line of {self._cell.pid}, {len(self._authenticating)} authenticating, "
+            f"<AuthQueue of {self._record.pid}, {len(self._authenticating)} authenticating, "
             f"{len(self._authorizing)} authorizing>"
         )
 
     # In a turn of the process
 
-    def enter(self, visit: Visit) -> None:
+    def enter(self, visit: PendingRequest) -> None:
         """Let *visit* go as far as it may, behind those that are here."""
         if not self._has_room(visit):
             self._manager.observer.event_dropped(
-                self._cell.pid, visit.event, NO_SENDER, MAILBOX_FULL
+                self._record.pid, visit.event, NO_SENDER, MAILBOX_FULL
             )
             visit.event.promise.set(ServiceUnavailable())
             return
@@ -239,7 +245,7 @@ class Line:
         self._authenticating.append(visit)
         self.advance()
 
-    def _has_room(self, visit: Visit) -> bool:
+    def _has_room(self, visit: PendingRequest) -> bool:
         """Whether *visit* may wait here, by the bounds of a mailbox, of which this is a part."""
         if not len(self):
             return True
@@ -261,7 +267,7 @@ class Line:
                 self._wake()
             visit.take_step(self._finish)
 
-    def _authorize(self, visit: Visit) -> None:
+    def _authorize(self, visit: PendingRequest) -> None:
         """Ask whether *visit* may pass, unless it is refused already or nobody wants it."""
         answer = visit.answer
         if answer is not None:
@@ -270,12 +276,12 @@ class Line:
             visit.principal = answer.value
             visit.answer = None
         if self._gatekeeper.authorizes:
-            where = self._cell.pid.id, visit.route.options.path
+            where = self._record.pid.id, visit.route.options.path
             self._ask(
                 visit, self._gatekeeper.authorize, visit.event.request, visit.principal, *where
             )
 
-    def _finish(self, visit: Visit) -> None:
+    def _finish(self, visit: PendingRequest) -> None:
         """Let the handler begin, or answer what stands against it."""
         promise, answer = visit.event.promise, visit.answer
         if not visit.is_wanted:
@@ -287,9 +293,9 @@ class Line:
         elif answer is not None and answer.value is not True:
             promise.set(Forbidden())
         else:
-            run_handler(self._cell, visit.route, visit.event, visit.principal)
+            run_handler(self._record, visit.route, visit.event, visit.principal)
 
-    def _ask(self, visit: Visit, question: Callable[..., Any], *args: Any) -> None:
+    def _ask(self, visit: PendingRequest, question: Callable[..., Any], *args: Any) -> None:
         visit.ask(question, *args)
         if visit.answer is not None and not visit.is_answered:
             visit.event.promise.future.on_discard(visit.discard)
@@ -301,7 +307,7 @@ class Line:
         """See to it that the process advances; may run in any native thread."""
         if not self._is_woken:
             self._is_woken = True
-            self._manager.push(self._cell, Admission(self))
+            self._manager.push(self._record, ResumeEvent(self))
 
     def close(self) -> None:
         """Tell everybody who waits that nothing will serve them."""
@@ -311,24 +317,24 @@ class Line:
         self._bytes = 0
         for visit in visits:
             self._manager.observer.event_dropped(
-                self._cell.pid, visit.event, NO_SENDER, TERMINATED
+                self._record.pid, visit.event, NO_SENDER, TERMINATED
             )
             visit.event.drop()
             visit.discard()
 
 
-class Admission(DispatchEvent):
-    """The call of `Line.advance` in a turn of the process."""
+class ResumeEvent(DispatchEvent):
+    """The call of `AuthQueue.advance` in a turn of the process."""
 
-    __slots__ = ("_line",)
+    __slots__ = ("_auth_queue",)
 
-    def __init__(self, line: Line) -> None:
-        super().__init__(line.advance)
-        self._line = line
+    def __init__(self, auth_queue: AuthQueue) -> None:
+        super().__init__(auth_queue.advance)
+        self._auth_queue = auth_queue
 
     @property
     def content(self) -> None:
         """It is the call of no program."""
 
     def drop(self, reason: str | None = None) -> None:
-        self._line.close()
+        self._auth_queue.close()

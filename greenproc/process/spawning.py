@@ -10,10 +10,10 @@ from greenproc.checks import refuse_to_spawn
 from greenproc.current import RUNTIME
 from greenproc.errors import InvalidArgument
 from greenproc.pid import PID
-from greenproc.process.base import Process, cell_of
-from greenproc.process.cell import TERMINATING, Cell
+from greenproc.process.base import Process, record_of
 from greenproc.process.current import PROCESS, current_process
 from greenproc.process.flow import limit_mailbox
+from greenproc.process.record import TERMINATING, ProcessRecord
 
 if TYPE_CHECKING:
     from greenproc.process.manager import ProcessManager
@@ -28,44 +28,44 @@ def spawn_process(manager: ProcessManager, process: P) -> PID[P]:
     if not isinstance(process, Process):
         refuse_to_spawn(process)
     try:
-        cell = cell_of(process)
+        record = record_of(process)
     except AttributeError:
         raise InvalidArgument(
             f"{type(process).__name__}.__init__ must call super().__init__()"
         ) from None
     manager.check_thread("spawn")
-    manager.bind(cell)
+    manager.bind(record)
     if process.mailbox_limit is not None:
-        limit_mailbox(manager, cell, process.mailbox_limit)
-    refusal = reason_to_refuse(manager, cell)
+        limit_mailbox(manager, record, process.mailbox_limit)
+    refusal = reason_to_refuse(manager, record)
     if refusal is not None:
-        logger.warning("not spawning %s: %s", cell.pid, refusal)
+        logger.warning("not spawning %s: %s", record.pid, refusal)
         return PID()
-    manager.gaps.hand_over(cell)
-    cell.context = copy_context()
-    cell.context.run(_enter, manager, process)
+    manager.gaps.hand_over(record)
+    record.context = copy_context()
+    record.context.run(_enter, manager, process)
     if manager.clock.paused:
         manager.clock.order(current_process(), process)
-    manager.cells[cell.pid.id] = cell
+    manager.records[record.pid.id] = record
     try:
-        manager.scheduler.schedule(cell)
+        manager.scheduler.schedule(record)
     except BaseException:  # a signal handler's
-        if cell not in manager.scheduler.ready:
-            del manager.cells[cell.pid.id]
+        if record not in manager.scheduler.ready:
+            del manager.records[record.pid.id]
         raise
-    manager.observer.process_spawned(cell.pid)
-    return cell.pid
+    manager.observer.process_spawned(record.pid)
+    return record.pid
 
 
-def reason_to_refuse(manager: ProcessManager, cell: Cell) -> str | None:
-    """Return why the process of *cell*, which is bound, cannot be spawned; None if it can."""
+def reason_to_refuse(manager: ProcessManager, record: ProcessRecord) -> str | None:
+    """Return why the process of *record*, which is bound, cannot be spawned; None if it can."""
     if not manager.accepting:
         return "the runtime has stopped" if manager.is_over else "the runtime is stopping"
-    if cell.context is not None or cell.state is TERMINATING:
+    if record.context is not None or record.state is TERMINATING:
         return "it was spawned before; make a new process"
-    if cell.id in manager.cells:
+    if record.id in manager.records:
         return "a running process has that id"
-    if manager.gaps.is_kept_from(cell):
+    if manager.gaps.is_kept_from(record):
         return "a process with that id is being restarted"
     return None
 

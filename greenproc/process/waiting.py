@@ -12,10 +12,10 @@ from greenproc.errors import NotSettled, StateError
 from greenproc.future import Promise
 from greenproc.pid import UPID
 from greenproc.process.base import Process
-from greenproc.process.cell import describe_busy
 from greenproc.process.current import current_process
 from greenproc.process.deadlock import check_own_end
 from greenproc.process.manager import ProcessManager
+from greenproc.process.record import describe_busy
 
 SETTLE_PAUSE = 0.001  # between two looks at a process that waits for something outside
 
@@ -67,10 +67,10 @@ def wait_with_limit(manager: ProcessManager, pid: UPID, seconds: float) -> bool:
     """
     if pid.is_empty:
         return False
-    cell = manager.find_cell(pid)
-    check_own_end(cell)
+    record = manager.find_record(pid)
+    check_own_end(record)
     if not manager.accepting:
-        return cell is None and pid.address == manager.address
+        return record is None and pid.address == manager.address
     waiter = TerminationWaiter(pid, seconds, manager.clock, manager.names.generate("__waiter__"))
     manager.spawn(waiter)
     try:
@@ -105,6 +105,6 @@ def settle(manager: ProcessManager, seconds: float) -> None:
         if manager.scheduler.busy == 0 and manager.clock.settled:
             return
         if monotonic() >= deadline:
-            busy = describe_busy(manager.cells.values()) or "the clock, with due timers"
+            busy = describe_busy(manager.records.values()) or "the clock, with due timers"
             raise NotSettled(f"not settled after {seconds} s, busy: {busy}")
         gevent.sleep(SETTLE_PAUSE)

@@ -11,15 +11,15 @@ from greenproc.builtin.logging import Logging
 from greenproc.builtin.memory_profiler import MemoryProfiler
 from greenproc.builtin.metrics import Metrics
 from greenproc.builtin.node import Node
+from greenproc.builtin.node_metrics import NodeMetrics
 from greenproc.builtin.processes import ProcessesEndpoint
 from greenproc.builtin.profiler import ProfilerEndpoints
 from greenproc.builtin.system import System
-from greenproc.builtin.vitals import Vitals
 from greenproc.process.base import Process
 from greenproc.settings import parse_rate
 
 
-def make_builtins(runtime: Any, vitals: Vitals) -> list[Process]:
+def make_builtins(runtime: Any, node_metrics: NodeMetrics) -> list[Process]:
     """Return the built-in processes of *runtime*, which is about to run.
 
     What changes something is in the read-write realm; the metrics and the page of the node, which
@@ -29,7 +29,7 @@ def make_builtins(runtime: Any, vitals: Vitals) -> list[Process]:
     """
     settings = runtime.settings
     readwrite, readonly = runtime.readwrite_realm, runtime.readonly_realm
-    processes, registry = vitals.processes, runtime.metrics
+    processes, registry = node_metrics.processes, runtime.metrics
     rate = parse_rate(settings.metrics_snapshot_endpoint_rate_limit)
     return [
         Help(processes, runtime.delegate),
@@ -40,5 +40,5 @@ def make_builtins(runtime: Any, vitals: Vitals) -> list[Process]:
         System(registry),
         ProcessesEndpoint(processes, readonly),
         DeadLettersEndpoint(runtime.dead_letters, readonly),
-        Node(vitals, registry, Readiness(runtime.signals, processes), readonly),
+        Node(node_metrics, registry, Readiness(runtime.signals, processes), readonly),
     ]

@@ -14,7 +14,7 @@ from gevent.hub import Hub
 from greenproc.hub.lifetime import has_ended
 from greenproc.hub.native import allocate_lock, get_ident, start_new_thread
 from greenproc.pid import UPID
-from greenproc.process.cell import Cell
+from greenproc.process.record import ProcessRecord
 
 logger = logging.getLogger("greenproc.runtime")
 
@@ -119,9 +119,9 @@ class HubWatch:
 def find_process(frame: FrameType | None) -> UPID | None:
     """Return the name of the process in whose greenlet *frame* runs, if it does in one."""
     while frame is not None:
-        if "cell" in frame.f_code.co_varnames:
-            cell = frame.f_locals.get("cell")
-            if isinstance(cell, Cell):
-                return cell.pid
+        if "record" in frame.f_code.co_varnames:
+            record = frame.f_locals.get("record")
+            if isinstance(record, ProcessRecord):
+                return record.pid
         frame = frame.f_back
     return None

@@ -13,19 +13,19 @@ from gevent import socket
 
 from greenproc.address import Address
 from greenproc.auth import AccessControl
+from greenproc.builtin.node_metrics import NodeMetrics
 from greenproc.builtin.page import NODE_ID
-from greenproc.builtin.vitals import Vitals
 from greenproc.clock import Clock, HubSource
 from greenproc.current import default
 from greenproc.errors import BindError
 from greenproc.message import Message
 from greenproc.pid import UPID
 from greenproc.process.base import Process
-from greenproc.process.cell import TERMINATING, Cell, name_cells
 from greenproc.process.current import PROCESS
-from greenproc.process.loose import is_over, loosen
 from greenproc.process.manager import ProcessManager
+from greenproc.process.record import TERMINATING, ProcessRecord, name_processes
 from greenproc.process.scheduler import TurnLimits
+from greenproc.process.weak_method import is_over, weaken
 from greenproc.runtime.builtins import make_builtins
 from greenproc.runtime.hub_watch import HubWatch
 from greenproc.runtime.interrupts import Interrupts
@@ -163,7 +163,7 @@ class Parts:
         self.processes.open(self.address, self.sockets, self._access_control)
 
     def _spawn_builtins(self) -> None:
-        vitals = Vitals(
+        node_metrics = NodeMetrics(
             self.processes,
             statistics=self._runtime.statistics,
             dropped=self._observer.dropped,
@@ -174,7 +174,7 @@ class Parts:
             },
             http_requests=lambda: self.router.requests,
         )
-        for process in make_builtins(self._runtime, vitals):
+        for process in make_builtins(self._runtime, node_metrics):
             self.processes.spawn(process)
 
     def _accept(self) -> None:
@@ -194,16 +194,18 @@ class Parts:
         self.clock.resume()
         self.processes.accepting = False
         deadline = monotonic() + seconds
-        for cell in reversed([cell for cell in self._running() if cell.supervised is None]):
-            self.processes.terminate(cell.pid, inject=False)
-            if not self._wait_until(deadline, [cell]):
+        for record in reversed(
+            [record for record in self._running() if record.supervised is None]
+        ):
+            self.processes.terminate(record.pid, inject=False)
+            if not self._wait_until(deadline, [record]):
                 break
         stuck = self._running()
-        for cell in stuck:
-            self.processes.terminate(cell.pid)
+        for record in stuck:
+            self.processes.terminate(record.pid)
         self._wait_until(monotonic() + UNWIND_SECONDS, stuck)
         self._kill(self._running())
-        if not self.processes.cells:  # those that are abandoned may still get so far as to end
+        if not self.processes.records:  # those that are abandoned may still get so far as to end
             self.processes.scheduler.close()
         self.processes.asks.close()
         default.stopped.append(self.address)
@@ -217,32 +219,33 @@ class Parts:
         if self.sockets is not None:
             self.sockets.disown()
 
-    def _running(self) -> list[Cell]:
-        return list(self.processes.cells.values())
+    def _running(self) -> list[ProcessRecord]:
+        return list(self.processes.records.values())
 
-    def _wait_until(self, deadline: float, cells: list[Cell]) -> bool:
-        """Wait until *cells* have ended and return whether they did before *deadline*."""
-        for cell in cells:
+    def _wait_until(self, deadline: float, records: list[ProcessRecord]) -> bool:
+        """Wait until *records* have ended and return whether they did before *deadline*."""
+        for record in records:
             left = max(deadline - monotonic(), 0.0)
-            gevent.with_timeout(left, self.processes.wait, cell.pid, timeout_value=False)
-        return all(cell.state is TERMINATING for cell in cells)
+            gevent.with_timeout(left, self.processes.wait, record.pid, timeout_value=False)
+        return all(record.state is TERMINATING for record in records)
 
-    def _kill(self, cells: list[Cell]) -> None:
+    def _kill(self, records: list[ProcessRecord]) -> None:
         """End processes that did not end by themselves: handlers are interrupted where they wait."""
-        self.killed.extend(cell.pid for cell in cells if cell.pid not in self.killed)
-        if cells:
+        self.killed.extend(record.pid for record in records if record.pid not in self.killed)
+        if records:
             logger.warning(
-                "killing processes that did not terminate: %s", name_cells(cells, named)
+                "killing processes that did not terminate: %s", name_processes(records, named)
             )
         for _ in range(2):  # once out of the handler, once out of finalize()
-            cells = self._running()
-            for cell in cells:
-                if cell.greenlet is not None:
-                    gevent.kill(cell.greenlet)
-            if self._wait_until(monotonic() + UNWIND_SECONDS, cells):
+            records = self._running()
+            for record in records:
+                if record.greenlet is not None:
+                    gevent.kill(record.greenlet)
+            if self._wait_until(monotonic() + UNWIND_SECONDS, records):
                 return
         logger.error(
-            "processes do not let themselves be killed, abandoned: %s", name_cells(cells, named)
+            "processes do not let themselves be killed, abandoned: %s",
+            name_processes(records, named),
         )
 
 
@@ -253,14 +256,14 @@ def make_clock(spawn: Callable[..., Any]) -> Clock:
         current=PROCESS.get,
         spawn=spawn,
         owners=Process,
-        loosen=loosen,
+        weaken=weaken,
         is_over=is_over,
     )
 
 
-def named(cell: Cell) -> str:
-    """Name the process of *cell*."""
-    return str(cell.pid)
+def named(record: ProcessRecord) -> str:
+    """Name the process of *record*."""
+    return str(record.pid)
 
 
 def advertised_address(settings: Settings, bound: Address) -> Address:

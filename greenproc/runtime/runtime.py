@@ -29,10 +29,10 @@ from greenproc.process.current import current_process
 from greenproc.process.debug import MethodWatch
 from greenproc.process.defer import Deferred
 from greenproc.process.executor import Executor, run_async
-from greenproc.process.life import EventFilter
-from greenproc.process.loose import LooseMethod, is_over, loosen
 from greenproc.process.manager import ProcessManager
+from greenproc.process.runner import EventFilter
 from greenproc.process.waiting import settle, wait_with_limit
+from greenproc.process.weak_method import WeakMethod, is_over, weaken
 from greenproc.runtime.dead_letters import DeadLetters
 from greenproc.runtime.life import RuntimeLife
 from greenproc.runtime.lifecycle import RuntimeState
@@ -499,14 +499,14 @@ class Runtime(RuntimeLife):
         self._refuse_ended(pid, "delay")
         self.processes.refuse_others_method(pid, method, args)
         dispatch = self.processes.dispatch_quietly
-        called = loosen(method)
+        called = weaken(method)
         maker = current_process()
         own = ref(maker) if maker is not None and maker.pid == pid else None
 
         def fire() -> None:
             if own is not None and is_over(own()):
                 return  # a successor makes timers of its own
-            found = called.find() if isinstance(called, LooseMethod) else called
+            found = called.find() if isinstance(called, WeakMethod) else called
             if found is not None:
                 dispatch(pid, found, args, kwargs)
 
@@ -536,7 +536,7 @@ class Runtime(RuntimeLife):
         """
         if filter is not None:
             check_callable(filter)
-        self.processes.life.filter = filter
+        self.processes.runner.filter = filter
 
     def _refuse_ended(self, pid: UPID, what: str) -> None:
         """Refuse to do *what* in a runtime that was stopped, or for a process of one."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from gevent import Greenlet
 
-from greenproc.process.cell import Cell
-from greenproc.process.gaps import move
+from greenproc.process.record import ProcessRecord
+from greenproc.process.restart_gaps import move
 from greenproc.supervision.table import ChildState
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Incarnation:
     incarnation; the supervisor decides by this record instead.
 
     Args:
-        cell: the runtime's record of the process.
+        process_record: the runtime's record of the process.
         record: the child.
         supervisor: the address of the supervisor.
         is_restart: whether this is a restart by the supervisor.
@@ -34,7 +34,7 @@ class Incarnation:
     __slots__ = (
         "_greenlets",
         "_will_restart",
-        "cell",
+        "process_record",
         "ended_at",
         "expects_restart",
         "has_ended",
@@ -54,7 +54,7 @@ class Incarnation:
 
     def __init__(
         self,
-        cell: Cell,
+        process_record: ProcessRecord,
         record: ChildRecord,
         supervisor: UPID,
         *,
@@ -62,12 +62,12 @@ class Incarnation:
         wake: Callable[[], None],
         will_restart: Callable[[Incarnation], bool],
     ) -> None:
-        self.cell = cell
+        self.process_record = process_record
         self.owner: ChildRecord = record
         self.supervisor = supervisor
         self._greenlets: set[Greenlet[..., Any]] | None = None
         self.number = record.number
-        self.pid: PID[Any] = cell.pid
+        self.pid: PID[Any] = process_record.pid
         self.is_restart = is_restart
         self.has_started = self.has_ended = False
         self.is_stopping = self.is_killed = self.expects_restart = False
@@ -97,12 +97,12 @@ class Incarnation:
         """Reserve the id of the ending process if it is restarted, and transfer its events."""
         if not self._will_restart(self):
             return
-        manager = self.cell.manager
+        manager = self.process_record.manager
         assert manager is not None
         keeps = self.owner.spec.mailbox == "keep"
-        holder = manager.gaps.open(self.cell, self.owner, keeps=keeps)
-        if holder is not None and not self.is_killed and self.cell.events:
-            move(self.cell, holder)
+        holder = manager.gaps.open(self.process_record, self.owner, keeps=keeps)
+        if holder is not None and not self.is_killed and self.process_record.events:
+            move(self.process_record, holder)
 
     def ended(self, reason: BaseException | None) -> None:
         """Note that the process is out of the registry."""
@@ -121,8 +121,8 @@ class Incarnation:
         return self.ended_at - self.started_at
 
     def _now(self) -> float:
-        assert self.cell.manager is not None
-        return self.cell.manager.clock.now(None)
+        assert self.process_record.manager is not None
+        return self.process_record.manager.clock.now(None)
 
     def __repr__(self) -> str:
         state = "ended" if self.has_ended else "started" if self.has_started else "new"

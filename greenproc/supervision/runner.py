@@ -14,9 +14,9 @@ from greenlet import GreenletExit
 from greenproc.errors import InvalidArgument, StartFailed
 from greenproc.failures import FAILURES
 from greenproc.pid import PID
-from greenproc.process.base import Process, cell_of
-from greenproc.process.cell import TERMINATING, Cell
+from greenproc.process.base import Process, record_of
 from greenproc.process.event import ExitedEvent
+from greenproc.process.record import TERMINATING, ProcessRecord
 from greenproc.process.spawning import reason_to_refuse
 from greenproc.supervision.incarnation import Incarnation
 from greenproc.supervision.limit import LimitWindow
@@ -50,7 +50,7 @@ class ChildRunner:
     def __init__(self, supervisor: Process, table: ChildTable) -> None:
         self.supervisor = supervisor
         self._table = table
-        self._cell: Cell = cell_of(supervisor)
+        self._record: ProcessRecord = record_of(supervisor)
         self._gate = Gate()
         self.manager: ProcessManager
         self.reports: Reports
@@ -62,10 +62,10 @@ class ChildRunner:
         """Bind to the runtime that the supervisor was spawned in. Can be repeated."""
         if self._is_open:
             return
-        assert self._cell.manager is not None
-        self.manager = self._cell.manager
-        is_root = self._cell.supervised is None
-        self.reports = Reports(self._cell.pid, self.manager.runtime, is_root=is_root)
+        assert self._record.manager is not None
+        self.manager = self._record.manager
+        is_root = self._record.supervised is None
+        self.reports = Reports(self._record.pid, self.manager.runtime, is_root=is_root)
         self._is_open = True
 
     @property
@@ -93,8 +93,8 @@ class ChildRunner:
 
     def look(self, record: ChildRecord) -> None:
         """Queue an event that makes the supervisor look at *record*; a full mailbox takes it."""
-        pid = PID[Any](record.id, self._cell.pid.address)
-        self.manager.enqueue(self._cell, ExitedEvent(pid))
+        pid = PID[Any](record.id, self._record.pid.address)
+        self.manager.enqueue(self._record, ExitedEvent(pid))
 
     # Starting
 
@@ -119,7 +119,7 @@ class ChildRunner:
             if process is None:
                 self._note_absent(record, record.is_anonymous)
                 return None
-            self._stop_orphan(cell_of(process).id)
+            self._stop_orphan(record_of(process).id)
             if self.is_stopping:  # which may have changed while the factory was waiting
                 raise self._interrupted(record)
             incarnation = self._spawn(record, process, is_restart=is_restart)
@@ -150,37 +150,41 @@ class ChildRunner:
             raise self._failed(record, why) from error
         if process is None:
             return None
-        cell = _find_cell(process)
-        if cell is None:
+        process_record = _find_record(process)
+        if process_record is None:
             what = text_of_value(process)
             raise self._failed(record, f"its factory returned {what}, expected a Process or None")
-        if cell.context is not None or cell.supervised is not None or cell.state is TERMINATING:
+        if (
+            process_record.context is not None
+            or process_record.supervised is not None
+            or process_record.state is TERMINATING
+        ):
             raise self._failed(
                 record,
                 "its factory returned a process that was spawned before: it has to make a new one "
                 "each time",
             )
-        if cell.manager not in (None, self.manager):
+        if process_record.manager not in (None, self.manager):
             why = "its factory made a process that belongs to another runtime"
             raise self._failed(record, why)
-        self._name(record, cell)
-        self.manager.bind(cell)
+        self._name(record, process_record)
+        self.manager.bind(process_record)
         return process
 
-    def _name(self, record: ChildRecord, cell: Cell) -> None:
+    def _name(self, record: ChildRecord, process_record: ProcessRecord) -> None:
         """Give the process the id of the child; a child without an id takes that of its process."""
-        if record.is_named and cell.id is None:
-            cell.id = record.id
-        elif cell.id is None:
-            self.manager.bind(cell)
-        assert cell.id is not None
-        if record.is_named and cell.id != record.id:
-            raise self._failed(record, f"its factory made a process called {cell.id!r}")
+        if record.is_named and process_record.id is None:
+            process_record.id = record.id
+        elif process_record.id is None:
+            self.manager.bind(process_record)
+        assert process_record.id is not None
+        if record.is_named and process_record.id != record.id:
+            raise self._failed(record, f"its factory made a process called {process_record.id!r}")
         if record.is_named:
             return
-        if cell.id != record.id and self._table.find(cell.id) is not None:
-            raise self._failed(record, f"another child is called {cell.id!r}")
-        self._table.rename(record, cell.id)
+        if process_record.id != record.id and self._table.find(process_record.id) is not None:
+            raise self._failed(record, f"another child is called {process_record.id!r}")
+        self._table.rename(record, process_record.id)
 
     def _stop_orphan(self, id: str | None) -> None:
         """Stop the process *id* if it is the child of a supervisor that has ended without it.
@@ -188,36 +192,36 @@ class ChildRunner:
         Such a process was terminated but not awaited. As long as it runs, its id is taken, and the
         next incarnation of that supervisor would fail to start its child until it gives up.
         """
-        cell = self.manager.cells.get(id or "")
-        orphan = None if cell is None else cell.supervised
+        process_record = self.manager.records.get(id or "")
+        orphan = None if process_record is None else process_record.supervised
         if isinstance(orphan, Incarnation) and orphan.is_orphan:
             orphan.is_orphan = False
             orphan.wake = self.wake
             self.stop(orphan.owner)
 
     def _spawn(self, record: ChildRecord, process: Process, *, is_restart: bool) -> Incarnation:
-        cell = cell_of(process)
+        process_record = record_of(process)
         incarnation = Incarnation(
-            cell,
+            process_record,
             record,
-            self._cell.pid,
+            self._record.pid,
             is_restart=is_restart,
             wake=self.wake,
             will_restart=self._will_restart,
         )
-        cell.supervised = incarnation
-        why = reason_to_refuse(self.manager, cell)
+        process_record.supervised = incarnation
+        why = reason_to_refuse(self.manager, process_record)
         if why is not None:
-            cell.supervised = None
+            process_record.supervised = None
             raise self._failed(record, why)
-        record.is_supervisor = cell.supervising is not None
+        record.is_supervisor = process_record.supervising is not None
         record.incarnation = incarnation
         record.number += 1
         record.state = ChildState.STARTING
         try:
             self.manager.runtime.spawn(process)
         except InvalidArgument as error:  # of an attribute of the class
-            cell.supervised = None
+            process_record.supervised = None
             raise self._failed(record, str(error)) from error
         # In the same turn: a link to a process that has already ended carries no reason.
         self.supervisor.link(incarnation.pid)
@@ -246,7 +250,7 @@ class ChildRunner:
         return self._error(StartInterrupted, record, why)
 
     def _error(self, kind: type[Error], record: ChildRecord, why: str) -> Error:
-        supervisor = self._cell.pid
+        supervisor = self._record.pid
         text = f"child {record.label!r} of {supervisor} did not start: {why}"
         return kind(text, child=record.label, supervisor=supervisor)
 
@@ -260,7 +264,7 @@ class ChildRunner:
         if not incarnation.has_started:
             return incarnation.is_restart
         if record.spec.restart == "transient":
-            return incarnation.cell.reason is not None
+            return incarnation.process_record.reason is not None
         return record.spec.restart == "permanent"
 
     # Stopping
@@ -342,11 +346,11 @@ class ChildRunner:
                 incarnation = record.incarnation
                 assert incarnation is not None
                 incarnation.is_killed = True
-                cell = incarnation.cell
-                if cell.greenlet is None:
-                    self.manager.end(cell, GreenletExit())
+                process_record = incarnation.process_record
+                if process_record.greenlet is None:
+                    self.manager.end(process_record, GreenletExit())
                 else:
-                    gevent.kill(cell.greenlet)
+                    gevent.kill(process_record.greenlet)
             deadline = monotonic() + KILL_SECONDS
             for record in alive:
                 while record.is_alive and (left := deadline - monotonic()) > 0:
@@ -365,7 +369,7 @@ class ChildRunner:
         stuck = [record for record in records if record.is_alive]
         for record in stuck:
             assert record.incarnation is not None
-            where = where_it_waits(record.incarnation.cell)
+            where = where_it_waits(record.incarnation.process_record)
             self.reports.stop_failed(record, record.incarnation, where=where)
         ended = [record for record in records if not record.is_alive]
         if ended:
@@ -448,9 +452,9 @@ def text_of_value(value: object) -> str:
         return f"an object of {type(value).__name__}"
 
 
-def where_it_waits(cell: Cell) -> str:
-    """Return the function and line where the process of *cell* is waiting."""
-    frame = None if cell.greenlet is None else cell.greenlet.gr_frame
+def where_it_waits(process_record: ProcessRecord) -> str:
+    """Return the function and line where the process of *process_record* is waiting."""
+    frame = None if process_record.greenlet is None else process_record.greenlet.gr_frame
     if frame is None:
         return "nowhere"
     stack = traceback.extract_stack(frame)
@@ -458,11 +462,11 @@ def where_it_waits(cell: Cell) -> str:
     return f"in {own[-1].name}, {own[-1].filename}:{own[-1].lineno}"
 
 
-def _find_cell(process: object) -> Cell | None:
+def _find_record(process: object) -> ProcessRecord | None:
     """Return the record of *process*, or None if it is not an initialized `Process`."""
     if not isinstance(process, Process):
         return None
     try:
-        return cell_of(process)
+        return record_of(process)
     except AttributeError:  # its __init__ did not call super().__init__()
         return None

@@ -7,7 +7,7 @@ from typing import Any
 
 from greenproc.errors import ChildError, InvalidArgument, RestartLimit, StartFailed
 from greenproc.pid import PID, UPID
-from greenproc.process.base import Process, cell_of
+from greenproc.process.base import Process, record_of
 from greenproc.process.event import ExitedEvent
 from greenproc.supervision.backoff import Backoff
 from greenproc.supervision.child import Child, check_choice, is_number
@@ -94,9 +94,9 @@ class Supervisor(Process):
         )
         self.__restarts.give_up = self.__give_up
         self.__restarts.shut_down = self.terminate
-        cell_of(self).supervising = Family(runner, table, self.__restarts)
+        record_of(self).supervising = Family(runner, table, self.__restarts)
 
-    # Life
+    # ProcessRunner
 
     def initialize(self) -> None:
         """Start the children. An override must call the base method.
@@ -301,7 +301,7 @@ class Supervisor(Process):
         Args:
             taken: ids that other children are going to have.
         """
-        manager = cell_of(self).manager
+        manager = record_of(self).manager
         assert manager is not None
         while True:
             id = manager.names.generate("child")
@@ -313,9 +313,9 @@ class Supervisor(Process):
             self.__runner.reports.start_failed(record, error)
 
     def __give_up(self, error: RestartLimit) -> None:
-        manager = cell_of(self).manager
+        manager = record_of(self).manager
         assert manager is not None
-        manager.end(cell_of(self), error)
+        manager.end(record_of(self), error)
 
 
 class Family:

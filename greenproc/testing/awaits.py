@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from greenproc.current import find_runtime
 from greenproc.errors import NotSettled
 from greenproc.future import Future
-from greenproc.process.cell import describe_busy
 from greenproc.process.current import current_process
+from greenproc.process.record import describe_busy
 from greenproc.timestamp import parse_duration
 
 T = TypeVar("T")
@@ -141,6 +141,6 @@ def _report(future: Future[Any], seconds: float, what: str, runtime: Any) -> str
     told = f"expected a future to be {what}, got one that is {str(future).lower()}"
     if future.ready():
         return told
-    busy = describe_busy(runtime.processes.cells.values()) if runtime is not None else ""
+    busy = describe_busy(runtime.processes.records.values()) if runtime is not None else ""
     paused = ", the clock is paused" if runtime is not None and runtime.clock.paused else ""
     return f"{told} after {seconds} s{paused}; busy: {busy or 'nobody'}"

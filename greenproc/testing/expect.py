@@ -27,7 +27,7 @@ from greenproc.process.event import (
     MessageEvent,
     is_exactly,
 )
-from greenproc.process.life import EventFilter
+from greenproc.process.runner import EventFilter
 from greenproc.testing.errors import ERROR_LOG
 
 
@@ -281,7 +281,7 @@ def expect_no_requests(path: Any = ANY, to: Any = ANY) -> Forbidden:
 
 def find_expectations(runtime: Any) -> Expectations:
     """Return the expectations of *runtime*, installed as its filter now if they are not yet."""
-    installed = runtime.processes.life.filter
+    installed = runtime.processes.runner.filter
     if not isinstance(installed, Expectations):
         installed = Expectations(installed)
         runtime.filter(installed)

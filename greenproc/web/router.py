@@ -130,8 +130,8 @@ class RequestRouter:
         return self._resolve(path)[1]
 
     def _find(self, id: str | None) -> Process | None:
-        cell = None if id is None else self._processes.cells.get(id)
-        return None if cell is None else cell.process
+        record = None if id is None else self._processes.records.get(id)
+        return None if record is None else record.process
 
     def _resolve(self, path: str) -> tuple[str | None, str]:
         """Return the id of the receiver, None for nobody, and the path as it will see it."""
@@ -147,7 +147,7 @@ class RequestRouter:
             if delegate is None or not delegate.takes_raw_requests:
                 return None, path
             return self._delegate, f"/{self._delegate}{path}"
-        known = receiver in self._processes.cells or receiver in self._processes.gaps
+        known = receiver in self._processes.records or receiver in self._processes.gaps
         if known or self._delegate is None:
             return receiver, path
         return self._delegate, f"/{self._delegate}{path}"

@@ -33,7 +33,7 @@ from greenproc.failures import FAILURES, FailureLog, note
 from greenproc.future import Future, Promise
 from greenproc.http.upgrade import UpgradedConnection
 from greenproc.hub.iteration_budget import iteration_budget, yield_if_spent
-from greenproc.process.base import Process, cell_of
+from greenproc.process.base import Process, record_of
 from greenproc.process.connections import end_with, forget_connection
 from greenproc.process.event import DispatchEvent
 from greenproc.process.ports import Delivery
@@ -142,10 +142,10 @@ class Session:
 
     def _attach_process(self, process: Process) -> None:
         self._process = process
-        cell = self._cell = cell_of(process)
-        assert cell.manager is not None
-        self._manager = cell.manager
-        self._clock = cell.manager.clock
+        record = self._record = record_of(process)
+        assert record.manager is not None
+        self._manager = record.manager
+        self._clock = record.manager.clock
         end_with(process, self)
 
     def _detach_process(self) -> None:
@@ -154,7 +154,7 @@ class Session:
             forget_connection(process, self)
 
     def _spawn(self, function: Callable[..., Any], *args: Any) -> Any:
-        return self._cell.start_greenlet(function, *args)
+        return self._record.start_greenlet(function, *args)
 
     def process_ended(self) -> None:
         """See `Connection`."""
@@ -290,7 +290,7 @@ class Session:
         self._unserved += 1
         self._unserved_bytes += len(message)
         event = WebSocketEvent(self._serve, self._served, message)
-        if self._manager.enqueue(self._cell, event) is Delivery.FULL:
+        if self._manager.enqueue(self._record, event) is Delivery.FULL:
             self._served(len(message))
             self._fail(CloseCode.TRY_AGAIN_LATER, "too busy")
 
@@ -393,7 +393,7 @@ class Session:
         self._is_close_reported = True
         self._socket.close_code, self._socket.close_reason = code, reason
         event = WebSocketEvent(self._serve_end, self._conclude)
-        if self._manager.enqueue(self._cell, event) is Delivery.FULL:
+        if self._manager.enqueue(self._record, event) is Delivery.FULL:
             self._conclude()
 
     # Silence
@@ -468,8 +468,8 @@ class Session:
     def _failed(self, error: BaseException) -> None:
         """Log the exception of a callback, and close the connection; the process goes on."""
         self._registry.counts["failed"] += 1
-        note(error, f"in process {self._cell.pid}, serving {self._socket!r}")
-        failure_log.add(f"a WebSocket of process {self._cell.pid} failed", error)
+        note(error, f"in process {self._record.pid}, serving {self._socket!r}")
+        failure_log.add(f"a WebSocket of process {self._record.pid} failed", error)
         self._fail(CloseCode.INTERNAL_ERROR, "")
 
     def _conclude(self) -> None:

@@ -172,7 +172,7 @@ def test_callback_is_told_who_makes_which_request_in_the_process(shop: Runtime) 
         assert (till.code, till.body) == (200, b"ann")
         assert peer.get("/shop/till").code == 401
         assert peer.get("/shop/a").code == 200
-    process = shop.processes.find_process(shop.processes.cells["shop"].pid)
+    process = shop.processes.find_process(shop.processes.records["shop"].pid)
     assert seen == [("/shop/till/1", "ann", process), ("/shop/a", None, process)]
 
 

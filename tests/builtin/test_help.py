@@ -9,7 +9,7 @@ import pytest
 
 from greenproc.http.request import Request
 from greenproc.process import HELP, TLDR, Process, route
-from greenproc.process.base import cell_of
+from greenproc.process.base import record_of
 from greenproc.runtime import Runtime
 from greenproc.testing import RuntimeMaker
 from tests.builtin.asking import BROWSER, CURL, ask, text
@@ -191,7 +191,7 @@ def test_a_route_made_later_has_help_at_once(runtime: Runtime, counter: Counter)
 
 def test_looking_makes_no_tables_for_idle_processes(runtime: Runtime, counter: Counter) -> None:
     ask(runtime, "/help")
-    assert cell_of(counter).routes is None
+    assert record_of(counter).routes is None
 
 
 def test_odd_ids_are_found_by_their_links(runtime: Runtime) -> None:

@@ -177,7 +177,7 @@ def test_too_many_who_wait_are_refused(
 
 
 def limiter(node: Runtime) -> dict[str, float]:
-    cell = node.processes.cells["metrics"]
-    process: Any = cell.process
+    record = node.processes.records["metrics"]
+    process: Any = record.process
     told: dict[str, float] = process._limiter.statistics()
     return told

@@ -8,7 +8,7 @@ import pytest
 from gevent.event import Event
 
 from greenproc.auth import BasicAuthenticator
-from greenproc.builtin.survey import survey
+from greenproc.builtin.mailbox_summary import mailbox_summary
 from greenproc.http.request import Request
 from greenproc.pid import UPID
 from greenproc.process import Process, install, route
@@ -226,10 +226,10 @@ def test_the_page_is_in_the_realm_of_what_shows(make_runtime: RuntimeMaker) -> N
 def test_a_survey_of_many_gives_others_a_turn(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("greenproc.builtin.survey.CELLS_A_TURN", 2)
+    monkeypatch.setattr("greenproc.builtin.mailbox_summary.RECORDS_A_TURN", 2)
     turns: list[int] = []
     other = runtime.spawn_greenlet(turns.append, 1)
-    found = survey(runtime.processes, 3)
+    found = mailbox_summary(runtime.processes, 3)
     assert turns == [1]
     assert len(found.deepest) == 3
     other.join()

@@ -101,12 +101,12 @@ def test_each_part_links_to_the_next(runtime: Runtime, many: Many) -> None:
         link = answer.header("Link")
         links.append(link and re.fullmatch(r'<(\?[!-~]+)>; rel="next"', link)[1])
 
-    assert everything == sorted(runtime.processes.cells)
+    assert everything == sorted(runtime.processes.records)
     assert links[-1] is None
 
 
 def test_the_last_part_links_nowhere(runtime: Runtime, many: Many) -> None:
-    count = len(runtime.processes.cells)
+    count = len(runtime.processes.records)
 
     links = [many.fetch(f"?limit={limit}").header("Link") for limit in (count, 0, count - 1)]
 

@@ -23,7 +23,7 @@ from greenproc.builtin.recorder import (
 from greenproc.builtin.traffic import Outside, Traffic
 from greenproc.pid import UPID
 from greenproc.process import Process, install
-from greenproc.process.cell import Cell
+from greenproc.process.record import ProcessRecord
 from greenproc.runtime import Runtime
 from greenproc.testing import RuntimeMaker, await_ready, expect_failure
 
@@ -55,15 +55,15 @@ def recorder(runtime: Runtime) -> NodeRecorder:
     return NodeRecorder(runtime.processes)
 
 
-def cell_at(runtime: Runtime, pid: UPID) -> Cell:
-    cell = runtime.processes.find_cell(pid)
-    assert cell is not None
-    return cell
+def cell_at(runtime: Runtime, pid: UPID) -> ProcessRecord:
+    record = runtime.processes.find_record(pid)
+    assert record is not None
+    return record
 
 
 def is_recording(runtime: Runtime) -> bool:
     manager = runtime.processes
-    return manager.observer.recorder is not None or manager.life.looks_closely
+    return manager.observer.recorder is not None or manager.runner.looks_closely
 
 
 def names(told: dict[str, Any]) -> list[str]:
@@ -316,16 +316,16 @@ def test_so_many_processes_are_watched_and_an_ended_one_makes_room(
     runtime: Runtime, recorder: NodeRecorder
 ) -> None:
     pids = [runtime.spawn(Process(f"p{number}")) for number in range(MAX_WATCHED + 1)]
-    cells = [cell_at(runtime, pid) for pid in pids]
-    for cell in cells[:-1]:
-        assert recorder.watch(cell, 10.0) is not None
-    assert recorder.watch(cells[-1], 10.0) is None
-    assert recorder.watch(cells[0], 10.0) is not None  # it is there already
+    records = [cell_at(runtime, pid) for pid in pids]
+    for record in records[:-1]:
+        assert recorder.watch(record, 10.0) is not None
+    assert recorder.watch(records[-1], 10.0) is None
+    assert recorder.watch(records[0], 10.0) is not None  # it is there already
 
     runtime.terminate(pids[0])
     runtime.wait(pids[0])
 
-    assert recorder.watch(cells[-1], 10.0) is not None
+    assert recorder.watch(records[-1], 10.0) is not None
     recorder.close()
 
 

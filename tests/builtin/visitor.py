@@ -92,7 +92,9 @@ class Visitor:
         self.waiting.until(lambda _: self.driver.find_elements(By.CSS_SELECTOR, "#graph .edge"))
         peers = "[...document.querySelectorAll('#graph .peer')].map((one) => one.dataset.peer)"
         tell(self.ask(f"{peers}.sort()"))
-        tell([cell.text for cell in self.driver.find_elements(By.CSS_SELECTOR, "#pairs td")][:2])
+        tell(
+            [record.text for record in self.driver.find_elements(By.CSS_SELECTOR, "#pairs td")][:2]
+        )
         self.wait_for("#letter-table td.reason", "no handler")
         # With the keyboard: what it talks to is brought out, and Enter leads to its page.
         self.ask("document.querySelector('#graph a.peer').focus()")

@@ -97,7 +97,7 @@ def test_ps_pages_through_all_processes(
     else:
         ids = [line.split()[0] for line in out.splitlines()[1:]]
         assert out.count("PROCESS") == 1
-    assert len(ids) == len(set(ids)) == len(runtime.processes.cells)
+    assert len(ids) == len(set(ids)) == len(runtime.processes.records)
     assert {f"p{number}" for number in range(2 * MAX_LISTED)} <= set(ids)
 
 
@@ -112,7 +112,7 @@ def test_ps_shows_a_process_that_lives_whatever_ends_between_two_pages(
         for pid in pids[:2]:  # which the first page has shown
             runtime.terminate(pid)
             runtime.wait(pid)
-    assert seen == sorted({*runtime.processes.cells, "a0", "a1"})
+    assert seen == sorted({*runtime.processes.records, "a0", "a1"})
 
 
 def test_ps_follows_a_link_to_itself_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from greenproc import Runtime
 from greenproc.testing import RuntimeMaker
 from tests.examples.chat_visitor import Visitor
 
-Visit = Callable[..., Visitor]
+PendingRequest = Callable[..., Visitor]
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def second(node: Runtime, make_runtime: RuntimeMaker) -> Runtime:
 
 
 @pytest.fixture
-def visit() -> Iterator[Visit]:
+def visit() -> Iterator[PendingRequest]:
     """Let somebody connect to a node: ``visit(node, name, *rooms)``."""
     visitors: list[Visitor] = []
 

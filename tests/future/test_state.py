@@ -1,4 +1,4 @@
-"""The state machine of a future: each cell of the table in its documentation is walked."""
+"""The state machine of a future: each record of the table in its documentation is walked."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def read_table() -> dict[str, dict[str, str]]:
     for line in lines[ruler + 1 :]:
         if not line:
             break
-        name, *cells = line.replace("as source", "as_source").split()
-        rows[name] = dict(zip(titles[1:], cells, strict=True))
+        name, *records = line.replace("as source", "as_source").split()
+        rows[name] = dict(zip(titles[1:], records, strict=True))
     return rows
 
 

@@ -174,7 +174,7 @@ def test_workers_of_a_pool_end_with_it(runtime: Runtime) -> None:
     workers = runtime.dispatch(to, Pool.workers).get(20.0)
     runtime.terminate(to)
     runtime.wait(to)
-    assert [runtime.processes.find_cell(pid) for pid in workers] == [None, None]
+    assert [runtime.processes.find_record(pid) for pid in workers] == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -260,9 +260,9 @@ def test_a_worker_that_is_killed_again_and_again_loses_nothing_that_is_queued(
     for _ in range(3):
         gevent.idle()
         for id in ("pool-1", "pool-2"):
-            cell = runtime.processes.cells.get(id)
-            if cell is not None and cell.greenlet is not None:
-                gevent.kill(cell.greenlet)
+            record = runtime.processes.records.get(id)
+            if record is not None and record.greenlet is not None:
+                gevent.kill(record.greenlet)
     gate.set()
     runtime.settle()
 

@@ -24,7 +24,7 @@ from greenproc import (
     install,
 )
 from greenproc.errors import Abandoned, Deadlock, InvalidArgument, StateError
-from greenproc.process.base import cell_of
+from greenproc.process.base import record_of
 from greenproc.runtime import Runtime
 from greenproc.testing import RuntimeMaker, expect_failure
 
@@ -358,7 +358,7 @@ def test_what_is_postponed_leaves_the_limit_of_the_mailbox_to_what_changes_the_s
     post(runtime, shop, "order:3")
     post(runtime, shop, "open")
     assert (shop.log, letters(runtime)) == (["entry of open", "handled open", "1", "2", "3"], [])
-    bound = cell_of(shop).bound
+    bound = record_of(shop).bound
     assert bound is not None
     assert (bound.count, bound.bytes) == (0, 0)
 
@@ -424,7 +424,7 @@ def test_the_next_machine_of_a_supervisor_gets_what_was_postponed(runtime: Runti
 
 def test_a_machine_that_is_killed_reports_what_is_postponed(runtime: Runtime, shop: Shop) -> None:
     post(runtime, shop, "order:1")
-    greenlet = cell_of(shop).greenlet
+    greenlet = record_of(shop).greenlet
     assert greenlet is not None
     gevent.kill(greenlet)
     runtime.wait(shop)

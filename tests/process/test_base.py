@@ -70,8 +70,8 @@ def test_subclass_may_use_any_attribute_name(runtime: Runtime) -> None:
     class Naming(Process):
         def __init__(self) -> None:
             super().__init__("naming")
-            self.id = self.state = self.events = self.manager = self.cell = self.context = 1
-            self._cell = self._mailbox = self._manager = self.gate = self.handlers = 2
+            self.id = self.state = self.events = self.manager = self.record = self.context = 1
+            self._record = self._mailbox = self._manager = self.gate = self.handlers = 2
 
     assert runtime.dispatch(runtime.spawn(Naming()), lambda: "alive").get() == "alive"
 

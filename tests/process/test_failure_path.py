@@ -17,7 +17,7 @@ from greenproc.future import Promise
 from greenproc.pid import UPID
 from greenproc.process import Event as ProcessEvent
 from greenproc.process import ExitedEvent, Process, install
-from greenproc.process.base import cell_of
+from greenproc.process.base import record_of
 from greenproc.process.invariants import check_invariants
 from greenproc.runtime import Runtime
 from greenproc.testing import expect_failure
@@ -106,7 +106,7 @@ def test_process_that_is_killed_while_its_failed_waits_ends(runtime: Runtime) ->
     def cause() -> None:
         runtime.post(process, "m")
         gevent.idle()
-        gevent.kill(cell_of(process).greenlet)
+        gevent.kill(record_of(process).greenlet)
 
     with expect_failure(KeyError, "first"):
         assert_ends(runtime, process, cause)
@@ -195,7 +195,7 @@ def test_process_that_is_killed_while_it_cleans_up_ends(runtime: Runtime) -> Non
         dropped.on_abandoned(Event().wait)
         runtime.terminate(process)
         gevent.idle()
-        greenlet = cell_of(process).greenlet
+        greenlet = record_of(process).greenlet
         assert greenlet is not None
         gevent.kill(greenlet)
 
@@ -207,7 +207,7 @@ def test_fault_in_the_runtime_ends_the_process(
 ) -> None:
     process = Failing(KeyError("first"), Process)
     error = RuntimeError("a fault")
-    monkeypatch.setattr(runtime.processes.life, "_fail", raising(error))
+    monkeypatch.setattr(runtime.processes.runner, "_fail", raising(error))
     with tolerated(RuntimeError, KeyError):
         watcher = assert_ends(runtime, process, lambda: runtime.post(process, "m"))
     assert watcher.reasons == [error]

@@ -16,7 +16,7 @@ from greenproc.http import Headers, Request, Response
 from greenproc.http.url import URL
 from greenproc.message import Message
 from greenproc.process import HttpEvent
-from greenproc.process.base import cell_of
+from greenproc.process.base import record_of
 from greenproc.process.flow import POLICIES, Policy
 from greenproc.process.ports import Delivery
 from greenproc.runtime import Runtime
@@ -118,7 +118,7 @@ def test_bytes_are_bounded_too(policy: Policy, kept: list[int], runtime: Runtime
 
     assert serve_all(runtime, gated) == [b"first", *(bodies[number] for number in kept)]
     assert len(dropped(runtime)) == 2
-    bound = cell_of(gated).bound
+    bound = record_of(gated).bound
     assert bound is not None and (bound.count, bound.bytes) == (0, 0)
 
 
@@ -369,9 +369,9 @@ def test_a_process_without_a_limit_is_looked_at_no_more_than_before(runtime: Run
     runtime.spawn(process)
     runtime.settle()
 
-    cell = cell_of(process)
-    assert (cell.bound, cell.max_events) == (None, runtime.settings.max_mailbox_events)
-    assert cell.byte_mark > 0
+    record = record_of(process)
+    assert (record.bound, record.max_events) == (None, runtime.settings.max_mailbox_events)
+    assert record.byte_mark > 0
 
 
 def test_what_is_handed_over_at_a_restart_is_counted(runtime: Runtime) -> None:
@@ -380,8 +380,8 @@ def test_what_is_handed_over_at_a_restart_is_counted(runtime: Runtime) -> None:
     runtime.spawn(limited)
     runtime.spawn(other)
     runtime.settle()
-    queue = runtime.processes.open_mailbox(cell_of(limited)).queue
-    bound = cell_of(limited).bound
+    queue = runtime.processes.open_mailbox(record_of(limited)).queue
+    bound = record_of(limited).bound
     assert bound is not None
 
     queue.extend([Message("m", UPID(), limited.pid, b"%d" % number) for number in range(3)])

@@ -17,7 +17,7 @@ from greenproc.http.url import URL
 from greenproc.pid import UPID
 from greenproc.process import Event as ProcessEvent
 from greenproc.process import ExitedEvent, Process, install, route
-from greenproc.process.base import cell_of
+from greenproc.process.base import record_of
 from greenproc.runtime import Runtime
 from greenproc.testing import await_ready, expect_failure
 
@@ -327,7 +327,7 @@ def test_kill_of_a_blocked_handler_ends_the_process(runtime: Runtime) -> None:
     pid = runtime.spawn(process)
     called = runtime.dispatch(pid, Event().wait)
     gevent.idle()
-    gevent.kill(cell_of(process).greenlet)
+    gevent.kill(record_of(process).greenlet)
     runtime.settle()
     assert runtime.processes.find_process(pid) is None
     with pytest.raises(Abandoned):
@@ -340,7 +340,7 @@ def test_no_override_of_failed_survives_a_kill(runtime: Runtime) -> None:
     pid = runtime.spawn(process)
     runtime.dispatch(pid, Event().wait)
     gevent.idle()
-    gevent.kill(cell_of(process).greenlet)
+    gevent.kill(record_of(process).greenlet)
     runtime.settle()
     assert runtime.processes.find_process(pid) is None
     assert process.failures == []
@@ -352,7 +352,7 @@ def test_error_thrown_into_an_idle_process_is_its_own(runtime: Runtime) -> None:
     pid = runtime.spawn(process)
     runtime.settle()
     with expect_failure(ValueError, "thrown"):
-        gevent.kill(cell_of(process).greenlet, ValueError("thrown"))
+        gevent.kill(record_of(process).greenlet, ValueError("thrown"))
         runtime.settle()
     ((event, _),) = process.failures
     assert event is None
@@ -394,7 +394,7 @@ def test_events_are_counted_also_when_their_handlers_fail(runtime: Runtime) -> N
     runtime.post(pid, "m")
     with expect_failure(ValueError, "failing in message"):
         runtime.settle()
-    assert cell_of(process).served == 251
+    assert record_of(process).served == 251
 
 
 def test_what_an_ended_process_served_stays_counted(runtime: Runtime) -> None:
@@ -415,9 +415,9 @@ def test_a_turn_that_waits_tells_which_event_it_is_at(runtime: Runtime) -> None:
         runtime.dispatch(pid, Failing.call)
     last = runtime.dispatch(pid, gate.wait)
     gevent.idle()
-    cell = cell_of(process)
-    assert (cell.served, cell.serving) == (0, 4)
+    record = record_of(process)
+    assert (record.served, record.serving) == (0, 4)
     gate.set()
     last.get()
     runtime.settle()
-    assert (cell.served, cell.serving) == (4, 0)
+    assert (record.served, record.serving) == (4, 0)

@@ -15,7 +15,7 @@ from greenproc.future import Promise
 from greenproc.message import Message
 from greenproc.pid import UPID
 from greenproc.process import Process, install
-from greenproc.process.base import cell_of
+from greenproc.process.base import record_of
 from greenproc.process.event import (
     DispatchEvent,
     Event,
@@ -172,7 +172,7 @@ def test_process_that_waits_for_its_next_event_can_be_killed(runtime: Runtime) -
     runtime.spawn(process)
     post_all(runtime, process, "take")
     runtime.settle()
-    gevent.kill(cell_of(process).greenlet)
+    gevent.kill(record_of(process).greenlet)
     runtime.wait(process)
     assert process.got == ["finalized"]
     check_invariants(runtime.processes)
@@ -266,7 +266,7 @@ def test_mailbox_that_is_kept_is_the_one_of_the_process(
     node.terminate(process)
     node.wait(process)
     assert len(process.mailbox) == 0
-    assert cell_of(process).mailbox is None
+    assert record_of(process).mailbox is None
 
 
 def test_event_is_made_around_a_bare_message() -> None:

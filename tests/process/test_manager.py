@@ -14,7 +14,7 @@ from greenproc.future import Promise
 from greenproc.message import Message
 from greenproc.pid import PID, UPID
 from greenproc.process import DispatchEvent, MessageEvent, Process, TerminateEvent, install
-from greenproc.process.cell import describe_busy
+from greenproc.process.record import describe_busy
 from greenproc.runtime import Runtime
 from greenproc.settings import Settings
 from greenproc.testing import RuntimeMaker
@@ -328,7 +328,7 @@ def test_busy_processes_are_named_but_not_too_many(runtime: Runtime) -> None:
         process = Process(f"busy-{number}")
         runtime.spawn(process)
         gates.append(hold(runtime, process))
-    told = describe_busy(runtime.processes.cells.values())
+    told = describe_busy(runtime.processes.records.values())
     assert "busy-0@" in told
     assert "busy-11@" not in told
     assert told.endswith("and 2 more")

@@ -14,13 +14,13 @@ from greenproc.http.url import URL
 from greenproc.message import Message
 from greenproc.pid import UPID
 from greenproc.process import Process, install
-from greenproc.process.base import cell_of
+from greenproc.process.base import record_of
 from greenproc.process.ports import Delivery
 from greenproc.process.quota import (
     ITEM_BYTES,
     SMALL_BYTES,
     MailboxQuota,
-    weigh_cell,
+    weigh_record,
     weight_of_request,
 )
 from greenproc.runtime import Runtime
@@ -165,7 +165,7 @@ def test_nothing_is_kept_for_a_process_that_ended(start: Callable[..., Runtime])
     post(runtime, sink, MIB)
     quota = runtime._parts().processes.quota
     assert len(quota._loads) == 1
-    mailbox = cell_of(sink).mailbox
+    mailbox = record_of(sink).mailbox
     assert mailbox is not None
 
     runtime.terminate(sink)
@@ -206,7 +206,7 @@ def test_many_processes_together_hold_no_more_than_the_node(
         for sink in sinks:
             post(runtime, sink, MIB // 4)
 
-    held = sum(weigh_cell(cell_of(sink)) for sink in sinks)
+    held = sum(weigh_record(record_of(sink)) for sink in sinks)
     assert 3 * MIB < held <= 4 * MIB + 8 * SMALL_BYTES
     for sink in sinks:
         sink.gate.set()
@@ -241,15 +241,15 @@ class Queue:
 
     def __init__(self, **bounds: int) -> None:
         self.quota = MailboxQuota(Settings(**bounds))
-        self.cell = cell_of(Process())
+        self.record = record_of(Process())
         self.message = Message("", UPID(), UPID(), bytes(100 - ITEM_BYTES))
-        self.cell.events = deque()
+        self.record.events = deque()
 
     def offer(self) -> bool:
-        if self.quota.reason_to_refuse(self.cell, 100) is not None:
+        if self.quota.reason_to_refuse(self.record, 100) is not None:
             return False
-        assert self.cell.events is not None
-        self.cell.events.append(self.message)
+        assert self.record.events is not None
+        self.record.events.append(self.message)
         return True
 
 
@@ -258,7 +258,8 @@ def test_a_queue_that_stays_full_is_weighed_once_in_a_while(
 ) -> None:
     weighed = []
     monkeypatch.setattr(
-        "greenproc.process.quota.weigh_cell", lambda cell: weighed.append(1) or weigh_cell(cell)
+        "greenproc.process.quota.weigh_record",
+        lambda record: weighed.append(1) or weigh_record(record),
     )
     queue = Queue(max_mailbox_bytes=80 * 100)
     assert sum(queue.offer() for _ in range(81)) == 80
@@ -272,10 +273,10 @@ def test_a_queue_that_stays_full_is_weighed_once_in_a_while(
 def test_a_queue_that_was_half_served_is_weighed_at_once() -> None:
     queue = Queue(max_mailbox_bytes=80 * 100)
     assert sum(queue.offer() for _ in range(82)) == 80
-    assert queue.cell.events is not None
+    assert queue.record.events is not None
 
     for _ in range(41):
-        queue.cell.events.popleft()
+        queue.record.events.popleft()
 
     assert queue.offer()
 
@@ -286,7 +287,7 @@ def test_the_mark_never_lets_in_more_events_than_there_may_be() -> None:
     assert queue.quota.first_mark == 3 * ITEM_BYTES
     for left in (2, 1, 0):
         queue.offer()
-        assert queue.cell.byte_mark - queue.cell.queued_bytes <= (left + 1) * ITEM_BYTES
+        assert queue.record.byte_mark - queue.record.queued_bytes <= (left + 1) * ITEM_BYTES
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from greenproc.future import Promise
 from greenproc.hub.iteration_budget import yield_to_io
 from greenproc.pid import UPID
 from greenproc.process import Process, install, scheduler
-from greenproc.process.base import cell_of
-from greenproc.process.cell import State
+from greenproc.process.base import record_of
+from greenproc.process.record import ProcessState
 from greenproc.process.scheduler import ProcessGreenlet, Scheduler, TurnLimits
 from greenproc.runtime import Runtime
 from greenproc.settings import Settings
@@ -171,7 +171,7 @@ def test_timer_of_the_scheduler_is_given_back(make_runtime: RuntimeMaker, disown
     manager = node.processes
     handle = manager.scheduler._continue = Handle(manager.scheduler._continue)
     if disown:
-        others = Scheduler(manager.hub, manager.life, print, TurnLimits())
+        others = Scheduler(manager.hub, manager.runner, print, TurnLimits())
         handle = others._continue = Handle(others._continue)
         others.disown()
     node.stop()
@@ -232,7 +232,7 @@ def test_idle_greenlets_beyond_the_cache_are_given_back(make_runtime: RuntimeMak
         assert [future.get(timeout=15.0) for future in futures] == [expected] * 20
         node.settle()
         assert node.statistics()["processes"]["parked_greenlets"] == 5
-        assert sum(cell_of(counter).greenlet is not None for counter in counters) <= 5
+        assert sum(record_of(counter).greenlet is not None for counter in counters) <= 5
 
 
 def test_process_without_a_greenlet_still_terminates_and_is_waited_for(
@@ -295,10 +295,10 @@ def test_stale_switch_gives_no_turn(runtime: Runtime) -> None:
     counter = Counter()
     runtime.spawn(counter)
     runtime.settle()
-    cell = cell_of(counter)
-    gevent.get_hub().loop.run_callback(cell.greenlet.switch, "stale")
+    record = record_of(counter)
+    gevent.get_hub().loop.run_callback(record.greenlet.switch, "stale")
     gevent.idle()
-    assert cell.state is State.BLOCKED
+    assert record.state is ProcessState.BLOCKED
     assert runtime.statistics()["processes"]["busy"] == 0
     assert runtime.dispatch(counter, Counter.call).get(timeout=15.0) == 1
 
@@ -307,7 +307,7 @@ def test_stale_switch_gives_no_turn(runtime: Runtime) -> None:
 def test_kill_of_an_idle_process_ends_it(runtime: Runtime) -> None:
     pid = runtime.spawn(Process())
     runtime.settle()
-    gevent.kill(cell_of(runtime.processes.find_process(pid)).greenlet)
+    gevent.kill(record_of(runtime.processes.find_process(pid)).greenlet)
     assert runtime.wait(pid)
     assert runtime.statistics()["processes"]["busy"] == 0
 

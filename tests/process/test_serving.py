@@ -585,9 +585,12 @@ def test_line_tells_who_waits_in_it(visits: Visits) -> None:
     (second,) = visits.pending("2")
     answers = [visits.ask("1"), visits.ask("2")]
     visits.runtime.settle()
-    cell = visits.runtime.processes.cells["house"]
-    assert cell.routes is not None
-    assert repr(cell.routes.line) == f"<Line of {visits.pid}, 1 authenticating, 1 authorizing>"
+    record = visits.runtime.processes.records["house"]
+    assert record.routes is not None
+    assert (
+        repr(record.routes.auth_queue)
+        == f"<AuthQueue of {visits.pid}, 1 authenticating, 1 authorizing>"
+    )
 
     second.set("b")
     permission.set(True)

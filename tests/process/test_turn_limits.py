@@ -13,7 +13,7 @@ import pytest
 from greenproc.future import Promise
 from greenproc.pid import UPID
 from greenproc.process import Process, install
-from greenproc.process.base import cell_of
+from greenproc.process.base import record_of
 from greenproc.process.invariants import check_invariants
 from greenproc.runtime import Runtime
 from greenproc.testing import RuntimeMaker
@@ -89,7 +89,7 @@ def test_states_are_checked(runtime: Runtime) -> None:
     process = Waiting()
     runtime.spawn(process)
     runtime.settle()
-    manager, cell = runtime.processes, cell_of(process)
+    manager, record = runtime.processes, record_of(process)
     check_invariants(manager)
 
     manager.scheduler.busy += 1
@@ -102,7 +102,7 @@ def test_states_are_checked(runtime: Runtime) -> None:
         check_invariants(manager)
     manager.scheduler.parked -= 1
 
-    manager.scheduler.ready.append(cell)
+    manager.scheduler.ready.append(record)
     with pytest.raises(AssertionError, match="is blocked and in the run queue") as raised:
         check_invariants(manager)
     assert "nobody is going to run the queue" in str(raised.value)

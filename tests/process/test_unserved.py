@@ -13,7 +13,7 @@ from greenproc.http.request import Request
 from greenproc.http.url import URL
 from greenproc.pid import UPID
 from greenproc.process import DispatchEvent, Event, HttpEvent, Process
-from greenproc.process.base import cell_of
+from greenproc.process.base import record_of
 from greenproc.process.handlers import MAX_UNHANDLED
 from greenproc.runtime import Runtime
 from greenproc.testing import expect_failure
@@ -72,7 +72,7 @@ def test_process_killed_while_it_drops_its_events_still_ends(runtime: Runtime) -
     gate.set(None)
     gevent.idle()
 
-    gevent.kill(cell_of(process).greenlet)
+    gevent.kill(record_of(process).greenlet)
     gevent.idle()
 
     assert runtime.processes.find_process(pid) is None

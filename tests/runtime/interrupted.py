@@ -14,7 +14,7 @@ from gevent.event import Event
 
 from greenproc import Process, Runtime, Settings, install
 from greenproc.pid import UPID
-from greenproc.process.base import cell_of
+from greenproc.process.base import record_of
 from greenproc.process.invariants import check_invariants
 
 LIMIT = 20.0
@@ -75,7 +75,7 @@ def look(node: Runtime, players: list[Player]) -> list[str]:
         while any(player.balls <= old for player, old in zip(players, before, strict=True)):
             gevent.sleep(0)
     return [
-        f"{cell_of(player)} gone or stalled"
+        f"{record_of(player)} gone or stalled"
         for player, old in zip(players, before, strict=True)
         if player.balls <= old or node.processes.find_process(player.pid) is not player
     ]

@@ -519,7 +519,7 @@ def test_th_child_processes() -> None:
         assert program.finish() == Result(0, CHILDREN, "")
 
 
-# Life
+# ProcessRunner
 
 
 def test_start_in_thread_returns_the_one_that_runs(

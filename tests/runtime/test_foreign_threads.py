@@ -757,8 +757,8 @@ def start_in_a_thread_that_ends() -> Runtime:
 def test_runtime_whose_thread_has_ended_says_so_and_stop_closes_it() -> None:
     node = start_in_a_thread_that_ends()
     for use in (
-        lambda: node.dispatch(node.processes.cells["help"].pid, int),
-        lambda: node.post(node.processes.cells["help"].pid, "x"),
+        lambda: node.dispatch(node.processes.records["help"].pid, int),
+        lambda: node.post(node.processes.records["help"].pid, "x"),
         lambda: node.call_from_thread(int),
         lambda: node.spawn(Process()),
     ):

@@ -142,9 +142,9 @@ class Family:
 
     def kill(self, id: str) -> None:
         """Throw a kill into the greenlet of the child."""
-        cell = self.runtime.processes.cells[id]
-        assert cell.greenlet is not None
-        gevent.kill(cell.greenlet)
+        process_record = self.runtime.processes.records[id]
+        assert process_record.greenlet is not None
+        gevent.kill(process_record.greenlet)
 
     def children(self) -> list[ChildInfo]:
         return list(self.call(Supervisor.which_children))
@@ -161,11 +161,11 @@ class Family:
 
     def object(self, id: str) -> Any:
         """Return the process that has the id now."""
-        return self.runtime.processes.cells[id].process
+        return self.runtime.processes.records[id].process
 
     @property
     def is_alive(self) -> bool:
-        return self.pid.id in self.runtime.processes.cells
+        return self.pid.id in self.runtime.processes.records
 
     def reason(self, id: str) -> BaseException | None:
         """Return the reason of the last end of the process *id*."""
@@ -178,9 +178,9 @@ class Family:
     def running(self) -> list[str]:
         """Return which of the processes are workers or supervisors of the test."""
         return [
-            cell.pid.id
-            for cell in self.runtime.processes.cells.values()
-            if isinstance(cell.process, (Worker, Supervisor))
+            process_record.pid.id
+            for process_record in self.runtime.processes.records.values()
+            if isinstance(process_record.process, (Worker, Supervisor))
         ]
 
 

@@ -83,10 +83,10 @@ def test_an_anonymous_permanent_child_whose_factory_makes_none(family: Family) -
 
 def test_a_constructor_that_fails_leaves_nothing(runtime: Runtime) -> None:
     """supervisor_SUITE: sup_start_error_return, sup_start_fail."""
-    before = set(runtime.processes.cells)
+    before = set(runtime.processes.records)
     with pytest.raises(InvalidArgument, match="expected a Child, got 5"):
         runtime.spawn(Supervisor([5]))  # type: ignore[list-item]
-    assert set(runtime.processes.cells) == before
+    assert set(runtime.processes.records) == before
 
 
 @pytest.mark.parametrize("id", ["x", None])

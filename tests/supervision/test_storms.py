@@ -54,7 +54,7 @@ def test_a_child_that_dies_while_another_one_starts(family: Family) -> None:
 
 
 def stamps(family: Family) -> int:
-    supervising = family.runtime.processes.cells[family.pid.id].supervising
+    supervising = family.runtime.processes.records[family.pid.id].supervising
     assert supervising is not None
     return int(supervising.describe_limit()["restarts_within"])
 

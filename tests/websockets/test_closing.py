@@ -327,7 +327,7 @@ def test_ws_a_handler_that_never_returns_holds_up_its_process_only(
         client.send(close(1000))  # which is not answered: the message before it is not served
         while process.sockets[0].is_open:
             gevent.idle()
-        gevent.kill(runtime.processes.cells["subject"].greenlet)
+        gevent.kill(runtime.processes.records["subject"].greenlet)
         assert client.read_close() == 1000
 
 
@@ -343,4 +343,4 @@ def test_ws_a_close_behind_a_handler_that_never_returns_is_given_up(
         runtime.clock.advance(10.1)
         assert client.read_frame() is None
         runtime.clock.resume()
-        gevent.kill(runtime.processes.cells["subject"].greenlet)
+        gevent.kill(runtime.processes.records["subject"].greenlet)

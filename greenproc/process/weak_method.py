@@ -7,11 +7,11 @@ from types import MethodType
 from typing import Any
 from weakref import ref
 
-from greenproc.process.base import Process, cell_of
-from greenproc.process.cell import TERMINATING
+from greenproc.process.base import Process, record_of
+from greenproc.process.record import TERMINATING
 
 
-class LooseMethod:
+class WeakMethod:
     """A method of a process, for as long as that has not ended."""
 
     __slots__ = ("_found", "_function", "_kept", "_type")
@@ -21,7 +21,7 @@ class LooseMethod:
         self._type = type(method)
         self._found = ref(process)
         # Nothing else keeps a process that is not spawned yet; the runtime keeps one that is.
-        is_new = cell_of(process).context is None and not is_over(process)
+        is_new = record_of(process).context is None and not is_over(process)
         self._kept = process if is_new else None
 
     def find(self) -> Callable[..., Any] | None:
@@ -37,19 +37,19 @@ class LooseMethod:
         return None if method is None else method()
 
     def __repr__(self) -> str:
-        return f"<LooseMethod {self._function.__qualname__} of {self._found()!r}>"
+        return f"<WeakMethod {self._function.__qualname__} of {self._found()!r}>"
 
 
-def loosen(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return *method* as a `LooseMethod` if it is one of a process, else as it is."""
+def weaken(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return *method* as a `WeakMethod` if it is one of a process, else as it is."""
     if not isinstance(method, MethodType) or not isinstance(method.__self__, Process):
         return method
     try:
-        return LooseMethod(method.__self__, method)
+        return WeakMethod(method.__self__, method)
     except AttributeError:  # its __init__ did not call that of Process
         return method
 
 
 def is_over(owner: object) -> bool:
     """Return whether *owner* is a process that has ended, or what is left of one: None."""
-    return owner is None or (isinstance(owner, Process) and cell_of(owner).state is TERMINATING)
+    return owner is None or (isinstance(owner, Process) and record_of(owner).state is TERMINATING)

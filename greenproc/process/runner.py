@@ -20,7 +20,6 @@ from greenproc.failures import FAILURES, log_failure, note
 from greenproc.message import Message
 from greenproc.pid import NO_SENDER, UPID
 from greenproc.process.base import Process, handle_message
-from greenproc.process.cell import BOTTOM, READY, Cell
 from greenproc.process.ended import why_unserved
 from greenproc.process.event import Event, TerminateEvent
 from greenproc.process.interrupts import came_from_signal, raise_in_main
@@ -32,6 +31,7 @@ from greenproc.process.mailbox import (
 )
 from greenproc.process.ports import TERMINATED, Observer
 from greenproc.process.postponed import restore
+from greenproc.process.record import BOTTOM, READY, ProcessRecord
 from greenproc.process.recording import Recorder
 from greenproc.tracing import TRACE, TRACING
 
@@ -41,7 +41,7 @@ EventFilter = Callable[[UPID, Event], Any]
 logger = logging.getLogger("greenproc.process")
 
 
-class Life:
+class ProcessRunner:
     """Serves the events of processes and decides what a failing handler means.
 
     *end* asks a process to terminate because of an error; *on_end* is called once for each process
@@ -56,9 +56,9 @@ class Life:
         observer: Observer,
         *,
         max_events: int,
-        end: Callable[[Cell, BaseException], None],
-        on_end: Callable[[Cell], None],
-        drop: Callable[[Cell, Message], None],
+        end: Callable[[ProcessRecord, BaseException], None],
+        on_end: Callable[[ProcessRecord], None],
+        drop: Callable[[ProcessRecord, Message], None],
     ) -> None:
         self._hub = hub
         self._observer = observer
@@ -97,46 +97,46 @@ class Life:
         self.looks_closely = not (self._recorder is None and self._filter is None)
         self._is_plain = not (self.looks_closely or TRACING.is_active)
 
-    def serve_turn(self, cell: Cell) -> bool:
-        """Serve the events of one turn of *cell* and return whether the process lives on."""
-        process = cell.process
+    def serve_turn(self, record: ProcessRecord) -> bool:
+        """Serve the events of one turn of *record* and return whether the process lives on."""
+        process = record.process
         assert process is not None
-        if cell.state is BOTTOM and not self._initialize(cell, process):
-            self._on_end(cell)
+        if record.state is BOTTOM and not self._initialize(record, process):
+            self._on_end(record)
             return False
-        items = cell.events
+        items = record.events
         if not items:
             return True
         is_plain = process.serves_messages_plainly
         for serving in self._servings:
-            cell.serving = serving  # adding to a total for each event would slow a burst down
+            record.serving = serving  # adding to a total for each event would slow a burst down
             item: Item | None = None
             try:
-                if cell.injected and items[0].__class__ is not TerminateEvent:
-                    self._make_way(cell, items)
+                if record.injected and items[0].__class__ is not TerminateEvent:
+                    self._make_way(record, items)
                 item = items.popleft()
                 if not self._is_plain:
-                    self._serve_closely(cell, process, item)
+                    self._serve_closely(record, process, item)
                 elif is_plain and item.__class__ is Message:
                     handle_message(process, item)
                 else:
-                    cell.message = None
+                    record.message = None
                     process.serve(item if isinstance(item, Event) else as_event(item))
             except BaseException as error:
-                self._fail(cell, process, None if item is None else as_event(item), error)
+                self._fail(record, process, None if item is None else as_event(item), error)
             if item.__class__ is TerminateEvent:
-                cell.served += serving
-                cell.serving = 0
-                self._on_end(cell)
+                record.served += serving
+                record.serving = 0
+                self._on_end(record)
                 return False
             if not items:
                 break
-        cell.served += serving
-        cell.serving = 0
-        cell.message = None  # its body may be large
+        record.served += serving
+        record.serving = 0
+        record.message = None  # its body may be large
         return True
 
-    def _serve_closely(self, cell: Cell, process: Process, item: Item) -> None:
+    def _serve_closely(self, record: ProcessRecord, process: Process, item: Item) -> None:
         """Serve *item* in its trace context, unless the event filter drops it.
 
         The context is set for each event, also to None: an exception may have come out of the
@@ -144,32 +144,36 @@ class Life:
         """
         try:
             TRACE.set(item.trace)
-            if self.looks_closely and self.is_filtered(cell, item):
+            if self.looks_closely and self.is_filtered(record, item):
                 return
             if process.serves_messages_plainly and isinstance(item, Message):
                 handle_message(process, item)
             else:
-                cell.message = None
+                record.message = None
                 process.serve(as_event(item))
         except BaseException as error:
-            self._fail(cell, process, as_event(item), error)
+            self._fail(record, process, as_event(item), error)
         finally:
             TRACE.set(None)
 
-    def thrown(self, cell: Cell, error: BaseException) -> None:
+    def thrown(self, record: ProcessRecord, error: BaseException) -> None:
         """Take *error*, which something threw into the process while it waited for events."""
-        process = cell.process
+        process = record.process
         assert process is not None
-        self._fail(cell, process, None, error)
+        self._fail(record, process, None, error)
 
     def discard(
-        self, cell: Cell, item: Item, reason: str | None = None, sender: UPID = NO_SENDER
+        self,
+        record: ProcessRecord,
+        item: Item,
+        reason: str | None = None,
+        sender: UPID = NO_SENDER,
     ) -> None:
-        """Drop what was sent to the process of *cell*, which is ending, because of *reason*."""
+        """Drop what was sent to the process of *record*, which is ending, because of *reason*."""
         if isinstance(item, Message):
-            self._drop_message(cell, item)
+            self._drop_message(record, item)
         else:
-            self._observer.event_dropped(cell.pid, item, sender, TERMINATED)
+            self._observer.event_dropped(record.pid, item, sender, TERMINATED)
             self._drop(item, reason)
 
     def _drop(self, event: Event, reason: str | None) -> None:
@@ -178,44 +182,44 @@ class Life:
         except FAILURES:
             log_failure(logger, "what follows the drop of %r failed", event)
 
-    def _make_way(self, cell: Cell, items: deque[Item]) -> None:
+    def _make_way(self, record: ProcessRecord, items: deque[Item]) -> None:
         """Let an injected terminate go ahead of what is queued, which a successor may serve."""
-        restore(cell)
-        if cell.supervised is not None:
-            cell.supervised.hold()
-        discard_until_terminate(items, partial(self.discard, cell, reason=why_unserved(cell)))
+        restore(record)
+        if record.supervised is not None:
+            record.supervised.hold()
+        discard_until_terminate(items, partial(self.discard, record, reason=why_unserved(record)))
 
-    def _initialize(self, cell: Cell, process: Process) -> bool:
+    def _initialize(self, record: ProcessRecord, process: Process) -> bool:
         try:
             process.initialize()
         except BaseException as error:
-            self._fail(cell, process, None, error)
+            self._fail(record, process, None, error)
         if not self._is_plain:
             TRACE.set(None)  # that of what spawned it; from now on events bring their own
-        cell.state = READY
+        record.state = READY
         # A process whose initialize failed has nothing to finalize.
-        if cell.reason is not None:
+        if record.reason is not None:
             return False
-        if cell.supervised is not None:
-            cell.supervised.started()
+        if record.supervised is not None:
+            record.supervised.started()
         return True
 
-    def is_filtered(self, cell: Cell, item: Item) -> bool:
+    def is_filtered(self, record: ProcessRecord, item: Item) -> bool:
         """Return whether the event filter drops *item*, and drop it then; else tell the recorder.
 
         The filter is not called for the end of a process that failed or was killed, perhaps in it.
         """
-        is_forced_end = cell.reason is not None and item.__class__ is TerminateEvent
+        is_forced_end = record.reason is not None and item.__class__ is TerminateEvent
         if self._filter is not None and not is_forced_end:
             event = as_event(item)
-            if self.drops(cell.pid, event):
-                event.drop(f"the event filter dropped the call of process {cell.pid}")
+            if self.drops(record.pid, event):
+                event.drop(f"the event filter dropped the call of process {record.pid}")
                 return True
         if self._recorder is not None:
             try:
-                self._recorder.serving(cell, item)
+                self._recorder.serving(record, item)
             except FAILURES:
-                log_failure(logger, "the recorder failed on an event of %s", cell.pid)
+                log_failure(logger, "the recorder failed on an event of %s", record.pid)
         return False
 
     def drops(self, pid: UPID, event: Event) -> bool:
@@ -230,27 +234,29 @@ class Life:
             return False
 
     def _fail(
-        self, cell: Cell, process: Process, event: Event | None, error: BaseException
+        self, record: ProcessRecord, process: Process, event: Event | None, error: BaseException
     ) -> None:
         """Report *error* and let the process decide whether it lives on; failing that it ends."""
         try:
-            lives_on = self._survives(cell, process, event, error)
+            lives_on = self._survives(record, process, event, error)
         except GreenletExit:  # killed meanwhile
             lives_on = False
         except FAILURES:
             lives_on = False
-            log_failure(logger, "failed() of process %s raised; the process terminates", cell.pid)
+            log_failure(
+                logger, "failed() of process %s raised; the process terminates", record.pid
+            )
         except BaseException as another:
             lives_on = False
             raise_in_main(self._hub, another)
         if not lives_on:
-            self._end(cell, error)
+            self._end(record, error)
 
     def _survives(
-        self, cell: Cell, process: Process, event: Event | None, error: BaseException
+        self, record: ProcessRecord, process: Process, event: Event | None, error: BaseException
     ) -> bool:
         """Report *error*; return False if the process has to end, and whatever it says to it."""
-        pid = cell.pid
+        pid = record.pid
         if event is not None:
             # Nothing else will serve it.
             self._drop(event, f"process {pid} was interrupted while it served this")
@@ -258,8 +264,8 @@ class Life:
             return False  # the greenlet was killed: no handler may object
         if isinstance(error, AskedToTerminate):
             return True  # what the handler had is over; the request comes next
-        doing = _doing(cell, event)
-        if cell.supervising is not None and isinstance(error, StartFailed) and event is None:
+        doing = _doing(record, event)
+        if record.supervising is not None and isinstance(error, StartFailed) and event is None:
             return False  # the supervisor has reported it, and its child's own error before
         if isinstance(error, self._hub.SYSTEM_ERROR):
             if came_from_signal(error):
@@ -276,10 +282,10 @@ class Life:
         return True
 
 
-def _doing(cell: Cell, event: Event | None) -> str:
-    """Say what the process of *cell* was doing when it failed."""
+def _doing(record: ProcessRecord, event: Event | None) -> str:
+    """Say what the process of *record* was doing when it failed."""
     if event is not None:
         return f"serving {event.kind}"
-    if cell.state is BOTTOM:
+    if record.state is BOTTOM:
         return "in initialize()"
     return "while it waited for events"

@@ -1,4 +1,4 @@
-"""Gaps: the time between two incarnations of a supervised process, and the events of that time."""
+"""RestartGaps: the time between two incarnations of a supervised process, and the events of that time."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from types import MethodType
 from typing import TYPE_CHECKING
 
 from greenproc.message import Message
-from greenproc.process.cell import TERMINATING, Cell
 from greenproc.process.event import DispatchEvent, HttpEvent, MessageEvent, is_exactly
 from greenproc.process.flow import limit_mailbox
 from greenproc.process.mailbox import Item
+from greenproc.process.record import TERMINATING, ProcessRecord
 
 if TYPE_CHECKING:
     from greenproc.process.manager import ProcessManager
 
 
-class Gap:
+class RestartGap:
     """The time in which a process is being restarted.
 
     Args:
@@ -27,17 +27,17 @@ class Gap:
 
     __slots__ = ("holder", "owner")
 
-    def __init__(self, owner: object, holder: Cell | None) -> None:
+    def __init__(self, owner: object, holder: ProcessRecord | None) -> None:
         self.owner = owner
         self.holder = holder
 
 
-class Gaps:
+class RestartGaps:
     """The gaps of one runtime, by process id."""
 
     def __init__(self, manager: ProcessManager) -> None:
         self._manager = manager
-        self._gaps: dict[str, Gap] = {}
+        self._gaps: dict[str, RestartGap] = {}
 
     def __contains__(self, id: object) -> bool:
         return id in self._gaps
@@ -45,36 +45,36 @@ class Gaps:
     def __len__(self) -> int:
         return len(self._gaps)
 
-    def find_holder(self, id: str) -> Cell | None:
+    def find_holder(self, id: str) -> ProcessRecord | None:
         """Return the record that queues events for the process *id*, or None."""
         gap = self._gaps.get(id)
         return None if gap is None else gap.holder
 
-    def is_kept_from(self, cell: Cell) -> bool:
-        """Return whether the id of *cell* is reserved for another process."""
-        gap = self._gaps.get(cell.id) if self._gaps and cell.id is not None else None
+    def is_kept_from(self, record: ProcessRecord) -> bool:
+        """Return whether the id of *record* is reserved for another process."""
+        gap = self._gaps.get(record.id) if self._gaps and record.id is not None else None
         if gap is None or gap.holder is None:
             return False
-        return cell.supervised is None or cell.supervised.owner is not gap.owner
+        return record.supervised is None or record.supervised.owner is not gap.owner
 
-    def open(self, cell: Cell, owner: object, *, keeps: bool) -> Cell | None:
-        """Open the gap after the process of *cell*, and return its holder.
+    def open(self, record: ProcessRecord, owner: object, *, keeps: bool) -> ProcessRecord | None:
+        """Open the gap after the process of *record*, and return its holder.
 
         Args:
-            cell: the record of the process that ends.
+            record: the record of the process that ends.
             owner: the child record of its supervisor.
             keeps: whether events are kept; otherwise there is no holder.
         """
-        id = cell.pid.id
+        id = record.pid.id
         gap = self._gaps.get(id)
         if gap is None or gap.owner is not owner:
             holder = None
             if keeps:
-                holder = Cell(None, id)
+                holder = ProcessRecord(None, id)
                 self._manager.bind(holder)
-                if cell.bound is not None:
-                    limit_mailbox(self._manager, holder, cell.bound.limit)
-            gap = self._gaps[id] = Gap(owner, holder)
+                if record.bound is not None:
+                    limit_mailbox(self._manager, holder, record.bound.limit)
+            gap = self._gaps[id] = RestartGap(owner, holder)
         return gap.holder
 
     def close(self, id: str, owner: object) -> None:
@@ -87,16 +87,16 @@ class Gaps:
         holder = self._take(id, owner)
         while holder is not None and holder.events:
             reason = f"process {holder.pid} was not restarted"
-            self._manager.life.discard(holder, holder.events.popleft(), reason)
+            self._manager.runner.discard(holder, holder.events.popleft(), reason)
 
-    def hand_over(self, cell: Cell) -> None:
-        """Close the gap and move its events to the mailbox of *cell*, the next incarnation."""
-        supervised = cell.supervised
-        holder = None if supervised is None else self._take(cell.pid.id, supervised.owner)
+    def hand_over(self, record: ProcessRecord) -> None:
+        """Close the gap and move its events to the mailbox of *record*, the next incarnation."""
+        supervised = record.supervised
+        holder = None if supervised is None else self._take(record.pid.id, supervised.owner)
         if holder is not None and holder.events:
-            move(holder, cell)
+            move(holder, record)
 
-    def _take(self, id: str, owner: object) -> Cell | None:
+    def _take(self, id: str, owner: object) -> ProcessRecord | None:
         """Remove the gap of *owner* and return its holder, which accepts no further events."""
         gap = self._gaps.get(id)
         if gap is None or gap.owner is not owner:
@@ -112,7 +112,7 @@ class Gaps:
         return holder
 
 
-def move(source: Cell, target: Cell) -> None:
+def move(source: ProcessRecord, target: ProcessRecord) -> None:
     """Move the events that a successor can serve.
 
     Args:
@@ -130,7 +130,7 @@ def move(source: Cell, target: Cell) -> None:
         target.queued_bytes += source.queued_bytes
 
 
-def is_movable(item: Item, source: Cell) -> bool:
+def is_movable(item: Item, source: ProcessRecord) -> bool:
     """Return whether a successor of the process can serve an event.
 
     Exits, terminates, calls without a future, such as those of timers, and methods bound to the

@@ -1,4 +1,4 @@
-"""`survey`: all processes of a node at one glance."""
+"""`mailbox_summary`: all processes of a node at one glance."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TypeVar
 
 from greenproc.http.response import BadRequest, Response
 from greenproc.hub.iteration_budget import yield_to_io
-from greenproc.process.cell import Cell
 from greenproc.process.manager import ProcessManager
+from greenproc.process.record import ProcessRecord
 
 T = TypeVar("T")
 
-CELLS_A_TURN = 5000  # of which each takes about 0.2 us; then others have their turn
+RECORDS_A_TURN = 5000  # of which each takes about 0.2 us; then others have their turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,52 +51,52 @@ def read_limit(query: Mapping[str, str], *, default: int, most: int) -> int | Re
 
 
 def in_turns(items: Iterable[T]) -> Iterator[T]:
-    """Go through cells, or what stands for them, and give others their turn now and then."""
+    """Go through records, or what stands for them, and give others their turn now and then."""
     for position, item in enumerate(items, start=1):
-        if position % CELLS_A_TURN == 0:
+        if position % RECORDS_A_TURN == 0:
             yield_to_io()
         yield item
 
 
 @dataclass(slots=True)
-class Survey:
+class MailboxSummary:
     """What the processes have to do, altogether, and those of them who have the most."""
 
     processes: int = 0
     queued: int = 0
     served: int = 0
-    deepest: list[Cell] = field(default_factory=list)
+    deepest: list[ProcessRecord] = field(default_factory=list)
 
 
-def survey(
+def mailbox_summary(
     manager: ProcessManager,
     limit: int,
-    wanted: Callable[[Cell], bool] = lambda cell: True,
-) -> Survey:
+    wanted: Callable[[ProcessRecord], bool] = lambda record: True,
+) -> MailboxSummary:
     """Look at all processes; gives others their turn now and then, so it may take a while.
 
     Args:
         limit: how many of those with the most queued events are listed, at most.
         wanted: which are listed and counted as processes; the sums are about all.
     """
-    found = Survey(served=manager.served_by_ended)
+    found = MailboxSummary(served=manager.served_by_ended)
 
-    def candidates() -> Iterator[Cell]:
-        for cell in in_turns(list(manager.cells.values())):
-            found.queued += len(cell.events or ())
-            found.served += served(cell)
-            if wanted(cell):
+    def candidates() -> Iterator[ProcessRecord]:
+        for record in in_turns(list(manager.records.values())):
+            found.queued += len(record.events or ())
+            found.served += served(record)
+            if wanted(record):
                 found.processes += 1
-                yield cell
+                yield record
 
     found.deepest = heapq.nlargest(limit, list(candidates()), key=_weight)
     return found
 
 
-def served(cell: Cell) -> int:
-    """Return how many events the process of *cell* is done with, those of its turn included."""
-    return cell.served + max(cell.serving - 1, 0)
+def served(record: ProcessRecord) -> int:
+    """Return how many events the process of *record* is done with, those of its turn included."""
+    return record.served + max(record.serving - 1, 0)
 
 
-def _weight(cell: Cell) -> tuple[int, int]:
-    return len(cell.events or ()), cell.served
+def _weight(record: ProcessRecord) -> tuple[int, int]:
+    return len(record.events or ()), record.served

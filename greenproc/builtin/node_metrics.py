@@ -1,4 +1,4 @@
-"""`Vitals`: the metrics of a node itself, taken from what its parts count anyway."""
+"""`NodeMetrics`: the metrics of a node itself, taken from what its parts count anyway."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from greenproc.builtin.hub_lag import HubLag
+from greenproc.builtin.mailbox_summary import mailbox_summary
 from greenproc.builtin.supervision import supervision_metrics
-from greenproc.builtin.survey import survey
 from greenproc.metrics import Metric, PulledCounter, PulledFamily, PullGauge
 from greenproc.process.manager import ProcessManager
 
@@ -52,7 +52,7 @@ _TOLD: tuple[tuple[type[PullGauge], str, str, str, str], ...] = (
 """What the statistics of a runtime tell: the kind, the name, the part and the key there, help."""
 
 
-class Vitals:
+class NodeMetrics:
     """What a node tells of itself.
 
     Args:
@@ -80,20 +80,20 @@ class Vitals:
         self.http_requests = http_requests
         self._statistics = statistics
 
-    def told(self, part: str, key: str) -> float:
+    def statistic(self, part: str, key: str) -> float:
         """Return what the statistics of the runtime say of a part; 0 before there is one."""
         return float(self._statistics()[part].get(key, 0))
 
     def messages_in(self) -> float:
         """Return how many messages came from other nodes."""
         # A connection counts a batch of requests when it has handed all of them over.
-        return max(self.told("inbound", "requests") - self.http_requests(), 0.0)
+        return max(self.statistic("inbound", "requests") - self.http_requests(), 0.0)
 
     def metrics(self, lag: HubLag) -> list[Metric]:
         """Return all of it as metrics."""
         return [
             *(
-                kind(PREFIX + name, partial(self.told, part, key), help=help)
+                kind(PREFIX + name, partial(self.statistic, part, key), help=help)
                 for kind, name, part, key, help in _TOLD
             ),
             *self._counters(),
@@ -115,7 +115,7 @@ class Vitals:
         return [
             PulledCounter(
                 f"{PREFIX}events_served",
-                lambda: survey(self.processes, 0).served,
+                lambda: mailbox_summary(self.processes, 0).served,
                 help="Events that local processes have served.",
             ),
             PulledCounter(
@@ -165,8 +165,8 @@ class Vitals:
         ]
 
     def _mailboxes(self) -> dict[str, int]:
-        deepest = survey(self.processes, MAX_MAILBOXES).deepest
-        return {cell.pid.id: len(cell.events or ()) for cell in deepest}
+        deepest = mailbox_summary(self.processes, MAX_MAILBOXES).deepest
+        return {record.pid.id: len(record.events or ()) for record in deepest}
 
 
 def _by_name(counts: Mapping[str, int]) -> dict[str, int]:

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 MAX_NAMED = 10  # processes in one message
 
 
-class State(Enum):
+class ProcessState(Enum):
     """Where a process is in its life.
 
-    Source: libprocess include/process/process.hpp, ProcessBase::State.
+    Source: libprocess include/process/process.hpp, ProcessBase::ProcessState.
     """
 
     BOTTOM = "bottom"
@@ -48,23 +48,25 @@ class State(Enum):
 
 
 NOTHING_DECLARED: Final[dict[str, Callable[..., Any]]] = {}
-"""The `Cell.declared` of what is no process: handlers of messages, by name, as its class has them."""
+"""The `ProcessRecord.declared` of what is no process: handlers of messages, by name, as its class has them."""
 
 NOTHING_FITS = -1
-"""The `Cell.byte_mark` of a process that is ending."""
+"""The `ProcessRecord.byte_mark` of a process that is ending."""
 
-BOTTOM, READY, BLOCKED, TERMINATING = State  # the hot path reads a global faster than a member
+BOTTOM, READY, BLOCKED, TERMINATING = (
+    ProcessState  # the hot path reads a global faster than a member
+)
 
 
 UNBOUND: PID[Any] = PID()
 """The address of a process that belongs to no runtime yet."""
 
 
-class Cell:
+class ProcessRecord:
     """The runtime's record of one process.
 
-    Nothing here is for users; a `Process` carries one cell and everything the scheduler and the
-    manager need is in it, so that a subclass has all attribute names for itself. A cell is made to
+    Nothing here is for users; a `Process` carries one record and everything the scheduler and the
+    manager need is in it, so that a subclass has all attribute names for itself. A record is made to
     be small: mailbox, greenlet and tables exist only while they are needed.
     """
 
@@ -101,7 +103,7 @@ class Cell:
     def __init__(self, process: Process | None, id: str | None) -> None:
         self.process: Process | None = process
         self.id = id
-        self.state = State.BOTTOM
+        self.state = ProcessState.BOTTOM
         self.manager: ProcessManager | None = None
         self.pid: PID[Any] = UNBOUND
         self.events: deque[Item] | None = None
@@ -142,21 +144,25 @@ class Cell:
 
     def __repr__(self) -> str:
         queued = len(self.events) if self.events else 0
-        return f"<Cell {self.pid if self.manager else self.id} {self.state.name}, {queued} queued>"
+        return f"<ProcessRecord {self.pid if self.manager else self.id} {self.state.name}, {queued} queued>"
 
 
-def name_cells(cells: Sequence[Cell], describe: Callable[[Cell], str]) -> str:
-    """Describe the first ten of *cells* in one line, and say how many more there are."""
-    named = [describe(cell) for cell in cells[:MAX_NAMED]]
-    if len(cells) > MAX_NAMED:
-        named.append(f"and {len(cells) - MAX_NAMED} more")
+def name_processes(
+    records: Sequence[ProcessRecord], describe: Callable[[ProcessRecord], str]
+) -> str:
+    """Describe the first ten of *records* in one line, and say how many more there are."""
+    named = [describe(record) for record in records[:MAX_NAMED]]
+    if len(records) > MAX_NAMED:
+        named.append(f"and {len(records) - MAX_NAMED} more")
     return ", ".join(named)
 
 
-def describe_busy(cells: Iterable[Cell]) -> str:
-    """Name the processes of *cells* that run or have events to serve; the first ten of them."""
-    busy = [cell for cell in cells if cell.state is not BLOCKED]
-    return name_cells(
+def describe_busy(records: Iterable[ProcessRecord]) -> str:
+    """Name the processes of *records* that run or have events to serve; the first ten of them."""
+    busy = [record for record in records if record.state is not BLOCKED]
+    return name_processes(
         busy,
-        lambda cell: f"{cell.pid} ({cell.state.name.lower()}, {len(cell.events or ())} queued)",
+        lambda record: (
+            f"{record.pid} ({record.state.name.lower()}, {len(record.events or ())} queued)"
+        ),
     )
