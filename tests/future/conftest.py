@@ -29,7 +29,7 @@ def reported(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
 
 
 @pytest.fixture
-def awake() -> Iterator[None]:
+def hub_alive() -> Iterator[None]:
     """Keep the hub from giving up while only another thread could wake it."""
     watcher = get_hub().loop.async_()
     watcher.start(lambda: None)

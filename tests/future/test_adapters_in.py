@@ -157,7 +157,7 @@ def executor() -> Iterator[concurrent.futures.ThreadPoolExecutor]:
 def test_the_hub_waits_for_a_future_that_a_thread_completes(
     executor: concurrent.futures.ThreadPoolExecutor,
 ) -> None:
-    """Without an awake hub, get() would raise LoopExit."""
+    """If the hub were not kept alive, get() would raise LoopExit."""
     gate = threading.Event()
     future = from_concurrent(executor.submit(gate.wait))
     gevent.spawn(gate.set)

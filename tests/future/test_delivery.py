@@ -257,7 +257,7 @@ def test_the_threads_are_native() -> None:
     assert not gevent.monkey.is_module_patched("threading")
 
 
-@pytest.mark.usefixtures("awake")
+@pytest.mark.usefixtures("hub_alive")
 def test_another_thread_completes_what_a_greenlet_waits_for() -> None:
     promise: Promise[int] = Promise()
     thread = threading.Thread(target=lambda: promise.set(42))
@@ -425,7 +425,7 @@ def test_no_callback_is_lost_between_registering_and_completing_threads() -> Non
     assert sorted(calls) == list(range(2_000))
 
 
-@pytest.mark.usefixtures("awake")
+@pytest.mark.usefixtures("hub_alive")
 def test_no_waiter_is_lost_between_waiting_and_completing_threads() -> None:
     promises: list[Promise[int]] = [Promise() for _ in range(2_000)]
     barrier = threading.Barrier(2)

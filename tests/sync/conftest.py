@@ -20,7 +20,7 @@ def time() -> Iterator[Time]:
 
 
 @pytest.fixture
-def awake() -> Iterator[None]:
+def hub_alive() -> Iterator[None]:
     """Keep the hub from giving up while only another thread could wake it."""
     watcher = get_hub().loop.async_()
     watcher.start(lambda: None)

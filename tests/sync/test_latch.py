@@ -115,7 +115,7 @@ def test_garbage_abandons_who_waits() -> None:
     assert future.is_abandoned
 
 
-def test_it_can_be_triggered_from_another_thread(latch: Latch, awake: None) -> None:
+def test_it_can_be_triggered_from_another_thread(latch: Latch, hub_alive: None) -> None:
     waiter = start(latch.await_)
     join = start_thread_in_time(latch.trigger)
     assert waiter.get(timeout=10) is True

@@ -351,7 +351,7 @@ def test_the_alarm_that_rings_while_the_last_who_waited_is_told_of_its_discard(
     assert limiter.acquire().is_ready
 
 
-@pytest.mark.usefixtures("awake")
+@pytest.mark.usefixtures("hub_alive")
 def test_native_threads_share_one_rate() -> None:
     """With the clock of this hub, for which all of them wait."""
     clock = Clock(HubSource())

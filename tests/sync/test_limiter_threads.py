@@ -106,9 +106,9 @@ def test_threads_and_greenlets_outside_of_the_runtime_that_uses_it_first() -> No
     clock.stop()
 
 
-@pytest.mark.usefixtures("awake")
+@pytest.mark.usefixtures("hub_alive")
 def test_threads_with_hubs_of_their_own_wait_for_the_clock_of_a_runtime() -> None:
-    """Each keeps its hub awake itself, whoever has armed a timer before."""
+    """Each keeps its own hub alive, whichever thread armed a timer before."""
     clock = Clock(HubSource())
     clock.start()
     runtime = SimpleNamespace(clock=clock)
@@ -186,7 +186,7 @@ def test_another_clock_counts_once_that_of_the_first_user_was_stopped() -> None:
         assert permit.is_ready
 
 
-@pytest.mark.usefixtures("awake")
+@pytest.mark.usefixtures("hub_alive")
 def test_a_clock_that_stops_abandons_only_who_waits_by_it() -> None:
     clock = Clock(HubSource())
     clock.start()
@@ -207,7 +207,7 @@ def test_a_clock_that_stops_abandons_only_who_waits_by_it() -> None:
     assert granted(limiter) == 2
 
 
-@pytest.mark.usefixtures("awake")
+@pytest.mark.usefixtures("hub_alive")
 def test_a_discard_here_stops_the_alarm_of_another_thread() -> None:
     clock = Clock(HubSource())
     clock.start()

@@ -261,7 +261,7 @@ def test_another_thread_may_unlock(mutex: Mutex) -> None:
     assert waiting.is_ready
 
 
-def test_a_greenlet_gets_it_from_another_thread(mutex: Mutex, awake: None) -> None:
+def test_a_greenlet_gets_it_from_another_thread(mutex: Mutex, hub_alive: None) -> None:
     mutex.lock()
     waiter = start(mutex.wait_lock)
     join = start_thread_in_time(mutex.unlock)

@@ -350,7 +350,7 @@ def test_a_bound_must_leave_room(bound: Any) -> None:
         Pipe(max_pipe_bytes=bound)
 
 
-def test_a_native_thread_may_write(awake: None) -> None:
+def test_a_native_thread_may_write(hub_alive: None) -> None:
     pipe = Pipe()
 
     def write() -> None:

@@ -274,7 +274,7 @@ def test_who_waits_does_not_count_as_an_item(queue: Queue[Any]) -> None:
     assert getter.is_pending
 
 
-def test_a_greenlet_gets_an_item_from_another_thread(queue: Queue[Any], awake: None) -> None:
+def test_a_greenlet_gets_an_item_from_another_thread(queue: Queue[Any], hub_alive: None) -> None:
     waiter = start(queue.wait_get)
     join = start_thread_in_time(lambda: queue.put(1))
     assert waiter.get(timeout=10) == 1
