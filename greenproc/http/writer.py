@@ -64,7 +64,7 @@ def encode_response(
         body = response.body
         if length is not None:
             body = _cut(body, length)
-        if len(body) >= MIN_GZIP_BYTES and _is_to_be_packed(response, request):
+        if len(body) >= MIN_GZIP_BYTES and _should_compress(response, request):
             body = gzip_compress(body)
             packing = b"Content-Encoding: gzip\r\n"
         length_line = b"Content-Length: %d\r\n" % len(body)
@@ -171,7 +171,7 @@ def may_have_body(status: int) -> bool:
     return status not in _WITHOUT_BODY
 
 
-def _is_to_be_packed(response: Response, request: Request | None) -> bool:
+def _should_compress(response: Response, request: Request | None) -> bool:
     return (
         "Content-Encoding" not in response.headers
         and request is not None

@@ -37,7 +37,7 @@ class BodyPipe:
         stop_taking: called when nobody reads the body and its rest is too long to be skipped, or
             when it cannot be unpacked: nothing more is to be taken.
         blame: returns the status that suits what the client did when the body fails.
-        is_packed: the handler is to get unpacked what comes in gzip.
+        is_compressed: the handler is to get unpacked what comes in gzip.
 
     Source: libprocess src/decoder.hpp, StreamingRequestDecoder.
     Differs: there the pipe grows without a bound.
@@ -56,13 +56,13 @@ class BodyPipe:
     )
 
     def __init__(
-        self, stop_taking: Callable[[], None], *, blame: Callable[[], int], is_packed: bool
+        self, stop_taking: Callable[[], None], *, blame: Callable[[], int], is_compressed: bool
     ) -> None:
         pipe = Pipe()
         self._writer = pipe.writer
         self._stop_taking = stop_taking
         self._blame = blame
-        self._inflater = GzipDecoder() if is_packed else None
+        self._inflater = GzipDecoder() if is_compressed else None
         self._held: list[Callable[[], None]] | None = []
         self._dropped = 0
         self.reader: Reader = pipe.reader

@@ -258,7 +258,7 @@ class BodyWriter:
         size: int | None = None,
         is_chunked: bool = True,
     ) -> bytes | None:
-        """Return the head; None, which is logged, if it cannot be spelled."""
+        """Return the head; None, which is logged, if it cannot be encoded."""
         if isinstance(response, VerbatimResponse):
             return encode_verbatim_head(response, request, is_last=closes(response, request))
         has_body = may_have_body(response.status)

@@ -99,7 +99,7 @@ def closing(response: Response) -> Response:
 
 
 def encode(response: Response, request: Request) -> bytes:
-    """Return the bytes of a whole *response*; what cannot be spelled becomes a 500."""
+    """Return the bytes of a whole *response*; what cannot be encoded becomes a 500."""
     try:
         if isinstance(response, VerbatimResponse):
             return encode_verbatim(response, request, is_last=closes(response, request))

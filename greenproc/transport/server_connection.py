@@ -329,8 +329,10 @@ class ServerConnection:
                 raw.head.parse_parts()
             except RemoteProtocolError:
                 return None  # it is refused once it is complete
-        is_packed = raw.head.is_gzip and not is_raw
-        return BodyPipe(self._stop_taking, blame=self._status_of_fault, is_packed=is_packed)
+        is_compressed = raw.head.is_gzip and not is_raw
+        return BodyPipe(
+            self._stop_taking, blame=self._status_of_fault, is_compressed=is_compressed
+        )
 
     def _status_of_fault(self) -> int:
         error = self._parser.error

@@ -1,4 +1,4 @@
-"""What a runtime does with HTTP: which process a request is for, and what is refused; servers and a client."""
+"""HTTP for runtimes and programs: the router and the firewall, servers, event streams, a client."""
 
 from greenproc.sync.pipe import Pipe
 from greenproc.web.client import delete, get, head, patch, post, put, request

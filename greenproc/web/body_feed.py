@@ -1,4 +1,4 @@
-"""The streamed body of a response, from the connection to its reader."""
+"""`BodyFeed`: the streamed body of a response, from the connection to its reader."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from greenproc.hub.iteration_budget import iteration_budget
 from greenproc.sync.pipe import Pipe, Reader
 
 
-def undecodable(error: RemoteProtocolError) -> RemoteProtocolError:
-    """Return the error of a response that breaks HTTP, for who has asked for it."""
+def decode_failure(error: RemoteProtocolError) -> RemoteProtocolError:
+    """Return the failure of a request whose response breaks HTTP."""
     failed = RemoteProtocolError(f"Failed to decode response: {error}", status=error.status)
     failed.__cause__ = error
     return failed
 
 
 class BodyFeed:
-    """Takes the body of a streamed response from the parser to its reader.
+    """Carries the body of a streamed response from the parser to its reader.
 
-    The parser writes in the greenlet that reads the connection, the pipe is written in the hub:
-    what is called back by a read must not hold up the connection, least of all by waiting for it.
-    A packed body is unpacked no faster than it is read: one byte can become a thousand.
+    The parser writes in the greenlet that reads the connection, but the hub writes to the pipe:
+    a callback of a read must not block the connection, which it may wait for. A compressed body
+    is decompressed as fast as it is read, since one byte can become a thousand.
 
     Args:
-        unwanted: called once when the reader was closed, or nobody has it any more, or the body
-            cannot be unpacked.
-        is_packed: the reader is to get unpacked what comes in gzip.
+        abandoned: called once when the reader is closed or garbage, or the body cannot be
+            decompressed.
+        is_compressed: whether to decompress gzip for the reader.
     """
 
     __slots__ = (
@@ -41,67 +41,69 @@ class BodyFeed:
         "_budget",
         "_held",
         "_inflater",
-        "_is_packed",
+        "_is_compressed",
         "_loop",
         "_queue",
         "_reader",
         "_room",
-        "_unwanted",
+        "_abandoned",
         "_writer",
         "is_over",
     )
 
     is_over: bool
-    """Whether the body is complete, or never will be."""
+    """Whether the body is complete or has failed."""
 
-    def __init__(self, unwanted: Callable[[], object], *, is_packed: bool = False) -> None:
+    def __init__(self, abandoned: Callable[[], object], *, is_compressed: bool = False) -> None:
         self.is_over = False
         pipe = Pipe()
         self._held: Reader | None = pipe.reader
-        self._reader = ref(pipe.reader, self._lose_reader)
+        self._reader = ref(pipe.reader, self._reader_collected)
         self._writer = pipe.writer
-        self._is_packed = is_packed
-        self._inflater: GzipDecoder | None = None  # made for the first byte: there may be none
+        self._is_compressed = is_compressed
+        self._inflater: GzipDecoder | None = None  # for the first byte: an empty body has no gzip
         self._loop: Any = get_hub().loop
         self._budget = iteration_budget()
-        # What is to be done for the reader; each is done again until it says that it is finished.
+        # Steps for the reader in their order. A step is repeated until it returns True.
         self._queue: deque[tuple[Callable[[Any], bool], Any]] = deque()
         self._room: Promise[None] | None = None
-        self._unwanted: Callable[[], object] | None = unwanted
-        self._writer.reader_closed.on_ready(lambda _: self._leave())
+        self._abandoned: Callable[[], object] | None = abandoned
+        self._writer.reader_closed.on_ready(lambda _: self._abandon())
 
-    def take_reader(self) -> Reader:
-        """Give the reader away, once: it is lost when who gets it has lost it."""
+    def detach_reader(self) -> Reader:
+        """Return the reader, once. From then on only the user's reference keeps it alive, and its
+        collection abandons the response.
+        """
         reader, self._held = self._held, None
         assert reader is not None
         return reader
 
     def write(self, data: bytes) -> None:
-        """Give the reader the next piece; see `greenproc.http.body.BodySink`."""
-        if not self._is_packed:
-            self._put(self._hand_on, data)
+        """Queue the next piece. See `greenproc.http.body.BodySink`."""
+        if not self._is_compressed:
+            self._put(self._forward, data)
             return
         if self._inflater is None:
             self._inflater = GzipDecoder()
-        self._put(self._unpack, self._inflater.feed(data))
+        self._put(self._decompress, self._inflater.feed(data))
 
     def close(self) -> None:
-        """The body is complete; see `greenproc.http.body.BodySink`."""
+        """Complete the body. See `greenproc.http.body.BodySink`."""
         self.is_over = True
         self._put(self._complete, None)
 
     def fail(self, message: str) -> None:
-        """Do nothing: the connection ends, and calls `break_off`, for it knows more of the reason."""
+        """Do nothing: the connection calls `abort`, with a more precise reason."""
 
-    def break_off(self, error: BaseException | str) -> None:
-        """The body will never be complete, because of *error*."""
+    def abort(self, error: BaseException | str) -> None:
+        """Fail the reader with *error*, after the pieces that are queued."""
         self.is_over = True
         self._put(self._fail, error)
         if self._room is not None:
             self._room.set(None)
 
-    def room(self) -> Future[None]:
-        """Return a future that is ready when the reader has caught up, or the body is over."""
+    def writable(self) -> Future[None]:
+        """Return a future that is ready when the reader has caught up, or the body has ended."""
         if not self._queue:
             return self._writer.writable()
         if self._room is None:
@@ -115,7 +117,7 @@ class BodyFeed:
         self._queue.append((act, argument))
 
     def _flush(self) -> None:
-        """Hand on what has come, in the hub."""
+        """Run the steps, in the hub, within its time budget."""
         while self._queue:
             if self._budget.is_spent():
                 self._budget.call_later(self._flush)
@@ -127,12 +129,12 @@ class BodyFeed:
         if self._reader() is None:
             self._check_reads()
 
-    def _hand_on(self, data: bytes) -> bool:
+    def _forward(self, data: bytes) -> bool:
         self._writer.write(data)
         return True
 
-    def _unpack(self, pieces: Iterator[bytes]) -> bool:
-        """Hand on one of *pieces*, and see to it that the next one follows when there is room."""
+    def _decompress(self, pieces: Iterator[bytes]) -> bool:
+        """Forward one of *pieces*, and schedule the next one for when the pipe has room."""
         try:
             for piece in pieces:
                 if piece:
@@ -143,8 +145,8 @@ class BodyFeed:
             else:
                 return True
         except RemoteProtocolError as error:
-            self._fail(undecodable(error))
-            self._leave()
+            self._fail(decode_failure(error))
+            self._abandon()
             return True
         if not self._writer.write(piece):
             return True
@@ -157,7 +159,7 @@ class BodyFeed:
             if self._inflater is not None:
                 self._inflater.finish()
         except RemoteProtocolError as error:
-            return self._fail(undecodable(error))
+            return self._fail(decode_failure(error))
         self._writer.close()
         return True
 
@@ -170,22 +172,22 @@ class BodyFeed:
         room.associate(self._writer.writable())
         return True
 
-    def _lose_reader(self, _reference: object) -> None:
-        """Note that nobody has the reader any more; called by the garbage collector, anywhere."""
+    def _reader_collected(self, _reference: object) -> None:
+        """Schedule a check. The garbage collector calls this in any thread, at any point."""
         if self._loop is not None:
             self._loop.run_callback_threadsafe(self._check_reads)
 
     def _check_reads(self) -> None:
-        """Give up unless a read still waits, whose future somebody may have."""
+        """Abandon the response unless a read is pending, whose future may be referenced."""
         if not self._writer.statistics()["waiting"]:
-            self._leave()
+            self._abandon()
 
-    def _leave(self) -> None:
-        unwanted, self._unwanted = self._unwanted, None
-        # What waits for room must not go on waiting.
+    def _abandon(self) -> None:
+        abandoned, self._abandoned = self._abandoned, None
+        # Futures of `writable` become ready by this.
         self._writer.fail("nobody reads any more")
-        if unwanted is not None and not self.is_over:
-            unwanted()
+        if abandoned is not None and not self.is_over:
+            abandoned()
 
     def __repr__(self) -> str:
         return f"<BodyFeed to {self._writer!r}>"

@@ -1,4 +1,4 @@
-"""CallbackQueue of an event stream, one after the other."""
+"""`CallbackQueue`: the callbacks of an event stream, one after the other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ log = logging.getLogger("greenproc.web")
 
 
 def call_logged(function: Callable[..., object] | None, *arguments: object) -> None:
-    """Call what the user gave; an error of it is logged and changes nothing."""
+    """Call users' code. An exception is logged.
+
+    Args:
+        function: the callback; None for none.
+        arguments: of the callback.
+    """
     if function is None:
         return
     try:
@@ -25,14 +30,13 @@ def call_logged(function: Callable[..., object] | None, *arguments: object) -> N
 
 
 class CallbackQueue:
-    """Calls what a stream has to tell, after that which made it tell.
+    """Runs the callbacks of a stream after the operation that caused them.
 
-    A callback may publish, which may make other clients too slow. A callback inside of another
-    one would be as deep as there are clients, and one for what the callback of the same client
-    has caused would go on for ever.
+    A callback may publish, which may make other clients slow. Nested callbacks would be as deep
+    as there are clients, and the callback of one client could trigger itself for ever.
 
     Args:
-        on_slow: called with a client and how many events it lost since it was told last.
+        on_slow: called with a client and the number of events it lost since the last call.
         on_gone: called with a client.
     """
 
@@ -49,20 +53,35 @@ class CallbackQueue:
         self._lost: dict[Any, int] = {}
 
     def slow(self, client: Any, lost: int) -> None:
-        """*client* has lost some events. It is told of once for each call of `run`."""
+        """Schedule `on_slow` for *client*, once for each call of `run`.
+
+        Args:
+            client: the subscriber.
+            lost: the number of events that it lost.
+        """
         if self._on_slow is not None:
             self._lost[client] = self._lost.get(client, 0) + lost
             if client not in self._told:
                 self._tell(self._tell_slow, client)
 
     def gone(self, client: Any, *, is_told: bool) -> None:
-        """*client* is gone; *is_told* says whether what it has lost is still of interest."""
+        """Schedule `on_gone` for *client*.
+
+        Args:
+            client: the subscriber.
+            is_told: whether its lost events are still reported before that.
+        """
         if not is_told:
             self._lost.pop(client, None)
         self._tell(self._tell_gone, client)
 
     def run(self, function: Callable[..., object] | None, *arguments: Any) -> None:
-        """Call *function*, and then what it made due, unless that is up to a call around it."""
+        """Call *function*, then the callbacks that it scheduled, unless an outer call does that.
+
+        Args:
+            function: an operation on the stream; None for none.
+            arguments: of the operation.
+        """
         me = getcurrent()
         if self._greenlet is me:
             if function is not None:

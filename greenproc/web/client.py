@@ -1,6 +1,6 @@
 """Requests to HTTP servers, each over a connection of its own: get, post and their like.
 
-Connections that are kept for many requests are in `greenproc.web.connection`.
+Persistent connections are in `greenproc.web.connection`.
 """
 
 from __future__ import annotations
@@ -50,23 +50,24 @@ def request(
     body: Body = b"",
     **options: Unpack[RequestKeywords],
 ) -> Future[Response]:
-    """Make a request over a new connection, and return the future of the response.
+    """Send a request over a new connection, and return the future of the response.
 
     ::
 
         response = request("GET", "http://127.0.0.1:5050/counter/total", timeout=5.0).get()
 
-    A wait for the future holds up its own greenlet only. A discard request closes
-    the connection, and so does closing, or losing, the reader of a streamed response.
+    Waiting for the future blocks its own greenlet only. A discard request closes the connection,
+    and so does closing, or losing, the reader of a streamed response.
 
     Args:
+        method: such as ``GET``.
         target: a URL; a UPID for the root route of a process, or ``(upid, path)``; or the path of
             a Unix socket. In URLs such a socket is ``http+unix://%2Frun%2Fserver.sock/path``.
-        headers: the client writes ``Host``, ``Content-Length``, ``Transfer-Encoding`` and
-            ``Connection`` itself; of these, what is given here is left out.
-        body: a text is sent as UTF-8. The `Reader` of a pipe or any other iterable of byte
-            strings is sent piece by piece, in chunks; a mapping or a set is refused.
-        options: ``stream=True`` to read the body from ``response.reader`` as it comes;
+        headers: a mapping or pairs. The client writes ``Host``, ``Content-Length``,
+            ``Transfer-Encoding`` and ``Connection`` itself, and ignores those given here.
+        body: a str is sent as UTF-8. The `Reader` of a pipe, or another iterable of byte strings,
+            is sent piece by piece, in chunks; a mapping or a set is refused.
+        options: ``stream=True`` to read the body from ``response.reader`` as it arrives;
             ``timeout`` for everything; a limit for each phase in ``connect_timeout``,
             ``send_timeout``, ``first_byte_timeout`` and ``read_timeout``; ``max_body_bytes``;
             ``max_redirects`` to follow redirects. See `RequestOptions` and `ClientLimits`.
@@ -74,33 +75,33 @@ def request(
     Failures of the future:
 
     * `InvalidURL` and `InvalidArgument`: nothing was sent;
-    * `LocalProtocolError`: the request cannot be put on the wire, or its streamed body cannot be
-      sent again where a redirect asks for it;
-    * `Broken`: no connection could be made, or it was lost; the text tells which;
+    * `LocalProtocolError`: the request cannot be encoded, or a redirect requires to send its
+      streamed body again;
+    * `Broken`: the connection was not established, or was lost; the text says which;
     * `WaitTimeout`: a phase, which the text names, or the whole took too long;
     * `RemoteProtocolError`: the response breaks HTTP, exceeds a limit, or redirects too often.
 
-    An exception of a body that is sent piece by piece is passed on. The reads of a streamed
-    response fail like the future of one that is read whole.
+    An exception of a body that is sent piece by piece is the failure of the future. The reads of
+    a streamed response fail with the errors that the future of a whole response would have.
 
-    A body that came packed with gzip is unpacked, and the headers say nothing of it any more.
+    A body in gzip is decompressed, and the headers no longer mention its coding.
 
     Raises:
-        TypeError: there is no such option.
+        TypeError: an option has an unknown name.
 
     Source: libprocess include/process/http.hpp, http::request.
     Differs: libprocess has no limits, follows no redirects, and ignores discard requests.
     """
     try:
         chosen = RequestOptions.of(options)
-        asked = Request(method, parse_target(target), Headers(headers))
-        _put_body(asked, body)
-        future = _fetch(asked, chosen, chosen.max_redirects)
+        prepared = Request(method, parse_target(target), Headers(headers))
+        _put_body(prepared, body)
+        future = _fetch(prepared, chosen, chosen.max_redirects)
     except GreenprocError as error:
         close_body(body)
         return Future.failed(error)
     return with_timeout(
-        future, chosen.timeout, f"no response from {asked.url.authority or target}"
+        future, chosen.timeout, f"no response from {prepared.url.authority or target}"
     )
 
 
@@ -114,7 +115,7 @@ def get(
 def head(
     target: Target, headers: HeaderItems = None, **options: Unpack[RequestKeywords]
 ) -> Future[Response]:
-    """Get what GET would, without the body; see `request`."""
+    """HEAD *target*: the response of GET without its body; see `request`."""
     return request("HEAD", target, headers, **options)
 
 
@@ -139,8 +140,12 @@ def post(
     """POST *body*, or *json* as JSON, to *target*; see `request`.
 
     Args:
-        content_type: overrides the header. Without a body it makes no sense, and the future fails.
-        json: any value that JSON has a form for.
+        target: see `request`.
+        headers: see `request`.
+        body: see `request`.
+        content_type: replaces the header. Without a body the future fails.
+        json: a value to encode as JSON, in place of *body*.
+        options: see `request`.
 
     Source: libprocess include/process/http.hpp, http::post.
     """
@@ -188,7 +193,7 @@ def _send(
             content_type = content_type or lines.get("Content-Type") or "application/json"
         if content_type is not None:
             if body is None:
-                # libprocess' words.
+                # The text of libprocess.
                 raise Failure(f"Attempted to do a {method} with a Content-Type but no body")
             lines["Content-Type"] = content_type
     except GreenprocError as error:
@@ -204,11 +209,11 @@ def _headers(headers: HeaderItems) -> Headers:
         raise InvalidArgument(f"{error}: {advice}") from error
 
 
-def _put_body(asked: Request, body: Body) -> None:
+def _put_body(prepared: Request, body: Body) -> None:
     if isinstance(body, (str, bytes, bytearray, memoryview)):
-        asked.body = encode_body(body)
+        prepared.body = encode_body(body)
     elif isinstance(body, Iterable) and not isinstance(body, (Mapping, AbstractSet)):
-        asked.reader = body
+        prepared.reader = body
     else:
         raise InvalidArgument(
             "expected bytes, a text, a reader or an iterable of bytes as the body, "
@@ -216,23 +221,25 @@ def _put_body(asked: Request, body: Body) -> None:
         )
 
 
-def _fetch(asked: Request, options: RequestOptions, redirects: int) -> Future[Response]:
-    future = send_once(asked, options)
+def _fetch(prepared: Request, options: RequestOptions, redirects: int) -> Future[Response]:
+    future = send_once(prepared, options)
     if options.max_redirects:
-        return future.then(partial(_follow, asked, options, redirects))
+        return future.then(partial(_follow, prepared, options, redirects))
     return future
 
 
 def _follow(
-    asked: Request, options: RequestOptions, redirects: int, response: Response
+    prepared: Request, options: RequestOptions, redirects: int, response: Response
 ) -> Future[Response]:
     if not is_redirect(response):
         return Future(response)
     if response.reader is not None:
         response.reader.close()
     if redirects == 0:
-        raise RemoteProtocolError(f"more than {options.max_redirects} redirects from {asked.url}")
-    return _fetch(redirected(asked, response), options, redirects - 1)
+        raise RemoteProtocolError(
+            f"more than {options.max_redirects} redirects from {prepared.url}"
+        )
+    return _fetch(redirected(prepared, response), options, redirects - 1)
 
 
 def send_once(request: Request, options: RequestOptions) -> Future[Response]:
@@ -240,28 +247,32 @@ def send_once(request: Request, options: RequestOptions) -> Future[Response]:
 
     A discard request closes the connection.
 
+    Args:
+        request: the request; redirects are not followed.
+        options: of the request.
+
     Raises:
-        InvalidURL: the URL of the request does not say where to connect to.
-        LocalProtocolError: the request cannot be put on the wire.
+        InvalidURL: the URL has no host, or another scheme.
+        LocalProtocolError: the request cannot be encoded.
     """
     promise: Promise[Response] = Promise()
     endpoint = endpoint_of(request.url)
-    asked = Exchange(request, endpoint, promise, streamed=options.stream)
-    one = _OneShotRequest(asked, endpoint, options.limits)
+    exchange = Exchange(request, endpoint, promise, streamed=options.stream)
+    one = _OneShotRequest(exchange, endpoint, options.limits)
     promise.future.on_discard(one.abort)
     spawn(one.run).rawlink(one.clean_up)
     return promise.future
 
 
 class _OneShotRequest:
-    """The life of such a connection.
+    """One request, from connecting to the end of the response.
 
-    It must not hold the promise when that is kept: that nobody has the reader of a response any
-    more is how one learns that nobody wants it.
+    It must not reference the promise once that is complete: the collection of a response's
+    reader is the sign that the response is abandoned.
     """
 
-    def __init__(self, asked: Exchange, endpoint: Endpoint, limits: ClientLimits) -> None:
-        self._asked: Exchange | None = asked
+    def __init__(self, exchange: Exchange, endpoint: Endpoint, limits: ClientLimits) -> None:
+        self._exchange: Exchange | None = exchange
         self._endpoint = endpoint
         self._limits = limits
         self._is_aborted = False
@@ -277,7 +288,7 @@ class _OneShotRequest:
             self._pipeline.run()
 
     def abort(self) -> None:
-        """Give up: nobody wants the response, or its body, any more."""
+        """Close the connection: the response, or its reader, is abandoned."""
         self._is_aborted = True
         if self._pipeline is not None:
             self._pipeline.end(Discarded())
@@ -285,7 +296,7 @@ class _OneShotRequest:
             self._opening.discard()
 
     def clean_up(self, _greenlet: object) -> None:
-        """Fail a request that was not made: its greenlet was killed, maybe before it began."""
+        """Fail a request that was not sent: its greenlet was killed, maybe before it started."""
         self._fail(Closed("Disconnected: the greenlet that connects was killed"))
 
     def _connect(self) -> socket.socket | None:
@@ -301,44 +312,48 @@ class _OneShotRequest:
         return None
 
     def _take(self) -> Exchange:
-        asked, self._asked = self._asked, None
-        assert asked is not None
-        return asked
+        exchange, self._exchange = self._exchange, None
+        assert exchange is not None
+        return exchange
 
     def _fail(self, error: GreenprocError) -> None:
-        if self._asked is None:
+        if self._exchange is None:
             return
         if self._opening is not None:
-            # It may have come at the very moment at which this was given up.
+            # The socket may be connected at the moment of the abort.
             self._opening.on_ready(lambda opened: opened.close())
             self._opening.discard()
-        asked = self._take()
-        asked.close_body()
-        asked.promise.fail(Discarded() if self._is_aborted else error)
+        exchange = self._take()
+        exchange.close_body()
+        exchange.promise.fail(Discarded() if self._is_aborted else error)
 
 
-_STATUSES = frozenset((301, 302, 303, 307, 308))
-# Secrets are for the server that they were given for.
-_SECRETS = ("Authorization", "Cookie", "Proxy-Authorization")
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+# RFC 9110 section 15.4: credentials must not reach another server by a redirect.
+_CREDENTIALS = ("Authorization", "Cookie", "Proxy-Authorization")
 _ABOUT_BODY = ("Content-Encoding", "Content-Language", "Content-Location", "Content-Type")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 _TO_ENCODE = re.compile(r"[^\x21-\x7e]")
 
 
 def is_redirect(response: Response) -> bool:
-    """Whether *response* sends the client elsewhere."""
-    return response.status in _STATUSES and "Location" in response.headers
+    """Whether *response* redirects the client."""
+    return response.status in _REDIRECTS and "Location" in response.headers
 
 
 def redirected(request: Request, response: Response) -> Request:
-    """Return the request to make after *response* was the answer to *request*.
+    """Return the request that follows a redirect.
 
     A 303 is followed with GET, and so are 301 and 302 after a POST, without the body. Another
     server gets no credentials and no cookies.
 
+    Args:
+        request: the redirected request.
+        response: the redirect.
+
     Raises:
-        RemoteProtocolError: the place is no URL, or of a scheme that a server must not send to.
-        LocalProtocolError: a body that was streamed cannot be sent again.
+        RemoteProtocolError: the location is not a URL, or has another scheme than http.
+        LocalProtocolError: the streamed body cannot be sent again.
 
     Source: RFC 9110 section 15.4.
     """
@@ -353,7 +368,7 @@ def redirected(request: Request, response: Response) -> Request:
         request.url.host,
         request.url.port,
     ):
-        _drop(headers, _SECRETS)
+        _drop(headers, _CREDENTIALS)
     method = request.method
     if _becomes_get(method, response.status):
         _drop(headers, _ABOUT_BODY)
@@ -375,8 +390,8 @@ def _drop(headers: Headers, names: tuple[str, ...]) -> None:
 
 
 def _resolve(base: URL, location: str) -> URL:
-    """Return where *location* leads from *base*."""
-    # Some servers write names as they are. The header holds their bytes, one a character.
+    """Resolve *location* relative to *base*. Source: RFC 3986 section 5."""
+    # Some servers do not encode names. A character of the header is a byte of theirs.
     location = _TO_ENCODE.sub(lambda found: f"%{ord(found[0]):02X}", location)
     if location.startswith("//"):
         location = f"{base.scheme or 'http'}:{location}"
@@ -385,6 +400,6 @@ def _resolve(base: URL, location: str) -> URL:
         if url.scheme != "http":
             raise InvalidURL(f"expected http, got {url.scheme!r}")
         return url
-    # With a place, which parse() drops again: a path may begin with two slashes.
+    # With an authority, which parse() drops: a path may begin with two slashes.
     target = URL.parse(urljoin(f"http://place{base.target}", location))
     return base.replace(path=target.path, query=target.query, fragment=target.fragment)

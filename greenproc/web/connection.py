@@ -1,4 +1,4 @@
-"""Connections of clients that are kept for many requests."""
+"""`Connection`: a persistent connection of a client."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Connection:
             second = connection.send(Request("GET", URL.parse("/b"), keep_alive=True))
             print(first.get().status, second.get().status)
 
-    Requests are pipelined: they are written one after the other without waiting for responses,
-    which come in the same order. Whoever holds the connection keeps it open; when nobody does,
-    it is closed and what is unanswered fails.
+    Requests are pipelined: they are sent without waiting for earlier responses, which arrive in
+    the order of the requests. A reference keeps the connection open; its collection closes it,
+    and fails the requests without a response.
 
-    It belongs to the thread it was made in.
+    It must be used in the thread that created it.
 
     Source: libprocess include/process/http.hpp, class Connection.
     """
@@ -63,22 +63,22 @@ class Connection:
         *,
         timeout: float | None = None,
     ) -> Future[Response]:
-        """Send *request* behind those that were sent before, and return the future of its response.
+        """Send *request* after the earlier ones, and return the future of its response.
 
-        Without ``keep_alive`` it is the last one: the connection is closed after its response. A
-        discard request changes nothing for the server; the response is dropped.
+        A request without ``keep_alive`` is the last one: the connection is closed after its
+        response. A discard request drops the response, and does not reach the server.
 
         Args:
-            request: its URL need not have a host. Any iterable of byte strings is good as its
-                ``reader``, and is sent piece by piece, in chunks; requests behind it wait for its
+            request: its URL need not have a host. Its ``reader`` may be any iterable of byte
+                strings, which is sent piece by piece, in chunks; later requests wait for its
                 end. If it fails, the connection is closed.
-            streamed_response: the response is there after its head, and its body is read from
-                ``response.reader``. While nobody reads it, nothing behind it comes in.
-            timeout: seconds of the current clock until the response must be there. After that it
-                is dropped, and the connection goes on.
+            streamed_response: whether the future is ready after the head, with the body in
+                ``response.reader``. Until that is read, no later response arrives.
+            timeout: seconds of the current clock for the response; None for no limit. A late
+                response is dropped, and the connection stays open.
 
-        Failures of the future are `Closed`, when no request can be sent any more, or what
-        `request` has.
+        Failures of the future are `Closed`, when the connection accepts no more requests, and
+        those of `request`.
 
         Source: libprocess src/http.cpp, Connection::send.
         """
@@ -95,17 +95,17 @@ class Connection:
         return with_timeout(future, timeout, f"no response from {endpoint}")
 
     def disconnect(self) -> Future[None]:
-        """Close the connection and return `disconnected`. What is unanswered fails with `Closed`."""
+        """Close the connection, and return `disconnected`. Pending requests fail with `Closed`."""
         self._pipeline.end(Closed("Disconnected"))
         return self.disconnected
 
     @property
     def disconnected(self) -> Future[None]:
-        """Ready once the connection is closed, whoever closed it."""
+        """The future that is ready once either side has closed the connection."""
         return self._pipeline.disconnected.future
 
     def statistics(self) -> dict[str, int]:
-        """Count the requests sent, the responses that came, and the requests without one."""
+        """Return the requests sent, the responses received, and the requests without one."""
         pipeline = self._pipeline
         return {
             "requests": pipeline.requests,
@@ -120,7 +120,7 @@ class Connection:
         self.disconnect()
 
     def __del__(self) -> None:
-        # A finalizer runs anywhere, in the middle of anything: the hub does the rest.
+        # A finalizer runs in any thread, between any two instructions: the hub does the rest.
         pipeline: Pipeline | None = getattr(self, "_pipeline", None)
         if pipeline is not None and pipeline.state != "CLOSED":
             error = Closed("Disconnected: Connection object was destructed")
@@ -134,17 +134,17 @@ class Connection:
 
 
 def connect(target: Target, **limits: Unpack[LimitKeywords]) -> Future[Connection]:
-    """Connect to a server and return the future of the connection. A discard request gives up.
+    """Connect to a server, and return the future of the connection. A discard request aborts.
 
     Args:
         target: a URL, ``http://host:port`` or ``http+unix://%2Frun%2Fserver.sock``; a UPID or an
-            `Address`; or the path of a Unix socket. What follows the place in a URL is ignored.
+            `Address`; or the path of a Unix socket. The path of a URL is ignored.
         limits: see `ClientLimits`.
 
     Failures of the future are `InvalidURL`, `InvalidArgument`, `Broken` and `WaitTimeout`.
 
     Raises:
-        TypeError: there is no such argument.
+        TypeError: a limit has an unknown name.
 
     Source: libprocess include/process/http.hpp, http::connect.
     """

@@ -1,4 +1,4 @@
-"""Opening the sockets of clients, and starting the greenlets that use them."""
+"""Connecting the sockets of clients, and starting the greenlets that use them."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from greenproc.future import Future, Promise
 from greenproc.web.endpoint import Endpoint
 from greenproc.web.timeouts import with_timeout
 
-Place = tuple[socket.AddressFamily, Any]
-"""A family and an address as the system takes them."""
+SocketAddress = tuple[socket.AddressFamily, Any]
+"""An address family, and an address of that family for the socket module."""
 
 
 def spawn(function: Callable[..., object], *args: Any) -> Greenlet[..., Any]:
-    """Start a greenlet; one of the runtime, which ends it when it stops, if there is one."""
+    """Start a greenlet. The current runtime, if any, owns it, and ends it when it stops."""
     start: Callable[..., Greenlet[..., Any]]
     start = gevent.spawn if find_runtime() is None else bound_spawn()
     return start(function, *args)
 
 
 def bound_spawn() -> Callable[..., Greenlet[..., Any]]:
-    """Return what `spawn` is here, to be called elsewhere: in this runtime or this context."""
+    """Return a `spawn` that keeps the current runtime or context, to be called in the hub."""
     runtime = find_runtime()
-    if runtime is not None and runtime.is_here:  # else its greenlets are of another thread
+    if runtime is not None and runtime.is_here:  # else its greenlets belong to another thread
         start: Callable[..., Greenlet[..., Any]] = runtime.spawn_greenlet
         return start
     context = copy_context()
@@ -46,37 +46,36 @@ def bound_spawn() -> Callable[..., Greenlet[..., Any]]:
 
 
 def dial(endpoint: Endpoint, timeout: float | None) -> Future[socket.socket]:
-    """Return the future of a socket that is connected to *endpoint*.
-
-    A discard request gives up.
+    """Return the future of a socket that is connected to *endpoint*. A discard request aborts.
 
     Args:
-        timeout: seconds of the current clock; None leaves it to the system.
+        endpoint: the server.
+        timeout: seconds of the current clock; None leaves it to the operating system.
 
-    Its failures are `Broken` and `WaitTimeout`.
+    Failures of the future are `Broken` and `WaitTimeout`.
     """
     promise: Promise[socket.socket] = Promise()
     future = promise.future
     opener = spawn(_open, endpoint, promise)
     future.on_discard(partial(opener.kill, block=False))
-    opener.rawlink(lambda _: promise.discard())  # if it is killed before it begins
+    opener.rawlink(lambda _: promise.discard())  # for a greenlet that is killed before it starts
     return with_timeout(future, timeout, f"cannot connect to {endpoint}: no answer")
 
 
 def open_socket(endpoint: Endpoint) -> socket.socket:
-    """Connect to *endpoint*, to the first of its addresses that answers, and return the socket.
+    """Connect to the first address of *endpoint* that accepts, and return the socket.
 
     Raises:
-        Broken: it has no address, or none that a connection could be made to.
+        Broken: it has no address, or none of them accepts.
 
     Source: libprocess src/http.cpp, http::connect.
     Differs: libprocess tries the first IPv4 address only.
     """
     refusal: OSError | None = None
     try:
-        for place in _places(endpoint):
+        for address in _find_addresses(endpoint):
             try:
-                return _connect(*place)
+                return _connect(*address)
             except OSError as error:
                 refusal = error
     except (socket.gaierror, UnicodeError) as error:
@@ -99,7 +98,7 @@ def _open(endpoint: Endpoint, promise: Promise[socket.socket]) -> None:
                 opened.close()
 
 
-def _places(endpoint: Endpoint) -> Iterator[Place]:
+def _find_addresses(endpoint: Endpoint) -> Iterator[SocketAddress]:
     if endpoint.is_unix:
         yield socket.AF_UNIX, endpoint.host
         return
@@ -111,7 +110,7 @@ def _places(endpoint: Endpoint) -> Iterator[Place]:
         family = socket.AF_INET6 if literal.is_ipv6 else socket.AF_INET
         yield family, (literal.ip, literal.port)
         return
-    # Encoded here: a name that is none would else end in a traceback of the thread that looks up.
+    # Encoded here: a malformed name would print a traceback in the thread of the resolver.
     host = endpoint.host.encode("idna").decode()
     kind = socket.SOCK_STREAM
     for found in socket.getaddrinfo(host, endpoint.port, type=kind):
@@ -125,10 +124,10 @@ def _connect(family: socket.AddressFamily, address: Any) -> socket.socket:
         opened.settimeout(None)
         opened.connect(address)
         if family != socket.AF_UNIX:
-            # Without it a request of two segments can wait 40 ms for the peer to acknowledge.
+            # Nagle's algorithm and delayed acknowledgements would add 40 ms to two segments.
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # A free port of the local host can end up connected to itself: the system may pick
-            # it as the source port of the attempt.
+            # TCP can connect a free local port to itself: the operating system may select it as
+            # the source port of the attempt.
             if opened.getsockname() == opened.getpeername():
                 raise ConnectionRefusedError("nobody listens there")
         connected = True

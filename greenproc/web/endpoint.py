@@ -1,4 +1,4 @@
-"""Where a client connects to, and what its users may write for that."""
+"""`Endpoint`: the server that a client connects to, and the targets that users may write."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _UPID = re.compile(r"[^@/:]+@[^@/]+:[0-9]{1,5}")  # not a user with a password
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 Target: TypeAlias = str | URL | UPID | tuple[UPID, str] | Address
-"""What a request is for: a URL, a process, a path of a process, or a server."""
+"""The target of a request: a URL, a process, a path of a process, or a server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +51,13 @@ class Endpoint:
 
 
 def parse_target(target: Target) -> URL:
-    """Return the URL that *target* stands for, which says where to connect to.
+    """Return the absolute URL of *target*.
 
-    A text that begins with a slash is the path of a Unix socket. The id of a process is encoded
-    where it has to be.
+    A str with a leading slash is the path of a Unix socket. The id of a process is
+    percent-encoded.
 
     Raises:
-        InvalidURL: it is malformed, has no host, or is none of these.
+        InvalidURL: it is malformed, has no host, or has another type.
 
     Source: libprocess include/process/http.hpp, get for a URL and for a UPID.
     """
@@ -75,16 +75,16 @@ def parse_target(target: Target) -> URL:
     if not pid:
         raise InvalidURL(f"expected a UPID with an id and an address, got {pid!r}")
     rest = path.removeprefix("/")
-    # Not urljoin, for which an id with a colon would be a scheme.
+    # Not by urljoin, to which an id with a colon is a scheme.
     url = URL.parse("/" + encode_id(pid.id) + (rest if rest[:1] in ("", "?", "#") else f"/{rest}"))
     return url.replace(scheme="http", host=pid.address.ip, port=pid.address.port)
 
 
 def endpoint_of(url: URL) -> Endpoint:
-    """Return the server that *url* is about.
+    """Return the server of *url*.
 
     Raises:
-        InvalidURL: it has no host, or a scheme that no connection is made for.
+        InvalidURL: it has no host, or a scheme that is not supported.
 
     Source: libprocess src/http.cpp, http::connect.
     Differs: a URL without a port has that of its scheme.
@@ -97,22 +97,26 @@ def endpoint_of(url: URL) -> Endpoint:
         told = f"as URL.absolute reads one, got the path {url.target!r}"
         raise InvalidURL(f"expected a URL with a host, {told}")
     if scheme == UNIX:
-        if "\0" in url.host[1:]:  # a first one is that of an abstract name
+        if "\0" in url.host[1:]:  # a leading one marks an abstract name of Linux
             raise InvalidURL(f"expected the path of a socket, got {url.host!r}")
         return Endpoint(scheme, url.host, 0)
     return Endpoint(scheme, url.host, DEFAULT_PORTS[scheme] if url.port is None else url.port)
 
 
-def addressed(url: URL, endpoint: Endpoint) -> URL:
-    """Return *url* with the host and port that the ``Host`` line of a request is to name.
+def with_authority(url: URL, endpoint: Endpoint) -> URL:
+    """Return *url* with the authority for the ``Host`` line of a request.
 
-    Names beyond ASCII are spelled as RFC 3986 and IDNA have it: many servers take nothing else.
+    Names beyond ASCII are encoded by RFC 3986 and IDNA: many servers accept nothing else.
+
+    Args:
+        url: of the request, with or without a host.
+        endpoint: the server of the connection.
 
     Raises:
-        UnicodeError: a name cannot be spelled so.
+        UnicodeError: IDNA cannot encode a name.
 
-    Source: libprocess src/http.cpp, encode(Request): for a Unix socket that is ``localhost``.
-    Differs: libprocess sends names as they are.
+    Source: libprocess src/http.cpp, encode(Request): ``localhost`` for a Unix socket.
+    Differs: libprocess sends names unencoded.
     """
     host = endpoint.host
     port: int | None = endpoint.port
@@ -123,15 +127,15 @@ def addressed(url: URL, endpoint: Endpoint) -> URL:
     path = url.path
     if not path.isascii():
         path = _BEYOND_ASCII.sub(lambda found: encode(found[0]), path)
-    # Not replace(), which costs several times as much: this is done for every request.
+    # On the path of every request: replace() costs several times as much.
     return URL(path, url.query, url.fragment, scheme="http", host=_ascii_host(host), port=port)
 
 
 def _ascii_host(host: str) -> str:
-    """Return the name of a host as DNS knows it.
+    """Encode the name of a host for DNS.
 
     Raises:
-        UnicodeError: it cannot be one.
+        UnicodeError: IDNA cannot encode it.
     """
     return host if host.isascii() else host.encode("idna").decode()
 
@@ -144,7 +148,7 @@ def _parse_text(text: str) -> URL:
         raise InvalidURL(f"expected a URL, got the text of a UPID: use UPID.parse({text!r})")
     if not separator or scheme.lower() != UNIX:
         return URL.absolute(text)
-    # The rules for hosts and ports do not hold here.
+    # The host is the path of a socket: the rules for hosts and ports do not apply.
     place, slash, path = rest.partition("/")
     if not place:
         raise InvalidURL("'http+unix' scheme requires domain (filesystem path)")

@@ -1,4 +1,4 @@
-"""`EventHistory`: the last events of a stream, for clients that come back."""
+"""`EventHistory`: the last events of a stream, for clients that reconnect."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from itertools import islice
 
 
 class EventHistory:
-    """The encoded events of a stream, the oldest of which are dropped at a bound.
+    """The encoded events of a stream, of which the oldest are dropped at a bound.
 
     Args:
-        before: the id that stands for "before the first event".
-        max_events: how many events are kept.
-        max_bytes: how large they may be together; one that is larger alone is not kept.
+        before: the id of the position before the first event.
+        max_events: the bound of their number.
+        max_bytes: the bound of their sizes together; a single larger event is not kept.
     """
 
     def __init__(self, before: str, *, max_events: int, max_bytes: int) -> None:
         self.before = before
-        """The id behind which everything that is kept comes."""
+        """The id of the position before the oldest event."""
         self.latest = before
-        """The id of the last event, kept or not."""
+        """The id of the last event, which may have been dropped."""
         self.bytes = 0
         self._max_events = max_events
         self._max_bytes = max_bytes
@@ -31,7 +31,12 @@ class EventHistory:
         return len(self._events)
 
     def add(self, id: str, text: bytes) -> None:
-        """Keep an event, and drop the oldest ones beyond the bounds."""
+        """Append an event, and drop the oldest ones beyond the bounds.
+
+        Args:
+            id: of the event.
+            text: the encoded event.
+        """
         self._events.append((id, text))
         self._positions[id] = self._dropped + len(self._events)
         self.bytes += len(text)
@@ -40,7 +45,7 @@ class EventHistory:
             self._drop()
 
     def since(self, id: str) -> list[bytes] | None:
-        """Return the events behind that of *id*, oldest first; None if that is not known."""
+        """Return the events after that of *id*, oldest first; None for an unknown id."""
         if id == self.before:
             return self.all()
         position = self._positions.get(id)
@@ -49,7 +54,7 @@ class EventHistory:
         return [text for _, text in islice(self._events, position - self._dropped, None)]
 
     def all(self) -> list[bytes]:
-        """Return all events that are kept, oldest first."""
+        """Return all events, oldest first."""
         return [text for _, text in self._events]
 
     def _drop(self) -> None:
@@ -57,5 +62,5 @@ class EventHistory:
         self._dropped += 1
         self.bytes -= len(text)
         self.before = id
-        if self._positions[id] == self._dropped:  # else a later event has that id again
+        if self._positions[id] == self._dropped:  # else a later event has the same id
             del self._positions[id]

@@ -31,15 +31,16 @@ from greenproc.web.event_history import EventHistory
 from greenproc.web.subscriber import GAP, Subscriber
 
 HEARTBEAT_SECONDS = 15.0
-"""nginx gives up a response that is silent for 60 s, many load balancers for 30 s."""
+"""nginx closes a response that was idle for 60 s, many load balancers after 30 s."""
 
 RETURN_SECONDS = 2.0
-"""Within what time clients come back from a node that ends its streams, each at its own moment."""
+"""The time over which clients spread their reconnection when a node ends its streams: all of them
+at once would overload the next node."""
 
 _HEADERS = (
     ("Content-Type", EVENT_STREAM),
     ("Cache-Control", "no-cache, no-transform"),
-    ("X-Accel-Buffering", "no"),  # nginx would keep events back
+    ("X-Accel-Buffering", "no"),  # nginx would buffer events
 )
 _ABSENT: Any = object()
 
@@ -49,17 +50,18 @@ class StreamLimits:
     """The bounds of an `EventStream`.
 
     Raises:
-        InvalidArgument: one is no whole number, or too small.
+        InvalidArgument: a bound is not an int, or is too small.
     """
 
     history_events: int = 1000
-    """How many events are kept for clients that come back."""
+    """The events that are kept for clients that reconnect."""
     history_bytes: int = 1024 * 1024
-    """How large the events that are kept may be together."""
+    """The sizes of these events together."""
     waiting_bytes: int = 1024 * 1024
-    """How much may wait for one client, besides what a socket holds. A slower one is slow."""
+    """The bytes that may be queued for one client, besides the buffer of its socket. Beyond that
+    the client is slow."""
     subscribers: int = 10_000
-    """How many clients there may be; the next one gets 503."""
+    """The number of clients; the next one gets 503."""
 
     def __post_init__(self) -> None:
         whole_number("history_events", self.history_events, least=0)
@@ -69,7 +71,7 @@ class StreamLimits:
 
 
 class EventStream:
-    """Events that go to every client which has asked for them, and stays.
+    """A stream of events to any number of clients.
 
     ::
 
@@ -89,29 +91,30 @@ class EventStream:
             def finalize(self):
                 self.events.close()
 
-    An event is encoded once, whatever the number of clients. Publishing never waits: what a client
-    has not read waits for it up to a bound, beyond which the client is slow. A client that loses
-    its connection comes back with the id of the last event that it had, and gets those that came
-    since, as far as they are kept; where they are not, it gets an event ``gap`` first.
+    An event is encoded once, whatever the number of clients. Publishing never waits: unread events
+    are queued for each client up to a bound, beyond which the client is slow. A client that loses
+    its connection reconnects with the id of its last event, and gets the later ones from the
+    history; if these were dropped, it gets an event ``gap`` first.
 
-    Streams end when the runtime drains or stops, and with the process that responded. All methods belong to the native thread of the runtime, and refuse
-    another one with `StateError` once a client was there.
+    Streams end when the runtime drains or stops, and with the process that responded. All methods
+    must be called in the native thread of the runtime; once there was a client, they raise
+    `StateError` in another one.
 
     Args:
-        heartbeat: seconds of silence after which a comment is sent, by the runtime's clock. A
-            client that is gone is found by the write.
-        retry: seconds after which browsers reconnect; their own choice, some 3 to 5 s, if None.
-        limits: how much is kept, and may wait.
-        when_slow: ``"end"`` ends the stream of a slow client, which comes back with its id;
+        heartbeat: seconds of silence after which a comment is sent, by the runtime's clock. The
+            write also detects a lost client.
+        retry: seconds after which browsers reconnect; None for their default of 3 to 5 s.
+        limits: the bounds of the history and the queues.
+        when_slow: ``"end"`` ends the stream of a slow client, which reconnects with its id;
             ``"drop"`` drops the oldest of its events, and sends an event ``gap`` in their place.
-        on_slow: called with the subscriber and the number of events that will not reach it.
-        on_gone: called with a subscriber when its stream is over.
+        on_slow: called with the subscriber and the number of events that it lost.
+        on_gone: called with a subscriber when its stream has ended.
 
     The callbacks must not wait; `Process.defer` makes one that runs in the turn of a process. They
-    may publish: what that makes slow clients lose besides is told with what they lose next.
+    may publish: further losses of slow clients are reported with their next one.
 
     Raises:
-        InvalidArgument: a number of seconds is not positive, or *when_slow* is something else.
+        InvalidArgument: a number of seconds is not positive, or *when_slow* has another value.
 
     Source: HTML standard, section 9.2, "Server-sent events".
     """
@@ -135,7 +138,7 @@ class EventStream:
         self.max_waiting_bytes = self.limits.waiting_bytes
         self._when_slow = when_slow
         self._callbacks = CallbackQueue(on_slow, on_gone)
-        # Unique over restarts: an id of an earlier life is not known.
+        # Unique over restarts: an id of another run of the program must not match.
         self._epoch = secrets.token_hex(6)
         self._numbers = count(1)
         self._history = EventHistory(
@@ -151,8 +154,8 @@ class EventStream:
         self._runtime: Any = None
         self._counts: dict[str, int] | None = None
         self._published = self._slow = self._dropped = 0
-        # As soon as there is a runtime: also what begins while that drains has to end.
-        self._hear_of_the_end()
+        # Before the first client: a stream that starts while the runtime drains must end, too.
+        self._connect_signals()
 
     # Clients
 
@@ -163,15 +166,16 @@ class EventStream:
         headers: HeaderItems = None,
         on_open: Callable[[Subscriber], object] | None = None,
     ) -> Response:
-        """Return the response to a request for the stream: 200, and events as they come.
+        """Return the response to a request for the stream: 200 with the events as they arrive.
 
-        A stream that was closed answers 204, after which browsers do not come back; 503 if there
-        are too many clients, and 405 unless the method is GET or HEAD.
+        A closed stream responds with 204, after which browsers do not reconnect. It responds with
+        503 at the bound of clients, and with 405 to methods other than GET and HEAD.
 
         Args:
-            headers: more lines of the head, such as those of CORS, or other values.
-            on_open: called with the new subscriber, after what was missed and before later
-                events: what it sends comes between the two.
+            request: of the client.
+            headers: further header lines, such as those of CORS, or other values for its own.
+            on_open: called with the new subscriber, after the missed events and before later
+                ones. An event that it sends is between the two.
         """
         if request.method not in ("GET", "HEAD"):
             return MethodNotAllowed(["GET", "HEAD"], request.method)
@@ -189,7 +193,7 @@ class EventStream:
 
     @property
     def subscribers(self) -> list[Subscriber]:
-        """The clients at the moment, the oldest first."""
+        """The current clients, the oldest first."""
         return list(self._subscribers)
 
     def _subscribe(
@@ -197,7 +201,7 @@ class EventStream:
     ) -> Subscriber:
         last_id = _last_event_id(request)
         subscriber = Subscriber(self, request, last_id, current_process())
-        self._hear_of_the_end()
+        self._connect_signals()
         if self._runtime is not None:
             self._counts = self._runtime.router.event_streams
         self._subscribers[subscriber] = None
@@ -210,10 +214,10 @@ class EventStream:
         return subscriber
 
     def _missed(self, last_id: str | None) -> tuple[bytes, list[bytes]]:
-        """Return how the stream begins for a client, and the events that come again."""
+        """Return the beginning of the stream for a client, and the events that it missed."""
         history = self._history
         if last_id is None:
-            # The id makes sure that nothing is lost when the connection ends before the first event.
+            # With the id, a client that loses its connection before the first event misses none.
             return self._first + encode_event(None, id=history.latest), []
         missed = history.since(last_id)
         if missed is not None:
@@ -235,9 +239,9 @@ class EventStream:
 
         Args:
             data: the text of the event, of any number of lines.
-            json: a value to send as JSON instead.
+            json: a value to encode as JSON, in place of *data*.
             event: the type of the event; ``message`` if None.
-            id: an id of the program's own, which must be unique also over restarts.
+            id: an id of the program, which must be unique over restarts; None for a generated one.
 
         Raises:
             InvalidArgument: *id* is empty, or see `greenproc.http.encode_event`.
@@ -262,24 +266,24 @@ class EventStream:
     # The end
 
     def end(self, *, within: float = RETURN_SECONDS) -> None:
-        """End the streams of all clients; they come back.
+        """End the streams of all clients, which reconnect.
 
         Args:
-            within: seconds over which they are told to spread their return.
+            within: seconds over which their reconnections are spread.
         """
         self._check_thread("end")
         for subscriber in self.subscribers:
             subscriber.close(retry=_spread(within))
 
     def close(self) -> None:
-        """End the streams of all clients for good: one that comes back gets 204."""
+        """End the streams of all clients. A client that reconnects gets 204, and stops."""
         self._check_thread("close")
         self._is_closed = True
         for subscriber in self.subscribers:
             subscriber.close()
 
     def statistics(self) -> dict[str, int]:
-        """Count clients, events, what is kept and what waits, and what slow clients lost."""
+        """Return the numbers of clients, events, kept and queued bytes, and losses."""
         return {
             "subscribers": len(self._subscribers),
             "published": self._published,
@@ -293,8 +297,8 @@ class EventStream:
     def __repr__(self) -> str:
         return f"<EventStream {len(self._subscribers)} subscribers, {self._published} published>"
 
-    def _hear_of_the_end(self) -> None:
-        """Let the streams end when the runtime does; a stream holds no server up."""
+    def _connect_signals(self) -> None:
+        """End the streams when the runtime drains or stops: an open one would delay that."""
         runtime = find_runtime()
         if runtime is None or self._runtime is runtime:
             return
@@ -303,7 +307,7 @@ class EventStream:
             signal.connect(self._drain, weak=True)
 
     def _count(self, what: str, by: int = 1) -> None:
-        """Count for the node, too, if the stream has one."""
+        """Add to the counters of the runtime, if there is one."""
         if self._counts is not None:
             self._counts[what] += by
 
@@ -323,7 +327,7 @@ class EventStream:
         return self._when_slow == "drop"
 
     def slow(self, subscriber: Subscriber, dropped: int) -> None:
-        """*dropped* events will not reach *subscriber*."""
+        """Record that *subscriber* lost *dropped* events."""
         self._slow += 1
         self._dropped += dropped
         self._count("slow")
@@ -331,16 +335,16 @@ class EventStream:
         self._callbacks.slow(subscriber, dropped)
 
     def gone(self, subscriber: Subscriber) -> None:
-        """The stream of *subscriber* is over."""
+        """Remove *subscriber*, whose stream has ended."""
         if subscriber in self._subscribers:
             del self._subscribers[subscriber]
             self._count("clients", -1)
-            # One may be gone for being slow, which is told next.
+            # Where slow clients are ended, the call of on_slow follows.
             self._callbacks.gone(subscriber, is_told=not self.keeps_slow)
 
 
 def _last_event_id(request: Request) -> str | None:
-    """Return the id that a client has, as its UTF-8 says."""
+    """Return the id of the last event that the client received, decoded as UTF-8."""
     text = request.headers.get("Last-Event-ID")
     return text.encode("latin-1", "replace").decode("utf-8", "replace") if text else None
 

@@ -1,4 +1,4 @@
-"""A request of a client on its way."""
+"""`Exchange`: a request of a client, and the promise of its response."""
 
 from __future__ import annotations
 
@@ -12,28 +12,32 @@ from greenproc.http.response import Response, encode_body
 from greenproc.http.writer import encode_request
 from greenproc.sync.pipe import Reader
 from greenproc.tracing import TRACING, current_trace
-from greenproc.web.endpoint import Endpoint, addressed
+from greenproc.web.endpoint import Endpoint, with_authority
 
 
 class Exchange:
-    """A request that is to be sent, and the promise of its response.
+    """An encoded request, and the promise of its response.
 
     Args:
-        streamed: the promise is kept after the head of the response.
+        request: the request.
+        endpoint: the server.
+        promise: of the response.
+        streamed: whether the promise is completed after the head of the response.
 
     Raises:
-        LocalProtocolError: the request cannot be put on the wire.
+        LocalProtocolError: the request cannot be encoded.
     """
 
     __slots__ = ("body", "data", "is_last", "is_sent", "method", "promise", "streamed")
 
     data: bytes
-    """What is sent first: everything, or what stands before a streamed body."""
+    """The whole request, or the head before a streamed body."""
     body: Any
     """The pieces of a streamed body, else None."""
     is_last: bool
-    """Whether it closes the connection."""
+    """Whether the connection is closed after its response."""
     is_sent: bool
+    """Whether its last byte was written."""
 
     def __init__(
         self, request: Request, endpoint: Endpoint, promise: Promise[Response], *, streamed: bool
@@ -47,7 +51,7 @@ class Exchange:
         self.streamed = streamed
 
     def close_body(self) -> None:
-        """Tell who makes the body that no more of it is wanted."""
+        """Close a streamed body, of which no more is sent."""
         close_body(self.body)
 
     def __repr__(self) -> str:
@@ -56,7 +60,7 @@ class Exchange:
 
 def _encode(request: Request, endpoint: Endpoint) -> bytes:
     try:
-        url = addressed(request.url, endpoint)
+        url = with_authority(request.url, endpoint)
         return encode_request(
             Request(
                 request.method,
@@ -69,11 +73,11 @@ def _encode(request: Request, endpoint: Endpoint) -> bytes:
             current_trace() if TRACING.is_active else None,
         )
     except UnicodeError as error:
-        raise LocalProtocolError(f"the request cannot be spelled: {error}") from error
+        raise LocalProtocolError(f"the request cannot be encoded: {error}") from error
 
 
 def close_body(body: object) -> None:
-    """Tell who makes *body*, if it is made piece by piece, that no more of it is wanted."""
+    """Close *body* if it is a reader or a generator, so that its producer stops."""
     if isinstance(body, (Reader, GeneratorType)):
         body.close()
 
@@ -82,7 +86,7 @@ def as_piece(piece: object) -> bytes:
     """Return a piece of a streamed body as bytes.
 
     Raises:
-        LocalProtocolError: it is neither text nor bytes.
+        LocalProtocolError: it is neither a str nor bytes.
     """
     try:
         return piece if isinstance(piece, bytes) else encode_body(piece)

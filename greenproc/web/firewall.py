@@ -1,4 +1,4 @@
-"""Rules that refuse HTTP requests before any process sees them."""
+"""`Firewall`: rules that refuse HTTP requests before they reach a process."""
 
 from __future__ import annotations
 
@@ -23,31 +23,32 @@ failure_log = FailureLog(logging.getLogger("greenproc.web"))
 
 
 class FirewallRule(Protocol):
-    """One rule. Rules are asked about every HTTP request, never about messages.
+    """One rule. It is applied to every HTTP request, and never to messages.
 
     Source: libprocess include/process/firewall.hpp.
     """
 
     def apply(self, request: Request) -> Response | None:
-        """Return the response that refuses *request*, or None to let it pass."""
+        """Return the response that refuses *request*, or None to accept it."""
 
 
 class Firewall:
-    """The rules of one runtime, asked in order; the first that refuses decides."""
+    """The rules of one runtime. They are applied in order, and the first refusal decides."""
 
     def __init__(self) -> None:
         self._rules: tuple[FirewallRule, ...] = ()
 
     def install(self, rules: Iterable[FirewallRule]) -> None:
-        """Replace all rules by *rules*; none at all lets everything pass."""
+        """Replace all rules by *rules*. Without rules every request is accepted."""
         self._rules = tuple(rules)
 
     def apply(self, request: Request) -> Response | None:
-        """Return the refusal of the first rule that has one. A rule that fails refuses with 500."""
+        """Return the refusal of the first rule that has one. A rule that raises refuses with 500."""
         for rule in self._rules:
             try:
                 response = rule.apply(request)
             except FAILURES as error:
+                # Closed rather than open: the rule might have refused the request.
                 failure_log.add(f"a rule failed: {rule!r}", error)
                 response = InternalServerError()
             if response is not None:
@@ -72,22 +73,21 @@ def install(rules: Iterable[FirewallRule]) -> None:
 class DisabledEndpointsFirewallRule:
     """Refuses requests for the given paths with 403.
 
-    What is below them is refused, too, since a route answers everything below its path.
+    Paths below them are refused, too, since a route serves everything below its path.
 
     Args:
-        paths: what is disabled, which may have parameters as those of routes; each goes through
-            *absolute_path*.
-        absolute_path: puts the delegate's id in front where it is meant, `RequestRouter.absolute_path`.
+        paths: the disabled paths, which may have parameters as those of routes.
+        absolute_path: maps each of *paths* to one with the id of the delegate, see
+            `RequestRouter.absolute_path`.
         and_below: False refuses the paths alone.
 
     Raises:
-        InvalidArgument: *paths* is a text, whose letters would be taken for paths, or parameters
-            in one are malformed.
+        InvalidArgument: *paths* is a single str, or a parameter in one is malformed.
 
     Source: libprocess include/process/firewall.hpp.
-    Differs: there a rule is for its path alone, and ``/p/x/y`` reaches the route that the rule
-    for ``/p/x`` is to close. Paths are compared in their normalised form, so that ``/p/x/`` and
-    ``/%70/x`` do not get past a rule for ``/p/x``.
+    Differs: in libprocess ``/p/x/y`` reaches the route that a rule for ``/p/x`` should close.
+    Paths are compared in their normal form, so that ``/p/x/`` and ``/%70/x`` do not evade a rule
+    for ``/p/x``.
     """
 
     def __init__(
@@ -109,22 +109,22 @@ class DisabledEndpointsFirewallRule:
             self._prefixes = tuple(f"{path.rstrip('/')}/" for path in self._paths)
 
     def apply(self, request: Request) -> Response | None:
-        """Return 403 when the request's path is disabled."""
+        """Return a 403 if the path of the request is disabled."""
         path = request.url.path
         for form in normalised_forms(path):
             if form in self._paths or form.startswith(self._prefixes):
                 return _refuse(form)
-        if self._patterns and self._fits_pattern(path):
+        if self._patterns and self._matches_pattern(path):
             return _refuse(normalised_path(path))
         return None
 
-    def _fits_pattern(self, path: str) -> bool:
-        """Whether *path* fits a pattern, by segments: a slash that is escaped ends none."""
+    def _matches_pattern(self, path: str) -> bool:
+        """Whether *path* matches a pattern by segments: an encoded slash does not end one."""
         try:
             id, *rest = [one for one in path.split("/") if one] or [""]
             segments = [decode_id(id), *map(decode_segment, rest)]
         except InvalidURL:
-            return False  # no route with parameters takes it
+            return False  # no route with parameters matches it
         size = len(segments)
         return any(
             pattern.covers(segments) and (self._and_below or pattern.fits(size))

@@ -1,4 +1,4 @@
-"""What a caller may say about a request or a connection besides where it goes and what it says."""
+"""The options of requests and the limits of connections of the HTTP client."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from greenproc.http.limits import DEFAULT_LIMITS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientLimits:
-    """How long a client waits in each phase, and how much it takes.
+    """The time limits of each phase, and the size limit of a response.
 
     Times are seconds of the current clock, which a test can pause; None is for ever.
 
@@ -22,15 +22,15 @@ class ClientLimits:
     """
 
     connect_timeout: float | None = 10.0
-    """Finding the address and connecting, as `Settings.connect_timeout`."""
+    """Resolving the name and connecting, as `Settings.connect_timeout`."""
     send_timeout: float | None = 30.0
-    """The server takes no byte of what is to be sent, as `Settings.answer_timeout`."""
+    """The time in which the server accepts no byte of a request, as `Settings.answer_timeout`."""
     first_byte_timeout: float | None = None
-    """All is sent, and no byte of the response comes."""
+    """From the last byte of a request to the first one of its response."""
     read_timeout: float | None = None
-    """A response has begun, and no further byte of it comes."""
+    """Between two reads of one response."""
     max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes
-    """The body of a response that is read whole, also after unpacking."""
+    """The body of a response that is read whole, before and after decompression."""
 
     def __post_init__(self) -> None:
         for name in TIMEOUTS:
@@ -62,18 +62,18 @@ class RequestKeywords(LimitKeywords, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestOptions:
-    """What a caller says about one request.
+    """The options of one request.
 
     Raises:
         InvalidArgument: a value is out of its range.
     """
 
     stream: bool = False
-    """The response is there after its head, and its body is read from ``response.reader``."""
+    """Whether the response is ready after its head, with the body in ``response.reader``."""
     timeout: float | None = None
-    """All together: until the response is there."""
+    """The limit for the whole response, redirects included."""
     max_redirects: int = 0
-    """How many redirects are followed; with 0 they are responses like others."""
+    """The number of redirects to follow; with 0 a redirect is the response."""
     limits: ClientLimits = field(default_factory=ClientLimits)
 
     def __post_init__(self) -> None:
@@ -82,11 +82,11 @@ class RequestOptions:
 
     @classmethod
     def of(cls, arguments: RequestKeywords) -> Self:
-        """Return the options that keyword *arguments* say.
+        """Return the options for keyword *arguments*.
 
         Raises:
             InvalidArgument: a value is out of its range.
-            TypeError: there is no such argument.
+            TypeError: an argument has an unknown name.
         """
         given: dict[str, Any] = dict(arguments)
         check_names("request", given, RequestKeywords.__annotations__)
@@ -95,10 +95,15 @@ class RequestOptions:
 
 
 def check_names(function: str, given: Iterable[str], known: Collection[str]) -> None:
-    """Check that *function* takes the keyword arguments that are *given*.
+    """Check the names of keyword arguments.
+
+    Args:
+        function: the name of the function, for the error.
+        given: the names of the call.
+        known: the names that the function has.
 
     Raises:
-        TypeError: it does not, in Python's words and with those it takes.
+        TypeError: a name is unknown; the text is Python's, with the known names.
     """
     for name in given:
         if name not in known:
@@ -110,10 +115,14 @@ def check_names(function: str, given: Iterable[str], known: Collection[str]) -> 
 
 
 def check_seconds(name: str, seconds: object) -> None:
-    """Check that *seconds* is a time one can wait, or None.
+    """Check a timeout.
+
+    Args:
+        name: of the argument, for the error.
+        seconds: zero or more, or None.
 
     Raises:
-        InvalidArgument: it is neither.
+        InvalidArgument: it is something else.
     """
     is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
     if seconds is not None and not (is_number and seconds >= 0):  # type: ignore[operator]

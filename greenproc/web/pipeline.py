@@ -39,7 +39,7 @@ from greenproc.http.raw_message import RawResponse, to_response
 from greenproc.http.response import Response
 from greenproc.hub.fork import close_copy, watch_fork
 from greenproc.hub.iteration_budget import iteration_budget, yield_if_spent
-from greenproc.web.body_feed import BodyFeed, undecodable
+from greenproc.web.body_feed import BodyFeed, decode_failure
 from greenproc.web.endpoint import Endpoint
 from greenproc.web.exchange import Exchange
 from greenproc.web.options import ClientLimits
@@ -47,25 +47,30 @@ from greenproc.web.request_writer import RequestWriter, WriterHooks
 from greenproc.web.timeouts import WatchdogTimer
 
 READ_BYTES = 64 * 1024
-PACE_BYTES = 64 * 1024  # how much more of a body is read before its reader may have to catch up
+MAX_READ_AHEAD = 64 * 1024  # bytes of a streamed body before its reader must catch up
 MAX_OUTSTANDING = 100_000
-"""Requests without a response; a server answers a thousand before it stops reading."""
+"""The bound of requests without a response. A server may stop reading long before it, so that the
+rest waits here."""
 
 Outcome = tuple[Promise[Response], Response | BaseException]
 
 
 class Pipeline:
-    """A connected socket, the requests that were sent over it, and who waits for the responses.
+    """A connected socket, its requests, and the promises of their responses.
 
-    `run` reads in one greenlet. Promises are kept in the hub, so that what is called back may use
+    `run` reads, in one greenlet. The hub completes the promises, so that their callbacks may use
     the connection and wait for it.
 
     Args:
-        unwanted: called when the reader of a streamed response was closed, or is lost, too early.
+        connected: the socket, which the pipeline closes.
+        endpoint: the server.
+        limits: of each phase and response.
+        abandoned: called when the reader of a streamed response is closed or collected before its
+            end.
 
     Source: libprocess src/http.cpp, internal::ConnectionProcess.
-    Differs: an interim response is no answer, gzip is unpacked, ``Connection: close`` may be
-    spelled in any case.
+    Differs: interim responses are skipped, gzip is decompressed, and the case of ``close`` is not
+    significant.
     """
 
     def __init__(
@@ -73,7 +78,7 @@ class Pipeline:
         connected: socket.socket,
         endpoint: Endpoint,
         limits: ClientLimits,
-        unwanted: Callable[[], object] = lambda: None,
+        abandoned: Callable[[], object] = lambda: None,
     ) -> None:
         self.endpoint = endpoint
         self.disconnected: Promise[None] = Promise()
@@ -81,7 +86,7 @@ class Pipeline:
         self._socket = connected
         watch_fork(self)
         self._limits = limits
-        self._unwanted = unwanted
+        self._abandoned = abandoned
         self._loop: Any = get_hub().loop
         self._budget = iteration_budget()
         self._parser = ResponseParser(
@@ -90,16 +95,18 @@ class Pipeline:
             is_spent=self._budget.is_spent,
         )
         clock = current_clock()
-        send_watch = WatchdogTimer(clock, limits.send_timeout, self._expire_send)
-        self._first_watch = WatchdogTimer(clock, limits.first_byte_timeout, self._expire_first)
-        self._read_watch = WatchdogTimer(clock, limits.read_timeout, self._expire_read)
-        self._watches = (send_watch, self._first_watch, self._read_watch)
+        send_timer = WatchdogTimer(clock, limits.send_timeout, self._expire_send)
+        self._first_byte_timer = WatchdogTimer(
+            clock, limits.first_byte_timeout, self._expire_first_byte
+        )
+        self._read_timer = WatchdogTimer(clock, limits.read_timeout, self._expire_read)
+        self._timers = (send_timer, self._first_byte_timer, self._read_timer)
         hooks = WriterHooks(self._begin_request, self._note_sent, self._refuse_write, self.end)
-        self._writer = RequestWriter(connected, hooks, send_watch)
-        self._awaiting: deque[Exchange] = deque()  # no byte of their responses has come
-        self._receiving: deque[Exchange] = deque()  # the heads of their responses have come
-        self._feed: BodyFeed | None = None  # the last body that was streamed
-        # Which side has said that it closes; whether one has.
+        self._writer = RequestWriter(connected, hooks, send_timer)
+        self._awaiting: deque[Exchange] = deque()  # sent, and no head of a response
+        self._receiving: deque[Exchange] = deque()  # with the head of a response
+        self._feed: BodyFeed | None = None  # the last streamed body
+        # The sides that announced the end of the connection, and whether it is closed.
         self._we_close = self._peer_closes = self._closed = False
         self._reason: BaseException | None = None
         self._write_error: OSError | None = None
@@ -107,7 +114,7 @@ class Pipeline:
     # Requests
 
     def submit(self, exchange: Exchange) -> None:
-        """Let *exchange* be sent; if that is not possible any more its promise fails."""
+        """Queue *exchange*. On a connection that is not OPEN its promise fails."""
         refusal = self._refusal()
         if refusal is not None:
             exchange.close_body()
@@ -119,12 +126,12 @@ class Pipeline:
 
     @property
     def unanswered(self) -> int:
-        """How many requests have no response yet."""
+        """The number of requests without a response."""
         return len(self._writer) + len(self._awaiting) + len(self._receiving)
 
     @property
     def state(self) -> str:
-        """What can be done with this connection, in a word."""
+        """The state by the table of the module."""
         if self._closed:
             return "CLOSED"
         return "CLOSING" if self._we_close or self._peer_closes else "OPEN"
@@ -145,29 +152,29 @@ class Pipeline:
     def _note_sent(self) -> None:
         if self._is_done():
             self.end(None)
-        elif not self._first_watch.is_running:
-            self._rewatch()
+        elif not self._first_byte_timer.is_running:
+            self._restart_timers()
 
     def _refuse_write(self, error: OSError) -> None:
-        """Give up writing. Reading goes on: the peer may have answered before it closed."""
+        """Stop writing. Reading goes on: the peer may have responded before it closed."""
         self._write_error = error
 
     # Responses
 
     def run(self) -> None:
-        """Read responses until the connection is over."""
+        """Read responses until the connection is closed."""
         error: BaseException | None = Closed("Disconnected: the greenlet that reads was killed")
         try:
             error = self._read()
         except OSError as caught:
-            error = self._lost(caught)
+            error = self._connection_lost(caught)
         finally:
             self.end(error)
 
     def _read(self) -> BaseException | None:
-        """Read until the end, and return the reason for it."""
+        """Read until the end of the connection, and return its reason; None for a regular end."""
         parser = self._parser
-        unpaced = 0
+        read_ahead = 0
         while True:
             data = b"" if parser.has_more else self._socket.recv(READ_BYTES)
             yield_if_spent()
@@ -179,39 +186,39 @@ class Pipeline:
                 return RemoteProtocolError("Received data when none is expected")
             self._take(parser.feed(data))
             if parser.error is not None:
-                return undecodable(parser.error)
+                return decode_failure(parser.error)
             if parser.is_finished:
                 return Broken("Received 'Connection: close' from the server")
             if self._is_done():
                 return None
-            self._rewatch()
-            unpaced += len(data)
-            if unpaced >= PACE_BYTES:
-                unpaced = 0
-                self._keep_pace()
+            self._restart_timers()
+            read_ahead += len(data)
+            if read_ahead >= MAX_READ_AHEAD:
+                read_ahead = 0
+                self._wait_for_reader()
 
     def _take(self, responses: Iterable[RawResponse]) -> None:
-        """Keep the promises of responses that are complete, or whose bodies are streamed."""
+        """Complete the promises of responses that are complete, or whose bodies are streamed."""
         outcomes: list[Outcome] = []
         for raw in responses:
             if self._closed:
-                break  # while another one was unpacked; all that were not have failed
+                break  # during a decompression; the remaining promises have failed
             exchange = self._receiving.popleft()
             try:
                 response = to_response(
                     raw, max_body_bytes=self._limits.max_body_bytes, pause=yield_if_spent
                 )
             except RemoteProtocolError as error:
-                outcomes.append((exchange.promise, undecodable(error)))
+                outcomes.append((exchange.promise, decode_failure(error)))
                 continue
             if isinstance(raw.sink, BodyFeed):
-                response.reader = raw.sink.take_reader()
+                response.reader = raw.sink.detach_reader()
             outcomes.append((exchange.promise, response))
         self.responses += len(outcomes)
         self._complete(outcomes)
 
     def _begin_response(self, raw: RawResponse) -> BodyFeed | None:
-        """Find out whose response the parser has found, and where its body goes."""
+        """Assign a response to its request, and return the sink of its body."""
         if not self._awaiting:
             raise RemoteProtocolError("Received data when none is expected")
         exchange = self._awaiting.popleft()
@@ -223,16 +230,16 @@ class Pipeline:
             self._fail(others, lambda: Broken("Received 'Connection: close' from the server"))
         if not exchange.streamed:
             return None
-        self._feed = BodyFeed(self._unwanted, is_packed=raw.head.is_gzip)
+        self._feed = BodyFeed(self._abandoned, is_compressed=raw.head.is_gzip)
         return self._feed
 
     def _take_eof(self) -> BaseException | None:
-        """Take the end of the connection, which completes a body without a length."""
+        """Handle the end of the connection, which completes a body without a length."""
         self._take(self._parser.feed_eof())
         if self._parser.error is not None:
             return Broken(f"{self._parser.error}: {self.endpoint} closed the connection too early")
         if self._write_error is not None:
-            return self._lost(self._write_error)
+            return self._connection_lost(self._write_error)
         return Broken(f"Disconnected: {self.endpoint} closed the connection")
 
     def _is_done(self) -> bool:
@@ -244,37 +251,37 @@ class Pipeline:
             and self._parser.is_idle
         )
 
-    def _keep_pace(self) -> None:
+    def _wait_for_reader(self) -> None:
         """Wait until the reader of a streamed body has caught up."""
         if self._feed is None or self._feed.is_over:
             return
-        room = self._feed.room()
+        room = self._feed.writable()
         if not room.ready():
-            self._read_watch.stop()
+            self._read_timer.stop()
             room.get()
-            self._rewatch()
+            self._restart_timers()
 
     # The end
 
     def end(self, error: BaseException | None) -> None:
-        """Close at once. Only the first call has an effect.
+        """Close the connection at once. Only the first call has an effect.
 
-        The request whose turn it is fails with *error*, or a streamed response does; the others
-        learn that the connection is gone.
+        *error* is the failure of the streamed response, or else of the first request without a
+        response; the remaining requests fail as disconnected.
         """
         if self._closed:
             return
         self._closed = True
         self._reason = error
         self._socket.close()
-        for watch in self._watches:
-            watch.close()
+        for timer in self._timers:
+            timer.close()
         unsent = self._writer.close()
         exchanges = [*self._receiving, *self._awaiting, *unsent]
         self._receiving.clear()
         self._awaiting.clear()
         if self._feed is not None and not self._feed.is_over:
-            self._feed.break_off(error if error is not None else BODY_FAILED)
+            self._feed.abort(error if error is not None else BODY_FAILED)
         elif exchanges and error is not None:
             self._complete([(exchanges.pop(0).promise, error)])
         self._fail(exchanges, lambda: _disconnected(error))
@@ -287,31 +294,31 @@ class Pipeline:
 
     def _complete(self, outcomes: list[Outcome]) -> None:
         if outcomes:
-            self._loop.run_callback(_keep_promises, outcomes)
+            self._loop.run_callback(_complete_promises, outcomes)
 
-    def _lost(self, error: OSError) -> Broken:
+    def _connection_lost(self, error: OSError) -> Broken:
         broken = Broken(f"Disconnected: connection to {self.endpoint} lost: {error}")
         broken.__cause__ = error
         return broken
 
     # Times
 
-    def _rewatch(self) -> None:
-        """Watch what the peer is to do next."""
+    def _restart_timers(self) -> None:
+        """Start the timer of the current phase, and stop the other one."""
         if not self._parser.is_idle:
-            self._first_watch.stop()
-            self._read_watch.start()
+            self._first_byte_timer.stop()
+            self._read_timer.start()
             return
-        self._read_watch.stop()
+        self._read_timer.stop()
         if self._awaiting and self._awaiting[0].is_sent:
-            self._first_watch.start()
+            self._first_byte_timer.start()
         else:
-            self._first_watch.stop()
+            self._first_byte_timer.stop()
 
     def _expire_send(self) -> None:
         self._expire("took no byte of a request", self._limits.send_timeout)
 
-    def _expire_first(self) -> None:
+    def _expire_first_byte(self) -> None:
         self._expire("sent no byte of a response", self._limits.first_byte_timeout)
 
     def _expire_read(self) -> None:
@@ -321,14 +328,14 @@ class Pipeline:
         self.end(WaitTimeout(f"{self.endpoint} {what} within {seconds:g} s"))
 
     def disown(self) -> None:
-        """Close the descriptor, in a forked child: what is to come is meant for the parent."""
+        """Close the descriptor, in a forked child: the bytes to come belong to the parent."""
         close_copy(self._socket)
 
     def __repr__(self) -> str:
         return f"<Pipeline {self.endpoint} {self.state}, {self.unanswered} unanswered>"
 
 
-def _keep_promises(outcomes: list[Outcome]) -> None:
+def _complete_promises(outcomes: list[Outcome]) -> None:
     for promise, outcome in outcomes:
         if isinstance(outcome, BaseException):
             promise.fail(outcome)
@@ -337,7 +344,7 @@ def _keep_promises(outcomes: list[Outcome]) -> None:
 
 
 def _disconnected(reason: BaseException | None) -> GreenprocError:
-    """Return the error of a request that is not to blame for the end of its connection."""
+    """Return the failure of a request that did not cause the end of its connection."""
     if reason is None or isinstance(reason, Closed):
         return Closed(str(reason) if reason else "Disconnected: the last response has come")
     text = str(reason)

@@ -1,4 +1,4 @@
-"""Writing requests to a connection, one after the other, whole ones and streamed ones."""
+"""`RequestWriter`: writes the requests of a client connection in order."""
 
 from __future__ import annotations
 
@@ -17,31 +17,33 @@ from greenproc.web.dial import bound_spawn
 from greenproc.web.exchange import Exchange, as_piece
 from greenproc.web.timeouts import WatchdogTimer
 
-BATCH_BYTES = 256 * 1024  # of requests joined into one send, as many as a batch of messages
+BATCH_BYTES = 256 * 1024  # of requests that are joined into one send, as for batches of messages
 
 
 @dataclass(frozen=True, slots=True)
 class WriterHooks:
-    """What a writer tells its connection. None of these may wait: some are called in the hub."""
+    """The callbacks of a writer. They must not wait, since the hub calls some of them."""
 
     begun: Callable[[Exchange], None]
-    """The first byte of a request is about to be written."""
+    """Called before the first byte of a request is written."""
     sent: Callable[[], None]
-    """There is a request more whose last byte is written."""
+    """Called after the last byte of one or more requests is written."""
     refused: Callable[[OSError], None]
-    """The peer takes no more."""
+    """Called when the socket accepts no more bytes."""
     failed: Callable[[BaseException], None]
-    """A streamed body cannot be completed."""
+    """Called when a streamed body cannot be completed."""
 
 
 class RequestWriter(BufferedWriter):
     """Writes requests in order.
 
-    All that are put in one turn of the hub leave in one send, which the hub makes. Only a peer
-    that does not read, or a streamed body, takes a greenlet, which ends with what it has to write.
+    The requests of one iteration of the hub leave in one send, which the hub makes. Only a peer
+    that does not read, or a streamed body, costs a greenlet, which ends with the queue.
 
     Args:
-        watch: runs while the peer takes nothing.
+        connected: the socket.
+        hooks: the callbacks.
+        timer: runs while the peer does not read.
     """
 
     __slots__ = (
@@ -51,14 +53,14 @@ class RequestWriter(BufferedWriter):
         "_queue",
         "_running",
         "_scheduled",
-        "_watch",
+        "_timer",
     )
 
-    def __init__(self, connected: socket.socket, hooks: WriterHooks, watch: WatchdogTimer) -> None:
-        # The hub, where it is called, is of no runtime.
+    def __init__(self, connected: socket.socket, hooks: WriterHooks, timer: WatchdogTimer) -> None:
+        # Bound here, since the hub, where it is called, has no current runtime.
         super().__init__(bound_spawn(), connected)
         self._hooks = hooks
-        self._watch = watch
+        self._timer = timer
         self._loop = get_hub().loop
         self._queue: deque[Exchange] = deque()
         self._current: Exchange | None = None  # its body is streamed
@@ -73,14 +75,14 @@ class RequestWriter(BufferedWriter):
         return self._current is not None
 
     def put(self, exchange: Exchange) -> None:
-        """Let *exchange* be written when it is its turn. Never waits."""
+        """Queue *exchange*. Never waits."""
         self._queue.append(exchange)
         if not self._scheduled and not self.is_writing:
             self._scheduled = True
             self._loop.run_callback(self._flush)
 
     def drop_unsent(self) -> list[Exchange]:
-        """Return what is not begun, which will not be. What is begun is written to its end."""
+        """Empty the queue, and return its requests. A partly written one is completed."""
         unsent = list(self._queue)
         self._queue.clear()
         for exchange in unsent:
@@ -88,13 +90,13 @@ class RequestWriter(BufferedWriter):
         return unsent
 
     def close(self) -> list[Exchange]:
-        """Write no more, and return what was not begun."""
+        """Stop writing, and return the requests in the queue."""
         self.is_closed = True
         greenlet, self._greenlet = self._greenlet, None
         if greenlet is not None and greenlet is not getcurrent():
             greenlet.kill(block=False)
             if self._current is not None and not self._running:
-                self._current.close_body()  # A greenlet that has not begun does not clean up.
+                self._current.close_body()  # a greenlet that never started has no finally block
         return self.drop_unsent()
 
     def _flush(self) -> None:
@@ -103,7 +105,7 @@ class RequestWriter(BufferedWriter):
             self._flush_now()
 
     def _take(self) -> bytes:
-        """Return what is to be written next, up to where a body has to be streamed."""
+        """Return the bytes of the next send, up to the next streamed body."""
         pieces = []
         size = 0
         while self._queue and self._current is None and size < BATCH_BYTES:
@@ -126,7 +128,7 @@ class RequestWriter(BufferedWriter):
         try:
             super()._write(rest)
         except BaseException:
-            if not self.is_closed:  # killed, in the body: its rest and its response will not come
+            if not self.is_closed:  # killed within a body, so its response will never arrive
                 self._hooks.failed(Abandoned("the greenlet that sends the body was killed"))
             raise
         finally:
@@ -147,7 +149,7 @@ class RequestWriter(BufferedWriter):
             self._hooks.sent()
 
     def _stream(self, exchange: Exchange) -> bool:
-        """Write a body piece by piece; tell whether it is complete."""
+        """Write a body piece by piece, and return whether it is complete."""
         for data in self._pieces(exchange):
             if data is None or self.is_closed:
                 return False
@@ -158,14 +160,14 @@ class RequestWriter(BufferedWriter):
         return True
 
     def _pieces(self, exchange: Exchange) -> Iterator[bytes | None]:
-        """Give the chunks of a body; None if there will be no more before its end."""
+        """Yield the chunks of a body; None when it fails."""
         try:
             for piece in exchange.body:
                 data = as_piece(piece)
                 if data:
                     yield encode_chunk(data)
         except FAILURES as error:
-            self.is_closed = True  # what follows would be taken for the rest of this body
+            self.is_closed = True  # the server would parse the next request as part of this body
             self._hooks.failed(error)
             yield None
         else:
@@ -177,9 +179,9 @@ class RequestWriter(BufferedWriter):
             return
         rest = memoryview(data)
         while sent < len(data):
-            self._watch.start()
+            self._timer.start()
             sent += self._socket.send(rest[sent:])
-        self._watch.stop()
+        self._timer.stop()
 
     def _finish_body(self) -> None:
         exchange, self._current = self._current, None

@@ -1,4 +1,4 @@
-"""Which process an HTTP request is for."""
+"""`RequestRouter`: delivers each HTTP request to a process."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ failure_log = FailureLog(logging.getLogger("greenproc.web"))
 
 
 class RequestRouter:
-    """Hands each request to the process its path names, else to the delegate.
+    """Delivers each request to the process that its path names, else to the delegate.
 
     Args:
-        delegate: the id of the process that gets what no other process is there for.
-        root: the id of the process that answers for ``/`` when there is no delegate.
+        processes: the processes of the runtime.
+        firewall: applied before the delivery.
+        delegate: the id of the process that gets requests whose path names no process.
+        root: the id of the process that serves ``/`` without a delegate.
 
     Source: libprocess src/process.cpp, ProcessManager::handle.
     """
@@ -42,10 +44,10 @@ class RequestRouter:
         self._delegate = delegate
         self._root = root
         self.requests = 0
-        """How many requests came."""
+        """The number of requests so far."""
         self.event_streams = dict.fromkeys(("clients", "opened", "slow", "dropped"), 0)
-        """Clients of all event streams: those there are, those that came, how often one was too
-        slow, and how many events did not reach those."""
+        """Counters of all event streams: *clients* are connected, *opened* have connected so far,
+        *slow* counts how often one was slow, and *dropped* the events that these lost."""
 
     def serve(self, request: Request) -> Future[Response]:
         """Return the future of the response to *request*."""
@@ -58,25 +60,26 @@ class RequestRouter:
         receiver, path = self._resolve(path)
         if path != request.url.path:
             request.url = request.url.replace(path=path)
-        return self._hand_over(receiver, request)
+        return self._deliver(receiver, request)
 
     def serve_process(self, id: str, request: Request) -> Future[Response]:
-        """Return the future of the response of the process *id*; never that of the delegate.
+        """Return the future of the response of a process, never that of the delegate.
 
         Args:
-            request: one whose path begins with that process.
+            id: of the process.
+            request: whose path begins with that id.
         """
         self.requests += 1
-        return Future(NotFound()) if "/.." in request.url.path else self._hand_over(id, request)
+        return Future(NotFound()) if "/.." in request.url.path else self._deliver(id, request)
 
     def find_process(self, path: str) -> Process | None:
-        """Return the process that the first segment of *path* names; the delegate does not count."""
+        """Return the process that the first segment of *path* names, never the delegate."""
         try:
             return self._find(decode_id(path.removeprefix("/").partition("/")[0]))
         except InvalidURL:
             return None
 
-    def _hand_over(self, receiver: str | None, request: Request) -> Future[Response]:
+    def _deliver(self, receiver: str | None, request: Request) -> Future[Response]:
         refusal = self._firewall.apply(request)
         if refusal is not None:
             return Future(refusal)
@@ -97,7 +100,7 @@ class RequestRouter:
         return future
 
     def streams(self, path: str) -> bool:
-        """Whether the process that answers *path* takes bodies as they come."""
+        """Whether the process that serves *path* reads bodies as they arrive."""
         receiver, path = self._resolve(path)
         process = self._find(receiver)
         if process is None:
@@ -109,12 +112,12 @@ class RequestRouter:
             return False
 
     def is_raw(self, path: str) -> bool:
-        """Whether the process that answers *path* takes requests as they came."""
+        """Whether the process that serves *path* gets requests as on the wire."""
         process = self._find(self._resolve(path)[0])
         return process is not None and process.takes_raw_requests
 
     def upgrades(self, path: str) -> bool:
-        """Whether the handshake of a WebSocket at *path* is served, if only with a 404."""
+        """Whether a handshake of a WebSocket at *path* reaches a process, or gets a 404."""
         receiver, path = self._resolve(path)
         process = self._find(receiver)
         if process is None:
@@ -126,7 +129,7 @@ class RequestRouter:
             return False
 
     def absolute_path(self, path: str) -> str:
-        """Return *path* with the delegate's id in front if its first segment is no process."""
+        """Return *path*, with the id of the delegate in front if it names no process."""
         return self._resolve(path)[1]
 
     def _find(self, id: str | None) -> Process | None:
@@ -134,7 +137,7 @@ class RequestRouter:
         return None if record is None else record.process
 
     def _resolve(self, path: str) -> tuple[str | None, str]:
-        """Return the id of the receiver, None for nobody, and the path as it will see it."""
+        """Return the id of the receiver, or None, and the path that it gets."""
         segment = path.lstrip("/").partition("/")[0]
         if not segment:
             if self._delegate is None:
@@ -154,5 +157,5 @@ class RequestRouter:
 
 
 def _stopping() -> Response:
-    """Return what is answered while the processes end: to try again, elsewhere."""
+    """Return the response while the processes terminate: a balancer may retry elsewhere."""
     return ServiceUnavailable(headers={"Connection": "close"})

@@ -1,4 +1,4 @@
-"""HTTP servers of their own, beside the one that every runtime is: any address, any handler."""
+"""`Server`: an HTTP server for one handler, apart from the server of a runtime."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from greenproc.web.options import check_seconds
 
 BACKLOG = 16_384  # libprocess' default for servers
 GRACE_SECONDS = 10.0  # as Settings.stop_timeout
-UNWIND_SECONDS = 0.5  # for greenlets whose connection was closed under them
+UNWIND_SECONDS = 0.5  # for the finally blocks of greenlets whose connection was closed
 
 
 class ServerState(Enum):
-    """Where a server is in its life, which has one direction.
+    """The states of a server, in their order.
 
     Source: libprocess src/http.cpp, ServerProcess::State.
     """
@@ -54,28 +54,29 @@ class Server:
         with Server(lambda request: "hello", "127.0.0.1:8080") as server:
             ...
 
-    It listens from the moment it is made, so clients may connect before `run`. As a context
-    manager it runs and stops itself. A server that nobody holds any more is closed.
+    It listens from its creation on, so clients may connect before `run`. As a context manager it
+    runs and stops itself. Its collection closes it.
 
-    Each request is handled in a greenlet of its own, so handlers may block; responses leave in
-    the order of the requests. A handler whose client is gone sees a discard of its future.
+    Each request is handled in a greenlet of its own, so handlers may block; responses are sent
+    in the order of the requests. When a client disconnects, the future of its response gets a
+    discard request.
 
     Args:
-        handler: is called with each `Request`, and returns what the handler of a route may
-            return. What it raises is answered with 500, see `Settings.expose_errors`.
-        where: port 0 lets the system choose, see `address`.
-        settings: the limits; what `Settings` says by default when None.
-        streaming: call the handler before the body is there; see `greenproc.route`.
-        backlog: how many connections may wait to be accepted.
+        handler: called with each `Request`; returns what the handler of a route may return. An
+            exception becomes a 500, see `Settings.expose_errors`.
+        where: an address, of which port 0 is any free one, or the path of a Unix socket.
+        settings: the limits; None for the defaults of `Settings`.
+        streaming: whether the handler is called before the body arrives; see `greenproc.route`.
+        backlog: the connections that may wait to be accepted.
 
     Raises:
-        BindError: the place cannot be had.
-        InvalidAddress: it is neither an address nor a path.
-        InvalidArgument: *handler* is no function.
-        InvalidSettings: TLS is enabled, which there is not yet.
+        BindError: the address cannot be bound.
+        InvalidAddress: *where* is neither an address nor a path.
+        InvalidArgument: *handler* is not callable.
+        InvalidSettings: TLS is enabled, which is not supported yet.
 
     Source: libprocess include/process/http.hpp, class Server.
-    Differs: bodies come whole unless streaming is asked for.
+    Differs: bodies are read whole unless *streaming* is given.
     """
 
     def __init__(
@@ -95,14 +96,13 @@ class Server:
         self._run: Promise[None] = Promise()
         self.state = ServerState.INITIALIZED
         self.address: ListenAddress = self._listener.address or address
-        """Where it listens."""
+        """The address or path that it listens at."""
 
     def run(self) -> Future[None]:
-        """Begin to accept, and return a future that is ready when the server has stopped.
+        """Start to accept, and return a future that is ready when the server has stopped.
 
-        A discard request stops the server at once, and makes the future fail.
-
-        Its failure is `Failure` when the server ran before.
+        A discard request stops the server at once, and fails the future with `Closed`. A second
+        call returns a future that failed with `Failure`.
 
         Source: libprocess src/http.cpp, Server::run.
         """
@@ -115,20 +115,19 @@ class Server:
         return self._run.future
 
     def stop(self, grace: float | None = GRACE_SECONDS) -> Future[None]:
-        """Stop accepting, finish what is being answered, and return a future that is ready then.
+        """Stop accepting, finish the pending requests, and return a future that is ready then.
 
-        Connections on which nothing is owed are closed at once, the others with their last
-        response.
+        Idle connections are closed at once, the others after their last response.
 
         Args:
-            grace: seconds after which the rest is cut off; handlers then see a discard, and are
-                killed if they go on. None is for ever.
+            grace: seconds after which the remaining connections are closed; their handlers get a
+                discard request, and are killed if they go on. None is for ever.
 
-        Its failure is `Failure` when the server does not run, and `InvalidArgument` when *grace*
-        is no time; the server goes on then.
+        Failures of the future, after which the server goes on: `Failure` when it does not run,
+        and `InvalidArgument` for a malformed *grace*.
 
         Source: libprocess src/http.cpp, Server::stop.
-        Differs: there idle connections hold it up for the whole time, which is none by default.
+        Differs: in libprocess idle connections delay it for the whole time, which is 0 by default.
         """
         if self.state is not ServerState.RUNNING:
             return Future.failed(Failure("Server must be started in order to be stopped"))
@@ -139,12 +138,12 @@ class Server:
         return self._begin_stop(inf if grace is None else grace, None)
 
     def hold(self) -> Self:
-        """Go on until stopped, whether anybody holds this or not."""
+        """Keep the server alive without a reference, until it is stopped."""
         self._listener.owner = self
         return self
 
     def statistics(self) -> dict[str, int]:
-        """Count connections that are open, and connections and requests since the start."""
+        """Return the open connections, and the connections and requests since the start."""
         return self._listener.statistics()
 
     def _begin_stop(self, grace: float, error: BaseException | None) -> Future[None]:
@@ -172,7 +171,7 @@ class Server:
             self._begin_stop(0.0, Closed("the server was discarded"))
 
     def __enter__(self) -> Self:
-        if self.state is not ServerState.RUNNING:  # as `serve` gives it
+        if self.state is not ServerState.RUNNING:  # a server of `serve` runs already
             running = self.run()
             if running.is_failed:
                 running.get()
@@ -183,7 +182,7 @@ class Server:
             self.stop().get()
 
     def __del__(self) -> None:
-        # A finalizer runs anywhere, in the middle of anything: a greenlet does the rest.
+        # A finalizer runs in any thread, between any two instructions: a greenlet does the rest.
         if getattr(self, "state", ServerState.STOPPED) in (
             ServerState.INITIALIZED,
             ServerState.RUNNING,
@@ -203,9 +202,17 @@ def serve(
     streaming: bool = False,
     backlog: int = BACKLOG,
 ) -> Server:
-    """Run a `Server` and return it; it goes on until it is stopped, whether it is held or not.
+    """Run a `Server`, and return it. It needs no reference to stay alive until it is stopped.
 
-    See `Server` about the arguments and errors.
+    Args:
+        handler: see `Server`.
+        where: see `Server`.
+        settings: see `Server`.
+        streaming: see `Server`.
+        backlog: see `Server`.
+
+    Raises:
+        BindError, InvalidAddress, InvalidArgument, InvalidSettings: see `Server`.
     """
     server = Server(handler, where, settings=settings, streaming=streaming, backlog=backlog)
     server.run()

@@ -1,4 +1,4 @@
-"""`Subscriber`: one client of an `EventStream`, and what waits for it."""
+"""`Subscriber`: one client of an `EventStream`, with its queue of events."""
 
 from __future__ import annotations
 
@@ -15,30 +15,37 @@ from greenproc.process.connections import end_with, forget_connection
 from greenproc.sync.cancellable_timer import CancellableTimer
 from greenproc.sync.pipe import Pipe, Reader
 
-BATCH_BYTES = 64 * 1024  # events that are joined into one piece of the response
-EARLY = 0.001  # seconds by which a timer may be early, as floats are compared
+BATCH_BYTES = 64 * 1024  # of events that are joined into one piece of the response
+EARLY = 0.001  # seconds by which a timer may be early, by the rounding of floats
 GAP = "gap"
 
 
 class EventPublisher(Protocol):
-    """The stream that a subscriber belongs to."""
+    """The port from a subscriber to its stream."""
 
     heartbeat: float
     max_waiting_bytes: int
 
     @property
     def keeps_slow(self) -> bool:
-        """Whether a slow subscriber loses its oldest events, instead of its stream."""
+        """Whether a slow subscriber loses its oldest events, rather than its stream."""
 
     def slow(self, subscriber: Subscriber, dropped: int) -> None:
-        """*dropped* events will not reach *subscriber*."""
+        """Called when *subscriber* has lost *dropped* events."""
 
     def gone(self, subscriber: Subscriber) -> None:
-        """Nothing reaches *subscriber* any more."""
+        """Called when the stream of *subscriber* has ended."""
 
 
 class Subscriber:
-    """A client that gets the events of an `EventStream`; also what only this one shall get."""
+    """A client of an `EventStream`; it can also get events of its own.
+
+    Args:
+        owner: the stream.
+        request: of the client.
+        last_event_id: the id of the last event that it received, if it reconnects.
+        process: ends the stream when it terminates; None for none.
+    """
 
     __slots__ = (
         "__weakref__",
@@ -72,13 +79,13 @@ class Subscriber:
         process: Process | None = None,
     ) -> None:
         self.request = request
-        """The request that began the stream."""
+        """The request that started the stream."""
         self.last_event_id = last_event_id
-        """The id of the last event that this client had before, if it was here before."""
+        """The id of the last event before a reconnection; None for a new client."""
         self._owner = owner
         self._process = process
-        # A piece that is not read yet stops the next one, so that what waits can be counted here,
-        # and dropped.
+        # The pipe holds one piece, so that the queue is here, where events can be counted and
+        # dropped.
         pipe = Pipe(max_pipe_bytes=1)
         self.reader = pipe.reader
         self._writer = pipe.writer
@@ -95,7 +102,12 @@ class Subscriber:
         self._beat_timer: CancellableTimer | None = None
 
     def start(self, first: bytes, replay: Iterable[bytes]) -> None:
-        """Send *first*, then *replay*, which no bound applies to; from now on heartbeats."""
+        """Send the beginning of the stream, and start the heartbeats.
+
+        Args:
+            first: encoded fields.
+            replay: encoded events of the history, whose bound they have kept.
+        """
         self._replay.append(first)
         self._replay.extend(replay)
         self._write()
@@ -110,18 +122,23 @@ class Subscriber:
 
     @property
     def is_open(self) -> bool:
-        """Whether events still reach this client, as far as is known."""
+        """Whether the stream is open, as far as is known."""
         return not (self._is_ending or self._is_gone)
 
     @property
     def waiting_bytes(self) -> int:
-        """How much waits until the client reads."""
+        """The bytes that are queued until the client reads."""
         return self._waiting_bytes
 
     def send(self, data: str = "", *, event: str | None = None, id: str | None = None) -> bool:
-        """Send an event to this client alone; tell whether its stream is still open.
+        """Send an event to this client alone, and return whether its stream is still open.
 
-        It is not kept for replay. Without an *id* the client keeps the one it has.
+        The event is not in the history.
+
+        Args:
+            data: the text of the event.
+            event: the type of the event; ``message`` if None.
+            id: the new last id of the client; None keeps the current one.
 
         Raises:
             InvalidArgument: see `greenproc.http.encode_event`.
@@ -129,7 +146,7 @@ class Subscriber:
         return self.push(encode_event(data, event=event, id=id))
 
     def push(self, text: bytes) -> bool:
-        """Send encoded events."""
+        """Queue encoded events, and return whether the stream is still open."""
         with self._guard:
             if not self.is_open:
                 return False
@@ -142,10 +159,10 @@ class Subscriber:
         return self.is_open
 
     def close(self, *, retry: float | None = None) -> None:
-        """End the stream when the client has read what waits.
+        """End the stream after the queued events.
 
         Args:
-            retry: seconds after which the browser is to come back; as before if None.
+            retry: seconds after which the browser should reconnect; None for no change.
         """
         with self._guard:
             if not self.is_open:
@@ -159,7 +176,7 @@ class Subscriber:
     # Writing
 
     def _write(self) -> None:
-        """Give the pipe a piece if it has none."""
+        """Write the next piece to the pipe if that is empty."""
         while True:
             with self._guard:
                 if self._is_writing:
@@ -183,7 +200,7 @@ class Subscriber:
         self._write()
 
     def _take(self) -> bytes:
-        """Take as many events as make a piece. Needs the lock."""
+        """Remove the events of the next piece from the queues. The caller must hold the lock."""
         taken: list[bytes] = []
         size = 0
         while self._replay and size < BATCH_BYTES:
@@ -196,11 +213,11 @@ class Subscriber:
             taken.append(self._events.popleft())
             size += len(taken[-1])
             self._waiting_bytes -= len(taken[-1])
-        # One piece alone is not copied: all subscribers have the same bytes.
+        # A single event is not copied: all subscribers share its bytes.
         return taken[0] if len(taken) == 1 else b"".join(taken)
 
     def _shed(self) -> None:
-        """Drop the oldest events, or all of them with the stream."""
+        """Drop the oldest events of a slow client, or all of them with its stream."""
         dropped = 0
         with self._guard:
             keeps = self._owner.keeps_slow
@@ -221,7 +238,9 @@ class Subscriber:
             self._beat_timer = CancellableTimer(self._clock, seconds, self._beat)
 
     def _beat(self, has_rung: bool) -> None:
-        """Send a comment if there was silence: it keeps proxies, and finds clients that are gone."""
+        """Send a comment after silence, for proxies that close idle connections. The write also
+        detects a lost client.
+        """
         if not has_rung:
             self.close()
             return
@@ -229,7 +248,7 @@ class Subscriber:
         if silence < self._owner.heartbeat - EARLY:
             self._watch(self._owner.heartbeat - silence)
             return
-        if not self._is_writing:  # else the client has something to read already
+        if not self._is_writing:  # else the client has unread bytes already
             self.push(EMPTY_COMMENT)
         self._watch(self._owner.heartbeat)
 

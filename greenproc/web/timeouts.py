@@ -10,18 +10,19 @@ from greenproc.clock.clock import Clock
 from greenproc.errors import StateError, WaitTimeout
 from greenproc.future import Future
 
-_PRECISION = 1e-5  # seconds; above what rounding a time since 1970 can make of it
+_PRECISION = 1e-5  # seconds; larger than the rounding error of a time since 1970
 
 
 class WatchdogTimer:
-    """Calls a function when it has run for too long, by a clock that a test can pause.
+    """Calls a function unless it is stopped in time, by a clock that a test can pause.
 
-    Starting and stopping it over and over is cheap: the timer is left alone, and looks when it
-    fires at what has become of it.
+    Restarting it is cheap, as for every read of a connection: only the due time is set. The
+    timer of the clock stays, and is set again if it fires too early.
 
     Args:
-        seconds: how long it may run; None is for ever.
-        expired: is called in a greenlet of the clock.
+        clock: of the runtime.
+        seconds: the limit; None is for ever.
+        expired: called in a greenlet of the clock.
     """
 
     __slots__ = ("_clock", "_due", "_expired", "_seconds", "_timer")
@@ -39,7 +40,7 @@ class WatchdogTimer:
         return self._due is not None
 
     def start(self) -> None:
-        """Run from now on; if it runs already, from the beginning."""
+        """Start, or restart, the time."""
         if self._seconds is None:
             return
         self._due = self._clock.now(None) + self._seconds
@@ -47,11 +48,11 @@ class WatchdogTimer:
             self._set(self._seconds)
 
     def stop(self) -> None:
-        """Stand still."""
+        """Stop the time; `start` may follow."""
         self._due = None
 
     def close(self) -> None:
-        """Stand still for good."""
+        """Stop the time, and cancel the timer of the clock."""
         self._due = None
         if self._timer is not None:
             self._timer.cancel()
@@ -61,7 +62,7 @@ class WatchdogTimer:
         try:
             self._timer = self._clock.timer(seconds, self._look)
         except StateError:
-            pass  # A clock that was stopped measures nothing, as for those it had dropped.
+            pass  # a stopped clock has dropped all its timers, and this one as well
 
     def _look(self) -> None:
         self._timer = None
@@ -83,13 +84,14 @@ T = TypeVar("T")
 
 
 def with_timeout(future: Future[T], seconds: float | None, what: str) -> Future[T]:
-    """Return *future*, or one that fails with `WaitTimeout` when it takes longer than *seconds*.
+    """Return *future*, or one that fails with `WaitTimeout` after *seconds*.
 
-    *future* is then asked to give up.
+    After the timeout *future* gets a discard request.
 
     Args:
+        future: the future to limit.
         seconds: of the current clock; None is for ever.
-        what: what did not happen, for the error.
+        what: the beginning of the error's text, such as ``no response from h:80``.
     """
     if seconds is None:
         return future

@@ -171,7 +171,7 @@ class Exchange:
         body = None
         if streams:
             body = BodyPipe(
-                _nothing, blame=lambda: Status.BAD_REQUEST, is_packed=self._head.is_gzip
+                _nothing, blame=lambda: Status.BAD_REQUEST, is_compressed=self._head.is_gzip
             )
         whole = b"" if streams else self._read(settings.max_body_bytes)
         raw = RawRequest(self._head, whole, body)

@@ -160,26 +160,26 @@ def test_a_packed_response_is_written_as_libprocess_does() -> None:
     assert to_response(raw).body == b"x" * 5000
 
 
-def is_packed(response: Response, request: Request | None) -> bool:
+def is_compressed(response: Response, request: Request | None) -> bool:
     return b"Content-Encoding: gzip\r\n" in encode_response(response, request, now=NOW)
 
 
 def test_only_long_bodies_are_packed() -> None:
-    assert is_packed(OK(b"x" * 1024), get(GZIP))
-    assert not is_packed(OK(b"x" * 1023), get(GZIP))
+    assert is_compressed(OK(b"x" * 1024), get(GZIP))
+    assert not is_compressed(OK(b"x" * 1023), get(GZIP))
 
 
 @pytest.mark.parametrize("accepted", ["gzip;q=0", "*;q=0", "deflate"])
 def test_only_who_accepts_it_gets_a_packed_body(accepted: str) -> None:
-    assert not is_packed(OK(b"x" * 5000), get({"Accept-Encoding": accepted}))
-    assert not is_packed(OK(b"x" * 5000), get())
-    assert not is_packed(OK(b"x" * 5000), None)
-    assert is_packed(OK(b"x" * 5000), get({"Accept-Encoding": "*"}))
+    assert not is_compressed(OK(b"x" * 5000), get({"Accept-Encoding": accepted}))
+    assert not is_compressed(OK(b"x" * 5000), get())
+    assert not is_compressed(OK(b"x" * 5000), None)
+    assert is_compressed(OK(b"x" * 5000), get({"Accept-Encoding": "*"}))
 
 
 def test_a_body_that_the_handler_has_packed_is_left_alone() -> None:
     response = OK(b"x" * 5000, headers={"Content-Encoding": "br"})
-    assert not is_packed(response, get(GZIP))
+    assert not is_compressed(response, get(GZIP))
 
 
 def test_packing_corrects_a_length_in_the_headers() -> None:

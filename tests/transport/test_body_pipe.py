@@ -17,9 +17,9 @@ from greenproc.transport.body_pipe import BodyFailure, BodyPipe
 class Body:
     """A pipe, and whether it has given up."""
 
-    def __init__(self, *, is_packed: bool = True) -> None:
+    def __init__(self, *, is_compressed: bool = True) -> None:
         self.has_given_up = False
-        self.pipe = BodyPipe(self.stop_taking, blame=lambda: 408, is_packed=is_packed)
+        self.pipe = BodyPipe(self.stop_taking, blame=lambda: 408, is_compressed=is_compressed)
 
     def stop_taking(self) -> None:
         self.has_given_up = True
@@ -35,7 +35,7 @@ class Body:
 
 
 def test_nothing_is_handed_on_before_the_handler_is_asked() -> None:
-    body = Body(is_packed=False)
+    body = Body(is_compressed=False)
     body.pipe.write(b"one")
     body.pipe.close()
     reading = body.pipe.reader.read()
@@ -48,7 +48,7 @@ def test_nothing_is_handed_on_before_the_handler_is_asked() -> None:
 
 
 def test_a_failure_comes_behind_what_was_held_back() -> None:
-    body = Body(is_packed=False)
+    body = Body(is_compressed=False)
     body.pipe.write(b"one")
     body.pipe.fail("lost")
 

@@ -322,7 +322,7 @@ def test_a_host_name_that_none_can_be_is_told(
 @pytest.mark.parametrize("url", ["/\ud800", "/?a=\ud800", "/?\ud800"])
 def test_a_url_that_cannot_be_spelled_fails_the_future(url: str) -> None:
     text = failure_of(get(f"http://127.0.0.1{url}"), LocalProtocolError)
-    assert text.startswith("the request cannot be spelled: ")
+    assert text.startswith("the request cannot be encoded: ")
 
 
 def test_what_is_no_character_becomes_a_question_mark(server: Acceptor) -> None:

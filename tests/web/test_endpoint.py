@@ -8,7 +8,7 @@ from greenproc.address import Address
 from greenproc.errors import InvalidURL
 from greenproc.http.url import URL
 from greenproc.pid import UPID
-from greenproc.web.endpoint import Endpoint, addressed, endpoint_of, parse_target
+from greenproc.web.endpoint import Endpoint, endpoint_of, parse_target, with_authority
 
 HERE = Address("127.0.0.1", 5050)
 
@@ -89,16 +89,17 @@ def test_what_is_no_target(target: object) -> None:
 def test_the_host_of_a_request_is_its_own_else_that_of_the_connection() -> None:
     endpoint = Endpoint("http", "h", 8080)
 
-    assert addressed(URL("/x"), endpoint).authority == "h:8080"
-    assert addressed(URL("/x", host="other", port=80), endpoint).authority == "other"
+    assert with_authority(URL("/x"), endpoint).authority == "h:8080"
+    assert with_authority(URL("/x", host="other", port=80), endpoint).authority == "other"
     assert (
-        addressed(URL("/x", host="other"), Endpoint("http+unix", "/s", 0)).authority == "localhost"
+        with_authority(URL("/x", host="other"), Endpoint("http+unix", "/s", 0)).authority
+        == "localhost"
     )
 
 
 def test_a_request_is_spelled_in_ascii() -> None:
     endpoint = Endpoint("http", "h", 80)
-    url = addressed(parse_target("http://m\xfcnchen.example/caf\xe9/\udcff?k=\xe9"), endpoint)
+    url = with_authority(parse_target("http://m\xfcnchen.example/caf\xe9/\udcff?k=\xe9"), endpoint)
 
     assert url.authority == "xn--mnchen-3ya.example"
     assert url.target == "/caf%C3%A9/%FF?k=%C3%A9"
