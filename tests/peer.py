@@ -10,6 +10,7 @@ from typing import Self
 from gevent import socket
 
 from greenproc.address import Address
+from greenproc.transport import SocketManager
 
 LIMIT = 15.0  # seconds: what has not come by then will not come
 
@@ -160,3 +161,9 @@ def closed_address() -> Address:
     """Return an address of the loopback that nobody listens at."""
     with Acceptor() as acceptor:
         return acceptor.address
+
+
+def linked_socket(manager: SocketManager, address: Address) -> socket.socket | None:
+    """Return the socket of the linked connection to *address*, if there is one."""
+    connection = manager._connections.get(address)
+    return connection._socket if connection is not None and connection.linked else None

@@ -1,4 +1,21 @@
-"""The connection to one address: connect, write what is queued, watch for the end."""
+"""`PeerConnection`: one connection to another node: connect, write what is queued, see the end.
+
+It is in one of these states; ``-`` leaves it there. *leave* is a call when messages are queued,
+*leave empty* is one when none are::
+
+    state       connected  leave    leave empty  eof     error   time limit
+    ----------  ---------  -------  -----------  ------  ------  ----------
+    CONNECTING  OPEN       -        CLOSED       -       CLOSED  CLOSED
+    OPEN        -          LEAVING  LEAVING      CLOSED  CLOSED  LEAVING
+    LEAVING     -          -        -            CLOSED  CLOSED  CLOSED
+    CLOSED      -          -        -            -       -       -
+
+A connection that was left takes no more messages, and writes those that are queued: so one that
+is CONNECTING leaves as soon as it is OPEN. The time limits are those of `Settings.connect_timeout`
+while CONNECTING, of `Settings.temporary_idle` for an idle connection without a link that is OPEN,
+and of two seconds for the peer to close a connection that is LEAVING. A peer that sends no
+response in `Settings.answer_timeout` is an *error*.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +25,7 @@ from enum import Enum
 from time import monotonic
 from typing import Any
 
-from gevent import Timeout, get_hub, getcurrent, sleep, socket
-from greenlet import greenlet
+from gevent import Timeout, get_hub, sleep, socket
 
 from greenproc.address import Address
 from greenproc.errors import Broken
@@ -18,26 +34,25 @@ from greenproc.hub.fork import close_copy
 from greenproc.hub.iteration_budget import iteration_budget, yield_if_spent
 from greenproc.message import Message
 from greenproc.settings import Settings
-from greenproc.transport.buffered_writer import UnsentBytes, write_some
+from greenproc.transport.buffered_writer import BufferedWriter, UnsentBytes, write_some
 from greenproc.transport.connection_limit import Slots
 from greenproc.transport.hooks import Spawn
 from greenproc.transport.send_queue import SendQueue
 from greenproc.transport.timeouts import notice_loss
 from greenproc.wire.framing import MessageEncoder
 
-READ_BYTES = 64 * 1024
+READ_BYTES = 64 * 1024  # of responses, 300 of 202 at a time
 YIELD_BYTES = 64 * 1024  # a batch of this size took long enough for processes to want a turn
-LITTLE_BYTES = 16 * 1024  # written in the hub, which costs no switch to the writer
 MIN_CHECK_SECONDS = 0.001
-NOTHING = memoryview(b"")
 LINGER_SECONDS = 2.0  # how long a peer may take to close after us; Apache's lingering close
 
 
 class PeerState(Enum):
-    """Where in its life a connection is."""
+    """Where in its life a peer connection is."""
 
     CONNECTING = "connecting"
     OPEN = "open"
+    LEAVING = "leaving"
     CLOSED = "closed"
 
 
@@ -48,7 +63,7 @@ class PeerHooks:
     spawn: Spawn
     """Start a greenlet."""
     opened: Callable[[PeerConnection], None]
-    """The connection stands."""
+    """The connection is open."""
     ended: Callable[[PeerConnection, Broken | None], None]
     """The connection is closed; called exactly once, with the error if one ended it."""
     dropped: Callable[[Message, str], None]
@@ -58,23 +73,22 @@ class PeerHooks:
     idle: Callable[[PeerConnection], None]
     """A temporary connection has had nothing to do for a while. Also called in the hub."""
     slots: Slots
-    """Which temporary connections hold while they stand, and links to claimed addresses until
-    they do."""
+    """Held by temporary connections until they are closed, and by links to claimed addresses
+    until they are open."""
     unsent: UnsentBytes
     """What all of them may hold together."""
 
 
-class PeerConnection:
+class PeerConnection(BufferedWriter):
     """A connection to one address, shared by all processes that send to it.
 
-    It is either *linked*, which means that its loss is told and that what the peer answers is
-    ignored, or temporary, which means that answers are counted and that it is given up when it
-    was idle for `Settings.temporary_idle`.
+    It is either *linked*: its loss is reported, and responses are ignored; or temporary:
+    responses are counted, and it is given up when it was idle for `Settings.temporary_idle`.
 
     Args:
-        address: whose peer to connect to.
-        encoder: spells the messages.
-        settings: give the limits.
+        address: of the peer.
+        encoder: encodes the messages.
+        settings: the limits.
         hooks: the owner.
         linked: whether the connection is linked from the beginning.
         needs_slot: whether it may be opened only with a slot.
@@ -93,10 +107,11 @@ class PeerConnection:
         linked: bool,
         needs_slot: bool,
     ) -> None:
+        super().__init__(hooks.spawn)
         has_slot = not needs_slot or hooks.slots.take(self)
         try:
-            # What waits for a slot gets its socket with it.
-            self._socket = new_socket(address) if has_slot else None
+            # A connection that waits for a slot gets its socket with it.
+            self._socket: socket.socket | None = new_socket(address) if has_slot else None
         except OSError:
             hooks.slots.release(self)
             raise
@@ -104,37 +119,31 @@ class PeerConnection:
         self.encoder = encoder
         self.linked = linked
         self._needs_slot = needs_slot
-        self.leaving = False
         self.state = PeerState.CONNECTING
+        self._leaves_when_open = False
+        self.was_open = False
         self.queue = SendQueue(settings.max_outgoing_bytes, hooks.unsent)
         self._settings = settings
         self._hooks = hooks
-        self._hub = get_hub()
+        self._loop = get_hub().loop
         self._counter = ResponseCounter(is_spent=iteration_budget().is_spent)
         self._timer: Any = None
         self._last_used = monotonic()
-        self.was_open = False
-        # What the socket did not take of a batch that was written in the hub.
-        self._rest = NOTHING
-        # The writer while it is parked, and whether nobody has woken it yet.
-        self._parked: greenlet | None = None
-        self._wakeable = False
+        # Whether a message that is queued has to schedule a flush. One flag for "open, and nothing
+        # is being written, and no flush is due", since each message asks.
+        self._is_quiet = False
+
+    def __repr__(self) -> str:
+        kind = "LINKED" if self.linked else "TEMPORARY"
+        return (
+            f"<PeerConnection {self.address} {kind} {self.state.name}, {len(self.queue)} queued>"
+        )
 
     @property
     def _open_socket(self) -> socket.socket:
         """The socket, which a connection that waits for a slot does not have yet."""
         assert self._socket is not None
         return self._socket
-
-    @property
-    def linked_socket(self) -> socket.socket | None:
-        """The socket of a linked connection, if it has one already."""
-        return self._socket if self.linked else None
-
-    def __repr__(self) -> str:
-        kind = "LINKED" if self.linked else "TEMPORARY"
-        state = "LEAVING" if self.leaving and self.state is PeerState.OPEN else self.state.name
-        return f"<PeerConnection {self.address} {kind} {state}, {len(self.queue)} queued>"
 
     def start(self) -> None:
         """Begin to connect."""
@@ -149,11 +158,11 @@ class PeerConnection:
             return
         if not self.queue.append(message, data):
             self._hooks.dropped(message, f"too much is queued for {self.address}")
-        elif self._wakeable:
-            self._wake()
+        elif self._is_quiet:
+            self._schedule_flush()
 
     def mark(self) -> Callable[[], bool]:
-        """Return what tells whether all messages so far have their answers, or will have none."""
+        """Return a function: whether all messages so far have their responses, or will have none."""
         queue = self.queue
         last = queue.taken + len(queue)
 
@@ -166,9 +175,11 @@ class PeerConnection:
     def promote_to_link(self, *, is_claimed: bool) -> None:
         """Make a temporary connection a linked one.
 
-        It needs no slot from then on, unless it is not open and its address *is_claimed*.
+        Args:
+            is_claimed: only the sender of a message has named the address. The connection keeps
+                its slot until it is open.
         """
-        if not is_claimed or self.state is PeerState.OPEN:
+        if not is_claimed or self.was_open:
             self._free_slot()
         if self.linked:
             return
@@ -176,8 +187,12 @@ class PeerConnection:
         if self._socket is not None:
             notice_loss(self._socket, self._settings.link_timeout)
         self._stop_timer()
-        if self._parked is not None:
+        if not self.is_writing:
             self.queue.forget_sent()
+
+    def move_unsent(self, to: PeerConnection) -> None:
+        """Move all messages that wait to be written to *to*, which has none."""
+        self.queue.move_unsent(to.queue)
 
     def leave(self) -> None:
         """Take no more messages; write what is queued, let the peer close, then close.
@@ -186,52 +201,58 @@ class PeerConnection:
         """
         if self.state is PeerState.CONNECTING and not self.queue:
             self.end(None)
-        elif not self.leaving:
-            self.leaving = True
-            if self.state is PeerState.OPEN:
-                self._watch()
-            if self._wakeable:
-                self._wake()
+            return
+        if self.state is PeerState.CONNECTING:
+            self._leaves_when_open = True
+        elif self.state is PeerState.OPEN:
+            self.state = PeerState.LEAVING
+            self._watch()
+            if self._is_quiet:
+                self._schedule_flush()
 
     def disown(self) -> None:
         """Close the descriptor, in a forked child; the connection is the parent's."""
-        self.state = PeerState.CLOSED
-        self._parked = None
-        self._wakeable = False
-        self._stop_timer()
+        self._close()
         if self._socket is not None:
             close_copy(self._socket)
 
     def end(self, error: Broken | None) -> None:
-        """Close at once. Only the first call has an effect. Must not be called in the hub."""
+        """Close at once. Only the first call has an effect. Must not be called in the hub.
+
+        Args:
+            error: what broke the connection; None if the peer closed it, or it was given up.
+        """
         if self.state is PeerState.CLOSED:
             return
-        self.state = PeerState.CLOSED
-        self._stop_timer()
+        self._close()
         if self._socket is not None:
             self._socket.close()
         self._hooks.slots.release(self)
-        if self._wakeable:
-            self._wake()
         self._hooks.ended(self, error)
 
-    # Writing
+    def _close(self) -> None:
+        self.state = PeerState.CLOSED
+        self.is_closed = True
+        self._is_quiet = False
+        self._stop_timer()
+
+    # Connecting
 
     def _run(self) -> None:
-        """Connect, then write until there is nothing more to come."""
+        """Connect, then write what was queued in the meantime."""
         error: Broken | None = None
-        done = False
+        is_connected = False
         try:
             self._connect()
-            self._write()
-            done = True
+            is_connected = True
         except Broken as caught:
             error = caught
-        except OSError as caught:
-            error = self._broken(caught)
         finally:
-            if not done:
+            if not is_connected:
                 self.end(error)
+        if not self.is_closed:
+            self.is_writing = True
+            self._write(memoryview(b""))
 
     def _connect(self) -> None:
         ip, port = self.address.ip, self.address.port
@@ -256,8 +277,10 @@ class PeerConnection:
         self._last_used = monotonic()
         if self.linked:
             self._free_slot()
-        if not self.linked or self.leaving:
+        else:
             self._watch()
+        if self._leaves_when_open:
+            self.leave()
         self._hooks.spawn(self._read)
         self._hooks.opened(self)
 
@@ -273,75 +296,69 @@ class PeerConnection:
             self._needs_slot = False
             self._hooks.slots.release(self)
 
-    def _write(self) -> None:
-        """Write batches; when there is nothing to write, park, or say that this was all."""
-        while self.state is PeerState.OPEN:
-            if self._rest or self.queue:
-                self._write_batch()
-            elif self.leaving:
-                self._open_socket.shutdown(socket.SHUT_WR)
-                return
-            else:
-                self._park()
+    # Writing
 
-    def _write_batch(self) -> None:
-        """Write what is left of a batch, or the next one; waits for the peer."""
-        batch = rest = self._rest or memoryview(self.queue.take_batch())
-        self._rest = NOTHING
-        while rest:
-            rest = rest[self._open_socket.send(rest) :]
+    def _schedule_flush(self) -> None:
+        self._is_quiet = False
+        self._loop.run_callback(self._flush_now)
+
+    def _take(self) -> bytes:
+        return self.queue.take_batch() if self.queue.queued_bytes else b""
+
+    def _has_more(self) -> bool:
+        return self.queue.queued_bytes > 0
+
+    def _write_some(self, data: bytes | memoryview) -> int:
+        self._last_used = monotonic()
+        return write_some(self._open_socket, data)
+
+    def _write(self, rest: memoryview) -> None:
+        is_done = False
+        try:
+            super()._write(rest)
+            is_done = True
+        finally:
+            if not is_done:  # killed: what is queued would wait for ever
+                self.end(None)
+
+    def _send(self, data: memoryview) -> None:
+        while data:
+            data = data[self._open_socket.send(data) :]
             self._last_used = monotonic()
-        self._batch_written()
+        if self.linked:
+            self.queue.forget_sent()
+
+    def _write_next(self) -> bool:
+        if not self.queue.queued_bytes:
+            return False
+        batch = self.queue.take_batch()
+        self._send(memoryview(batch))
         if len(batch) >= YIELD_BYTES:
             # No turn for descriptors, which a writer need not give: what it writes is bounded by
             # what processes here have sent. Waiting for one in a node that is busy sending left
             # the peer without work for a quarter of the time.
             sleep(0)
+        return True
 
-    def _write_at_once(self) -> None:
-        """Write the next batch in the hub, as far as the socket takes it without waiting."""
-        batch = self.queue.take_batch()
-        try:
-            sent = write_some(self._open_socket, batch)
-        except OSError:
-            sent = 0  # which the writer will find out
-        if sent < len(batch):
-            self._rest = memoryview(batch)[sent:]
-        else:
-            self._last_used = monotonic()
-            self._batch_written()
-
-    def _batch_written(self) -> None:
+    def _flushed(self) -> None:
+        if self.is_closed:
+            return
         if self.linked:
             self.queue.forget_sent()
-
-    def _park(self) -> None:
-        """Give up the turn until there is something to write.
-
-        Not an event of gevent: parking and waking would cost more than all the rest of a send.
-        """
-        self._parked = getcurrent()
-        self._wakeable = True
-        try:
-            self._hub.switch()
-        finally:
-            self._parked = None
-            self._wakeable = False
-
-    def _wake(self) -> None:
-        self._wakeable = False
-        self._hub.loop.run_callback(self._resume)
-
-    def _resume(self) -> None:
-        """Write a little, in the hub; switch to the writer if there is more to do than that."""
-        if self._parked is None:
-            return  # The writer was killed in the meantime.
-        if 0 < self.queue.queued_bytes <= LITTLE_BYTES and self.state is PeerState.OPEN:
-            self._write_at_once()
-        if self._rest or self.queue or self.leaving or self.state is not PeerState.OPEN:
-            self._parked.switch()
+        if self.state is PeerState.LEAVING:
+            try:
+                self._open_socket.shutdown(socket.SHUT_WR)
+            except OSError as error:
+                self._write_failed(error)
         else:
-            self._wakeable = True
+            self._is_quiet = True
+
+    def _write_failed(self, error: OSError) -> None:
+        if self.is_closed:
+            return
+        self.is_closed = True
+        # The hooks that it calls must not run in the hub.
+        self._hooks.spawn(self.end, self._broken(error))
 
     # Reading
 
@@ -352,24 +369,24 @@ class PeerConnection:
             while received := self._open_socket.recv(READ_BYTES):
                 yield_if_spent()
                 if not self.linked:
-                    self._count_answers(received)
+                    self._count_responses(received)
         except OSError as caught:
             error = self._broken(caught)
         finally:
             self.end(error)
 
-    def _count_answers(self, received: bytes) -> None:
-        # What sends no responses may read messages all the same. So it keeps its connection
-        # until it has been silent for too long.
+    def _count_responses(self, received: bytes) -> None:
+        # A peer that sends no responses may read messages all the same. So it keeps its
+        # connection until it has been silent for too long.
         self._last_used = monotonic()
-        self._note_answers(received)
+        self._note_responses(received)
         while self._counter.has_more:
             yield_if_spent()
-            self._note_answers(b"")
+            self._note_responses(b"")
         if self._hooks.slots.waiting and self.is_idle:
             self.give_way()
 
-    def _note_answers(self, received: bytes) -> None:
+    def _note_responses(self, received: bytes) -> None:
         count = self._counter.feed(received)
         if self._counter.unavailable:
             refused = self.queue.find_sent(self._counter.unavailable)
@@ -387,9 +404,9 @@ class PeerConnection:
 
     @property
     def is_idle(self) -> bool:
-        """See `SlotHolder`: nothing is to be written, and no answer is missing."""
-        is_open = self.state is PeerState.OPEN and not self.leaving
-        return is_open and not self._rest and not self.queue and self.queue.is_answered
+        """See `SlotHolder`: nothing is to be written, and no response is missing."""
+        is_quiet = self.state is PeerState.OPEN and not self.is_writing
+        return is_quiet and not self.queue and self.queue.is_answered
 
     def give_way(self) -> None:
         """See `SlotHolder`."""
@@ -400,27 +417,27 @@ class PeerConnection:
     def _watch(self) -> None:
         """Check at the next moment at which the time may be up."""
         self._stop_timer()
-        limit, _ = self._patience()
+        limit, _ = self._time_limit()
         remaining = self._last_used + limit - monotonic()
-        if not self.leaving:
-            # What is waited for may happen soon, and then the limit is the shorter one.
+        if self.state is not PeerState.LEAVING:
+            # The responses may come soon, and then the limit is the shorter one.
             remaining = min(remaining, self._settings.temporary_idle)
-        self._timer = self._hub.loop.timer(max(remaining, MIN_CHECK_SECONDS))
+        self._timer = self._loop.timer(max(remaining, MIN_CHECK_SECONDS))
         self._timer.start(self._check_time)
 
     def _check_time(self) -> None:
-        """Give up, in the hub, on a peer that has been silent for too long."""
-        limit, error = self._patience()
+        """Give up, in the hub, a connection whose peer has been silent for too long."""
+        limit, error = self._time_limit()
         if monotonic() < self._last_used + limit:
             self._watch()
-        elif self.leaving or error is not None:
+        elif self.state is PeerState.LEAVING or error is not None:
             self._hooks.spawn(self.end, error)
         else:
             self._hooks.idle(self)
 
-    def _patience(self) -> tuple[float, Broken | None]:
-        """Return how long nothing may happen, and what it means if nothing does."""
-        if self.leaving:
+    def _time_limit(self) -> tuple[float, Broken | None]:
+        """Return how many seconds nothing may happen, and what it means if nothing does."""
+        if self.state is PeerState.LEAVING:
             return LINGER_SECONDS, None
         if self.queue or not self.queue.is_answered:
             seconds = self._settings.answer_timeout

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from gevent import Greenlet, get_hub, joinall, socket
+from gevent import Greenlet, get_hub, joinall
 from gevent.event import Event
 
 from greenproc.address import Address
@@ -142,16 +142,8 @@ class SocketManager:
                 address, linked=True, needs_slot=needs_slot, encoder=current.encoder
             )
             self._leaving.add(current)
-            current.queue.move_unsent(fresh.queue)
+            current.move_unsent(fresh)
             current.leave()
-
-    def persistent_socket(self, address: Address) -> socket.socket | None:
-        """Return the socket of the linked connection to *address*, if there is one.
-
-        Source: libprocess SocketManager::get_persistent_socket, src/process.cpp.
-        """
-        connection = self._connections.get(address)
-        return connection.linked_socket if connection is not None else None
 
     def statistics(self) -> dict[str, int]:
         """Count connections and what they hold.

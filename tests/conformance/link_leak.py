@@ -10,7 +10,7 @@ from greenproc.pid import UPID
 from greenproc.process import Process
 from greenproc.runtime import Runtime
 from greenproc.settings import Settings
-from tests.peer import Acceptor
+from tests.peer import Acceptor, linked_socket
 
 
 class Linker(Process):
@@ -49,7 +49,7 @@ def main() -> None:
             os.close(descriptor)
         assert linker.exits == [linkee], linker.exits
         assert runtime.statistics()["processes"]["links"] == 0
-        assert runtime.transport.persistent_socket(acceptor.address) is None
+        assert linked_socket(runtime.transport, acceptor.address) is None
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from greenproc.pid import UPID
 from greenproc.process import Process, RemoteConnection
 from greenproc.runtime import Runtime
 from greenproc.testing import await_ready, future_message
+from tests.peer import linked_socket
 
 HERE = Path(__file__).parent
 LIMIT = 15.0  # seconds until a program that must end counts as hanging
@@ -72,7 +73,7 @@ def make_linker(runtime: Runtime, linkee: UPID) -> Callable[[RemoteConnection], 
 
 def link(runtime: Runtime, linker: Linker, linkee: UPID, mode: RemoteConnection) -> None:
     runtime.dispatch(linker, lambda: linker.link(linkee, mode)).get()
-    connection = runtime.transport.persistent_socket(linkee.address)
+    connection = linked_socket(runtime.transport, linkee.address)
     gevent.socket.wait_write(connection.fileno(), timeout=LIMIT)
 
 
@@ -127,7 +128,7 @@ def test_remote_link_leak(children: list[Child]) -> None:
 
 def make_stale(runtime: Runtime, linkee: UPID) -> None:
     """Shut the link's socket for writing, behind the back of the node."""
-    runtime.transport.persistent_socket(linkee.address).shutdown(socket.SHUT_WR)
+    linked_socket(runtime.transport, linkee.address).shutdown(socket.SHUT_WR)
 
 
 def test_remote_use_stale_link(make_linker, linkee: UPID, runtime: Runtime) -> None:

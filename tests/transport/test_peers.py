@@ -19,6 +19,7 @@ from greenproc.settings import Settings
 from greenproc.transport import peer_connection
 from greenproc.transport.listener import Listener
 from greenproc.transport.peers import SocketManager
+from tests.peer import linked_socket
 from tests.polls import Polls
 from tests.transport.conftest import LIMIT, LOCAL, Node, Peer, RawServer, message
 
@@ -395,7 +396,7 @@ def test_the_end_of_a_linked_connection_is_told_once(
     assert (error is None) == (end != "reset")
     assert node.disconnected.get(timeout=LIMIT) == server.address
     assert node.lost.empty()
-    assert sockets.persistent_socket(server.address) is None
+    assert linked_socket(sockets, server.address) is None
 
 
 def test_a_link_to_a_closed_port_is_lost(node: Node, manager: Manager) -> None:
@@ -471,7 +472,7 @@ def test_a_link_adopts_the_temporary_connection(
     sockets.send(message("second", to=server.address))
 
     read_message(peer, "second", to=server.address)
-    assert sockets.persistent_socket(server.address) is not None
+    assert linked_socket(sockets, server.address) is not None
     assert sockets._connections[server.address]._timer is None
     peer.close()
     assert node.lost.get(timeout=LIMIT)[0] == server.address
@@ -503,7 +504,7 @@ def test_a_link_after_a_loss_opens_another_connection(
     sockets.link(server.address, REUSE)
 
     server.accept()
-    assert sockets.persistent_socket(server.address) is not None
+    assert linked_socket(sockets, server.address) is not None
 
 
 def test_a_lost_link_reports_the_messages_it_held(
@@ -536,7 +537,7 @@ def test_a_stale_link_is_found_by_sending(node: Node, manager: Manager, server: 
     sockets.link(server.address, REUSE)
     server.accept()
     node.connected.get(timeout=LIMIT)
-    stale = sockets.persistent_socket(server.address)
+    stale = linked_socket(sockets, server.address)
     assert stale is not None
     with socket.fromfd(stale.fileno(), socket.AF_INET, socket.SOCK_STREAM) as same:
         same.shutdown(socket.SHUT_WR)
@@ -571,7 +572,7 @@ def test_reconnect_replaces_the_connection_and_nobody_is_told(
     sockets.link(server.address, REUSE)
     old = server.accept()
     node.connected.get(timeout=LIMIT)
-    before = sockets.persistent_socket(server.address)
+    before = linked_socket(sockets, server.address)
 
     sockets.link(server.address, RECONNECT)
 
@@ -580,7 +581,7 @@ def test_reconnect_replaces_the_connection_and_nobody_is_told(
     old.close()
     assert node.disconnected.get(timeout=LIMIT) == server.address
     assert node.lost.empty()
-    assert sockets.persistent_socket(server.address) is not before
+    assert linked_socket(sockets, server.address) is not before
     sockets.send(message("ping", to=server.address))
     read_message(fresh, "ping", to=server.address)
     fresh.close()
@@ -610,7 +611,7 @@ def test_reconnect_from_a_stale_link_delivers_and_loses_once(
     sockets.link(server.address, REUSE)
     server.accept()
     node.connected.get(timeout=LIMIT)
-    stale = sockets.persistent_socket(server.address)
+    stale = linked_socket(sockets, server.address)
     assert stale is not None
     with socket.fromfd(stale.fileno(), socket.AF_INET, socket.SOCK_STREAM) as same:
         same.shutdown(socket.SHUT_RDWR)
@@ -655,7 +656,7 @@ def test_a_link_without_a_descriptor_raises_and_changes_nothing(
     if mode is RECONNECT:
         sockets.link(server.address, REUSE)
         server.accept()
-    before = sockets.persistent_socket(server.address)
+    before = linked_socket(sockets, server.address)
 
     def refuse(*_arguments: object) -> None:
         raise OSError(errno.EMFILE, "Too many open files")
@@ -665,7 +666,7 @@ def test_a_link_without_a_descriptor_raises_and_changes_nothing(
         with pytest.raises(Broken, match="Too many open files"):
             sockets.link(server.address, mode)
 
-    assert sockets.persistent_socket(server.address) is before
+    assert linked_socket(sockets, server.address) is before
     assert node.lost.empty()
 
 
