@@ -96,6 +96,15 @@ def test_the_page_of_a_process_follows_it_to_its_end(runtime: Runtime) -> None:
     ]
 
 
+def test_a_process_whose_id_is_no_unicode_has_a_page(runtime: Runtime) -> None:
+    runtime.spawn(Process("\udcff/?&"))
+    with visit("odd", runtime) as program:
+        result = program.finish()
+
+    assert result.code == 0, result.err
+    assert result.out.splitlines() == ["True", "live", "[]"]
+
+
 def test_the_page_of_the_node_shows_who_talks_to_whom(runtime: Runtime) -> None:
     a, b = runtime.spawn(Process("<i>a</i>")), runtime.spawn(Process("b"))
     with visit("graph", runtime) as program:
@@ -105,6 +114,8 @@ def test_the_page_of_the_node_shows_who_talks_to_whom(runtime: Runtime) -> None:
         assert runtime.processes.observer.recorder is not None
         for _ in range(3):
             runtime.post(b, "m", sender=a)
+        # A peer can claim any sender, also one that no URL has in this form.
+        runtime.post(b, "m", sender=UPID("\ud800", runtime.address))
         runtime.post(UPID("gone", runtime.address), "m", sender=a)
         runtime.dispatch(a, Process.event_count, object)
         result = program.finish()
@@ -112,9 +123,10 @@ def test_the_page_of_the_node_shows_who_talks_to_whom(runtime: Runtime) -> None:
     assert result.code == 0, result.err
     assert told.string == "open False"
     assert result.out.splitlines()[2:] == [
-        "['process <i>a</i>', 'process b', 'program ']",
-        "['<i>a</i>', 'b']",
+        r'["process <i>a</i>","process b","process \ud800","program "]',
+        '["<i>a</i>","b"]',
         "2",
+        "process <i>a</i>",
         "[]",
         "followed",
     ]

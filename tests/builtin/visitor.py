@@ -82,6 +82,16 @@ class Visitor:
         tell(len(self.driver.find_elements(By.CSS_SELECTOR, "main b")) - len(PAGE_BOLD))
         tell([one for one in self.driver.get_log("browser") if "404" not in one["message"]])
 
+    def odd(self) -> None:
+        """Follow a link to a process whose id is no text of Unicode."""
+        self.driver.get(self.url)
+        self.waiting.until(lambda _: self.driver.find_elements(By.CSS_SELECTOR, "#table td a"))
+        self.driver.find_element(By.CSS_SELECTOR, "#table td a").click()
+        self.wait_for("#state", "blocked")
+        tell(self.ask("document.querySelector('h1').textContent === '\\udcff/?&'"))
+        tell(self.text("#live"))
+        tell(self.driver.get_log("browser"))
+
     def graph(self) -> None:
         """See which processes talk to each other, and what was dropped."""
         self.driver.get(self.url)
@@ -91,15 +101,18 @@ class Visitor:
         self.wait_for_traffic()
         self.waiting.until(lambda _: self.driver.find_elements(By.CSS_SELECTOR, "#graph .edge"))
         peers = "[...document.querySelectorAll('#graph .peer')].map((one) => one.dataset.peer)"
-        tell(self.ask(f"{peers}.sort()"))
-        tell(
-            [record.text for record in self.driver.find_elements(By.CSS_SELECTOR, "#pairs td")][:2]
-        )
+        tell(self.ask(f"JSON.stringify({peers}.sort())"))
+        first = "[...document.querySelectorAll('#pairs td')].slice(0, 2)"
+        tell(self.ask(f"JSON.stringify({first}.map((one) => one.textContent))"))
         self.wait_for("#letter-table td.reason", "no handler")
         # With the keyboard: what it talks to is brought out, and Enter leads to its page.
         self.ask("document.querySelector('#graph a.peer').focus()")
         self.waiting.until(lambda _: self.ask("byId('graph').classList.contains('some')"))
         tell(self.ask("document.querySelectorAll('#graph .edge.out').length"))
+        # It has the keyboard still when the graph was drawn again.
+        self.ask("document.querySelector('#graph .edge').dataset.old = 'old'")
+        self.waiting.until(lambda _: not self.ask("document.querySelector('[data-old]')"))
+        tell(self.ask("document.activeElement.dataset.peer"))
         tell(self.driver.get_log("browser"))
         self.driver.switch_to.active_element.send_keys(Keys.ENTER)
         self.wait_for("h1", "<i>a</i>")

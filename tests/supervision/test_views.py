@@ -63,6 +63,22 @@ def test_the_time_to_a_restart_is_shown(runtime: Runtime) -> None:
     assert (row["state"], row["due_in_secs"]) == ("restarting", 3.0)
 
 
+def test_the_page_of_a_process_says_that_it_is_being_restarted(runtime: Runtime) -> None:
+    runtime.clock.pause()
+    family = Family(runtime)
+    family.start([family.worker("a")], backoff=Backoff(first=5.0, jitter=0.0))
+    page = "/__node__/process?id=a&format=json&watch=10secs"
+    assert fetch(runtime, page).status == 200
+    family.poison("a")
+    answer = fetch(runtime, page)
+    assert (answer.status, answer.body) == (404, b"process 'a' is being restarted\n")
+    runtime.clock.advance(5.0)
+    runtime.settle()
+    told = fetch(runtime, page).json()
+    assert (told["id"], told["recording"]["served"]) == ("a", 0)
+    assert [one["id"] for one in told["links"]["from"]["listed"]] == [told["supervisor"]]
+
+
 def test_a_busy_supervisor_is_shown(runtime: Runtime) -> None:
     gate = Event()
 

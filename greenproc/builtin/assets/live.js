@@ -32,7 +32,15 @@ const duration = (s) => {
 
 const setText = (id, told) => { byId(id).textContent = told; };
 
-const processUrl = (id) => `${node}/process?id=${encodeURIComponent(id)}`;
+// An id may be any text, and a peer may claim any id: halves of surrogate pairs stand for bytes that
+// are no UTF-8, and encodeURIComponent() refuses all of them.
+const encodeId = (id) => Array.from(id, (letter) => {
+  const code = letter.codePointAt(0);
+  if (code >= 0xdc80 && code <= 0xdcff) return `%${(code - 0xdc00).toString(16)}`;
+  return encodeURIComponent(code >= 0xd800 && code <= 0xdfff ? "\ufffd" : letter);
+}).join("");
+
+const processUrl = (id) => `${node}/process?id=${encodeId(id)}`;
 
 // What is shown of a process, a link to its page if it has one here.
 function processLink(id, isHere = true, shown = id) {

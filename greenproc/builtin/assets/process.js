@@ -7,7 +7,8 @@ const STATES = {
   ready: "has its turn to come", idle: "waits for an event", ending: "ends",
 };
 
-const id = new URLSearchParams(location.search).get("id");
+// As it came, since URLSearchParams replaces what is no UTF-8.
+const wanted = location.search.slice(1).split("&").find((one) => one.startsWith("id="));
 let before = null;
 
 function showNumbers(now) {
@@ -118,7 +119,7 @@ function showLists(now) {
     card("Watched by", now.links.from, (one) => peer(one, "from")),
   ]);
   byId("help").hidden = now.routes.total === 0;
-  byId("help").href = `${root}help/${encodeURIComponent(now.id)}`;
+  byId("help").href = `${root}help/${encodeId(now.id)}`;
   refill(byId("handlers"), [
     card("Messages", now.handlers, (one) => one),
     card("Routes", now.routes, (one) => `${one.methods ? one.methods.join(", ") + " " : ""}${one.path}${one.realm ? ` (${one.realm})` : ""}`),
@@ -127,7 +128,7 @@ function showLists(now) {
 }
 
 async function refresh() {
-  const now = await fetchJSON(`${processUrl(id)}&format=json&watch=${WATCH}`);
+  const now = await fetchJSON(`${node}/process?${wanted}&format=json&watch=${WATCH}`);
   showNumbers(now);
   showStack(now);
   showMailbox(now);
