@@ -134,9 +134,8 @@ class ProcessRecord:
         greenlet = gevent.Greenlet(partial(function, *args, **kwargs))
         greenlet.gr_context = context = self.context.copy() if self.context is not None else None
         if TRACING.is_active and context is not None:
-            context.run(
-                TRACE.set, TRACE.get()
-            )  # that of the caller, not of what the process serves
+            # That of the caller, which may be another than that of the event that is served.
+            context.run(TRACE.set, TRACE.get())
         assert self.manager is not None
         self.manager.keep_greenlet(greenlet)
         greenlet.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import gevent
 import pytest
@@ -11,15 +11,28 @@ from gevent import Timeout
 from gevent.threadpool import ThreadPool
 from greenlet import GreenletExit
 
-from greenproc import MailboxLimit, Process, Promise, Runtime, after, every, install, proxy
+from greenproc import (
+    Child,
+    MailboxLimit,
+    Process,
+    Promise,
+    Runtime,
+    Supervisor,
+    after,
+    every,
+    install,
+    proxy,
+)
 from greenproc.clock.cross_thread import clock_of_thread
 from greenproc.future import Future
 from greenproc.message import Message, TracedMessage
 from greenproc.pid import UPID
+from greenproc.process.base import cell_of
 from greenproc.process.event import DispatchEvent, Event, MessageEvent, TracedDispatchEvent
 from greenproc.settings import Settings
 from greenproc.testing import RuntimeMaker, await_ready, expect_failure
 from greenproc.tracing import TRACE, TRACING, TraceContext, current_trace, use_trace
+from tests.peer import Peer
 
 ONE = TraceContext("1" * 32, "a" * 16, 1)
 TWO = TraceContext("2" * 32, "b" * 16, 0, "vendor=value")
@@ -45,6 +58,7 @@ class Noter(Process):
         super().__init__(id)
         self.seen: Seen = []
         self.gate: Promise[None] = Promise()
+        self.waits: Promise[None] = Promise()
         self.told: Promise[None] = Promise()
 
     def note(self, what: object = "") -> TraceContext | None:
@@ -68,6 +82,7 @@ class Noter(Process):
     @install("wait")
     def on_wait(self, sender: UPID, body: bytes) -> None:
         self.note("before")
+        self.waits.set(None)
         self.gate.future.get()
         self.note("after")
 
@@ -369,7 +384,7 @@ def test_a_greenlet_of_a_process_has_the_context_of_what_starts_it(
         runtime.post(noter.pid, "say", b"served before the greenlet goes on")
     with use_trace(TWO):
         runtime.post(noter.pid, "wait")
-        gevent.sleep(0)
+        await_ready(noter.waits.future)
     starts.set(None)
     greenlet.get()
     noter.gate.set(None)
@@ -407,7 +422,8 @@ def test_contexts_of_handlers_that_wait_are_not_mixed(runtime: Runtime) -> None:
         runtime.spawn(noter)
         with use_trace(trace):
             runtime.post(noter.pid, "wait")
-    gevent.sleep(0)
+    for noter in waiting:
+        await_ready(noter.waits.future)
     for noter in reversed(waiting):
         noter.gate.set(None)
         runtime.post(noter.pid, "say", b"next")
@@ -467,6 +483,51 @@ def test_a_handler_that_is_killed_leaves_no_context_behind(runtime: Runtime) -> 
     runtime.wait(killed.pid)
 
     assert killed.seen[-1] == ("finalize", None)
+
+
+def test_a_handler_that_is_killed_while_it_waits_leaves_no_context_behind(
+    runtime: Runtime,
+) -> None:
+    class Interrupted(Noter):
+        def failed(self, event: Event | None, error: BaseException) -> None:
+            self.note("failed")
+
+    interrupted = Interrupted()
+    runtime.spawn(interrupted)
+    with use_trace(ONE):
+        runtime.post(interrupted.pid, "wait")
+    await_ready(interrupted.waits.future)
+    greenlet = cell_of(interrupted).greenlet
+    assert greenlet is not None
+    with expect_failure(Timeout):
+        gevent.get_hub().loop.run_callback(greenlet.throw, Timeout(1))
+        gevent.sleep(0)
+        runtime.post(interrupted.pid, "say", b"next")
+        runtime.settle()
+
+    assert interrupted.seen[1:] == [("before", ONE), ("failed", ONE), ("next", None)]
+
+
+def test_a_handler_that_never_returns_keeps_its_context_to_itself(
+    make_runtime: RuntimeMaker,
+) -> None:
+    runtime = make_runtime()
+    stuck, noter = Noter("stuck"), Noter("noter")
+    runtime.spawn(stuck)
+    runtime.spawn(noter)
+    with use_trace(ONE):
+        runtime.post(stuck.pid, "wait")
+    with use_trace(TWO):
+        runtime.post(noter.pid, "say", b"traced")
+    runtime.post(noter.pid, "say", b"plain")
+    await_ready(stuck.waits.future)
+    await_ready(runtime.dispatch(noter.pid, len, ()))
+    seen = noter.seen[1:]
+    killed = runtime.stop(0.1)
+
+    assert stuck.seen[1] == ("before", ONE)
+    assert seen == [("traced", TWO), ("plain", None)]
+    assert stuck.pid in killed
 
 
 def test_a_block_that_a_handler_does_not_leave_ends_with_the_event(runtime: Runtime) -> None:
@@ -572,6 +633,94 @@ def test_a_mailbox_of_one_event_takes_traced_ones(runtime: Runtime, when_full: A
         "block": [("0", ONE), ("1", TWO), ("2", None)],
     }
     assert small.seen[1:] == expected[when_full]
+
+
+def test_the_bytes_of_traced_messages_are_counted(runtime: Runtime) -> None:
+    class Small(Noter):
+        mailbox_limit = MailboxLimit(bytes=300)
+
+    small = Small()
+    runtime.spawn(small)
+    runtime.settle()
+    with use_trace(ONE):
+        for body in (b"1" * 100, b"2" * 100, b"3"):
+            runtime.post(small.pid, "say", body)
+    runtime.settle()
+
+    assert [what[0] for what, _ in small.seen[1:]] == ["1", "3"]
+
+
+@pytest.mark.parametrize("lines", [b"", ONE.lines])
+def test_a_remote_sender_hears_of_a_full_mailbox_as_without_a_trace(
+    runtime: Runtime, lines: bytes
+) -> None:
+    class Small(Noter):
+        mailbox_limit = MailboxLimit(events=1, when_full="drop_newest")
+
+    small = Small("small")
+    runtime.spawn(small)
+    runtime.post(small.pid, "wait")
+    await_ready(small.waits.future)
+    with Peer.connect(runtime.address) as peer:
+        head = (
+            b"POST /small/say HTTP/1.1\r\nUser-Agent: curl\r\nLibprocess-From: a@10.0.0.1:1\r\n"
+            b"Host: h\r\n" + lines + b"\r\n"
+        )
+        assert [peer.ask(head).code for _ in range(3)] == [202, 202, 202]
+    small.gate.set(None)
+    runtime.settle()
+
+    assert small.seen[3:] == [("", ONE if lines else None)]
+
+
+def test_a_successor_of_a_supervised_process_gets_what_is_traced(runtime: Runtime) -> None:
+    class Worker(Noter):
+        made: ClassVar[list[Noter]] = []
+
+        def __init__(self) -> None:
+            super().__init__("worker")
+            self.made.append(self)
+
+        @install("fail")
+        def on_fail(self, sender: UPID, body: bytes) -> None:
+            raise ValueError
+
+    supervisor = Supervisor([Child(Worker, mailbox="keep")])
+    runtime.spawn(supervisor)
+    runtime.settle()
+    worker = Worker.made[0].pid
+    with expect_failure(ValueError):
+        runtime.post(worker, "fail")
+        with use_trace(ONE):
+            runtime.post(worker, "say", b"kept")
+            dispatched = runtime.dispatch(worker, Noter.note, "kept, too")
+        runtime.settle()
+
+    assert await_ready(dispatched) == ONE
+    assert Worker.made[1].seen == [("initialize", None), ("kept", ONE), ("kept, too", ONE)]
+
+
+@pytest.mark.parametrize("was_served", [False, True])
+def test_what_is_thrown_into_an_idle_process_belongs_to_no_trace(
+    runtime: Runtime, was_served: bool
+) -> None:
+    class Idle(Noter):
+        def failed(self, event: Event | None, error: BaseException) -> None:
+            self.note("failed")
+
+    idle = Idle()
+    with use_trace(ONE):
+        runtime.spawn(idle)
+        if was_served:
+            runtime.post(idle.pid, "say")
+    runtime.settle()
+    greenlet = cell_of(idle).greenlet
+    assert greenlet is not None
+    with expect_failure(Timeout):
+        gevent.get_hub().loop.run_callback(greenlet.throw, Timeout(1))
+        await_ready(runtime.dispatch(idle.pid, len, ()))
+
+    assert last(idle) == ("failed", None)
 
 
 def test_two_runtimes_of_one_thread_both_look(

@@ -31,6 +31,7 @@ from greenproc.testing import (
     future_message,
     future_request,
 )
+from greenproc.tracing import TraceContext, use_trace
 
 
 class Recorder(Process):
@@ -314,3 +315,20 @@ def test_expectations_belong_to_the_selected_runtime(make_runtime: RuntimeMaker)
 def test_expectation_without_a_runtime_is_refused() -> None:
     with pytest.raises(NoRuntime):
         future_message()
+
+
+@pytest.mark.parametrize("trace", [None, TraceContext("1" * 32, "2" * 16)])
+def test_what_is_in_a_trace_is_expected_as_the_rest(
+    runtime: Runtime, trace: TraceContext | None
+) -> None:
+    recorder = Recorder()
+    pid = runtime.spawn(recorder)
+    message = future_message("a", to=pid)
+    dispatch = future_dispatch(pid, Recorder.call)
+    with use_trace(trace):
+        runtime.post(pid, "a")
+        runtime.dispatch(pid, Recorder.call, 1)
+
+    assert await_ready(message).trace == trace
+    event = await_ready(dispatch)
+    assert (event.args, event.trace) == ((1,), trace)

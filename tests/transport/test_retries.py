@@ -12,12 +12,14 @@ from gevent.event import Event
 
 from greenproc import UPID, MailboxLimit, Process, install
 from greenproc.http.response_counter import ResponseCounter
-from greenproc.message import Message
+from greenproc.message import Message, TracedMessage
 from greenproc.settings import Settings
 from greenproc.testing import RuntimeMaker
+from greenproc.tracing import TraceContext
 from greenproc.transport import retries as retries_module
 from greenproc.transport.peers import SocketManager
 from greenproc.transport.send_queue import SendQueue
+from greenproc.wire.framing import encode_message
 from tests.transport.conftest import LIMIT, Node, Peer, RawServer, message
 
 Manager = Callable[..., SocketManager]
@@ -38,6 +40,13 @@ def read_names(peer: Peer, count: int) -> list[str]:
     while data.count(b"\r\n\r\n") < count:
         data += peer.socket.recv(4096)
     return [name.decode() for name in re.findall(rb"POST /rcv/(\S+) ", data)]
+
+
+def read_bytes(peer: Peer, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        data += peer.socket.recv(count - len(data))
+    return data
 
 
 def test_a_counter_tells_which_responses_were_503() -> None:
@@ -89,11 +98,36 @@ def test_a_refused_message_is_sent_again_before_those_that_came_later(
     assert node.dropped.empty()
 
 
+def test_a_refused_message_is_sent_again_with_its_trace_context(
+    manager: Manager, server: RawServer
+) -> None:
+    sockets = manager()
+    plain = message("a", to=server.address)
+    traces = [TraceContext(digit * 32, digit * 16) for digit in "12"]
+    sent = [plain, *(TracedMessage("a", plain.sender, plain.to, b"", trace) for trace in traces)]
+    encoded = [encode_message(one) for one in sent]
+    for one in sent:
+        sockets.send(one)
+    peer = server.accept()
+
+    assert read_bytes(peer, len(b"".join(encoded))) == b"".join(encoded)
+    peer.send(ACCEPTED + FULL + FULL)
+    assert read_bytes(peer, len(encoded[1])) == encoded[1]
+    sockets.send(plain)  # held behind the one that waits
+    peer.send(ACCEPTED)
+    assert read_bytes(peer, len(encoded[2] + encoded[0])) == encoded[2] + encoded[0]
+    peer.send(ACCEPTED * 2)
+
+
+@pytest.mark.parametrize("is_traced", [False, True])
 def test_what_is_refused_for_too_long_is_reported_as_it_was(
-    node: Node, manager: Manager, server: RawServer
+    node: Node, manager: Manager, server: RawServer, is_traced: bool
 ) -> None:
     sockets = manager(refusal_timeout=0.02)
     sent = message("a", b"body", to=server.address)
+    if is_traced:
+        trace = TraceContext("1" * 32, "2" * 16)
+        sent = TracedMessage(sent.name, sent.sender, sent.to, sent.body, trace)
     sockets.send(sent)
     peer = server.accept()
 

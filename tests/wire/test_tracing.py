@@ -74,7 +74,7 @@ def test_the_lines_of_a_trace_follow_those_of_libprocess(case: str) -> None:
 
 
 def read(data: bytes, heads: HeadCache | None = None) -> list[Message | None]:
-    parser = RequestParser(heads=heads or HeadCache())
+    parser = RequestParser(heads=HeadCache() if heads is None else heads)
     requests = parser.feed(data)
     assert parser.error is None
     decoder = MessageDecoder(PEER)
