@@ -34,7 +34,6 @@ PERSONS_IN_PROSE = {
     "subprocess": 7.0,
     "testing": 2.6,
     "transport": 4.4,
-    "wire": 2.2,
     "wsgi": 3.6,
 }
 

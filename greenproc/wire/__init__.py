@@ -1,4 +1,4 @@
-"""The libprocess protocol as values and bytes, without any I/O."""
+"""The protocol of libprocess: encoding and decoding messages, without any I/O."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Messages as HTTP requests, as libprocess sends them.
+"""Messages of libprocess as HTTP requests.
 
-What is sent is byte for byte what libprocess sends; what is received may be framed in any way
-that HTTP allows.
+The encoder writes the bytes of libprocess. The decoder accepts any framing that HTTP allows.
 """
 
 from __future__ import annotations
@@ -21,33 +20,33 @@ from greenproc.pid import UPID, decode_id
 from greenproc.tracing import TraceContext
 
 MAX_CACHED = 4096
-"""Entries of a cache of this module, which is emptied when it is full."""
+"""The entries of each cache of this module, which is emptied at that bound."""
 MAX_HEADS_BYTES = 1024 * 1024
-"""What the heads to one peer may take in a cache, which is emptied then. Their ids are chosen by
-whoever sent a message here."""
+"""The bytes of the cached heads to one peer. A reply has the id that the peer chose for its sender,
+so a peer could fill the cache with long ids."""
 MAX_SENDER_BYTES = 4096
-"""A sender that is longer counts as malformed: every message in a mailbox would carry it."""
-_MAX_CACHED_BYTES = 256  # in the key of an entry that a peer causes
+"""A longer sender is malformed: every message in a mailbox would keep it in memory."""
+_MAX_CACHED_BYTES = 256  # of the key of an entry that a peer causes
 
 _MANY = 1024
 _SIZE_LINES = [b"%x\r\n" % size for size in range(_MANY)]
-"""What stands before a chunk, for sizes of everyday; writing it takes as long as the rest."""
+"""The line before a chunk, for the usual sizes. Formatting it takes as long as the rest of
+encoding a message."""
 
 T = TypeVar("T")
 
 _Heads: TypeAlias = tuple[bytes, bytes]
 
 _AGENT = b"libprocess/"
-# In a request's target a blank or a control character ends or breaks the line, and whatever
-# follows ? or # is not part of the path.
+# A blank or a control character ends or breaks the request line, and the path ends at ? or #.
 _BAD_IN_TARGET = re.compile(r"[\x00-\x20\x7f?#]")
-# A receiver takes the sender's id up to the first @, and nothing behind a blank.
+# A receiver parses the sender's id up to the first @, and ignores the bytes after a blank.
 _BAD_IN_SENDER = re.compile(r"[\x00-\x20\x7f@]")
 _ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://[^/?#]*")
 
 
 class _Route:
-    """What the head of a message says, noted on the head for the next message with it."""
+    """The decoded head of a message, attached to that head for the next message with it."""
 
     __slots__ = ("decoder", "name", "sender", "to")
 
@@ -59,28 +58,29 @@ class _Route:
 
 
 def encode_message(message: Message) -> bytes:
-    """Write a message as the request that carries it.
+    """Encode a message as an HTTP request.
 
-    The id and the name are written as they are, not percent-encoded.
+    The id and the name are not percent-encoded.
 
     Raises:
-        InvalidArgument: a name or an id has a character that cannot travel: a blank, a control
-            character, ``?`` or ``#``, or ``@`` in the sender's id.
+        InvalidArgument: the name or an id has a character that would change the request: a blank,
+            a control character, ``?`` or ``#``, or ``@`` in the sender's id.
 
     Source: libprocess src/encoder.hpp, MessageEncoder.
-    Differs: libprocess writes characters that cannot travel. The lines of a trace context, if the
-    message has one, follow its own lines; it ignores them.
+    Differs: libprocess writes such characters. The lines of a trace context, if the message has
+    one, follow its own lines; libprocess ignores them.
     """
     return _encode(_add_trace(_encode_heads(message), message.trace), message.body)
 
 
 class MessageEncoder:
-    """Writes the messages to one peer as `encode_message` does, but knows its heads by heart.
+    """Encodes the messages to one peer as `encode_message` does, with a cache of their heads.
+
+    The address of the receiver is not part of the key of that cache, so each peer must have an
+    encoder of its own.
 
     Args:
-        local: the address of this node, as its processes have it in their UPIDs.
-
-    It is made for one peer, and asks nothing about the receiver's address.
+        local: the address in the UPIDs of this node's processes.
     """
 
     __slots__ = ("_heads", "_heads_bytes", "_local", "_name", "_recent", "_sender", "_to")
@@ -89,19 +89,20 @@ class MessageEncoder:
         self._local = local
         self._heads: dict[tuple[str, str, str], _Heads] = {}
         self._heads_bytes = 0
-        # The heads of the last message, and what they are made of; messages come in runs.
+        # The heads of the last message, and their parts: the same process often sends several
+        # messages in a row, and comparing identities costs less than a lookup.
         self._recent: _Heads = (b"", b"")
         self._to: UPID | None = None
         self._sender: UPID | None = None
         self._name = ""
 
     def encode(self, message: Message) -> bytes:
-        """Write a message.
+        """Encode a message.
 
         Raises:
-            InvalidArgument: as `encode_message` does.
+            InvalidArgument: see `encode_message`.
         """
-        if type(message) is not Message:  # what has a trace has a head of its own
+        if type(message) is not Message:  # a traced message, whose head is never repeated
             return _encode(_add_trace(self._find_heads(message), message.trace), message.body)
         name, sender, to = message.name, message.sender, message.to
         if to is not self._to or sender is not self._sender or name is not self._name:
@@ -121,7 +122,7 @@ class MessageEncoder:
         return heads
 
     def _keep(self, key: tuple[str, str, str], heads: _Heads) -> None:
-        """Keep heads within bounds, unless they are so long that they would push out all others."""
+        """Cache heads within the bounds, except long ones, which would evict many others."""
         cost = _cost(heads)
         if cost > MAX_HEADS_BYTES // 16:
             return
@@ -133,12 +134,12 @@ class MessageEncoder:
 
 
 def _cost(heads: _Heads) -> int:
-    """Return what two heads and their key take; the ids in the key are in each head, too."""
+    """Return the bytes of two heads and their key, whose ids are in each head, too."""
     return 2 * (len(heads[0]) + len(heads[1]))
 
 
 def is_message(raw: RawRequest) -> bool:
-    """Whether a request carries a message, rather than asking for a route.
+    """Whether a request carries a message, rather than being for a route.
 
     Source: libprocess src/process.cpp, libprocess(Request*).
     """
@@ -146,12 +147,12 @@ def is_message(raw: RawRequest) -> bool:
 
 
 class MessageDecoder:
-    """Makes messages of requests. The connections of a node may share one.
+    """Decodes messages from requests. The connections of a node may share one.
 
     Args:
-        local: the address of this node, which the receivers get.
-        max_body_bytes: what a packed body may unpack to.
-        pause: called between the steps of unpacking.
+        local: the address of this node, for the UPIDs of the receivers.
+        max_body_bytes: the limit of a decompressed body.
+        pause: called between the steps of decompression.
     """
 
     __slots__ = ("_local", "_max_body_bytes", "_pause", "_receivers", "_senders")
@@ -170,16 +171,16 @@ class MessageDecoder:
         self._senders: dict[bytes, UPID] = {}
 
     def decode(self, raw: RawRequest) -> Message | None:
-        """Return the message that a request carries, or None if it carries none.
+        """Return the message of a request, or None if it carries none.
 
-        A sender that is malformed becomes the empty UPID.
+        A malformed sender becomes the empty UPID.
 
         Raises:
             RemoteProtocolError: the receiver's id has a malformed escape (400), or the body
-                cannot be unpacked (400, 413). The text is libprocess'.
+                cannot be decompressed (400, 413). The texts are those of libprocess.
 
         Source: libprocess src/process.cpp, parse(Request) and ProcessManager::handle.
-        Differs: libprocess answers 500 for what is the peer's mistake.
+        Differs: libprocess responds with 500 to these errors of the peer.
         """
         head = raw.head
         route = head.memo
@@ -189,21 +190,21 @@ class MessageDecoder:
                 return None
             if head.trace is not None:
                 return TracedMessage(
-                    route.name, route.sender, route.to, self._unpack(raw), head.trace
+                    route.name, route.sender, route.to, self._content(raw), head.trace
                 )
             head.memo = route
         body = raw.body
         if head.is_gzip:
-            body = self._unpack(raw)
+            body = self._content(raw)
         return Message(route.name, route.sender, route.to, body)
 
-    def _unpack(self, raw: RawRequest) -> bytes:
+    def _content(self, raw: RawRequest) -> bytes:
         if raw.head.is_gzip:
             return gzip_decompress(raw.body, self._max_body_bytes, self._pause)
         return raw.body
 
     def _derive(self, head: RequestHead) -> _Route | None:
-        """Return the route of a head that differs by a number from one whose route is known."""
+        """Return the route of a head that differs by a number from a head with a known route."""
         if head.origin is None:
             return None
         origin, old, new = head.origin
@@ -225,7 +226,7 @@ class MessageDecoder:
         return _Route(self, name, self._sender(head), to)
 
     def _receiver(self, path: bytes) -> tuple[str, UPID]:
-        """Return the name and the receiver that a path stands for."""
+        """Return the message's name and the receiver's UPID of a path."""
         known = self._receivers.get(path)
         if known is not None:
             return known
@@ -238,7 +239,7 @@ class MessageDecoder:
         return receiver
 
     def _sender(self, head: RequestHead) -> UPID:
-        """Return who a message says it is from: ``Libprocess-From``, else the user agent."""
+        """Return the sender by ``Libprocess-From``, or else by ``User-Agent``."""
         text = _last(head, b"libprocess-from")
         if text is None:
             text = (_last(head, b"user-agent") or b"").removeprefix(_AGENT)
@@ -251,12 +252,12 @@ class MessageDecoder:
 
 
 def _with_number(pid: UPID, old: str, new: str) -> UPID:
-    """Return *pid*, in whose id *new* stands for *old*; the kind of the UPID is kept."""
+    """Return *pid* with *new* in place of *old* in its id; the class of the UPID is kept."""
     return type(pid)(pid.id.replace(old, new), pid.address) if old in pid.id else pid
 
 
 def _encode_heads(message: Message) -> _Heads:
-    """Return the complete head of a message without a body, and that of one with a body."""
+    """Return the head of a message without a body, and that of a message with a body."""
     sender, to, name = message.sender, message.to, message.name
     path = f"/{to.id}/{name}" if to.id else f"/{name}"
     if _BAD_IN_TARGET.search(path) or _BAD_IN_SENDER.search(sender.id):
@@ -279,7 +280,7 @@ _address_text = lru_cache(maxsize=_MANY)(str)
 
 
 def _add_trace(heads: _Heads, trace: TraceContext | None) -> _Heads:
-    """Return *heads* with the lines of *trace* behind their own."""
+    """Return *heads* with the lines of *trace* after their own."""
     if trace is None:
         return heads
     end = trace.lines + b"\r\n"
@@ -301,7 +302,7 @@ def _encode(heads: _Heads, body: bytes) -> bytes:
 
 
 def _remember(cache: dict[bytes, T], key: bytes, value: T) -> None:
-    """Keep an entry that a peer causes, within bounds."""
+    """Cache an entry that a peer causes, within the bounds of number and size."""
     if len(key) > _MAX_CACHED_BYTES:
         return
     if len(cache) >= MAX_CACHED:
@@ -318,7 +319,7 @@ def _is_message_head(head: RequestHead) -> bool:
 
 
 def _last(head: RequestHead, name: bytes) -> bytes | None:
-    """Return the value of the last line of that name, which is in small letters."""
+    """Return the value of the last line of *name*, which must be in lower case."""
     for other, value in reversed(head.headers):
         if other.lower() == name:
             return value
