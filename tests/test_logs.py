@@ -31,6 +31,13 @@ class Speaker(Process):
         self.spawn_greenlet(logger.info, "hello").join()
 
 
+class MuteItems(dict[str, int]):
+    """Cannot be written as JSON, but as a text."""
+
+    def items(self) -> Any:
+        raise Timeout(1)
+
+
 class Mute:
     """Cannot be written."""
 
@@ -155,6 +162,7 @@ def test_an_object_has_the_traceback_and_the_stack(
         (float("nan"), "nan"),
         (b"raw", "b'raw'"),
         ({"deep": b"raw"}, "{'deep': b'raw'}"),
+        (MuteItems(a=1), "{'a': 1}"),
         (Mute(), "<Mute, whose repr failed: Timeout>"),
     ],
     ids=lambda value: type(value).__name__,

@@ -86,7 +86,8 @@ class Headers(MutableMapping[str, str]):
         Raises:
             InvalidArgument: see the class.
         """
-        self.fields = (*self.fields, checked_field(name, value))
+        name, value = checked_field(name, value)
+        self.fields = (*self.fields, (name, value))
         self.by_key = {**self.by_key, name.lower(): value}
 
     def getall(self, name: str) -> list[str]:
@@ -123,7 +124,7 @@ class Headers(MutableMapping[str, str]):
         if key not in self.by_key:
             self.add(name, value)
             return
-        checked_field(name, value)
+        name, value = checked_field(name, value)
         lines = []
         placed = False
         for line in self.fields:
@@ -179,7 +180,9 @@ def is_token(text: object) -> bool:
 
 
 def checked_field(name: str, value: str) -> tuple[str, str]:
-    """Return a validated header line.
+    """Return a validated header line, both texts as plain ``str``.
+
+    A member of a `StrEnum`, say, has methods of the program's, which would be called where the line is encoded.
 
     Args:
         name: a token.
@@ -195,7 +198,11 @@ def checked_field(name: str, value: str) -> tuple[str, str]:
     bad = _FORBIDDEN.search(value)
     if bad:
         raise InvalidArgument(f"header {name} must not contain {bad[0]!r}, got {value!r}")
-    return name, value
+    return _plain(name), _plain(value)
+
+
+def _plain(text: str) -> str:
+    return text if type(text) is str else str.__str__(text)
 
 
 def _lowered(name: Any) -> Any:

@@ -224,3 +224,37 @@ def test_a_long_timer_is_not_called_before_its_time_where_the_clock_makes_no_tur
 
     assert called == ["late"]
     assert any(0.0 < left < 0.0045 for left in looks)
+
+
+@pytest.mark.parametrize("error", [ValueError("a"), gevent.Timeout(1.0, "a")], ids=type)
+def test_what_a_timer_raises_where_the_clock_makes_no_turn_is_logged(
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: BaseException,
+) -> None:
+    monkeypatch.setattr(cross_thread, "STALL_SECONDS", 0.0)
+
+    def fail() -> None:
+        raise error
+
+    def wait() -> None:
+        RUNTIME.set(SimpleNamespace(clock=clock))
+        get_hub()
+        timers = [current_clock().timer(0.0, fail)]
+        for _ in range(100_000):
+            if caplog.records:
+                break
+            gevent.sleep(0)
+        timers.clear()
+        get_hub().destroy()
+
+    thread = get_original("threading", "Thread")(target=wait)
+    thread.start()
+    thread.join(20.0)  # for real: the hub of the clock makes no turn
+    gevent.idle()
+
+    (record,) = caplog.records
+    assert record.getMessage().startswith("the function of a timer failed")
+    assert record.exc_info is not None
+    assert record.exc_info[1] is error

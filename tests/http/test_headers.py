@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
 
 import pytest
 
@@ -22,6 +23,32 @@ def test_headers_are_made_from_a_mapping_or_pairs() -> None:
 
     pairs.clear()
     assert len(pairs) == 0 and not pairs and pairs.lines() == []
+
+
+class Text(str):
+    """A text of the program, that must not be called where a head is encoded."""
+
+    __slots__ = ()
+
+    def __format__(self, spec: str) -> str:
+        raise AssertionError("called")
+
+    __str__ = lower = __format__  # type: ignore[assignment]
+
+
+class Kind(StrEnum):
+    JSON = "application/json"
+
+
+def test_names_and_values_are_kept_as_plain_texts() -> None:
+    headers = Headers([(Text("X-A"), Text("1"))])
+    headers.add("X-B", Text("2"))
+    headers["X-B"] = Text("3")
+    headers["Content-Type"] = Kind.JSON
+
+    assert headers.lines() == [("X-A", "1"), ("X-B", "3"), ("Content-Type", "application/json")]
+    texts = [*sum(headers.lines(), ()), *headers.by_key.values()]
+    assert {type(text) for text in texts} == {str}
 
 
 def test_names_are_the_same_in_any_case() -> None:

@@ -239,3 +239,28 @@ def test_notes_of_an_exception_are_bounded() -> None:
     for number in range(100):
         note(error, f"note {number}")
     assert len(error.__notes__) == MAX_NOTES
+
+
+@pytest.mark.parametrize("error", [ValueError("a step"), gevent.Timeout(1.0, "a step")], ids=type)
+def test_a_step_of_an_end_that_fails_keeps_nothing_from_those_after_it(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    process = Process()
+    watchers = [Watcher(runtime.spawn(process)), Watcher(process.pid)]
+    for watcher in watchers:
+        runtime.spawn(watcher)
+    runtime.settle()
+    tell_end = runtime.processes.linking.tell_end
+    steps = iter([raising(error), tell_end])
+
+    def tell_next(*linker_and_ended: Any) -> None:
+        next(steps)(*linker_and_ended)
+
+    monkeypatch.setattr(runtime.processes.linking, "tell_end", tell_next)
+
+    with tolerated(type(error)):
+        runtime.terminate(process)
+        runtime.settle()
+
+    assert sorted(len(watcher.reasons) for watcher in watchers) == [0, 1]
+    check_invariants(runtime.processes)
