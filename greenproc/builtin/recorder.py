@@ -260,7 +260,7 @@ class NodeRecorder:
 
     def _turn_on(self) -> None:
         if self._manager.observer.recorder is None:
-            self._manager.observer.record(self)
+            self._manager.observer.use_recorder(self)
 
     def _drop_ended(self) -> None:
         for record in [record for record in self._watches if record.state is TERMINATING]:
@@ -288,7 +288,7 @@ class NodeRecorder:
             self._timer = None
         if due is None:
             if self._manager.observer.recorder is self:
-                self._manager.observer.record(None)
+                self._manager.observer.use_recorder(None)
         elif self._timer is None:
             self._due = due
             self._timer = self._clock.timer(due - now, self._expire)

@@ -161,7 +161,7 @@ class Observer(Protocol):
     def recorder(self) -> Recorder | None:
         """What looks at every event; then `wants_sent` and `wants_delivered` are true, too."""
 
-    def record(self, recorder: Recorder | None) -> None:
+    def use_recorder(self, recorder: Recorder | None) -> None:
         """Let *recorder* look at every event from now on; None ends that."""
 
     def watch_wants(self, changed: Callable[[], None]) -> None:

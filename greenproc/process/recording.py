@@ -18,7 +18,7 @@ logger = logging.getLogger("greenproc.process")
 
 
 class Recorder(Protocol):
-    """Records what processes send and serve. `Observer.record` installs one.
+    """Records what processes send and serve. `Observer.use_recorder` installs one.
 
     Without a recorder no event costs anything for it: the flags that lead here are those of the
     event filter, the paused clock and the signals. With one, messages take the longer paths.

@@ -173,7 +173,7 @@ class SignalObserver:
         """Whether there is a receiver of `message_delivered`, or a recorder."""
         return self.recorder is not None or bool(self._signals.message_delivered.receivers)
 
-    def record(self, recorder: Recorder | None) -> None:
+    def use_recorder(self, recorder: Recorder | None) -> None:
         """Let *recorder* look at every event from now on; None ends that."""
         self.recorder = recorder
         self._changed()
