@@ -27,7 +27,7 @@ from greenproc.clock.cross_thread import clock_of_thread
 from greenproc.future import Future
 from greenproc.message import Message, TracedMessage
 from greenproc.pid import UPID
-from greenproc.process.base import cell_of
+from greenproc.process.base import record_of
 from greenproc.process.event import DispatchEvent, Event, MessageEvent, TracedDispatchEvent
 from greenproc.settings import Settings
 from greenproc.testing import RuntimeMaker, await_ready, expect_failure
@@ -497,7 +497,7 @@ def test_a_handler_that_is_killed_while_it_waits_leaves_no_context_behind(
     with use_trace(ONE):
         runtime.post(interrupted.pid, "wait")
     await_ready(interrupted.waits.future)
-    greenlet = cell_of(interrupted).greenlet
+    greenlet = record_of(interrupted).greenlet
     assert greenlet is not None
     with expect_failure(Timeout):
         gevent.get_hub().loop.run_callback(greenlet.throw, Timeout(1))
@@ -714,7 +714,7 @@ def test_what_is_thrown_into_an_idle_process_belongs_to_no_trace(
         if was_served:
             runtime.post(idle.pid, "say")
     runtime.settle()
-    greenlet = cell_of(idle).greenlet
+    greenlet = record_of(idle).greenlet
     assert greenlet is not None
     with expect_failure(Timeout):
         gevent.get_hub().loop.run_callback(greenlet.throw, Timeout(1))
