@@ -1,16 +1,21 @@
 """Which runtime the running greenlet belongs to: the one of its context, else the default one.
 
-Nothing here knows the class of a runtime. Low floors ask for the few attributes they need (its
-clock, its resolver), and what a runtime is stays with the floor that builds it.
+The class of a runtime is known to the type checker only. Low floors use the few attributes that
+they need (its clock, its resolver); what a runtime is stays with the floor that builds it.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import TYPE_CHECKING
 
-RUNTIME: ContextVar[Any | None] = ContextVar("greenproc.runtime", default=None)
+if TYPE_CHECKING:
+    from greenproc.address import Address
+    from greenproc.future import Future
+    from greenproc.runtime.runtime import Runtime
+
+RUNTIME: ContextVar[Runtime | None] = ContextVar("greenproc.runtime", default=None)
 """The runtime whose greenlet this is; None outside of any."""
 
 
@@ -27,14 +32,14 @@ class DefaultRuntime:
 
     __slots__ = ("implicit_start", "refusal", "runtime", "starting", "stopped")
 
-    runtime: Any | None
+    runtime: Runtime | None
     """One that runs, or that a stop was interrupted of; never one that is only starting."""
-    starting: Any | None
+    starting: Future[None] | None
     """The future of a start that is under way."""
     implicit_start: bool
     refusal: str | None
     """Why the first use starts none although it may: it would serve nothing. None if it would."""
-    stopped: deque[Any]
+    stopped: deque[Address | None]
     """The addresses of the last runtimes that were stopped, the default one or not: a name of
     theirs can be told from that of a process elsewhere."""
 
@@ -45,7 +50,7 @@ class DefaultRuntime:
         self.implicit_start = True
         self.refusal = None
 
-    def end_start(self, runtime: Any | None) -> None:
+    def end_start(self, runtime: Runtime | None) -> None:
         """Show *runtime*, which has started, or None if the start was in vain."""
         self.runtime = runtime
         self.starting = None
@@ -60,12 +65,12 @@ default = DefaultRuntime()
 """The one piece of state that greenproc keeps for the whole OS process."""
 
 
-def select_runtime(runtime: Any) -> Token[Any | None]:
+def select_runtime(runtime: Runtime) -> Token[Runtime | None]:
     """Make *runtime* that of this context, until `deselect_runtime` is given what this returns."""
     return RUNTIME.set(runtime)
 
 
-def deselect_runtime(runtime: Any, token: Token[Any | None]) -> None:
+def deselect_runtime(runtime: Runtime, token: Token[Runtime | None]) -> None:
     """Make the runtime before *runtime* that of this context again.
 
     A block may be left in another context than it was entered in, as a generator may: then that
@@ -79,7 +84,7 @@ def deselect_runtime(runtime: Any, token: Token[Any | None]) -> None:
             RUNTIME.set(None if before is Token.MISSING else before)
 
 
-def find_runtime() -> Any | None:
+def find_runtime() -> Runtime | None:
     """Return the runtime of this greenlet, else the default one, else None."""
     runtime = RUNTIME.get()
     return default.runtime if runtime is None else runtime

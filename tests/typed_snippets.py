@@ -615,3 +615,18 @@ class RouteWithBadOptions(Process):
 
     @route("/y", method=["GET"])  # E: call-overload reportCallIssue
     def on_y(self, request: Request) -> None: ...
+
+
+class Caretaker(Process):
+    """What editors know of the runtime of a process."""
+
+    def look(self) -> None:
+        reveal_type(self.runtime)  # R: Runtime
+        reveal_type(self.runtime.settings.max_mailbox_events)  # R: int
+        reveal_type(self.runtime.clock.now())  # R: float
+        reveal_type(self.runtime.spawn(Counter()))  # R: PID[Counter]
+        print(self.runtime.setings)  # E: attr-defined reportAttributeAccessIssue
+
+
+def runtime_of_a_pid(counter: Counter) -> None:
+    reveal_type(counter.runtime.dispatch(counter.pid, Counter.value))  # R: Future[int]

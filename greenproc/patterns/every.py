@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from greenproc.checks import refuse_method
 from greenproc.clock import Timer
@@ -19,6 +19,9 @@ from greenproc.process.defer import resolve_method
 from greenproc.process.event import DispatchEvent
 from greenproc.process.record import TERMINATING, ProcessRecord
 from greenproc.tracing import TraceContext, current_trace
+
+if TYPE_CHECKING:
+    from greenproc.runtime.runtime import Runtime
 
 MIN_SECONDS = 0.001
 """The minimum period: a shorter one would keep the hub busy."""
@@ -86,7 +89,7 @@ class Repetition:
 
     def __init__(
         self,
-        runtime: Any,
+        runtime: Runtime,
         period: float | Cron,
         target: UPID | Process,
         call: tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]],

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 
     from greenproc.http.request import Request
     from greenproc.process.manager import ProcessManager
+    from greenproc.runtime.runtime import Runtime
 
 Q = ParamSpec("Q")
 R = TypeVar("R")
@@ -85,9 +86,9 @@ class Process:
     __declared: ClassVar[Declared] = Declared({}, ())
 
     serves_messages_plainly: ClassVar[bool] = True
-    """Whether messages reach their handlers without `serve` and `consume_message`.
+    """Whether messages reach their handlers without `serve` and `consume_message`, which is faster.
 
-    True where neither is overridden; nobody can tell then, and it is what makes messages fast.
+    True where neither is overridden, so that the difference cannot be seen.
     """
 
     takes_requests: bool = True
@@ -103,11 +104,10 @@ class Process:
     """
 
     takes_raw_requests: ClassVar[bool] = False
-    """Whether requests are wanted as they came, for who overrides `consume_http`.
+    """Whether `consume_http`, which is overridden, gets requests as they came.
 
-    Then any path below the process reaches it, ``..`` and broken escapes included; a query is not
-    checked; a body stays packed; and a client that waits for ``100 Continue`` gets it when
-    ``request.connection.proceed()`` is called.
+    Any path below the process reaches it, with ``..`` and broken escapes; queries are not checked;
+    bodies stay compressed; ``100 Continue`` is sent when ``request.connection.proceed()`` is called.
     """
 
     def __init__(self, id: str | None = None) -> None:
@@ -230,7 +230,7 @@ class Process:
         return self.__record.pid
 
     @property
-    def runtime(self) -> Any:
+    def runtime(self) -> Runtime:
         """The `Runtime` this process belongs to.
 
         Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import gevent
 from gevent.hub import get_hub
@@ -72,6 +72,9 @@ from greenproc.process.taking import take_item
 from greenproc.settings import Settings
 from greenproc.tracing import TRACING
 
+if TYPE_CHECKING:
+    from greenproc.runtime.runtime import Runtime
+
 P = TypeVar("P", bound=Process)
 
 logger = logging.getLogger("greenproc.process")
@@ -90,7 +93,7 @@ class ProcessManager:
 
     def __init__(
         self,
-        runtime: Any,
+        runtime: Runtime,
         *,
         clock: Clock,
         observer: Observer,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from greenproc.builtin.dead_letters import DeadLettersEndpoint
 from greenproc.builtin.health import Readiness
@@ -18,8 +18,11 @@ from greenproc.builtin.system import System
 from greenproc.process.base import Process
 from greenproc.settings import parse_rate
 
+if TYPE_CHECKING:
+    from greenproc.runtime.runtime import Runtime
 
-def make_builtins(runtime: Any, node_metrics: NodeMetrics) -> list[Process]:
+
+def make_builtins(runtime: Runtime, node_metrics: NodeMetrics) -> list[Process]:
     """Return the built-in processes of *runtime*, which is about to run.
 
     What changes something is in the read-write realm; the metrics and the page of the node, which

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from contextvars import Context, Token, copy_context
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
 import gevent
 from gevent._hub_local import get_hub_if_exists
@@ -28,6 +28,7 @@ from greenproc.settings import Settings
 from greenproc.tracing import TRACE
 
 if TYPE_CHECKING:
+    from greenproc.runtime.runtime import Runtime
     from greenproc.web import Firewall
 
 Q = ParamSpec("Q")
@@ -171,7 +172,7 @@ class RuntimeLife:
 
     def __enter__(self) -> Self:
         self.start()
-        self._token = select_runtime(self)
+        self._token = select_runtime(self._runtime)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -180,7 +181,7 @@ class RuntimeLife:
             self.stop()
         finally:
             if token is not None:
-                deselect_runtime(self, token)
+                deselect_runtime(self._runtime, token)
 
     def check_thread(self, what: str) -> None:
         """Refuse what is done by *what* in another native thread than that of the runtime.
@@ -229,14 +230,19 @@ class RuntimeLife:
                 return
             gevent.sleep(0)  # a sequence goes on with the next function, which may be of this one
 
+    @property
+    def _runtime(self) -> Runtime:
+        """This runtime as the class that is complete, which is the only subclass."""
+        return cast("Runtime", self)
+
     def _enter(self) -> None:
-        RUNTIME.set(self)
+        RUNTIME.set(self._runtime)
         PROCESS.set(None)
         TRACE.set(None)
 
     def _build(self) -> Parts:
         return Parts(
-            self,
+            self._runtime,
             self.settings,
             self.signals,
             delegate=self.delegate,

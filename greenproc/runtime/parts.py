@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent import socket
@@ -37,6 +37,9 @@ from greenproc.transport import Listener, SocketManager, TransportHooks
 from greenproc.web import Firewall, RequestRouter
 from greenproc.websockets import WebSocketRegistry
 
+if TYPE_CHECKING:
+    from greenproc.runtime.runtime import Runtime
+
 logger = logging.getLogger("greenproc.runtime")
 
 CLOSING_SECONDS = 2.0  # how long clients may take to answer the Close of a node that stops
@@ -51,7 +54,7 @@ class Parts:
 
     def __init__(
         self,
-        runtime: Any,
+        runtime: Runtime,
         settings: Settings,
         signals: Signals,
         *,

@@ -31,6 +31,7 @@ from greenproc.transport.hooks import (
 
 if TYPE_CHECKING:
     from greenproc.runtime.dead_letters import DeadLetters
+    from greenproc.runtime.runtime import Runtime
 
 logger = logging.getLogger("greenproc.runtime")
 
@@ -150,7 +151,7 @@ class Signals:
 class SignalObserver:
     """Turns what the process manager reports into signals; costs little when nobody listens."""
 
-    def __init__(self, runtime: Any, signals: Signals, dead_letters: DeadLetters) -> None:
+    def __init__(self, runtime: Runtime, signals: Signals, dead_letters: DeadLetters) -> None:
         self._runtime = runtime
         self._signals = signals
         self.dead_letters = dead_letters

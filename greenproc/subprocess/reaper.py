@@ -128,7 +128,7 @@ class Reaper:
 def current_reaper() -> Reaper:
     """Return the reaper of the runtime of this greenlet, else that of this thread's hub."""
     runtime = find_runtime()
-    return hub_reaper() if runtime is None else cast(Reaper, runtime.reaper)
+    return hub_reaper() if runtime is None else runtime.reaper
 
 
 def hub_reaper() -> Reaper:

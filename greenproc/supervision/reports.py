@@ -10,6 +10,7 @@ from greenproc.pid import UPID
 
 if TYPE_CHECKING:
     from greenproc.errors import RestartLimit, StartFailed
+    from greenproc.runtime.runtime import Runtime
     from greenproc.supervision.incarnation import Incarnation
     from greenproc.supervision.table import ChildRecord
 
@@ -56,7 +57,7 @@ class Reports:
     Source: Erlang/OTP supervisor.erl, its progress, error and shutdown reports.
     """
 
-    def __init__(self, supervisor: UPID, runtime: Any, *, is_root: bool) -> None:
+    def __init__(self, supervisor: UPID, runtime: Runtime, *, is_root: bool) -> None:
         self._supervisor = supervisor
         self._runtime = runtime
         self._is_root = is_root

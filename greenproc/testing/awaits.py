@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from greenproc.current import find_runtime
 from greenproc.errors import NotSettled
@@ -16,6 +16,9 @@ from greenproc.future import Future
 from greenproc.process.current import current_process
 from greenproc.process.record import describe_busy
 from greenproc.timestamp import parse_duration
+
+if TYPE_CHECKING:
+    from greenproc.runtime.runtime import Runtime
 
 T = TypeVar("T")
 
@@ -126,7 +129,7 @@ def _await(
         raise AssertionError(_report(future, seconds, what, runtime))
 
 
-def _settle(future: Future[Any], runtime: Any, deadline: float) -> None:
+def _settle(future: Future[Any], runtime: Runtime, deadline: float) -> None:
     """Settle *runtime*, in slices: a process may be busy with what *future* is going to end."""
     while True:
         try:
@@ -137,7 +140,7 @@ def _settle(future: Future[Any], runtime: Any, deadline: float) -> None:
                 return
 
 
-def _report(future: Future[Any], seconds: float, what: str, runtime: Any) -> str:
+def _report(future: Future[Any], seconds: float, what: str, runtime: Runtime | None) -> str:
     told = f"expected a future to be {what}, got one that is {str(future).lower()}"
     if future.ready():
         return told

@@ -7,12 +7,15 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from gevent import get_hub
 from gevent.hub import Hub
 
 from greenproc.failures import FailureLog, text_of
+
+if TYPE_CHECKING:
+    from greenproc.runtime.runtime import Runtime
 
 LOGGER = "greenproc"
 
@@ -52,7 +55,7 @@ class ErrorLog:
         if self._hub.handle_error != self._handle_error:
             self._hub.handle_error = self._handle_error  # ... that of an outer log
 
-    def watch(self, runtime: Any) -> None:
+    def watch(self, runtime: Runtime) -> None:
         """Collect the errors of the processes of *runtime*, too."""
         runtime.signals.process_failed.connect(self._process_failed)
 
@@ -74,7 +77,7 @@ class ErrorLog:
             self.add(value)
         self._handle_error(context, kind, value, trace)
 
-    def _process_failed(self, runtime: Any, *, error: BaseException, **_: Any) -> None:
+    def _process_failed(self, runtime: Runtime, *, error: BaseException, **_: Any) -> None:
         self.add(error)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from greenproc.current import find_runtime
 from greenproc.errors import NoRuntime
@@ -29,6 +29,9 @@ from greenproc.process.event import (
 )
 from greenproc.process.runner import EventFilter
 from greenproc.testing.errors import ERROR_LOG
+
+if TYPE_CHECKING:
+    from greenproc.runtime.runtime import Runtime
 
 
 class Anything:
@@ -279,7 +282,7 @@ def expect_no_requests(path: Any = ANY, to: Any = ANY) -> Forbidden:
 # Inside
 
 
-def find_expectations(runtime: Any) -> Expectations:
+def find_expectations(runtime: Runtime) -> Expectations:
     """Return the expectations of *runtime*, installed as its filter now if they are not yet."""
     installed = runtime.processes.runner.filter
     if not isinstance(installed, Expectations):

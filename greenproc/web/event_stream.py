@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from greenproc.checks import whole_number
 from greenproc.current import find_runtime
@@ -29,6 +29,9 @@ from greenproc.process.current import current_process
 from greenproc.web.callbacks import CallbackQueue, call_logged
 from greenproc.web.event_history import EventHistory
 from greenproc.web.subscriber import GAP, Subscriber
+
+if TYPE_CHECKING:
+    from greenproc.runtime.runtime import Runtime
 
 HEARTBEAT_SECONDS = 15.0
 """nginx closes a response that was idle for 60 s, many load balancers after 30 s."""
@@ -151,7 +154,7 @@ class EventStream:
         self._subscribers: dict[Subscriber, None] = {}
         self._is_closed = False
         self._is_draining = False
-        self._runtime: Any = None
+        self._runtime: Runtime | None = None
         self._counts: dict[str, int] | None = None
         self._published = self._slow = self._dropped = 0
         # Before the first client: a stream that starts while the runtime drains must end, too.

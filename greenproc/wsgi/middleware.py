@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 
@@ -43,6 +43,9 @@ from greenproc.wsgi.from_environ import (
 )
 from greenproc.wsgi.to_wsgi import StartResponse, give
 from greenproc.wsgi.upgrade import find_socket, switch
+
+if TYPE_CHECKING:
+    from greenproc.runtime.runtime import Runtime
 
 log = logging.getLogger("greenproc.wsgi")
 
@@ -84,7 +87,7 @@ class Middleware:
     def __init__(
         self,
         app: App,
-        runtime: Any = None,
+        runtime: Runtime | None = None,
         prefix: str = "/",
         *,
         allow_messages: bool = False,
@@ -129,7 +132,7 @@ class Middleware:
         """What spawns the processes that the app works with, if it has that."""
         return getattr(self.app, "greenproc", None)
 
-    def _check_upgrade(self, runtime: Any, environ: Environ, head: RequestHead) -> None:
+    def _check_upgrade(self, runtime: Runtime, environ: Environ, head: RequestHead) -> None:
         """Refuse the handshake of a WebSocket that cannot be served here.
 
         Raises:
@@ -154,7 +157,7 @@ class Middleware:
 class Exchange:
     """A request on its way to a process, and its response on the way back."""
 
-    def __init__(self, runtime: Any, environ: Environ, head: RequestHead) -> None:
+    def __init__(self, runtime: Runtime, environ: Environ, head: RequestHead) -> None:
         self._runtime = runtime
         self._environ = environ
         self._head = head
@@ -249,7 +252,7 @@ def _check_host(environ: Environ, names: tuple[str, ...]) -> None:
         )
 
 
-def _deliver(runtime: Any, environ: Environ, head: RequestHead) -> Response:
+def _deliver(runtime: Runtime, environ: Environ, head: RequestHead) -> Response:
     """Deliver a message.
 
     Raises:
