@@ -625,7 +625,7 @@ class Caretaker(Process):
         reveal_type(self.runtime.settings.max_mailbox_events)  # R: int
         reveal_type(self.runtime.clock.now())  # R: float
         reveal_type(self.runtime.spawn(Counter()))  # R: PID[Counter]
-        print(self.runtime.setings)  # E: attr-defined reportAttributeAccessIssue
+        self.limit = self.runtime.setings  # E: attr-defined reportAttributeAccessIssue
 
 
 def runtime_of_a_pid(counter: Counter) -> None:
