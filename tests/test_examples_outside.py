@@ -25,6 +25,7 @@ pytest.importorskip("flask")
 PROCESSES: dict[str, Make] = {
     "auction:Auction": lambda cls, _: cls("auction"),
     "auction:Bidder": lambda cls, _: cls(spawn_process(Process()), 5),  # type: ignore[call-arg, arg-type]
+    "codelock:CodeLock": lambda cls, _: cls(),
     "counter:Counter": lambda cls, _: cls(),
     "celery_free_jobs:Jobs": lambda cls, _: cls(),
     "fetch:Pages": lambda cls, _: cls(),
