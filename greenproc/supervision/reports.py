@@ -157,9 +157,9 @@ class Reports:
         """
         what = self._describe(record, incarnation)
         if where:
-            what = f"{what} does not end although it was killed, it waits {where}"
+            what = f"{what} was killed but has not ended, it is waiting {where}"
         else:
-            what = f"{what} did not end well: {reason_text(incarnation.reason)}"
+            what = f"{what} did not stop cleanly: {reason_text(incarnation.reason)}"
         more = f" (and {count - 1} more like it)" if count > 1 else ""
         reason = incarnation.reason
         fields = self._fields(record, incarnation=incarnation.number, reason=reason)

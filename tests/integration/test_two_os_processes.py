@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from greenproc import UPID, Process, Promise, RemoteConnection, Runtime, install
+from greenproc import UPID, Process, Promise, RemoteConnection, Router, Runtime, Topic, install
 from greenproc.testing import await_ready
 from greenproc.typed import codec_of
-from tests.integration.peer import Record
+from tests.integration.peer import Peer, Record
 from tests.shell import GREENPROC, Program
 
 HERE = Path(__file__).parent
@@ -105,6 +105,28 @@ def test_a_killed_peer_exits_and_its_successor_is_reached(
         assert successor == pid
         assert echo(runtime, client, pid, b"second") == b"second"
     assert client.exits == [pid]
+
+
+def test_a_router_and_a_topic_lose_a_peer_that_is_killed(runtime: Runtime, client: Client) -> None:
+    local = runtime.spawn(Peer())
+    with peer() as (program, pid):
+        router = runtime.spawn(Router([pid, local]))
+        topic = runtime.spawn(Topic())
+        runtime.dispatch(topic, Topic.subscribe, pid).get()
+        runtime.dispatch(client, client.link, pid).get()
+        answers = [runtime.ask(router, "echo", b"%d" % number) for number in range(4)]
+        assert [await_ready(answer) for answer in answers] == [b"0", b"1", b"2", b"3"]
+        program.signal(signal.SIGKILL)
+        assert await_ready(client.exited_once.future) == pid
+    runtime.settle()
+
+    assert runtime.dispatch(router, Router.workers).get() == (local,)
+    assert runtime.dispatch(topic, Topic.subscribers).get() == ()
+    assert [await_ready(runtime.ask(router, "echo", body)) for body in (b"a", b"b")] == [
+        b"a",
+        b"b",
+    ]
+    assert runtime.dispatch(topic, Topic.publish, "news").get() == 0
 
 
 def test_a_peer_that_stops_in_order_exits_for_each_linked_id(
