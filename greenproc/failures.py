@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import logging
 import traceback
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from time import monotonic
+from types import FrameType
 from typing import ClassVar, Final
 
 from gevent import Timeout
@@ -24,6 +26,9 @@ LOG_SECONDS = 60.0
 
 MAX_KINDS = 1000
 """How many kinds are known at once; beyond that the one that was seen longest ago is forgotten."""
+
+GENERATORS = CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR
+"""The flags of code whose frames outlive their calls."""
 
 MAX_NOTES = 8  # one exception that many handlers raise again would gather a note from each
 
@@ -47,6 +52,31 @@ def note(error: BaseException, text: str) -> None:
             BaseException.add_note(error, text)
     except FAILURES:  # a note is worth less than what it is added to
         return
+
+
+def clear_frames(error: BaseException | None) -> None:
+    """Clear the local variables in the tracebacks of *error* and of its causes.
+
+    An error that is kept for long would otherwise keep the objects that the failed code used. The
+    tracebacks still print the same lines.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            _clear_with_callers(frame)
+        error = error.__cause__ or error.__context__
+
+
+def _clear_with_callers(frame: FrameType | None) -> None:
+    """Clear *frame* and the frames that called it, up to one that is still being executed."""
+    while frame is not None:
+        if not frame.f_code.co_flags & GENERATORS:  # clearing would close a suspended one
+            try:
+                frame.clear()
+            except RuntimeError:
+                return
+        frame = frame.f_back
 
 
 def text_of(error: BaseException) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import traceback
+import weakref
+from collections.abc import Callable, Iterator
 
 import gevent
 import pytest
 
 from greenproc import failures
-from greenproc.failures import LOG_SECONDS, MAX_KINDS, FailureLog, note
+from greenproc.failures import LOG_SECONDS, MAX_KINDS, FailureLog, clear_frames, note
 
 LOG = logging.getLogger("greenproc.test_failures")
 
@@ -97,3 +99,58 @@ def test_note_raises_nothing_whatever_the_error_does() -> None:
             raise gevent.Timeout(1.0)
 
     note(Unreadable(), "text")
+
+
+class Value:
+    """Something that a frame may keep."""
+
+
+def test_cleared_frames_keep_nothing_and_print_the_same() -> None:
+    kept: list[weakref.ref[Value]] = []
+
+    def fail(chained: bool) -> None:
+        value = Value()
+        kept.append(weakref.ref(value))
+        if chained:
+            try:
+                fail(False)
+            except ZeroDivisionError as error:
+                raise ValueError from error
+        divide()
+
+    def guard() -> BaseException:
+        value = Value()
+        kept.append(weakref.ref(value))
+        return caught(lambda: fail(True))
+
+    error = guard()
+    text = traceback.format_exception(error)
+    clear_frames(error)
+
+    assert [value() for value in kept] == [None] * 3
+    assert traceback.format_exception(error) == text
+
+
+def test_a_suspended_generator_in_a_traceback_goes_on() -> None:
+    def generator() -> Iterator[BaseException | str]:
+        try:
+            divide()
+        except ZeroDivisionError as error:
+            yield error
+        yield "went on"
+
+    suspended = generator()
+    error = next(suspended)
+    assert isinstance(error, BaseException)
+    clear_frames(error)
+
+    assert next(suspended) == "went on"
+
+
+def test_frames_of_errors_in_a_circle_and_of_none_are_cleared() -> None:
+    error = caught(divide)
+    error.__context__ = other = ValueError()
+    other.__context__ = error
+
+    clear_frames(error)
+    clear_frames(None)

@@ -75,8 +75,7 @@ class Restarts:
 
     def _ended(self, record: ChildRecord, incarnation: Incarnation) -> None:
         reason = incarnation.reason
-        record.last_reason = reason
-        record.last_ended_at = incarnation.ended_at
+        record.note_end(incarnation)
         if self.backoff is not None:
             reset = self.limit.within if self.backoff.reset is None else self.backoff.reset
             if incarnation.seconds >= reset:

@@ -235,8 +235,8 @@ class ChildRunner:
             self._wait()
         if incarnation.has_started:
             return
-        record.last_reason = reason = incarnation.reason
-        record.last_ended_at = incarnation.ended_at
+        record.note_end(incarnation)
+        reason = incarnation.reason
         if reason is None or isinstance(reason, GreenletExit):
             raise self._failed(record, "it ended while it started") from reason
         raise self._failed(record, f"initialize() raised {reason_text(reason)}") from reason
@@ -382,8 +382,7 @@ class ChildRunner:
             record.state = ChildState.STUCK
             return
         if incarnation is not None:
-            record.last_reason = incarnation.reason
-            record.last_ended_at = incarnation.ended_at
+            record.note_end(incarnation)
         self._note_absent(record, forget=False, keeps_gap=for_restart)
 
     def _note_absent(self, record: ChildRecord, forget: bool, *, keeps_gap: bool = False) -> None:

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from greenproc.errors import ChildError, StateError
+from greenproc.failures import clear_frames
 from greenproc.pid import PID
 from greenproc.supervision.child import Child, limit_of
 
@@ -150,6 +151,12 @@ class ChildRecord:
         """Drop the factory, and with it its arguments: the child is not restarted."""
         if self.spec.factory is not _forgotten:
             self.spec = replace(self.spec, factory=_forgotten, id=self.id)
+
+    def note_end(self, incarnation: Incarnation) -> None:
+        """Keep the reason and the time of the end of *incarnation*, but not what its code used."""
+        clear_frames(incarnation.reason)
+        self.last_reason = incarnation.reason
+        self.last_ended_at = incarnation.ended_at
 
     def void(self) -> None:
         """Cancel a pending restart attempt."""

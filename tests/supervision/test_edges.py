@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import math
+import weakref
 from typing import Any
 
 import gevent
@@ -242,3 +245,39 @@ def test_a_tree_comes_back_when_a_process_of_the_old_one_still_ends(
     family.runtime.settle()
     assert family.object("leaf") is not old
     assert family.incarnations() == [1]
+
+
+@pytest.mark.parametrize("how", ["poison", "initialize", "stop"])
+def test_the_reason_of_an_end_does_not_keep_the_process(
+    family: Family, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    caplog.set_level(logging.CRITICAL, "greenproc.supervision")  # whose records have the errors
+    made: list[weakref.ref[Worker]] = []
+
+    class Failing(Worker):
+        def initialize(self) -> None:
+            super().initialize()
+            if how == "initialize" and len(made) == 2:
+                raise ValueError("the second")
+
+        def finalize(self) -> None:
+            if how == "stop" and len(made) == 1:
+                raise ValueError("the first")
+
+    def make() -> Worker:
+        worker = Failing("a", family.log)
+        made.append(weakref.ref(worker))
+        return worker
+
+    family.start([Child(make, "a")])
+    with expect_failure(Exception):
+        if how == "stop":
+            family.call(Supervisor.terminate_child, "a")
+            family.call(Supervisor.restart_child, "a")
+        else:
+            family.runtime.post(family.upid("a"), "poison")
+        family.runtime.settle()
+
+    gc.collect()
+    assert [worker() is None for worker in made] == [True] * (len(made) - 1) + [False]
+    assert isinstance(family.children()[0].last_reason, Exception)
