@@ -1,9 +1,28 @@
-"""One accepted connection: requests in, messages delivered, answers out in order."""
+"""`ServerConnection`: one accepted connection: requests in, messages delivered, responses out.
+
+It is in one of these states; ``-`` leaves it there. A *last request* carries ``Connection: close``
+or a handshake, a *bad request* breaks HTTP; *slow* is the time limit of a head or a body, *idle*
+that of a connection that owes nothing::
+
+    state      request  last request  bad request  last response  101       eof        idle    slow       reset   close
+    ---------  -------  ------------  -----------  -------------  --------  ---------  ------  ---------  ------  ------
+    OPEN       -        FINISHING     FINISHING    LINGERING      -         FINISHING  CLOSED  FINISHING  CLOSED  CLOSED
+    FINISHING  -        -             -            LINGERING      UPGRADED  -          -       -          CLOSED  CLOSED
+    LINGERING  -        -             -            -              -         CLOSED     -       -          CLOSED  CLOSED
+    UPGRADED   -        -             -            -              -         CLOSED     -       -          CLOSED  CLOSED
+    CLOSED     -        -             -            -              -         -          -       -          -       -
+
+A connection that is FINISHING takes no request, and sends the responses that it owes. LINGERING
+gives the client time to read the last one; without a wait, after the *eof* of the client, the last
+response closes the connection. UPGRADED belongs to another protocol, see
+`greenproc.http.upgrade`. The time limits of clients are in `greenproc.transport.timeouts`.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from enum import Enum
 from functools import cached_property
 from time import time
 
@@ -36,38 +55,52 @@ from greenproc.transport.socket_reader import SocketReader
 from greenproc.transport.timeouts import ConnectionPhase, has_ended
 
 READ_BYTES = 128 * 1024  # 4 % more messages a second than 64 KiB or 256 KiB
-YIELD_BYTES = (
-    64 * 1024
-)  # after so much processes get their turn, while its messages are in the cache
+YIELD_BYTES = 64 * 1024  # then processes get their turn, while its messages are in the cache
 
+# A client that sends no more at a time goes ahead of those that keep the node busy: a request of
+# a browser is below it, a batch of messages is not.
 SMALL_BYTES = 4 * 1024
-"""A client that sends no more at a time goes ahead of those that keep the node busy."""
 
+# After so long without a response, a client that sends no more is taken for one that is gone.
+# Closing a socket and closing its sending side look the same from here. So a discard of the
+# pending responses is requested, but they are sent all the same if they come.
 GONE_SECONDS = 1.0
-"""After so long without an answer, a client that sends no more is taken for one that is gone.
 
-Closing a socket and closing its sending side look the same from here. So handlers are told that
-their answers are hardly wanted any more, but may still give them.
-"""
-
+# So many messages are accepted while their sender takes no responses; then reading pauses. Twice
+# what may be delayed on purpose, so that a delay alone never pauses a sender.
 MAX_UNSENT_ACKS = 2 * MAX_DELAYED_ACKS
-"""So many messages may be accepted while their sender takes no answers; then reading pauses."""
 
+# What a client may send in another protocol before it has the 101. The protocol has bounds of its
+# own from then on; browsers send nothing before.
 AHEAD_BYTES = 64 * 1024
-"""What a client may send in another protocol before it knows that the server speaks it."""
 
-LINGER_SECONDS = 2.0  # how long a client may take to read the last answer; as Apache
-LINGER_BYTES = 16 * 1024 * 1024  # and how much it may go on sending
+LINGER_SECONDS = 2.0  # how long a client may take to read the last response; as Apache
+LINGER_BYTES = 16 * 1024 * 1024  # and how much it may go on sending: the rest of an upload
 
 log = logging.getLogger("greenproc.transport")
+
+
+class ServerConnectionState(Enum):
+    """Where in its life a server connection is."""
+
+    OPEN = "open"
+    FINISHING = "finishing"
+    LINGERING = "lingering"
+    UPGRADED = "upgraded"
+    CLOSED = "closed"
 
 
 class ServerConnection:
     """A connection that a client opened.
 
-    `run` reads in one greenlet. Whatever a read brings is delivered first and answered in one
-    send. An answer that is not known yet is a future; when it completes, the hub sends what can
-    leave. See `ResponseWriter`.
+    `run` reads in one greenlet. All messages and requests of a read are delivered first, and
+    their responses leave in one send. A response that is not known yet is a future; when it
+    completes, the hub sends what is ready. See `ResponseWriter`.
+
+    Args:
+        accepted: the socket.
+        client: the address at the other end; None for a Unix socket.
+        context: what the connections of the listener share.
 
     Source: libprocess src/process.cpp, internal::receive, and src/http_proxy.cpp.
     """
@@ -86,7 +119,7 @@ class ServerConnection:
         if settings.require_peer_address_ip_match:
             self._deliver = self._deliver_from_client
         self._budget = iteration_budget()
-        self._is_small = True  # what came since the last wait for others
+        self._is_small = True  # what was read since the last turn of others
         self._parser = RequestParser(
             heads=context.heads, streams=self._open_body, is_spent=self._budget.is_spent
         )
@@ -98,33 +131,38 @@ class ServerConnection:
         )
         self._writer = ResponseWriter(accepted, client, context, hooks)
         self._owed = self._writer.owed  # whether it is empty is asked for each read
-        # No request is taken any more; the client sends no more; the socket is closed.
-        self._last = self._is_eof = self._closed = False
+        # No request is taken any more; the client sends no more; the last response is sent; the
+        # socket is closed. Flags, and not one state: the first is read for each read of the socket.
+        self._last = self._is_eof = self._is_lingering = self._closed = False
         # The last head, and whether its sender ignores responses.
         self._head: RequestHead | None = None
         self._is_agent = False
-        self._has_delivered = False  # a message: it may be the link of a node
+        self._has_delivered = False  # a message: the connection may be the link of a node
         self._body: BodyPipe | None = None  # the last one that was streamed
         self._waits_for_room = False  # so that nothing is read
-        self._owes_continue = False  # for that body, as soon as its handler wants it
+        self._owes_continue = False  # for that body, as soon as its handler reads it
         self._protocol: UpgradedProtocol | None = None  # instead of HTTP
-        self._ahead = b""  # of what the client sends in that
+        self._ahead = b""  # bytes of that protocol which came before its 101
         self.requests = self._served = 0  # the latter were no messages
 
     def __repr__(self) -> str:
-        if self._closed:
-            state = "CLOSED"
-        elif self._protocol is not None:
-            state = "UPGRADED"
-        elif self._writer.is_closed:
-            state = "WRITE_CLOSED"
-        else:
-            state = "LAST" if self._last else "OPEN"
         client = self.client or "at a Unix socket"
-        return f"<ServerConnection {client} {state}, {len(self._owed)} unanswered>"
+        return f"<ServerConnection {client} {self.state.name}, {len(self._owed)} unanswered>"
+
+    @property
+    def state(self) -> ServerConnectionState:
+        """The row of the table above."""
+        if self._closed:
+            return ServerConnectionState.CLOSED
+        if self._protocol is not None:
+            return ServerConnectionState.UPGRADED
+        if self._is_lingering:
+            return ServerConnectionState.LINGERING
+        is_finishing = self._last or self._is_eof
+        return ServerConnectionState.FINISHING if is_finishing else ServerConnectionState.OPEN
 
     def run(self) -> None:
-        """Serve the client until it closes, breaks a rule, or is done."""
+        """Serve the client until it closes the connection, breaks HTTP, or has its last response."""
         try:
             self._hooks.accepted(self.client)
             self._read()
@@ -147,7 +185,7 @@ class ServerConnection:
         close_copy(self._socket)
 
     def close(self) -> None:
-        """Close at once; handlers whose answers are not wanted any more see a discard."""
+        """Close at once; the discard of all responses that are owed is requested."""
         if self._closed:
             return
         self._closed = True
@@ -167,7 +205,7 @@ class ServerConnection:
         """Take requests until there are no more.
 
         Before each piece of work, processes and other connections get their turn if the time of
-        this iteration of the loop is over. What a read brings can be many pieces.
+        this iteration of the hub is over. One read can be many pieces of work.
         """
         parser, budget = self._parser, self._budget
         unyielded = 0
@@ -188,7 +226,7 @@ class ServerConnection:
             self._check_parser()
 
     def _receive(self) -> bytes:
-        """Answer, wait, and return what has come."""
+        """Send what is ready, wait for input, and return it."""
         if self._owed and not (self._is_agent and self._writer.delay_acks()):
             self._writer.flush()
         return self._reader.read()
@@ -225,9 +263,9 @@ class ServerConnection:
                 self._wait_for_room()
 
     def _note_client(self, head: RequestHead, accepted: bytes) -> None:
-        """Find out whether the client delivers messages, and whether it ignores responses.
+        """Note whether the client delivers messages, and whether it ignores responses.
 
-        What is libprocess, or sends as it does, ignores them.
+        libprocess ignores them, and its ``User-Agent`` tells it from clients that do not.
         """
         if not self._has_delivered and self._served != self.requests:
             self._has_delivered = accepted in self._owed
@@ -240,19 +278,19 @@ class ServerConnection:
         )
 
     def _deliver_from_client(self, message: Message) -> Delivery | None:
-        """Deliver a message, but only if its sender lives where the client does."""
+        """Deliver a message, but only if its sender has the IP address of the client."""
         if self.client is None or message.sender.address.ip != self.client.ip:
             return None
         return self._hooks.deliver(message)
 
     def _serve(self, raw: RawRequest) -> None:
-        """Hand an HTTP request to whoever answers it."""
+        """Serve an HTTP request, and owe its response."""
         self._served += 1
         if self._writer.is_full:
             self._wait_for_room()
         writer = self._writer
         if writer.is_closed and raw.sink is None:
-            return  # the client is gone: what it sent ahead would be worked on for nothing
+            return  # the client is gone: the work on what it sent ahead would be in vain
         if raw.head.upgrades and not self._hooks.upgrades(raw.head.path):
             error = RemoteProtocolError(NO_WEBSOCKET, status=Status.NOT_IMPLEMENTED)
             self._refuse(error, has_body=True)
@@ -281,10 +319,10 @@ class ServerConnection:
     def _check_parser(self) -> None:
         parser = self._parser
         if self._last:
-            return  # whatever the client waits for, the last answer is behind us
+            return  # the last response is owed already
         if parser.error is not None:
             if parser.has_failed_sink:
-                self._last = True  # the handler has been told, and answers
+                self._last = True  # the read of the handler fails, and the handler responds
             else:
                 self._refuse(parser.error, has_body=not parser.is_head_request)
         elif parser.expects_continue and (self._body is None or self._body.is_over):
@@ -293,7 +331,7 @@ class ServerConnection:
             self._last = True
 
     def _refuse(self, error: RemoteProtocolError, *, has_body: bool) -> None:
-        """Answer a request after which the bytes of this client make no sense."""
+        """Respond to a request that breaks HTTP: where the next one begins is not known."""
         log.debug("refused a request from %s: %s", self.client, error)
         if error.status == Status.MISDIRECTED_REQUEST:
             self._hooks.refused(self.client, HOST_NOT_ALLOWED)
@@ -301,7 +339,7 @@ class ServerConnection:
         self._last = True
 
     def _wait_for_room(self) -> None:
-        """Stop reading a client that has too many requests without responses."""
+        """Pause reading while too many requests have no response."""
         writer = self._writer
         if writer.has_pending:
             writer.flush()
@@ -317,7 +355,7 @@ class ServerConnection:
     # Bodies that a handler reads as they come
 
     def _open_body(self, raw: RawRequest) -> BodyPipe | None:
-        """Return where the body of a request goes if it is not to be read whole."""
+        """Return the pipe for the body of a request; None if that is to be read whole."""
         if self._context.is_message(raw):
             return None
         path = raw.head.path
@@ -328,7 +366,7 @@ class ServerConnection:
             try:
                 raw.head.parse_parts()
             except RemoteProtocolError:
-                return None  # it is refused once it is complete
+                return None  # the request is refused once it is complete
         is_compressed = raw.head.is_gzip and not is_raw
         return BodyPipe(
             self._stop_taking, blame=self._status_of_fault, is_compressed=is_compressed
@@ -345,7 +383,7 @@ class ServerConnection:
         request.reader = body.reader
         self._owes_continue = raw.head.expects_continue and self._parser.expects_continue
         if self._owes_continue and not self._hooks.is_raw(raw.head.path):
-            # Ahead of its response, which would otherwise wait for a body that never comes.
+            # Ahead of the response, whose handler would wait for a body that never comes.
             self._owes_continue = False
             self._writer.append(CONTINUE)
         return body
@@ -356,15 +394,15 @@ class ServerConnection:
         return address_of(self._socket.getsockname())
 
     def proceed(self) -> None:
-        """See `ClientConnection`; waits for the client if it does not read."""
+        """See `ClientConnection`. Waits for the client if it does not read."""
         if self._owes_continue:
             self._owes_continue = False
             if self._parser.expects_continue and self._writer.has_pending:
-                # The last request of the queue is the one whose client waits.
+                # The last request of the queue is the one that waits for it.
                 self._writer.insert_continue(CONTINUE)
 
     def _responded(self, request: Request) -> None:
-        """Skip what is left of the body of a request whose response is out."""
+        """Skip the rest of the body of a request whose response is sent."""
         if self._body is not None and self._body.reader is request.reader:
             self._body.skip()
 
@@ -375,10 +413,10 @@ class ServerConnection:
     def _stop_taking(self) -> None:
         self._last = True
 
-    # Clients that take too long
+    # Clients that take too long, or make room
 
     def phase(self) -> tuple[ConnectionPhase, int, int]:
-        """See `Monitored`. A connection that delivered a message, or did nothing, may be a link."""
+        """See `Monitored`. A connection that delivered a message, or sent nothing, may be a link."""
         number = self.requests
         if self._last or self._writer.is_sending:
             return ConnectionPhase.UNTIMED, number, 0
@@ -408,12 +446,12 @@ class ServerConnection:
 
     @property
     def _is_silent(self) -> bool:
-        """Whether nothing came at all."""
+        """Whether the client has sent nothing at all."""
         return not (self.requests or self._parser.has_skipped_lines)
 
     @property
     def cost_of_loss(self) -> int | None:
-        """See `Dispensable`: silent ones, those with part of a first head, then idle ones."""
+        """See `Dispensable`: 0 for silent clients, 1 for part of a first head, 2 for idle clients."""
         if self._last or self._closed or self._has_delivered or not self._writer.is_done:
             return None
         if self._parser.is_idle:
@@ -421,7 +459,7 @@ class ServerConnection:
         return 1 if not self.requests and self._parser.body_bytes is None else None
 
     def time_out(self, phase: ConnectionPhase) -> None:
-        """See `Monitored`. Answers 408 to a request under way, unless its handler has it."""
+        """See `Monitored`. Responds with 408 to a request under way, unless its handler reads it."""
         if phase is ConnectionPhase.IDLE or phase is ConnectionPhase.HALF_CLOSED:
             self.close()
             return
@@ -439,13 +477,13 @@ class ServerConnection:
     # The end
 
     def _finished(self) -> None:
-        """Take no more requests: the last answer is out, unless another request is under way."""
+        """Take no more requests: the last response is sent, unless a request is under way."""
         if not self._last and (self._writer.is_last_owed or self._parser.is_idle):
             self._last = True
             self._hooks.spawn(self._close_politely)
 
     def drain(self) -> None:
-        """End the connection as soon as everything that was asked is answered."""
+        """Close the connection as soon as all requests have their responses."""
         if self._protocol is not None:
             self._protocol.drain()
         elif self._writer.is_done and self._parser.is_idle:
@@ -454,22 +492,22 @@ class ServerConnection:
             self._writer.drain()
 
     def drain_http(self) -> None:
-        """End the connection likewise, unless it carries messages, or may come to.
+        """Drain the connection, unless it carries messages, or has not shown what it carries.
 
-        What speaks another protocol ends when its process does.
+        A connection in another protocol ends when its process does.
         """
         if self._served and self._served == self.requests and self._protocol is None:
             self.drain()
 
     def wait_written(self, seconds: float) -> None:
-        """Wait until what is being sent is, for as long as that takes a client that reads."""
+        """Wait until the client has what is being sent to it, *seconds* at most."""
         if self._protocol is not None:
             self._protocol.wait_closed(seconds)
             return
         self._writer.wait_until(lambda: not self._writer.is_sending, seconds)
 
     def _finish(self) -> None:
-        """Send the answers that are still owed, and let the client read them."""
+        """Send the responses that are still owed, and let the client read them."""
         writer = self._writer
         writer.flush()
         is_watched = not (writer.is_done or self._is_eof)
@@ -484,7 +522,8 @@ class ServerConnection:
             return
         if self._is_eof or writer.is_closed or not self._last:
             return
-        # RFC 9112, section 9.6: closing with unread bytes would take our answer from the client.
+        # RFC 9112, section 9.6: a close with unread bytes would discard the response in the client.
+        self._is_lingering = True
         self._socket.shutdown(socket.SHUT_WR)
         if is_watched:
             writer.wait_until(lambda: self._is_eof, LINGER_SECONDS)
@@ -493,7 +532,7 @@ class ServerConnection:
                 self._watch()
 
     def _wait_for_progress(self) -> bool:
-        """Wait until more is sent; False if nothing was for long, and the client may be gone."""
+        """Wait until more is sent; return False if nothing was for long: the client may be gone."""
         writer, progress, was_eof = self._writer, self._writer.progress, self._is_eof
 
         def has_changed() -> bool:
@@ -502,18 +541,18 @@ class ServerConnection:
         if not was_eof:
             writer.wait_until(has_changed, None)
             return True
-        patience = self._settings.answer_timeout
-        first = min(GONE_SECONDS, patience)
+        limit = self._settings.answer_timeout
+        first = min(GONE_SECONDS, limit)
         writer.wait_until(has_changed, first)
         if not has_changed():
             writer.request_discards()
-            writer.wait_until(has_changed, patience - first)
+            writer.wait_until(has_changed, limit - first)
         return has_changed()
 
     def _watch(self) -> None:
-        """Drop what the client goes on to send, until it ends or that is too much.
+        """Read and drop what the client still sends, until its eof, or up to a limit.
 
-        What may be the first of another protocol is kept.
+        Bytes that may be the first of another protocol are kept.
         """
         is_kept = self._parser.is_upgrading
         budget = AHEAD_BYTES if is_kept else LINGER_BYTES
@@ -530,7 +569,8 @@ class ServerConnection:
         self._writer.notify()
 
     def _close_politely(self) -> None:
-        """Let the client read the last answer, whose handler asked for the end."""
+        """Let the client read the last response, which carried ``Connection: close``."""
+        self._is_lingering = True
         self._writer.discard_pending()
         try:
             self._socket.shutdown(socket.SHUT_WR)
