@@ -194,7 +194,7 @@ class Clock:
         self._pause_changed()
 
     def watch_pauses(self, changed: Callable[[], object]) -> None:
-        """Call *changed*, instead of an earlier function, whenever the clock was paused or resumed."""
+        """Call *changed*, instead of an earlier function, at each pause and resume."""
         self._pause_changed = changed
 
     @overload
@@ -207,7 +207,7 @@ class Clock:
     def advance(self, owner: object | None, seconds: float) -> None: ...
 
     def advance(self, owner: object | None = None, seconds: float | None = None) -> None:
-        """Move the paused time: ``advance(seconds)``, or with both arguments that of one owner.
+        """Move the paused time: ``advance(seconds)``, or that of one owner with both arguments.
 
         Timers that become due fire afterwards, not before this returns. Moving an owner fires
         none. A running clock ignores it.
@@ -234,7 +234,8 @@ class Clock:
     def update(
         self, owner: object | None = None, time: float | None = None, *, force: bool = False
     ) -> None:
-        """Move the paused time forward: ``update(time)``, or with both arguments that of one owner.
+        """Move the paused time forward: ``update(time)``, or that of one owner with both
+        arguments.
 
         A time that is later already stays. A running clock ignores it.
 
@@ -314,7 +315,7 @@ class Clock:
         return timer
 
     def cancel(self, timer: Timer) -> bool:
-        """Keep *timer* from firing; tell whether that was still possible.
+        """Keep *timer* from firing; return whether that was still possible.
 
         Raises:
             InvalidArgument: *timer* is one of another clock.

@@ -80,7 +80,7 @@ class CrossThreadClock:
         return timer
 
     def cancel(self, timer: Timer) -> bool:
-        """Keep *timer* from firing; tell whether that is likely to have been possible."""
+        """Keep *timer* from firing; return whether that is likely to have been possible."""
         thunk = timer._thunk
         is_pending = thunk is not None
         # At once, or the hub of this thread would stay alive until the clock's thread runs.
@@ -171,7 +171,7 @@ class _Awaited:
         self._wait(STALL_SECONDS)
 
     def _turn(self) -> None:
-        """Note, in the hub of the clock, that it turns: it calls the thunk itself when it is time."""
+        """Note, in the hub of the clock, that it turns, and so calls the thunk in time."""
         self._is_due = False
 
     def _call_here(self) -> None:

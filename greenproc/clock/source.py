@@ -123,7 +123,7 @@ class HubSource:
 
 
 class ManualSource:
-    """A number as the time, which only moves when told to. For tests: no loop, no waiting."""
+    """A number as the time, which only moves by `move`. For tests: no loop, no waiting."""
 
     __slots__ = ("_armed", "_elapsed", "_start")
 

@@ -17,7 +17,7 @@ class Canceller(Protocol):
     """An object that can cancel a timer: its queue, or the `CrossThreadClock` that made it."""
 
     def cancel(self, timer: Timer) -> bool:
-        """Keep *timer* from firing; tell whether that was still possible."""
+        """Keep *timer* from firing; return whether that was still possible."""
 
 
 class Timer:
@@ -43,7 +43,7 @@ class Timer:
 
     @property
     def creator(self) -> object | None:
-        """The owner that made it; None if it was made outside of owners, or the owner is garbage."""
+        """The owner that made it; None if there was none, or it is garbage."""
         return None if self._maker is None else self._maker()
 
     @property
@@ -57,7 +57,7 @@ class Timer:
         return self._thunk is not None
 
     def cancel(self) -> bool:
-        """Keep it from firing; tell whether that was still possible."""
+        """Keep it from firing; return whether that was still possible."""
         return self._canceller.cancel(self)
 
     def __repr__(self) -> str:
@@ -71,9 +71,9 @@ class TimerQueue:
     """Pending timers, ordered by due time and then by age.
 
     Most timers are cancelled soon after they were made. So a new timer is appended to a list, and
-    put in order only when the next due time is needed. A cancelled timer stays where it is, without
-    its thunk, until it comes first or too many are cancelled, which sweeps all of them out. So
-    cancelling is cheap, and cancelled timers do not pile up.
+    put in order only when the next due time is needed. A cancelled timer stays where it is,
+    without its thunk, until it comes first or too many are cancelled, which sweeps all of them
+    out. So cancelling is cheap, and cancelled timers do not pile up.
 
     Due times are kept in a heap, the timers of each of them in a dictionary. Compared with a heap
     of tuples this makes no object that the garbage collector has to look at.
@@ -114,7 +114,7 @@ class TimerQueue:
         return self._placed + len(self._young) - self._cancelled
 
     def cancel(self, timer: Timer) -> bool:
-        """Cancel *timer*; tell whether it was pending.
+        """Cancel *timer*; return whether it was pending.
 
         A popped timer whose thunk was not taken yet can be cancelled too.
         """

@@ -49,7 +49,8 @@ Step: TypeAlias = Callable[[Any, Callable[[Any], object], Any], None]
 def extend(
     source: FutureState[Any], downstream: D, step: Step, function: Callable[[Any], object]
 ) -> D:
-    """Let *step* complete *downstream* with *function* when *source* has ended; return *downstream*.
+    """Let *step* complete *downstream* with *function* at the end of *source*; return
+    *downstream*.
 
     Raises:
         InvalidArgument: *function* is not callable.

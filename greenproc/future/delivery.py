@@ -29,7 +29,8 @@ Call: TypeAlias = tuple[Callable[..., object], tuple[Any, ...], Any]
 """A function, its arguments, and the runtime in which it was registered."""
 
 Take: TypeAlias = Callable[[Any], Iterable[Call]]
-"""Returns the calls to make, from its argument. It runs as late as possible: when the calls start."""
+"""Returns the calls to make, from its argument. It runs as late as possible: when the calls
+start."""
 
 PendingCalls: TypeAlias = tuple[Take, Any]
 """A function that returns calls, and its argument."""
@@ -42,7 +43,7 @@ callback sees the effects of completing a future as soon as it has done so."""
 
 
 class CallbackStack:
-    """The callbacks that nest in one greenlet, and the backlog of those that were too deep to nest."""
+    """The callbacks that nest in one greenlet, and a backlog of those nested too deep."""
 
     __slots__ = ("backlog", "depth", "hub", "is_own", "owner")
 
@@ -50,7 +51,8 @@ class CallbackStack:
     hub: Hub | None
     """The hub of the owner's thread."""
     is_own: bool
-    """Whether the owner exists for these callbacks alone, so that no timeout of a program is set there."""
+    """Whether the owner exists for these callbacks alone, so that no timeout of a program is set
+    there."""
 
     def __init__(self, owner: int, hub: Hub | None, *, is_own: bool = False) -> None:
         self.owner = owner
@@ -99,7 +101,7 @@ def deliver_here(take: Take, source: Any) -> None:
 
 
 def call_in(hub: Hub | None, function: Callable[..., object], *arguments: Any) -> None:
-    """Call *function*, which must not wait, in the thread of *hub*: at once if this is it, else soon.
+    """Call *function*, which must not wait, in the thread of *hub*: at once if it is this one.
 
     Args:
         hub: None is this thread. After the end of its thread nothing is called.
@@ -170,7 +172,7 @@ def hand_over_backlog() -> None:
 
 
 def is_outermost() -> bool:
-    """Tell whether the running callback was called by a greenlet that exists for it.
+    """Return whether the running callback was called by a greenlet that exists for it.
 
     A `gevent.Timeout` from it is then its own, and not one of a caller.
     """

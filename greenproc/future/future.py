@@ -47,8 +47,8 @@ class Future(FutureState[T_co]):
     the promise is gone the future is abandoned, and waiting for it raises `Abandoned` at once.
 
     Each callback runs once, in the greenlet that completes the future, or for a completed future
-    in the greenlet that registers it. A hub runs none, and when another native thread completes the
-    future, they run in the thread of the hub that made it. Callbacks for the reached state run
+    in the greenlet that registers it. A hub runs none, and when another native thread completes
+    the future, they run in the thread of the hub that made it. Callbacks for the reached state run
     first, in the order of registration, then those for any, among them `then`, `recover`, `repair`
     and `after`. The hub reports the exceptions of callbacks.
 
@@ -165,11 +165,11 @@ class Future(FutureState[T_co]):
         return _text(self._outcome[0])
 
     def ready(self) -> bool:
-        """Tell whether it is over: complete or abandoned. gevent's word; see `is_ready`."""
+        """Return whether it is over: complete or abandoned. gevent's word; see `is_ready`."""
         return self._state is not PENDING or self._is_abandoned
 
     def successful(self) -> bool:
-        """Tell whether it has a value."""
+        """Return whether it has a value."""
         return self._state is READY
 
     def __reduce__(self) -> NoReturn:
@@ -243,7 +243,7 @@ class Future(FutureState[T_co]):
         return self.value
 
     def await_(self, timeout: float | None = None) -> bool:
-        """Wait until it is over; tell whether it has completed, which an abandoned future has not.
+        """Wait until it is over; return whether it has completed, and was not abandoned.
 
         Args:
             timeout: real seconds to wait; None means for ever.
@@ -276,19 +276,19 @@ class Future(FutureState[T_co]):
     # Discarding
 
     def discard(self) -> bool:
-        """Request a discard; tell whether it is the first request of a pending future.
+        """Request a discard; return whether it is the first request of a pending future.
 
         The future itself stays as it is. The producer may act on the request.
         """
         return request_discard(self)
 
     def cancel(self) -> bool:
-        """Request a discard; tell whether the future is discarded by now."""
+        """Request a discard; return whether the future is discarded by now."""
         request_discard(self)
         return self._state is DISCARDED
 
     def cancelled(self) -> bool:
-        """Tell whether it was discarded, by the name of concurrent.futures."""
+        """Return whether it was discarded, by the name of concurrent.futures."""
         return self._state is DISCARDED
 
     done = ready
@@ -316,7 +316,7 @@ class Future(FutureState[T_co]):
         return self
 
     def on_discard(self, callback: Callable[[], object]) -> Self:
-        """Call *callback* on a discard request; at once if there was one, even after completion."""
+        """Call *callback* on a discard request: at once if there was one, even when complete."""
         register_discard(self, callback)
         return self
 
@@ -339,9 +339,9 @@ class Future(FutureState[T_co]):
     def then(self, function: Callable[[T_co], Any]) -> Future[Any]:
         """Return the future of ``function(value)``.
 
-        A future as the result of *function* is followed; an exception or a `Failure` fails. Without
-        a value here, the returned future ends as this one does. After a discard request *function*
-        is not called, and the returned future is discarded.
+        A future as the result of *function* is followed; an exception or a `Failure` fails.
+        Without a value here, the returned future ends as this one does. After a discard request
+        *function* is not called, and the returned future is discarded.
 
         Raises:
             InvalidArgument: *function* is not callable.
@@ -390,8 +390,8 @@ class Future(FutureState[T_co]):
     def after(self, seconds: float, function: Callable[[Future[T_co]], Any]) -> Future[Any]:
         """Return a future that ends as this one, or as ``function(self)`` if this takes too long.
 
-        Only *function* can discard this future then. Abandonment is not passed on: the time passes,
-        and *function* is called.
+        Only *function* can discard this future then. Abandonment is not passed on: the time
+        passes, and *function* is called.
 
         Args:
             seconds: the time limit, by the current clock, which a test can pause.

@@ -62,7 +62,8 @@ def loop(
     *,
     inline: bool = False,
 ) -> Future[R]:
-    """Repeat ``flow = body(iterate())`` until it is ``Break(value)``; return the future of that value.
+    """Repeat ``flow = body(iterate())`` until it is ``Break(value)``; return the future of
+    *value*.
 
     Both functions may return a value or a future of one. An item or flow that fails, or is
     discarded or abandoned, ends the loop likewise; an exception fails it. A discard request goes

@@ -55,7 +55,7 @@ class Promise(Generic[T]):
         get, then, result = map(Elsewhere, ("future.get", "future.then", "future.result"))
 
     def set(self, value: T | Future[T] | Failure) -> bool:
-        """Complete the future with *value*; tell whether that had an effect.
+        """Complete the future with *value*; return whether that had an effect.
 
         A future as the value is followed as by `associate`, and a `Failure` fails.
         """
@@ -82,13 +82,13 @@ class Promise(Generic[T]):
         return True
 
     def fail(self, error: BaseException | str, *, unread: str | None = None) -> bool:
-        """Fail the future; tell whether that had an effect.
+        """Fail the future; return whether that had an effect.
 
         A text becomes a `Failure`; a `Discarded` discards the future.
 
         Args:
-            unread: what failed, such as a dispatch. An error that is never read is then logged when
-                the last future that ended with it is dropped. None logs nothing.
+            unread: what failed, such as a dispatch. An error that is never read is then logged
+                when the last future that ended with it is dropped. None logs nothing.
 
         Raises:
             InvalidArgument: *error* is neither an exception nor a text.
@@ -96,11 +96,11 @@ class Promise(Generic[T]):
         return fail(self.future, error, unread=unread)
 
     def discard(self) -> bool:
-        """Complete the future as discarded, which grants a request; tell whether that had an effect."""
+        """Grant a discard: complete the future as discarded; return whether that had an effect."""
         return complete(self.future, DISCARDED, None)
 
     def associate(self, source: Future[T]) -> bool:
-        """Let the future end as *source* does; tell whether that had an effect.
+        """Let the future end as *source* does; return whether that had an effect.
 
         The promise cannot complete it any more. Discard requests are passed on to *source*, which
         is held weakly for that.
@@ -117,7 +117,7 @@ class Promise(Generic[T]):
         return True
 
     def abandon(self, reason: str | None = None) -> bool:
-        """Declare that the future will never complete; tell whether that had an effect.
+        """Declare that the future will never complete; return whether that had an effect.
 
         Args:
             reason: the text of the `Abandoned` that the future raises.

@@ -201,7 +201,7 @@ NO_PLAIN_VALUE: Final = (FutureState, Failure)
 
 
 def is_open(future: FutureState[Any]) -> bool:
-    """Tell whether the promise of *future* can complete it: it has not, and follows no other future."""
+    """Return whether the promise of *future* can complete it: not if it follows another one."""
     return future._is_open
 
 
@@ -211,7 +211,7 @@ def hub_of(future: FutureState[Any]) -> Hub | None:
 
 
 def completes_quietly(future: FutureState[Any], hub: Hub) -> bool:
-    """Tell whether completing *future* in the thread of *hub* runs no callback before it returns.
+    """Return whether completing *future* in the thread of *hub* calls nothing at once.
 
     A caller that must not wait, such as a reader of a connection, completes such a future itself.
     """
@@ -232,7 +232,7 @@ def set_discard_callback(future: FutureState[Any], call: Call) -> None:
 
 
 def complete(future: FutureState[Any], state: Completion, outcome: Any) -> bool:
-    """Complete *future* for its promise; tell whether that had an effect."""
+    """Complete *future* for its promise; return whether that had an effect."""
     lock = future._lock
     lock.acquire()  # costs a third of a with statement, and every dispatch comes here
     try:
@@ -250,7 +250,7 @@ def complete(future: FutureState[Any], state: Completion, outcome: Any) -> bool:
 def fail(
     future: FutureState[Any], error: BaseException | str, *, unread: str | None = None
 ) -> bool:
-    """Fail *future* for its promise; tell whether that had an effect.
+    """Fail *future* for its promise; return whether that had an effect.
 
     A text becomes a `Failure`; a `Discarded` discards the future.
 
@@ -279,7 +279,7 @@ def fail(
 
 
 def claim(future: FutureState[Any]) -> bool:
-    """Take the right to complete *future* from its promise; tell whether the promise had it."""
+    """Take the right to complete *future* from its promise; return whether the promise had it."""
     with future._lock:
         was_open = future._is_open
         future._is_open = False
@@ -287,7 +287,7 @@ def claim(future: FutureState[Any]) -> bool:
 
 
 def complete_claimed(future: FutureState[Any], state: Completion, outcome: Any) -> bool:
-    """Complete a claimed *future*; tell whether that had an effect."""
+    """Complete a claimed *future*; return whether that had an effect."""
     lock = future._lock
     lock.acquire()
     try:
@@ -383,7 +383,7 @@ def _take_completed(future: FutureState[Any]) -> Iterable[Call]:
 
 
 def abandon(future: FutureState[Any], reason: str | None = None) -> bool:
-    """Abandon *future* for its promise; tell whether that had an effect."""
+    """Abandon *future* for its promise; return whether that had an effect."""
     with future._lock:
         if not future._is_open:
             return False
@@ -448,7 +448,7 @@ def abandonment_error(future: FutureState[Any]) -> Abandoned:
 
 
 def request_discard(future: FutureState[Any]) -> bool:
-    """Request a discard; tell whether it is the first request of a pending future."""
+    """Request a discard; return whether it is the first request of a pending future."""
     if future._has_discard or future._state is not PENDING:  # neither is ever undone
         return False
     with future._lock:

@@ -21,8 +21,8 @@ class StateMachine(Generic[S]):
     """Is in one state, and moves only from the state that a transition names.
 
     States are any hashable values, best those of an Enum. A machine belongs to one process or one
-    thread, and has no lock. Work that takes time is a state of its own: RUNNING, STOPPING, STOPPED,
-    with the work between the last two.
+    thread, and has no lock. Work that takes time is a state of its own: RUNNING, STOPPING,
+    STOPPED, with the work between the last two.
 
     Raises:
         InvalidArgument: a state, here or of a method, is not hashable. Nothing has changed.
@@ -44,7 +44,7 @@ class StateMachine(Generic[S]):
         return self._state
 
     def is_(self, state: S) -> bool:
-        """Tell whether it is in *state*."""
+        """Return whether it is in *state*."""
         return self._state == state
 
     def transition(
@@ -55,11 +55,11 @@ class StateMachine(Generic[S]):
         *,
         message: str | None = None,
     ) -> R | None:
-        """Move from *before* to *after*, complete the futures of `when(after)`, then call *function*.
+        """Move from *before* to *after*, complete the futures of *after*, then call *function*.
 
         Args:
             function: its result, a value or a future, is returned; None without it. It is called
-                even if a `gevent.Timeout` or a kill comes out of a callback, which is raised after.
+                even if a `gevent.Timeout` or a kill comes out of a callback; that is raised later.
             message: the text of the error, for callers with better words than states.
 
         Raises:
@@ -89,7 +89,7 @@ class StateMachine(Generic[S]):
         return results[0]
 
     def when(self, state: S) -> Future[None]:
-        """Return a future of *state*: ready if the machine is in it, else the next time it gets there.
+        """Return a future that is ready when the machine is in *state*: now, or the next time.
 
         By the time the future is read, the machine may have moved on. A discard request discards.
         """

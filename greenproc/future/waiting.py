@@ -136,7 +136,7 @@ def wait_for(future: FutureState[Any], timeout: float) -> None:
     """Wait as `wait` does, with a limit.
 
     Raises:
-        WaitTimeout: the time is over. The text tells if the thread that has to complete the
+        WaitTimeout: the time is over. The text says if the thread that has to complete the
             future, else that of the runtime, could not run meanwhile.
     """
     watch = watch_hub(_PRODUCERS.get(future) if _PRODUCERS else None)

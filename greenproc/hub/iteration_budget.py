@@ -92,9 +92,9 @@ class IterationBudget:
         self._timer: Any = None
 
     def is_spent(self) -> bool:
-        """Tell whether the time of this iteration is over; it begins with the first call in it.
+        """Return whether the time of this iteration is over; it begins with the first call in it.
 
-        Ask before each piece of work, which should take less than a millisecond.
+        Call it before each piece of work, which should take less than a millisecond.
         """
         # Counted by iterations and not by time, so that idle time before the work is not charged.
         if self._counter.iteration != self._iteration:

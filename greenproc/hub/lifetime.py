@@ -46,8 +46,8 @@ ENDED = (
 def keep_hub_alive(hub: Hub) -> Callable[[], None]:
     """Keep *hub* alive until the returned function is called, in its thread.
 
-    A hub with nothing to wait for raises LoopExit. It does not know that another thread is going to
-    call into it.
+    A hub with nothing to wait for raises LoopExit. It does not know that another thread is going
+    to call into it.
     """
     watcher = hub.loop.async_()
     watcher.start(_nothing)
@@ -63,7 +63,7 @@ class Pool(Protocol):
 
 
 def note_pool(hub: Hub, pool: Pool) -> None:
-    """Register *pool*, whose threads work for *hub*: they are not the ones that end a wait there."""
+    """Register *pool*, whose threads work for *hub*, and so end no wait there."""
     alive = [other for other in vars(hub).get(POOLS, ()) if other() is not None]
     vars(hub)[POOLS] = [*alive, ref(pool)]
 
@@ -84,9 +84,9 @@ def count_others(hub: Hub) -> int:
 def keep_hub_alive_for_threads(hub: Hub) -> Callable[[], None] | None:
     """Do as `keep_hub_alive` if another native thread could end the wait; else return None.
 
-    In a program of one thread, LoopExit is right: it reports a wait that nothing can end. A runtime
-    keeps its hub alive by itself. Callers should check `count_threads` first, since this is called
-    for each wait.
+    In a program of one thread, LoopExit is right: it reports a wait that nothing can end. A
+    runtime keeps its hub alive by itself. Callers should check `count_threads` first, since this
+    is called for each wait.
     """
     if RUNTIMES in hub.__dict__ or count_others(hub) <= 0:
         return None
@@ -114,7 +114,7 @@ def _find_thread() -> threading.Thread | None:
 
 
 def has_ended(hub: Hub) -> bool:
-    """Tell whether *hub* never runs again: it was destroyed, or its native thread has ended."""
+    """Return whether *hub* never runs again: it was destroyed, or its native thread has ended."""
     if hub is get_hub_if_exists():
         return False  # that of this thread: the common case
     loop: object | None = hub.loop

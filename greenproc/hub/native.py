@@ -38,7 +38,8 @@ fork: Callable[[], int] = get_original("os", "fork")
 """Fork this OS process without gevent's preparations in the child."""
 
 waitpid: Callable[[int, int], tuple[int, int]] = get_original("os", "waitpid")
-"""Wait for a child, or look at it; os.waitpid of a patched program answers from gevent's records."""
+"""Wait for a child, or look at it; os.waitpid of a patched program answers from gevent's
+records."""
 
 poll = get_original("select", "poll")
 """Make an object that polls descriptors and blocks this native thread."""

@@ -61,7 +61,7 @@ def number_of(file: Descriptor) -> int:
 
 
 def is_async(file: Descriptor) -> bool:
-    """Tell whether the descriptor is non-blocking: reading and writing never wait.
+    """Return whether the descriptor is non-blocking: reading and writing never wait.
 
     Raises:
         InvalidArgument: *file* has no descriptor.
@@ -141,7 +141,7 @@ def duplicate_async(file: Descriptor) -> int:
 
 
 def is_storage(number: int) -> bool:
-    """Tell whether it is a regular file or a disk, which is always ready and yet may be slow."""
+    """Return whether it is a regular file or a disk, which is always ready and yet may be slow."""
     mode = os.fstat(number).st_mode
     return stat.S_ISREG(mode) or stat.S_ISBLK(mode)
 

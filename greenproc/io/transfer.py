@@ -66,8 +66,8 @@ def write(file: Descriptor, data: bytes, *, partial_write: bool = False) -> Futu
     """Write *data*, and return the future of how many bytes were written.
 
     That is all of it by default. It uses a duplicate, so *file* may be closed or used at once. The
-    duplicate makes *file* non-blocking; see `prepare_async`. A discard or failure leaves an unknown
-    part written. The first attempt is made at once.
+    duplicate makes *file* non-blocking; see `prepare_async`. A discard or failure leaves an
+    unknown part written. The first attempt is made at once.
 
     Args:
         data: bytes, or an object with a buffer, which must not change before the end.

@@ -99,7 +99,7 @@ class Watcher:
         return self._watches.events
 
     def close(self) -> None:
-        """Stop watching. Queued events can still be fetched; futures that wait for one are abandoned."""
+        """Stop watching. Queued events can still be fetched; waiting futures are abandoned."""
         self._done.discard()
         self._watches.events.close()
 
@@ -175,9 +175,9 @@ class _Watches:
             is_move = mask & IN_MOVE_SELF
             kind = EventType.RENAME if is_move else EventType.REMOVE
             self.remove(path)
-        self.tell(Event(kind, path))
+        self.queue_event(Event(kind, path))
 
-    def tell(self, event: Event) -> None:
+    def queue_event(self, event: Event) -> None:
         """Queue *event*, unless the queue was closed.
 
         The callbacks of a future that waits for it run in here, in the greenlet of the watcher. A
@@ -220,7 +220,7 @@ def _follow(watches: _Watches) -> Future[None]:
 def _tell(reference: ref[_Watches], error: BaseException) -> None:
     watches = reference()
     if watches is not None:
-        watches.tell(Event(EventType.FAILURE, str(error)))
+        watches.queue_event(Event(EventType.FAILURE, str(error)))
 
 
 # The system calls of inotify

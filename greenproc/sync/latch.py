@@ -39,7 +39,7 @@ class Latch:
         return self._is_triggered
 
     def trigger(self) -> bool:
-        """Trigger the latch; tell whether this is the first time.
+        """Trigger the latch; return whether this is the first time.
 
         The callbacks of futures that wait for it run before this returns.
         """
@@ -60,7 +60,7 @@ class Latch:
         return waiter.future if self._enqueue(waiter) else waiter.grant(None)
 
     def await_(self, timeout: float | None = None) -> bool:
-        """Wait until the latch is triggered; tell whether it is. A tie with the timeout counts as such.
+        """Wait until the latch is triggered; return whether it is, also in a tie with the timeout.
 
         Args:
             timeout: seconds of the current clock, which a test can pause; None means for ever.
@@ -75,7 +75,7 @@ class Latch:
         return f"<Latch {state}>"
 
     def _enqueue(self, waiter: Waiter[None]) -> bool:
-        """Queue *waiter* unless the latch is triggered; tell whether there is something to wait for."""
+        """Queue *waiter*, unless the latch is triggered; return whether it was queued."""
         # Under the lock, so that no trigger comes between the look and the queue.
         with self._guard:
             if not self._is_triggered:
@@ -135,7 +135,7 @@ class CountDownLatch:
         return self._latch.triggered()
 
     def await_(self, timeout: float | None = None) -> bool:
-        """Wait until no call is missing; tell whether that is so. See `Latch.await_`."""
+        """Wait until no call is missing; return whether that is so. See `Latch.await_`."""
         return self._latch.await_(timeout)
 
     def __repr__(self) -> str:
@@ -172,12 +172,12 @@ class Once:
         return self._latch.is_triggered
 
     def once(self) -> bool:
-        """Return False to the first caller, which must do the work and then call `done` in any case.
+        """Return False to the first caller, which must do the work and always call `done` then.
 
         Every other call waits until that happens, and returns True.
 
         Raises:
-            Deadlock: the greenlet that does the work has called it again, and would wait for itself.
+            Deadlock: the greenlet that does the work waits for itself.
         """
         if self._latch.is_triggered:  # without the lock: that is never undone
             return True

@@ -39,8 +39,8 @@ class RateLimiter:
             ...
 
     Only the ratio counts: there is one permit per *seconds* / *permits*, the first one at once.
-    There is no burst, and permits that were not requested are not saved up. The time is that of the
-    current clock, which a test can pause.
+    There is no burst, and permits that were not requested are not saved up. The time is that of
+    the current clock, which a test can pause.
 
     The limiter may be used from any native thread. Its time is that of the clock that is current
     at its first use, or once that is stopped, at the next one; without a runtime each thread has a
@@ -112,13 +112,14 @@ class RateLimiter:
         return waiter.grant(None) if self._grant_or_wait(waiter, clock) else waiter.future
 
     def wait_acquire(self, timeout: float | None = None) -> bool:
-        """Wait for a permit, and tell whether there was one in time.
+        """Wait for a permit, and return whether there was one in time.
 
         Args:
             timeout: seconds of the current clock; None means for ever.
 
         Raises:
-            Closed: the limiter was closed, before or meanwhile, or the clock was stopped meanwhile.
+            Closed: the limiter was closed, before or meanwhile, or the clock was stopped
+                meanwhile.
             StateError: the limiter is full, or the clock was stopped before.
         """
         # First, since this makes the hub that the clock needs, and the waiter is for a hub.
@@ -197,7 +198,7 @@ class RateLimiter:
         return base
 
     def _grant(self, time: float) -> bool:
-        """Use up a permit if it is time; tell whether it was. Requires the lock."""
+        """Use up a permit if it is time; return whether it was. Requires the lock."""
         # As a whole number, since the sum of two floats may miss the time of a timer.
         now = from_seconds(time)
         if now < self._next:
@@ -207,7 +208,7 @@ class RateLimiter:
         return True
 
     def _arm(self, thread_clock: ThreadClock) -> None:
-        """Start the timer for the next permit; a pair has one while it has waiters. Requires the lock."""
+        """Start the timer for the next permit, for a pair that has waiters. Requires the lock."""
         clock, _ = thread_clock
         rest = self._next - from_seconds(self._base_clock(clock).now())
         # Without a rest the queue is empty, and the timer only keeps the hub alive.
@@ -237,14 +238,14 @@ class RateLimiter:
             # Without a new timer nothing would wake them: their clock was stopped.
             lost = [] if thread_clock in self._timers else self._waiters.take(thread_clock)
             delivering = self._begin_delivery([*lost, granted] if granted is not None else lost)
-        tell = [waiter.abandon for waiter in lost]
+        abandonments = [waiter.abandon for waiter in lost]
         try:
-            call_all(tell if granted is None else [granted.deliver, *tell])
+            call_all(abandonments if granted is None else [granted.deliver, *abandonments])
         finally:
             self._end_delivery(delivering)
 
     def _begin_delivery(self, waiters: list[Waiter[None]]) -> frozenset[object]:
-        """Keep the timers of *waiters*, and so their hubs, until they were served. Requires the lock."""
+        """Keep the timers, and so the hubs, of *waiters* until these run. Requires the lock."""
         thread_clocks = frozenset(waiter.tag for waiter in waiters)
         self._deliveries.append(thread_clocks)
         return thread_clocks
@@ -255,7 +256,7 @@ class RateLimiter:
         self._stop_idle_timers()
 
     def _is_needed(self, thread_clock: ThreadClock) -> bool:
-        """Tell whether a thread may be waiting by *thread_clock*. Requires the lock."""
+        """Return whether a thread may be waiting by *thread_clock*. Requires the lock."""
         return (
             any(thread_clock in thread_clocks for thread_clocks in self._deliveries)
             or thread_clock in self._waiters.tags()

@@ -72,7 +72,7 @@ class Mutex:
         return waiter.grant(None) if self._take_or_wait(waiter) else waiter.future
 
     def wait_lock(self, timeout: float | None = None) -> bool:
-        """Wait for the lock, and tell whether the caller holds it now.
+        """Wait for the lock, and return whether the caller holds it now.
 
         Args:
             timeout: seconds of the current clock, which a test can pause; None means for ever.
@@ -107,8 +107,8 @@ class Mutex:
         """Call *function* with the lock held, and unlock when the future that it returns is over.
 
         *function* runs as a callback does, and may return a value as well. The returned future is
-        that of its result. A discard request leaves the queue, or after the call goes to the future
-        that *function* returned.
+        that of its result. A discard request leaves the queue, or after the call goes to the
+        future that *function* returned.
 
         Raises:
             InvalidArgument: *function* is not callable.
@@ -155,7 +155,7 @@ class Mutex:
         return f"<Mutex {state}, {len(self._waiters)} waiting>"
 
     def _take(self) -> bool:
-        """Take the lock if it is free; tell whether it was. A free lock needs no waiter."""
+        """Take the lock if it is free; return whether it was. A free lock needs no waiter."""
         guard = self._guard
         guard.acquire()
         try:

@@ -26,7 +26,8 @@ from greenproc.sync.cancellable_timer import CancellableTimer
 MAX_PIPE_BYTES = 64 * 1024 * 1024
 """How many bytes may be unread before the pipe breaks: as many as a whole body may have."""
 HIGH_WATER_BYTES = 256 * 1024
-"""From how many unread bytes on a writer should wait: some reads of a socket, so neither starves."""
+"""From how many unread bytes on a writer should wait: some reads of a socket, so neither
+starves."""
 
 
 class _End(Enum):
@@ -48,8 +49,8 @@ class Pipe:
     Args:
         max_pipe_bytes: how many bytes may be unread. A write beyond that breaks the pipe, and both
             ends fail.
-        ends_by_itself: whether the writer ends the stream soon, as one that writes the pieces of an
-            iterator does. A server that drains waits for such a stream, and cuts any other.
+        ends_by_itself: whether the writer ends the stream soon, as one that writes the pieces of
+            an iterator does. A server that drains waits for such a stream, and cuts any other.
 
     Raises:
         InvalidArgument: *max_pipe_bytes* is not a whole number from 1.
@@ -93,8 +94,8 @@ class Reader:
     def read(self, timeout: float | None = None) -> Future[bytes]:
         """Return the future of the next piece; ``b""`` is the end of the stream.
 
-        Pieces that were written before the writer closed or failed are read first. Reads are served
-        in their order. A discard request has no effect: the read takes the next piece.
+        Pieces that were written before the writer closed or failed are read first. Reads are
+        served in their order. A discard request has no effect: the read takes the next piece.
 
         Args:
             timeout: seconds of the current clock, which a test can pause; then the read fails with
@@ -134,7 +135,7 @@ class Reader:
         return loop(self.read, gather, inline=True)
 
     def close(self) -> bool:
-        """Close this end; tell whether it was open.
+        """Close this end; return whether it was open.
 
         Unread pieces are dropped, and pending reads fail like all later ones.
         """
@@ -171,7 +172,7 @@ class Writer:
         self._channel = channel
 
     def write(self, data: bytes) -> bool:
-        """Pass a piece to the reader; tell whether both ends were still open.
+        """Pass a piece to the reader; return whether both ends were still open.
 
         An empty piece is not written, since a reader would take it for the end.
 
@@ -185,11 +186,11 @@ class Writer:
         return self._channel.write(data)
 
     def close(self) -> bool:
-        """End the stream; tell whether it was open."""
+        """End the stream; return whether it was open."""
         return self._channel.close_writer(_End.CLOSED, None)
 
     def fail(self, error: BaseException | str) -> bool:
-        """End the stream with an error; tell whether it was open.
+        """End the stream with an error; return whether it was open.
 
         Args:
             error: what reads fail with, once everything is read. A text becomes a `Failure`.
@@ -212,7 +213,7 @@ class Writer:
 
     @property
     def reader_closed(self) -> Future[None]:
-        """Ready once the reader has closed; discarded if the writer has ended the stream before."""
+        """Ready once the reader has closed; discarded if the writer ended the stream before."""
         return self._channel.reader_closed.future
 
     def statistics(self) -> dict[str, int]:
@@ -304,7 +305,7 @@ class _Channel:
     def expire(
         self, read: Promise[bytes], timeout: float, watch: TurnWatch | None, has_expired: bool
     ) -> None:
-        """Fail a pending *read*; *has_expired* is False if the clock was stopped before the time was up."""
+        """Fail a pending *read*; *has_expired* is False if the clock was stopped instead."""
         with self.guard:
             if read not in self.reads:
                 return

@@ -25,8 +25,8 @@ class Queue(Generic[T]):
         for item in queue: ...           # until the queue is closed and empty
 
     An item is handed over: `put` gives it to the getter, and no other code can take it in between.
-    `put` never waits. The queue may be used from any native thread, unlike those of gevent. An item
-    may be anything, also a future, which is not followed.
+    `put` never waits. The queue may be used from any native thread, unlike those of gevent. An
+    item may be anything, also a future, which is not followed.
 
     The garbage collection of a queue abandons the futures that wait for an item.
 

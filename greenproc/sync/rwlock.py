@@ -86,7 +86,7 @@ class ReadWriteLock:
         return self._lock(_Kind.WRITE)
 
     def wait_read_lock(self, timeout: float | None = None) -> bool:
-        """Wait until the caller may read, and tell whether it may.
+        """Wait until the caller may read, and return whether it may.
 
         Args:
             timeout: seconds of the current clock, which a test can pause; None means for ever.
@@ -97,7 +97,7 @@ class ReadWriteLock:
         return self._wait(_Kind.READ, timeout)
 
     def wait_write_lock(self, timeout: float | None = None) -> bool:
-        """Wait until the caller may write, and tell whether it may. See `wait_read_lock`."""
+        """Wait until the caller may write, and return whether it may. See `wait_read_lock`."""
         return self._wait(_Kind.WRITE, timeout)
 
     def read_unlock(self) -> None:
@@ -159,7 +159,7 @@ class ReadWriteLock:
             self.write_unlock()
 
     def close(self) -> None:
-        """Abandon all waiters, and refuse the lock from now on. Its holders may still unlock it."""
+        """Abandon all waiters, and refuse the lock from now on. Holders may still unlock it."""
         with self._guard:
             self._is_closed = True
             waiters = self._waiters.clear()

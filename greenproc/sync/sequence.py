@@ -69,8 +69,8 @@ class Sequence:
     def add(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
         """Run *function* in its turn, never before this returns; return the future of its result.
 
-        A discard request before its turn keeps *function* from being called; in its turn the future
-        is discarded. A later request goes to the future that *function* returned.
+        A discard request before its turn keeps *function* from being called; in its turn the
+        future is discarded. A later request goes to the future that *function* returned.
 
         Raises:
             InvalidArgument: *function* is not callable.

@@ -109,7 +109,7 @@ class GreenletWaiter(Generic[T]):
             )
 
     def wait_for(self, timeout: float, expire: Callable[[], object]) -> None:
-        """Wait until woken; call *expire*, which must wake, after *timeout* seconds of the current clock."""
+        """Wait until woken; call *expire* after *timeout* seconds of the current clock."""
         timer = CancellableTimer(current_clock(), timeout, lambda _: expire())
         try:
             self.wait()
@@ -172,7 +172,7 @@ class WaitQueue(Generic[T]):
     the waiters are abandoned when the owner is garbage.
 
     Args:
-        guard: the native lock of the owner. Methods tell whether it must be held.
+        guard: the native lock of the owner. Methods return whether it must be held.
         left: a method of the owner, called without the lock when a waiter has given up.
     """
 

@@ -27,9 +27,15 @@ from greenproc.hub.lifetime import (
 
 @pytest.fixture
 def foreign_hub() -> Hub:
-    """The hub of a native thread that has ended."""
+    """The hub of a native thread that has ended, and that a runtime used."""
     hubs: list[Hub] = []
-    thread = threading.Thread(target=lambda: hubs.append(get_hub()))
+
+    def use() -> None:
+        hubs.append(get_hub())
+        note_runtime(hubs[0], 1)
+        note_runtime(hubs[0], -1)
+
+    thread = threading.Thread(target=use)
     thread.start()
     thread.join()
     return hubs[0]
