@@ -79,6 +79,7 @@ class _Attempt:
             return self._note(error)
         if isinstance(result, Failure):
             return self._note(result)
+        # A failing member must not keep the next one from admitting the request.
         if isinstance(result, Future):
             return result.repair(lambda failed: self._note(failed.exception))
         return result

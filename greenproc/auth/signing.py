@@ -58,6 +58,10 @@ class Signing:
     def check(self, data: bytes, signature: bytes) -> None:
         """Verify that *signature* is that of *data*.
 
+        Args:
+            data: the first two parts of the token.
+            signature: the decoded third part.
+
         Raises:
             InvalidToken: it is another one; the texts are those of libprocess.
         """

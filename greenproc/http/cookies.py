@@ -57,6 +57,7 @@ def read_cookies(headers: Headers) -> dict[str, str]:
             name = name.strip(" \t")
             if not separator or not name:
                 continue
+            # An error would lock out a user whose browser sends too many.
             if len(cookies) >= MAX_COOKIES:
                 return cookies
             cookies.setdefault(_decode(name), _decode(_unquoted(value.strip(" \t"))))
@@ -94,7 +95,7 @@ def encode_cookie(
     if max_age is not None and (isinstance(max_age, bool) or not isinstance(max_age, int)):
         raise InvalidArgument(f"expected max_age in whole seconds, got {max_age!r}")
     parts = [f"{name}={value}"]
-    if is_deleted:
+    if is_deleted:  # both, as old browsers know Expires only
         parts += [f"Expires={_LONG_AGO}", "Max-Age=0"]
     elif max_age is not None:
         parts.append(f"Max-Age={max_age}")

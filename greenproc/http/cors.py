@@ -87,6 +87,7 @@ class CORS:
             lines: Fields = (("Access-Control-Allow-Origin", "*"),)
         else:
             origin = request.headers.get("Origin")
+            # Also without a match: a cache must not serve this response to an allowed origin.
             if origin is None or origin not in self.origins:
                 return (_VARY,)
             lines = (_VARY, ("Access-Control-Allow-Origin", origin))
@@ -161,6 +162,7 @@ def refuse_foreign(request: Request) -> Response | None:
         _, _, place = origin.partition("://")
         if place.lower() != request.headers.get("Host", "").lower() or not place:
             return Forbidden(f"expected no request of another site, got one of '{origin:.200}'.\n")
+    # Browsers send no Origin with some requests, such as a GET by a form or an image.
     if request.headers.get("Sec-Fetch-Site", "").lower() in ("cross-site", "same-site"):
         return Forbidden("expected no request of another site.\n")
     return None

@@ -223,6 +223,7 @@ def read_request_head(data: bytes, limits: ParserLimits) -> RequestHead:
     if limits.hosts is not None:
         limits.hosts.check(target, host)
     chunked = fields.is_chunked(status=501)
+    # RFC 9112 section 6.1: an HTTP/1.0 proxy would forward it with another framing.
     if chunked and version == (1, 0):
         raise RemoteProtocolError("expected no Transfer-Encoding with HTTP/1.0")
     head.length = CHUNKED if chunked else fields.content_length() or 0
@@ -290,6 +291,7 @@ def read_response_head(data: bytes, limits: ParserLimits, method: str = "GET") -
     chunked = fields.is_chunked(status=400)
     length = fields.content_length()
     fields.check_complete()
+    # In the order of RFC 9112 section 6.3.
     if method == "HEAD" or status < 200 or status in (204, 304):
         head.length = 0
     elif chunked:
@@ -415,6 +417,7 @@ class _RequestFields:
         Source: RFC 9112 section 3.2.
         """
         hosts = self.values(b"host")
+        # Two hosts could mean another server to a proxy than to this one.
         if len(hosts) > 1 or (not hosts and version == (1, 1)):
             raise RemoteProtocolError(f"expected one Host, got {len(hosts)}")
         if hosts and not _HOST.fullmatch(hosts[0]):
@@ -433,6 +436,7 @@ class _RequestFields:
         codings = self.values(b"transfer-encoding")
         if not codings:
             return False
+        # RFC 9112 section 6.1: with any other last coding the length is ambiguous.
         if len(codings) != 1 or codings[0].lower() != b"chunked":
             raise RemoteProtocolError("expected no transfer coding but chunked", status=status)
         return True

@@ -83,6 +83,10 @@ class Headers(MutableMapping[str, str]):
     def add(self, name: str, value: str) -> None:
         """Append a line, also when the name occurs already.
 
+        Args:
+            name: a token.
+            value: text in Latin-1 without control characters.
+
         Raises:
             InvalidArgument: see the class.
         """

@@ -236,6 +236,7 @@ class RequestParser(_MessageParser[RawRequest]):
             return requests
         if self._rest:
             data = self._rest + data
+        # A client that expected 100 Continue, and sends its body anyway, does not wait for it.
         self.expects_continue = self.has_more = False
         try:
             at = 0
@@ -352,6 +353,7 @@ class RequestParser(_MessageParser[RawRequest]):
         if chunk_size <= self._limits.max_body_bytes:
             if len(self._known_sizes) >= _MAX_KNOWN_SIZES:
                 self._known_sizes.clear()
+            # Only sizes within the limit, so that the short cut need not compare them with it.
             self._known_sizes[line[0]] = chunk_size
         return begin, end, after
 
@@ -476,6 +478,7 @@ class ResponseParser(_MessageParser[RawResponse]):
         if head is None or key != self._last_key:
             head = self._last_head = read_response_head(data[at:end], self._limits, method)
             self._last_key = key
+        # RFC 9110 section 15.2: any number of interim responses; 101 ends HTTP on the connection.
         if head.status < 200 and head.status != 101:
             return end
         if self._methods:

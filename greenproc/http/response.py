@@ -137,6 +137,7 @@ class Response:
     @body.setter
     def body(self, body: bytes | str) -> None:
         self._body = encode_body(body)
+        # A stale length would truncate the new body.
         if "Content-Length" in self.headers:
             self.headers["Content-Length"] = str(len(self._body))
 

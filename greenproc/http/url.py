@@ -206,6 +206,7 @@ def _split_authority(place: str) -> tuple[str, int | None]:
             raise InvalidURL("Host not found in url")
         if ":" in port:
             raise InvalidURL("Found multiple ports in url")
+    # A blank or a line end in the host would change the request that carries it.
     if _NOT_IN_HOST.search(host):
         raise InvalidURL(f"Host not found in url: {host!r}")
     if not colon:

@@ -104,5 +104,10 @@ def may_have_content(status: int) -> bool:
 
 
 def takes_body(response: VerbatimResponse, request: Request) -> bool:
-    """Whether the body of *response* is sent."""
+    """Whether the body of a response is sent.
+
+    Args:
+        response: the response, whose status may have no body.
+        request: that it answers, which may be HEAD.
+    """
     return request.method != "HEAD" and may_have_content(response.status)

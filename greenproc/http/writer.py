@@ -62,6 +62,7 @@ def encode_response(
     body = packing = length_line = b""
     if may_have_body(status):
         body = response.body
+        # A body of another length than its header would desynchronise the connection.
         if length is not None:
             body = _cut(body, length)
         if len(body) >= MIN_GZIP_BYTES and _should_compress(response, request):
@@ -96,6 +97,7 @@ def encode_response_head(
 
     Source: libprocess src/http_proxy.cpp.
     """
+    # The length of the handler may be wrong, and beside chunks it would be malformed.
     headers = response.headers.copy()
     headers.pop("Content-Length", None)
     framing = b""
@@ -142,6 +144,7 @@ def encode_request(request: Request, trace: TraceContext | None = None) -> bytes
     host = request.url.authority or request.headers.get("Host")
     if host is None:
         raise LocalProtocolError("expected a URL with a host, or a Host header")
+    # A line end in a URL of the user's input could smuggle a second request.
     bad = _NOT_IN_TARGET.search(target) or _NOT_IN_TARGET.search(host)
     if bad is not None:
         raise LocalProtocolError(f"a URL must not contain {bad[0]!r}, got {str(request.url)!r}")

@@ -195,6 +195,7 @@ def _send(
             if body is None:
                 # The text of libprocess.
                 raise Failure(f"Attempted to do a {method} with a Content-Type but no body")
+            # The argument is more specific than a header that several requests may share.
             lines["Content-Type"] = content_type
     except GreenprocError as error:
         return Future.failed(error)
@@ -234,7 +235,7 @@ def _follow(
     if not is_redirect(response):
         return Future(response)
     if response.reader is not None:
-        response.reader.close()
+        response.reader.close()  # the body of a redirect is for people, and its connection ends
     if redirects == 0:
         raise RemoteProtocolError(
             f"more than {options.max_redirects} redirects from {prepared.url}"
@@ -260,6 +261,7 @@ def send_once(request: Request, options: RequestOptions) -> Future[Response]:
     exchange = Exchange(request, endpoint, promise, streamed=options.stream)
     one = _OneShotRequest(exchange, endpoint, options.limits)
     promise.future.on_discard(one.abort)
+    # By a link, since a greenlet that is killed before it starts has no finally block.
     spawn(one.run).rawlink(one.clean_up)
     return promise.future
 
@@ -312,6 +314,7 @@ class _OneShotRequest:
         return None
 
     def _take(self) -> Exchange:
+        # Not kept here: see the class about the promise.
         exchange, self._exchange = self._exchange, None
         assert exchange is not None
         return exchange
@@ -363,6 +366,7 @@ def redirected(request: Request, response: Response) -> Request:
     except (InvalidURL, ValueError) as error:
         raise RemoteProtocolError(f"redirected to {location!r}: {error}") from error
     headers = request.headers.copy()
+    # An origin in the sense of RFC 6454: another port is another server.
     if (url.scheme, url.host, url.port) != (
         request.url.scheme,
         request.url.host,
@@ -379,6 +383,7 @@ def redirected(request: Request, response: Response) -> Request:
 
 
 def _becomes_get(method: str, status: int) -> bool:
+    # RFC 9110 section 15.4.2: for historical reasons, clients change POST to GET.
     if status == 303:
         return method not in ("GET", "HEAD")
     return status in (301, 302) and method == "POST"
@@ -397,6 +402,7 @@ def _resolve(base: URL, location: str) -> URL:
         location = f"{base.scheme or 'http'}:{location}"
     if _SCHEME.match(location):
         url = URL.absolute(location)
+        # Any other scheme, such as that of a Unix socket, would reach what only this host can.
         if url.scheme != "http":
             raise InvalidURL(f"expected http, got {url.scheme!r}")
         return url

@@ -36,6 +36,11 @@ class Connection:
 
     It must be used in the thread that created it.
 
+    Args:
+        connected: the socket, which the connection closes.
+        endpoint: the server.
+        limits: of each phase and response.
+
     Source: libprocess include/process/http.hpp, class Connection.
     """
 

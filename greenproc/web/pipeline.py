@@ -84,7 +84,7 @@ class Pipeline:
         self.disconnected: Promise[None] = Promise()
         self.requests = self.responses = 0
         self._socket = connected
-        watch_fork(self)
+        watch_fork(self)  # two OS processes that read one connection would share its responses
         self._limits = limits
         self._abandoned = abandoned
         self._loop: Any = get_hub().loop
@@ -117,7 +117,7 @@ class Pipeline:
         """Queue *exchange*. On a connection that is not OPEN its promise fails."""
         refusal = self._refusal()
         if refusal is not None:
-            exchange.close_body()
+            exchange.close_body()  # it may be a generator that holds a file open
             exchange.promise.fail(refusal)
             return
         self._we_close = exchange.is_last
@@ -139,6 +139,7 @@ class Pipeline:
     def _refusal(self) -> GreenprocError | None:
         if self._closed:
             return _disconnected(self._reason)
+        # RFC 9112 section 9.6: after "close" no further request is sent or processed.
         if self._we_close or self._peer_closes:
             return Closed("Cannot pipeline after 'Connection: close'")
         if self.unanswered >= MAX_OUTSTANDING:
@@ -146,6 +147,7 @@ class Pipeline:
         return None
 
     def _begin_request(self, exchange: Exchange) -> None:
+        # Before the first byte leaves, since a server may respond to a head without its body.
         self._parser.expect(exchange.method)
         self._awaiting.append(exchange)
 
@@ -178,10 +180,11 @@ class Pipeline:
         while True:
             data = b"" if parser.has_more else self._socket.recv(READ_BYTES)
             yield_if_spent()
-            if self._closed:
+            if self._closed:  # by another greenlet, during the wait
                 return None
             if not (data or parser.has_more):
                 return self._take_eof()
+            # A response that no request caused may be an attack: it would answer the next request.
             if not self._awaiting and parser.is_idle:
                 return RemoteProtocolError("Received data when none is expected")
             self._take(parser.feed(data))
@@ -223,6 +226,7 @@ class Pipeline:
             raise RemoteProtocolError("Received data when none is expected")
         exchange = self._awaiting.popleft()
         self._receiving.append(exchange)
+        # RFC 9112 section 9.6: a server that closes does not process the requests after this one.
         if not raw.head.keep_alive:
             self._peer_closes = True
             others = [*self._awaiting, *self._writer.drop_unsent()]
@@ -257,7 +261,7 @@ class Pipeline:
             return
         room = self._feed.writable()
         if not room.ready():
-            self._read_timer.stop()
+            self._read_timer.stop()  # a slow reader is no fault of the server
             room.get()
             self._restart_timers()
 
@@ -271,6 +275,7 @@ class Pipeline:
         """
         if self._closed:
             return
+        # First, since the calls below may run users' code that calls this method again.
         self._closed = True
         self._reason = error
         self._socket.close()
@@ -285,11 +290,13 @@ class Pipeline:
         elif exchanges and error is not None:
             self._complete([(exchanges.pop(0).promise, error)])
         self._fail(exchanges, lambda: _disconnected(error))
+        # After the promises, by the order of the hub's callbacks.
         self._loop.run_callback(self.disconnected.set, None)
 
     def _fail(
         self, exchanges: Iterable[Exchange], make_error: Callable[[], BaseException]
     ) -> None:
+        # An error for each: an exception that several futures raise would collect tracebacks.
         self._complete([(exchange.promise, make_error()) for exchange in exchanges])
 
     def _complete(self, outcomes: list[Outcome]) -> None:

@@ -55,6 +55,7 @@ class RequestRouter:
         path = request.url.path
         if not path.startswith("/") and not self.is_raw(path):
             return Future(BadRequest("Request URL path must start with '/'"))
+        # A handler may build the name of a file from the path: no dots lead out of a directory.
         if "/.." in path and not self.is_raw(path):
             return Future(NotFound())
         receiver, path = self._resolve(path)
@@ -80,6 +81,7 @@ class RequestRouter:
             return None
 
     def _deliver(self, receiver: str | None, request: Request) -> Future[Response]:
+        # First of all, so that a refusal does not reveal whether the process exists.
         refusal = self._firewall.apply(request)
         if refusal is not None:
             return Future(refusal)
@@ -95,7 +97,7 @@ class RequestRouter:
         delivery = self._processes.deliver_http(receiver, event)
         if delivery is Delivery.UNKNOWN:
             promise.set(NotFound() if self._processes.accepting else _stopping())
-        elif delivery is Delivery.FULL:
+        elif delivery is Delivery.FULL:  # the bound of a mailbox, which a client may retry
             promise.set(ServiceUnavailable())
         return future
 
@@ -120,7 +122,7 @@ class RequestRouter:
         """Whether a handshake of a WebSocket at *path* reaches a process, or gets a 404."""
         receiver, path = self._resolve(path)
         process = self._find(receiver)
-        if process is None:
+        if process is None:  # a 404 is a regular response to a handshake
             return True
         try:
             return process.takes_websocket(path)

@@ -88,7 +88,7 @@ class Server:
         streaming: bool = False,
         backlog: int = BACKLOG,
     ) -> None:
-        self.state = ServerState.STOPPED  # until it listens
+        self.state = ServerState.STOPPED  # for the finalizer, if an argument is refused below
         address = checked_address(where)
         self._listener = new_listener(handler, settings or Settings(), streaming=streaming)
         self._listener.use_socket(listen_on(address, backlog))
@@ -110,6 +110,7 @@ class Server:
             return Future.failed(Failure("Invalid current state"))
         self.state = ServerState.RUNNING
         self._listener.start(carries_messages=False)
+        # Weakly, so that a future that a program keeps does not keep the server open.
         discard = weakref.WeakMethod(self._discarded)
         self._run.future.on_discard(lambda: _call(discard()))
         return self._run.future
@@ -226,15 +227,21 @@ def serve_connection(
     settings: Settings | None = None,
     streaming: bool = False,
 ) -> Future[None]:
-    """Serve one connection that was accepted elsewhere; it is closed in the end.
+    """Serve one connection that was accepted elsewhere, and close it.
 
-    The future is ready when the connection is over. A discard request closes it.
+    Args:
+        handler: see `Server`.
+        connected: the socket, which is closed at the end.
+        settings: see `Server`.
+        streaming: see `Server`.
 
-    Its failure is `Broken` when the connection is lost already.
+    Returns:
+        A future that is ready when the connection is closed. A discard request closes it. It
+        fails with `Broken` when the connection is lost already.
 
     Source: libprocess include/process/http.hpp, http::serve.
-    Differs: bodies come whole unless streaming is asked for; a client that breaks a rule is
-    answered, which is no failure.
+    Differs: bodies are read whole unless *streaming* is given; a protocol error of the client is
+    answered, and does not fail the future.
     """
     listener = new_listener(handler, settings or Settings(), streaming=streaming)
     try:
@@ -254,6 +261,7 @@ def checked_address(where: ListenAddress | os.PathLike[str]) -> ListenAddress:
     Raises:
         InvalidAddress: it is neither.
     """
+    # An address has no slash, so a str with one is the path of a socket.
     if isinstance(where, Address):
         return where
     if not isinstance(where, (str, os.PathLike)):
@@ -263,16 +271,22 @@ def checked_address(where: ListenAddress | os.PathLike[str]) -> ListenAddress:
 
 
 def new_listener(handler: Handler, settings: Settings, *, streaming: bool) -> Listener:
-    """Return a listener that hands every request to *handler*.
+    """Return a listener that calls *handler* with every request.
+
+    Args:
+        handler: see `Server`.
+        settings: the limits.
+        streaming: see `Server`.
 
     Raises:
-        InvalidArgument: *handler* is no function.
+        InvalidArgument: *handler* is not callable.
     """
     check_callable(handler)
 
     def serve(request: Request) -> Future[Response]:
         return call_handler(handler, request, listener.spawn, streaming=streaming)
 
+    # A server has no processes: it refuses messages, and connects to no peers.
     hooks = TransportHooks(
         deliver=lambda message: Delivery.UNKNOWN,
         serve=serve,
@@ -313,8 +327,10 @@ def call_handler(
     """Call *handler* in a greenlet of its own, and return the future of the response.
 
     Args:
+        handler: see `Server`.
+        request: the request.
         start: starts a greenlet, and returns it.
-        streaming: give it every body by a reader.
+        streaming: whether *handler* gets every body by a reader.
     """
     if streaming:
         request = with_reader(request)
@@ -335,10 +351,10 @@ def _run_handler(
     try:
         response = as_response(handler(request), start)
         if not promise.set(response):
-            dismiss(response)
+            dismiss(response)  # the client is gone: a streamed body must be closed all the same
     except FAILURES as error:
         note(error, f"serving {request.method} {request.url}")
         promise.fail(error)
-    except BaseException:
+    except BaseException:  # killed: the connection must not wait for a response
         promise.abandon()
         raise

@@ -51,6 +51,7 @@ def encode_data_frame(data: Any, deflate: DeflateParameters | None) -> bytes:
         raise InvalidArgument(f"expected a message of str or bytes, got {data!r:.200}")
     if deflate is not None and len(payload) >= MIN_COMPRESSED_BYTES:
         compressor = zlib.compressobj(zlib.Z_BEST_SPEED, wbits=-deflate.server_bits)
+        # RFC 7692 section 7.2.1: an empty block ends the message, and its last bytes are cut off.
         payload = (compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH))[
             : -len(_TAIL)
         ]

@@ -50,6 +50,7 @@ def read_handshake(request: Request, options: WebSocketOptions) -> Handshake | R
 
     Source: RFC 6455 sections 4.2.1, 4.2.2 and 10.2.
     """
+    # In the order of RFC 6455 section 4.2.1, so that the first fault is the one that is reported.
     if request.method != "GET":
         return MethodNotAllowed(["GET"], request.method)
     if request.version < (1, 1):
@@ -68,6 +69,7 @@ def read_handshake(request: Request, options: WebSocketOptions) -> Handshake | R
     origins = _values(request, "Origin")
     if origins and (len(origins) > 1 or not _is_allowed(origins[0], request, options)):
         return Forbidden("this origin may not open a WebSocket here")
+    # Subprotocols are case-sensitive, and the preference of the server decides.
     offered = _words(request, "Sec-WebSocket-Protocol", lower=False)
     chosen = next((one for one in options.subprotocols if one in offered), None)
     extensions = ",".join(_values(request, "Sec-WebSocket-Extensions"))
@@ -153,6 +155,7 @@ def _is_allowed(origin: str, request: Request, options: WebSocketOptions) -> boo
     scheme, _, authority = origin.lower().partition("://")
     if not authority:
         return False  # "null", the origin of a sandboxed page or a file
+    # The scheme is not compared: behind a proxy with TLS the page is https and this request http.
     host = request.headers.get("Host", "").lower()
     return host in set(_spellings(scheme, authority))
 

@@ -75,6 +75,7 @@ class WebSocketRegistry:
             seconds: the limit for all connections together.
         """
         # Of the system's clock: the one of the runtime may be paused.
+        # One deadline for all, rather than the whole time for each.
         deadline = monotonic() + seconds
         for session in list(self._sessions):
             session.wait_closed(max(deadline - monotonic(), 0.0))

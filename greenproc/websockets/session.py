@@ -177,6 +177,7 @@ class Session:
         """See `WebSocket.send`."""
         self._manager.check_thread("WebSocket.send")
         frame = self._registry.encoder.encode(data, self._deflate)
+        # RFC 6455 section 5.5.1: no data frames after a Close.
         if self._state >= SessionState.LOCAL_CLOSING:
             return False
         if not self._writer.add(frame):
@@ -189,6 +190,7 @@ class Session:
     def _too_slow(self) -> None:
         self._registry.counts["slow"] += 1
         log.debug("%r takes too little of what it is sent", self._socket)
+        # The queue is dropped, or the Close would wait behind what the client does not read.
         self._fail(CloseCode.POLICY, "too slow", drops=True)
 
     def writable(self) -> Future[None]:
@@ -222,7 +224,7 @@ class Session:
 
     def run(self, connection: UpgradedConnection) -> None:
         """See `UpgradedProtocol`."""
-        if self._state is SessionState.CLOSED:
+        if self._state is SessionState.CLOSED:  # aborted before the 101 was sent
             return
         self._connection = connection
         self._registry.add(self)
@@ -275,6 +277,7 @@ class Session:
         if isinstance(event, CloseReceived):
             self._take_end(event)
             return False
+        # After a Close of this side only the client's Close is of interest.
         if self._state is not SessionState.OPEN:
             return True
         if isinstance(event, PingReceived):
@@ -323,6 +326,7 @@ class Session:
             end.code,
             end.reason,
         )
+        # The process may be busy with earlier messages, but not longer than the close timeout.
         self._state = SessionState.REMOTE_CLOSING
         self._start_timer(self._options.close_timeout, self._abort)
         self._report_close(end.code, end.reason)
@@ -340,6 +344,7 @@ class Session:
             self._wait_for_change()
         if self._writer.error is not None:
             return
+        # RFC 6455 section 7.1.1: the server closes first, so that the client has no TIME_WAIT.
         connection.socket.shutdown(socket.SHUT_WR)
         left = LINGER_BYTES
         with Timeout(LINGER_SECONDS, False):  # type: ignore[arg-type]  # False: end quietly
@@ -443,6 +448,7 @@ class Session:
     def _serve(self, message: str | bytes) -> None:
         """Call the callback for a message."""
         try:
+            # Messages that arrived before the client's Close are served, as they were sent first.
             if self._state in (SessionState.OPEN, SessionState.REMOTE_CLOSING):
                 self._socket.handle_message(message)
         except FAILURES as error:
@@ -481,6 +487,7 @@ class Session:
         self._closed.set(code)
         process = self._process
         self._detach_process()
+        # Behind the events in its mailbox, some of which this connection may have caused.
         if self._ends_process and process is not None:
             process.terminate(inject=False)
 
