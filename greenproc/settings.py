@@ -443,8 +443,8 @@ class Settings:
     """How fast a client must send a body, and take its responses, on average, when `body_timeout`
     or `answer_timeout` is over; 0 is any rate."""
     refusal_timeout: float = _setting(10.0, _SECONDS)
-    """How long a message that another node answers with 503, over a connection without a link, is
-    sent again before it is dropped; 0 drops it at once."""
+    """How long a message that another node answers with 503 is sent again before it is dropped; 0 drops
+    it at once."""
     link_timeout: float = _setting(30.0, _SECONDS)
     """How long a linked peer that vanished without a word may go unnoticed, by TCP keep-alive; to
     be told in whole seconds, and 0 is for ever."""

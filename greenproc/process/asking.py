@@ -238,15 +238,17 @@ class Asks:
             self._end(ask, fail, error)
         return ask is not None
 
-    def lose(self, message: Message, reason: str) -> None:
+    def lose(self, message: Message, reason: str, *, is_refused: bool = False) -> None:
         """End the ask that *message* belongs to, here or on another node: it was dropped.
 
         Args:
             reason: why, in words that follow those about the ask.
+            is_refused: whether the node that asks is told by the answer to the request, and asks on.
         """
         ask = self._open.get(message.sender.id)
         if ask is None:
-            self._report_lost(message, reason)
+            if not is_refused:
+                self._report_lost(message, reason)
         elif message.to == ask.to:
             self._abandon(ask, _in_vain(ask, reason))
 

@@ -12,15 +12,18 @@ if TYPE_CHECKING:
     from greenproc.process.manager import ProcessManager
 
 
-def drop_message(manager: ProcessManager, message: Message, reason: str, why: str) -> None:
+def drop_message(
+    manager: ProcessManager, message: Message, reason: str, why: str, *, is_refused: bool = False
+) -> None:
     """Report *message* as dropped.
 
     Args:
         reason: as dead letters have it.
         why: as the future of an ask has it, in words that follow those about the ask.
+        is_refused: whether another node that has sent it is answered 503, and may send it again.
     """
     manager.observer.message_dropped(message, reason)
-    manager.asks.lose(message, why)
+    manager.asks.lose(message, why, is_refused=is_refused)
 
 
 def drop_unserved(manager: ProcessManager, record: ProcessRecord, message: Message) -> None:

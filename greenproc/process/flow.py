@@ -280,22 +280,25 @@ def make_room(
         if bound.is_closed and isinstance(item, Message):
             return manager.deliver(item, may_wait=True)  # to the successor with that id, if any
         return None
-    drop_item(manager, record, item)
-    is_message = isinstance(item, Message)
-    return ACCEPTED if policy == "drop_newest" and is_message else FULL
+    is_accepted = policy == "drop_newest" and isinstance(item, Message)
+    drop_item(manager, record, item, is_refused=not (is_accepted or may_wait))
+    return ACCEPTED if is_accepted else FULL
 
 
-def drop_item(manager: ProcessManager, record: ProcessRecord, item: Item) -> None:
+def drop_item(
+    manager: ProcessManager, record: ProcessRecord, item: Item, *, is_refused: bool = False
+) -> None:
     """Drop and report an event that does not fit, and fail the future that waits for it.
 
     Args:
         manager: the process manager of the runtime.
         record: the record of the receiver.
         item: the event.
+        is_refused: whether a remote sender is answered 503, and may retry.
     """
     manager.quota.count_refused(weigh_item(item))
     if isinstance(item, Message):
-        drop_message(manager, item, MAILBOX_FULL, NO_ROOM)
+        drop_message(manager, item, MAILBOX_FULL, NO_ROOM, is_refused=is_refused)
         return
     manager.observer.event_dropped(record.pid, item, NO_SENDER, MAILBOX_FULL)
     try:

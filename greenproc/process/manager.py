@@ -384,7 +384,8 @@ class ProcessManager:
         if delivery is FULL:
             if reason is None:
                 self.quota.count_refused(size)
-            drop_message(self, message, reason or MAILBOX_FULL, NO_ROOM)
+            why = reason or MAILBOX_FULL
+            drop_message(self, message, why, NO_ROOM, is_refused=not may_wait)
         elif delivery is ACCEPTED and self.observer.wants_delivered:
             self.observer.message_delivered(message)
         return delivery

@@ -44,6 +44,9 @@ from greenproc.wire.framing import MessageEncoder
 READ_BYTES = 64 * 1024  # of responses, 300 of 202 at a time
 YIELD_BYTES = 64 * 1024  # a batch of this size took long enough for processes to want a turn
 MIN_CHECK_SECONDS = 0.001
+MAX_LINKED_SENT_BYTES = 4 * 1024 * 1024
+"""The bound of unanswered messages that a linked connection remembers: more than is in flight to a
+peer that answers. A link allows peers that do not answer."""
 LINGER_SECONDS = 2.0  # how long a peer may take to close after us; Apache's lingering close
 
 
@@ -68,8 +71,11 @@ class PeerHooks:
     """The connection is closed; called exactly once, with the error if one ended it."""
     dropped: Callable[[Message, str], None]
     """A message cannot be sent."""
-    refused: Callable[[Sequence[Message]], None]
-    """Messages over a temporary connection were answered 503."""
+    answered: Callable[[Sequence[Message], Sequence[Message]], None]
+    """Messages were answered, in the order in which they were sent; those of the second sequence
+    with 503. Accepted ones are passed for linked connections only."""
+    is_retrying: Callable[[], bool]
+    """Return whether refused messages are queued to be sent again."""
     idle: Callable[[PeerConnection], None]
     """A temporary connection has had nothing to do for a while. Also called in the hub."""
     slots: Slots
@@ -82,8 +88,9 @@ class PeerHooks:
 class PeerConnection(BufferedWriter):
     """A connection to one address, shared by all processes that send to it.
 
-    It is either *linked*: its loss is reported, and responses are ignored; or temporary:
-    responses are counted, and it is given up when it was idle for `Settings.temporary_idle`.
+    It is either *linked*: its loss is reported, and the peer need not answer; or temporary: it is
+    given up when it was idle for `Settings.temporary_idle`. Responses are counted in both cases,
+    to find refused messages.
 
     Args:
         address: of the peer.
@@ -126,6 +133,10 @@ class PeerConnection(BufferedWriter):
         self._settings = settings
         self._hooks = hooks
         self._loop = get_hub().loop
+        if linked:
+            self.queue.limit_sent(MAX_LINKED_SENT_BYTES)
+        self._is_counting = True
+        self._is_cut = False  # a batch was taken from the queue, and is not completely written
         self._counter = ResponseCounter(is_spent=iteration_budget().is_spent)
         self._timer: Any = None
         self._last_used = monotonic()
@@ -167,7 +178,7 @@ class PeerConnection(BufferedWriter):
         last = queue.taken + len(queue)
 
         def is_answered() -> bool:
-            is_over = self.state is PeerState.CLOSED or self.linked
+            is_over = self.state is PeerState.CLOSED or not self._is_counting
             return is_over or queue.taken - queue.unanswered >= last
 
         return is_answered
@@ -187,8 +198,8 @@ class PeerConnection(BufferedWriter):
         if self._socket is not None:
             notice_loss(self._socket, self._settings.link_timeout)
         self._stop_timer()
-        if not self.is_writing:
-            self.queue.forget_sent()
+        self.queue.limit_sent(MAX_LINKED_SENT_BYTES)
+        self._stop_counting_at_error()
 
     def move_unsent(self, to: PeerConnection) -> None:
         """Move all messages that wait to be written to *to*, which has none."""
@@ -225,6 +236,9 @@ class PeerConnection(BufferedWriter):
         if self.state is PeerState.CLOSED:
             return
         self._close()
+        if self.linked:
+            # A linked peer may not answer, so that only an incomplete batch is known to be lost.
+            self.queue.forget_sent(but_last=self._is_cut)
         if self._socket is not None:
             self._socket.close()
         self._hooks.slots.release(self)
@@ -303,7 +317,10 @@ class PeerConnection(BufferedWriter):
         self._loop.run_callback(self._flush_now)
 
     def _take(self) -> bytes:
-        return self.queue.take_batch() if self.queue.queued_bytes else b""
+        if not self.queue.queued_bytes:
+            return b""
+        self._is_cut = True
+        return self.queue.take_batch()
 
     def _has_more(self) -> bool:
         return self.queue.queued_bytes > 0
@@ -325,12 +342,12 @@ class PeerConnection(BufferedWriter):
         while data:
             data = data[self._open_socket.send(data) :]
             self._last_used = monotonic()
-        if self.linked:
-            self.queue.forget_sent()
+        self._batch_written()
 
     def _write_next(self) -> bool:
         if not self.queue.queued_bytes:
             return False
+        self._is_cut = True
         batch = self.queue.take_batch()
         self._send(memoryview(batch))
         if len(batch) >= YIELD_BYTES:
@@ -340,11 +357,15 @@ class PeerConnection(BufferedWriter):
             sleep(0)
         return True
 
+    def _batch_written(self) -> None:
+        self._is_cut = False
+        if not self._is_counting:
+            self.queue.forget_sent()
+
     def _flushed(self) -> None:
         if self.is_closed:
             return
-        if self.linked:
-            self.queue.forget_sent()
+        self._batch_written()
         if self.state is PeerState.LEAVING:
             try:
                 self._open_socket.shutdown(socket.SHUT_WR)
@@ -368,7 +389,7 @@ class PeerConnection(BufferedWriter):
         try:
             while received := self._open_socket.recv(READ_BYTES):
                 yield_if_spent()
-                if not self.linked:
+                if self._is_counting:
                     self._count_responses(received)
         except OSError as caught:
             error = self._broken(caught)
@@ -387,13 +408,23 @@ class PeerConnection(BufferedWriter):
             self.give_way()
 
     def _note_responses(self, received: bytes) -> None:
-        count = self._counter.feed(received)
-        if self._counter.unavailable:
-            refused = self.queue.find_sent(self._counter.unavailable)
+        counter = self._counter
+        count = counter.feed(received)
+        if counter.unavailable or (self.linked and self._hooks.is_retrying()):
+            refused = self.queue.find_sent(counter.unavailable)
+            answered = self.queue.find_sent(range(count)) if self.linked else refused
             self.queue.answer(count)
-            self._hooks.refused(refused)
+            self._hooks.answered(answered, refused)
         else:
             self.queue.answer(count)
+        self._stop_counting_at_error()
+
+    def _stop_counting_at_error(self) -> None:
+        """Ignore the responses of a linked peer from now on if they cannot be parsed."""
+        counter = self._counter
+        if self.linked and (counter.error is not None or counter.is_finished):
+            self._is_counting = False
+            self.queue.forget_sent(but_last=self._is_cut)
 
     def _broken(self, error: OSError) -> Broken:
         broken = Broken(f"connection to {self.address} lost: {error}")

@@ -65,7 +65,8 @@ class SocketManager:
             opened=self._opened,
             ended=self._ended,
             dropped=self._drop,
-            refused=self._refused,
+            answered=self._answered,
+            is_retrying=self._is_retrying,
             idle=self._leave_idle,
             slots=self._slots,
             unsent=UnsentBytes(settings.max_unsent_bytes),
@@ -267,13 +268,16 @@ class SocketManager:
         connection = self._connections.get(address)
         return _nothing_sent if connection is None else connection.mark()
 
-    def _refused(self, messages: Sequence[Message]) -> None:
+    def _is_retrying(self) -> bool:
+        return bool(self._retries.receivers)
+
+    def _answered(self, messages: Sequence[Message], refused: Sequence[Message]) -> None:
         """Send messages that were answered 503 again later, unless the node stops."""
         if self._running:
             self._recent = None
-            self._retries.add(messages)
+            self._retries.note_answers(messages, refused)
             return
-        for message in messages:
+        for message in refused:
             self._drop(message, f"{message.to} was answered 503, and the node is stopping")
 
     def _drop(self, message: Message, reason: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
@@ -19,6 +19,7 @@ MAX_DELAY = 1.0
 MAX_BURST = 1024  # messages sent at once after a series of bursts without a refusal
 
 FULL = "{} was answered 503 for {:g} seconds"
+OVERTAKEN = "{} was answered 503, and a later message of the same sender was accepted"
 TOO_MANY = "too much waits for {}, which answers 503"
 
 
@@ -41,15 +42,52 @@ class RetriedMessage(Message, frozen=True, gc=False):
 class _Receiver:
     """The retry state of one process on another node."""
 
-    __slots__ = ("burst", "delay", "is_answered", "messages", "timer", "was_refused")
+    __slots__ = (
+        "burst",
+        "delay",
+        "is_answered",
+        "messages",
+        "refused",
+        "senders",
+        "timer",
+        "was_refused",
+    )
 
     def __init__(self, is_answered: IsAnswered) -> None:
         self.is_answered = is_answered
         self.messages: deque[RetriedMessage] = deque()
+        # Refused since the last burst, so older than the queued messages; and their senders.
+        self.refused: deque[RetriedMessage] = deque()
+        self.senders: Counter[UPID] = Counter()
         self.timer: Any = None
         self.delay = FIRST_DELAY
         self.burst = 1
         self.was_refused = False
+
+    def __len__(self) -> int:
+        return len(self.refused) + len(self.messages)
+
+    def put_back(self) -> None:
+        """Move the refused messages to the front of the queue."""
+        self.messages.extendleft(reversed(self.refused))
+        self.refused.clear()
+        self.senders.clear()
+
+    def pop_late(self, now: float) -> RetriedMessage | None:
+        """Remove and return the oldest message if its deadline has passed."""
+        if self.refused and self.refused[0].deadline <= now:
+            self.senders[self.refused[0].sender] -= 1
+            return self.refused.popleft()
+        if self.messages and self.messages[0].deadline <= now:
+            return self.messages.popleft()
+        return None
+
+    def take_refused(self, sender: UPID) -> list[RetriedMessage]:
+        """Remove and return the refused messages of *sender*."""
+        taken = [one for one in self.refused if one.sender == sender]
+        self.refused = deque(one for one in self.refused if one.sender != sender)
+        del self.senders[sender]
+        return taken
 
 
 class Retries:
@@ -60,6 +98,10 @@ class Retries:
     doubles after each one without a refusal, and the delay doubles after each refusal. A message
     that has been queued for *timeout* seconds, or that exceeds *max_bytes*, is dropped and
     reported.
+
+    Over a linked connection the messages from one sender to one receiver keep their order: a
+    refused message is dropped and reported if a later one, sent before the refusal was known,
+    has been accepted.
 
     Args:
         hub: the hub of the runtime, for the timers.
@@ -93,7 +135,7 @@ class Retries:
 
     def __len__(self) -> int:
         """Return the number of queued messages."""
-        return sum(len(one.messages) for one in self.receivers.values())
+        return sum(len(one) for one in self.receivers.values())
 
     def __repr__(self) -> str:
         return f"<Retries, {len(self)} messages of {len(self.receivers)} receivers>"
@@ -105,26 +147,46 @@ class Retries:
         receiver = self.receivers.get(message.to)
         if receiver is None:
             return False
-        self._append(receiver, message)
+        queued = self._enqueue(message)
+        if queued is not None:
+            receiver.messages.append(queued)
         return True
 
-    def add(self, refused: Sequence[Message]) -> None:
-        """Queue refused messages, which are in the order in which they were sent."""
-        again: dict[UPID, list[RetriedMessage]] = {}
-        for message in refused:
-            receiver = self.receivers.get(message.to)
-            if receiver is None:
-                receiver = self.receivers[message.to] = _Receiver(self._mark(message.to.address))
-                self._start(receiver, message.to)
-            receiver.was_refused = True
-            if isinstance(message, RetriedMessage):
-                again.setdefault(message.to, []).append(message)
+    def note_answers(self, answered: Sequence[Message], refused: Sequence[Message]) -> None:
+        """Queue refused messages, and drop those that an accepted message has overtaken.
+
+        Args:
+            answered: the messages that were answered, in the order in which they were sent;
+                without the accepted ones where the order does not matter.
+            refused: those of them that were answered 503.
+        """
+        refusals = set(map(id, refused))
+        for message in answered:
+            if id(message) in refusals:
+                self._enqueue_refused(message)
             else:
-                self._append(receiver, message)
-        for to, messages in again.items():
-            # Retried messages are older than all queued ones.
-            self.receivers[to].messages.extendleft(reversed(messages))
-            self._bytes += sum(_weight(message) for message in messages)
+                self._drop_overtaken(message)
+
+    def _enqueue_refused(self, message: Message) -> None:
+        receiver = self.receivers.get(message.to)
+        if receiver is None:
+            receiver = self.receivers[message.to] = _Receiver(self._mark(message.to.address))
+            self._start(receiver, message.to)
+        receiver.was_refused = True
+        queued = self._enqueue(message)
+        if queued is not None:
+            receiver.refused.append(queued)
+            receiver.senders[message.sender] += 1
+
+    def _drop_overtaken(self, accepted: Message) -> None:
+        """Drop the refused messages of the sender of *accepted*, which was sent after them."""
+        receiver = self.receivers.get(accepted.to)
+        if receiver is None or accepted.sender not in receiver.senders:
+            return
+        overtaken = receiver.take_refused(accepted.sender)
+        self._bytes -= sum(map(_weight, overtaken))
+        for message in overtaken:
+            self._drop(message, OVERTAKEN.format(message.to))
 
     def close(self, reason: str) -> None:
         """Drop all queued messages with *reason*."""
@@ -132,6 +194,7 @@ class Retries:
         self._bytes = 0
         for receiver in receivers.values():
             receiver.timer.close()
+            receiver.put_back()
             for message in receiver.messages:
                 self._drop(message, reason)
 
@@ -141,25 +204,22 @@ class Retries:
             receiver.timer.close()
         self.receivers.clear()
 
-    def _append(self, receiver: _Receiver, message: Message) -> None:
+    def _enqueue(self, message: Message) -> RetriedMessage | None:
+        """Return *message* as it is queued, with its bytes counted; None if it was dropped."""
         weight = _weight(message)
+        if isinstance(message, RetriedMessage):
+            self._bytes += weight  # without a check: it was queued before
+            return message
         if not self._timeout:
             self._drop(message, FULL.format(message.to, self._timeout))
-        elif self._bytes + weight > self._max_bytes:
+            return None
+        if self._bytes + weight > self._max_bytes:
             self._drop(message, TOO_MANY.format(message.to))
-        else:
-            self._bytes += weight
-            deadline = monotonic() + self._timeout
-            receiver.messages.append(
-                RetriedMessage(
-                    message.name,
-                    message.sender,
-                    message.to,
-                    message.body,
-                    deadline,
-                    message.trace,
-                )
-            )
+            return None
+        self._bytes += weight
+        deadline = monotonic() + self._timeout
+        name, sender, to, body = message.name, message.sender, message.to, message.body
+        return RetriedMessage(name, sender, to, body, deadline, message.trace)
 
     def _start(self, receiver: _Receiver, to: UPID) -> None:
         receiver.timer = self._hub.loop.timer(receiver.delay)
@@ -171,8 +231,11 @@ class Retries:
         receiver.timer.close()
         is_over = False
         try:
+            is_answered = receiver.is_answered()
+            if is_answered:
+                receiver.put_back()
             self._drop_late(receiver)
-            if receiver.is_answered():
+            if is_answered:
                 is_over = not self._send_next(receiver, to)
         finally:  # the next attempt must be scheduled even if a receiver of reports is killed
             if is_over:
@@ -196,10 +259,9 @@ class Retries:
         return True
 
     def _drop_late(self, receiver: _Receiver) -> None:
-        """Drop the messages whose deadline has passed, which are at the front."""
+        """Drop the messages whose deadline has passed, also if a linked peer stopped answering."""
         now = monotonic()
-        while receiver.messages and receiver.messages[0].deadline <= now:
-            message = receiver.messages.popleft()
+        while (message := receiver.pop_late(now)) is not None:
             self._bytes -= _weight(message)
             self._drop(message, FULL.format(message.to, self._timeout))
 

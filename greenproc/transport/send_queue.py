@@ -35,6 +35,7 @@ class SendQueue:
         "_free_bytes",
         "_mark",
         "_max_bytes",
+        "_max_sent_bytes",
         "_messages",
         "_sent",
         "_sent_bytes",
@@ -45,7 +46,7 @@ class SendQueue:
     )
 
     def __init__(self, max_bytes: int, unsent: UnsentBytes | None = None) -> None:
-        self._max_bytes = max_bytes
+        self._max_bytes = self._max_sent_bytes = max_bytes
         self._unsent = UnsentBytes(max_bytes) if unsent is None else unsent
         # What the queue may hold before more has to be counted; what is beyond the free bytes is.
         self._free_bytes = self._mark = min(FREE_BYTES, max_bytes)
@@ -101,9 +102,13 @@ class SendQueue:
         self.taken += len(messages)
         self._sent.append((messages, len(batch)))
         self._sent_bytes += len(batch)
-        while self._sent_bytes > self._max_bytes and len(self._sent) > 1:
+        while self._sent_bytes > self._max_sent_bytes and len(self._sent) > 1:
             self._unknown += self._forget_oldest()
         return batch
+
+    def limit_sent(self, most: int) -> None:
+        """Remember no more than *most* bytes of what was sent."""
+        self._max_sent_bytes = min(most, self._max_sent_bytes)
 
     def find_sent(self, places: Sequence[int]) -> list[Message]:
         """Return the messages at *places* among those that have no answer, the oldest being 0.
@@ -127,10 +132,16 @@ class SendQueue:
         if not self._sent:
             self._answered = 0
 
-    def forget_sent(self) -> None:
-        """Stop remembering what was sent: nobody counts the answers of this connection."""
-        self._sent.clear()
-        self._sent_bytes = self._answered = self._unknown = 0
+    def forget_sent(self, *, but_last: bool = False) -> None:
+        """Stop remembering what was sent: nothing counts the answers of this connection.
+
+        Args:
+            but_last: whether to go on remembering the last batch.
+        """
+        while len(self._sent) > but_last:
+            self._sent_bytes -= self._sent.popleft()[1]
+            self._answered = 0
+        self._unknown = 0
 
     def move_unsent(self, to: SendQueue) -> None:
         """Hand all that waits to be sent to the empty queue *to*."""

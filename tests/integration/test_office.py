@@ -235,17 +235,26 @@ def test_a_request_in_the_gap_gets_503_and_an_ask_is_told(
 # Bounds
 
 
-@pytest.mark.parametrize(("seconds", "loses"), [(LIMIT, False), (0.05, True)])
+@pytest.mark.parametrize(
+    ("seconds", "linked", "loses"),
+    [(LIMIT, False, False), (0.05, False, True), (LIMIT, True, True)],
+)
 def test_a_flood_is_served_there_or_reported_here(
-    make_runtime: RuntimeMaker, seconds: float, loses: bool
+    make_runtime: RuntimeMaker, seconds: float, linked: bool, loses: bool
 ) -> None:
-    """A node that is answered 503 slows down, tries again, and reports what it gives up."""
+    """A node that is answered 503 slows down, tries again, and reports what it gives up.
+
+    Over a link the order is kept, so what was overtaken is given up at once.
+    """
     runtime = make_runtime(replace(SETTINGS, refusal_timeout=seconds))
     count = 2000
     lost: Counter[int] = Counter()
     runtime.dead_letters.subscribe(lambda letter: lost.update([int(letter.start)]))
     with node() as (_, office):
         slow = UPID("slow", office.address)
+        if linked:
+            linker = Linker()
+            runtime.dispatch(runtime.spawn(linker), linker.link, slow).get()
         for number in range(count):
             runtime.post(slow, "m", b"%d" % number)
         served: list[int] = []
@@ -258,6 +267,7 @@ def test_a_flood_is_served_there_or_reported_here(
 
     assert Counter(served) + lost == Counter(range(count))
     assert bool(lost) == loses
+    assert served == sorted(served) or not linked
     assert dropped["total"] > 0  # what was refused at first
     assert {letter["reason"] for letter in dropped["letters"]} == {"mailbox full"}
 

@@ -26,12 +26,18 @@ def check(run: Overload, policy: str) -> None:
     assert run.grown_mebibytes < MOST_MEBIBYTES
 
 
-@pytest.mark.parametrize("policy", ["refuse", "drop_oldest", "drop_newest"])
-def test_ten_times_too_much_from_another_os_process(runtime: Runtime, policy: str) -> None:
-    check(perform(runtime, policy, seconds=1.5, refusal_timeout=0.5), policy)
+CASES = [("refuse", False), ("refuse", True), ("drop_oldest", False), ("drop_newest", True)]
+
+
+@pytest.mark.parametrize(("policy", "linked"), CASES)
+def test_ten_times_too_much_from_another_os_process(
+    runtime: Runtime, policy: str, linked: bool
+) -> None:
+    run = perform(runtime, policy, seconds=1.5, refusal_timeout=0.5, linked=linked)
+    check(run, policy)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("policy", ["refuse", "drop_oldest"])
-def test_ten_times_too_much_for_a_minute(runtime: Runtime, policy: str) -> None:
-    check(perform(runtime, policy, seconds=60.0), policy)
+@pytest.mark.parametrize(("policy", "linked"), CASES[:3])
+def test_ten_times_too_much_for_a_minute(runtime: Runtime, policy: str, linked: bool) -> None:
+    check(perform(runtime, policy, seconds=60.0, linked=linked), policy)

@@ -270,7 +270,7 @@ def test_a_full_mailbox_ends_it(
     make_runtime: RuntimeMaker, is_remote: bool, bounds: dict[str, int]
 ) -> None:
     runtime = make_runtime(replace(SETTINGS, **bounds))
-    asking = make_runtime() if is_remote else runtime
+    asking = make_runtime(replace(SETTINGS, refusal_timeout=0)) if is_remote else runtime
     entered, gate = Gate(), Gate()
     account = Account()
     runtime.spawn(account)
@@ -282,9 +282,35 @@ def test_a_full_mailbox_ends_it(
     runtime.dispatch(account, wait)
     assert entered.wait(15.0)
     kept = [asking.ask(account.pid, "keep") for _ in range(3)]
-    assert "mailbox is full" in why(kept[2])
+    told = why(kept[2])
+    assert ("was answered 503" if is_remote else "mailbox is full") in told
     assert not kept[0].is_abandoned
     gate.set()
+
+
+def test_an_ask_of_another_node_waits_for_room_in_the_mailbox(
+    make_runtime: RuntimeMaker, elsewhere: Runtime
+) -> None:
+    runtime = make_runtime(replace(SETTINGS, max_mailbox_events=1))
+    entered, gate = Gate(), Gate()
+    account = Account("account")
+    pid = runtime.spawn(account)
+
+    def wait() -> None:
+        entered.set()
+        gate.wait()
+
+    runtime.dispatch(account, wait)
+    assert entered.wait(15.0)
+    futures = [elsewhere.ask(pid, "echo", b"%d" % number) for number in range(10)]
+    while elsewhere.transport.statistics()["refused"] < 9:
+        gevent.sleep(0)
+    gate.set()
+
+    answers = [future.get(timeout=15.0) for future in futures]
+    assert answers == [b"%d" % number for number in range(10)]
+    assert count_late(elsewhere) == 0
+    assert not elsewhere.dead_letters.total
 
 
 @pytest.mark.parametrize(

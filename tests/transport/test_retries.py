@@ -10,7 +10,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from greenproc import UPID, MailboxLimit, Process, install
+from greenproc import UPID, MailboxLimit, Process, RemoteConnection, install
 from greenproc.http.response_counter import ResponseCounter
 from greenproc.message import Message, TracedMessage
 from greenproc.settings import Settings
@@ -161,7 +161,8 @@ def test_a_report_that_is_killed_does_not_end_the_retries() -> None:
         mark=lambda _: lambda: True,
         drop=drop,
     )
-    retries.add([message("a", to=RawServerAddress), message("b", to=RawServerAddress)])
+    both = [message("a", to=RawServerAddress), message("b", to=RawServerAddress)]
+    retries.note_answers(both, both)
 
     assert done.wait(LIMIT)
     assert dropped == ["a", "b"]
@@ -215,6 +216,122 @@ def test_what_waits_when_the_node_stops_is_reported(
 
     dropped, reason = node.dropped.get(timeout=LIMIT)
     assert (dropped.name, reason) == ("a", "the node stopped")
+
+
+# Over a link the order of each sender is kept
+
+
+def linked(sockets: SocketManager, server: RawServer, names: str) -> Peer:
+    """Send messages with these *names* over a link, and read them at the peer."""
+    sockets.link(server.address, RemoteConnection.REUSE)
+    peer = server.accept()
+    for name in names:
+        sockets.send(message(name, to=server.address))
+    assert read_names(peer, len(names)) == list(names)
+    return peer
+
+
+def test_what_was_overtaken_on_a_link_is_dropped_and_the_rest_comes_again_in_order(
+    node: Node, manager: Manager, server: RawServer
+) -> None:
+    sockets = manager()
+    peer = linked(sockets, server, "abcde")
+    peer.send(FULL + FULL + ACCEPTED + FULL)
+    for name in "ab":
+        dropped, reason = node.dropped.get(timeout=LIMIT)
+        assert (dropped.name, type(dropped)) == (name, Message)
+        assert reason == (
+            f"rcv@{server.address} was answered 503, and a later message of the same sender was "
+            "accepted"
+        )
+    sockets.send(message("f", to=server.address))
+    peer.send(FULL)
+    assert read_names(peer, 1) == ["d"]  # the last answer tells that nothing else is on its way
+    peer.send(ACCEPTED)
+    assert read_names(peer, 2) == ["e", "f"]
+    peer.send(FULL + ACCEPTED)
+
+    assert (
+        node.dropped.get(timeout=LIMIT)[0].name == "e"
+    )  # likewise in a burst that is tried again
+    assert node.dropped.empty()
+    assert sockets.statistics()["refused"] == 0
+
+
+def test_messages_of_other_senders_and_to_other_receivers_overtake_nothing(
+    node: Node, manager: Manager, server: RawServer
+) -> None:
+    sockets = manager()
+    sockets.link(server.address, RemoteConnection.REUSE)
+    peer = server.accept()
+    first = message("a", to=server.address)
+    others = [
+        Message("b", UPID("other", first.sender.address), first.to, b""),
+        Message("c", first.sender, UPID("rcv2", server.address), b""),
+    ]
+    for one in (first, *others):
+        sockets.send(one)
+    data = b""
+    while data.count(b"\r\n\r\n") < 3:
+        data += peer.socket.recv(4096)
+    peer.send(FULL + ACCEPTED + ACCEPTED)
+
+    assert read_names(peer, 1) == ["a"]
+    peer.send(ACCEPTED)
+    assert node.dropped.empty()
+
+
+@pytest.mark.parametrize("is_linked_first", [True, False])
+def test_a_link_whose_peer_answers_nonsense_carries_on_and_counts_no_more(
+    node: Node, manager: Manager, server: RawServer, is_linked_first: bool
+) -> None:
+    sockets = manager()
+    if is_linked_first:
+        peer = linked(sockets, server, "a")
+    else:
+        sockets.send(message("a", to=server.address))
+        peer = server.accept()
+        assert read_names(peer, 1) == ["a"]
+    peer.send(b"nonsense\r\n\r\n")
+    if not is_linked_first:
+        gevent.idle()
+        sockets.link(server.address, RemoteConnection.REUSE)
+    for name in "bc":
+        sockets.send(message(name, to=server.address))
+        assert read_names(peer, 1) == [name]
+        peer.send(FULL)
+    gevent.idle()
+
+    assert sockets.statistics()["unanswered"] == 0
+    assert sockets.statistics()["refused"] == 0
+    assert node.lost.empty()
+
+
+def test_a_linked_peer_that_stops_answering_holds_up_no_deadline(
+    node: Node, manager: Manager, server: RawServer
+) -> None:
+    sockets = manager(refusal_timeout=0.02)
+    peer = linked(sockets, server, "ab")
+    peer.send(FULL)
+
+    dropped, reason = node.dropped.get(timeout=LIMIT)
+    assert dropped.name == "a"
+    assert reason == f"rcv@{server.address} was answered 503 for 0.02 seconds"
+    assert node.lost.empty()
+
+
+def test_what_was_sent_to_a_linked_peer_that_never_answers_is_remembered_in_part() -> None:
+    queue = SendQueue(1_000_000)
+    queue.limit_sent(100)
+    sent = [message(f"m{number}", to=RawServerAddress) for number in range(100)]
+    for one in sent:
+        queue.append(one, b"x" * 10)
+        queue.take_batch()
+
+    assert queue.unanswered == 100
+    assert queue.find_sent(range(100)) == sent[-10:]
+    queue.answer(95)
+    assert queue.find_sent(range(5)) == sent[-5:]
 
 
 class Slow(Process):
