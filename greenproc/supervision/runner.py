@@ -11,7 +11,7 @@ import gevent
 from gevent.event import Event as Gate
 from greenlet import GreenletExit
 
-from greenproc.errors import InvalidArgument, StartFailed
+from greenproc.errors import InvalidArgument, StartFailed, StateError
 from greenproc.failures import FAILURES
 from greenproc.pid import PID
 from greenproc.process.base import Process, record_of
@@ -59,10 +59,18 @@ class ChildRunner:
         """Whether the supervisor is terminating, or has been requested to."""
 
     def open(self) -> None:
-        """Bind to the runtime that the supervisor was spawned in. Can be repeated."""
+        """Bind to the runtime that the supervisor was spawned in. Can be repeated.
+
+        Raises:
+            StateError: the supervisor was not spawned.
+        """
         if self._is_open:
             return
-        assert self._record.manager is not None
+        if self._record.manager is None:
+            raise StateError(
+                f"expected a supervisor that is running, got {self.supervisor!r}: spawn it, and "
+                "dispatch its methods"
+            )
         self.manager = self._record.manager
         is_root = self._record.supervised is None
         self.reports = Reports(self._record.pid, self.manager.runtime, is_root=is_root)

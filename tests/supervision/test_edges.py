@@ -12,7 +12,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from greenproc.errors import InvalidArgument, StartFailed
+from greenproc.errors import InvalidArgument, StartFailed, StateError
 from greenproc.runtime import Runtime
 from greenproc.settings import Settings
 from greenproc.supervision import Backoff, Child, Supervisor
@@ -281,3 +281,8 @@ def test_the_reason_of_an_end_does_not_keep_the_process(
     gc.collect()
     assert [worker() is None for worker in made] == [True] * (len(made) - 1) + [False]
     assert isinstance(family.children()[0].last_reason, Exception)
+
+
+def test_a_child_cannot_be_started_before_its_supervisor() -> None:
+    with pytest.raises(StateError, match="expected a supervisor that is running"):
+        Supervisor([]).start_child(Child(Idless))
