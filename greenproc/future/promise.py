@@ -103,7 +103,8 @@ class Promise(Generic[T]):
         """Let the future end as *source* does; return whether that had an effect.
 
         The promise cannot complete it any more. Discard requests are passed on to *source*, which
-        is held weakly for that.
+        is held weakly for that. If *source* itself waits for this future, as in a circle of two
+        promises, the future fails with `Deadlock`; a circle of more than 100 is not found.
 
         Raises:
             InvalidArgument: *source* is not a future.

@@ -36,7 +36,7 @@ from gevent.hub import Hub, Waiter
 
 from greenproc.checks import check_callable
 from greenproc.current import RUNTIME
-from greenproc.errors import Abandoned, Discarded, Failure, InvalidArgument
+from greenproc.errors import Abandoned, Deadlock, Discarded, Failure, InvalidArgument
 from greenproc.future.delivery import Call, deliver, deliver_here
 from greenproc.future.gevent_links import Link, notify_links, wake_waiter
 from greenproc.future.unread import UnreadFailure, mark_read
@@ -89,6 +89,9 @@ ABANDONMENT = Trigger.ABANDONMENT
 Callback: TypeAlias = tuple[CallbackKind, Callable[..., object], tuple[Any, ...], Any]
 """The kind, the function, its first arguments, and the runtime in which it was registered. The
 function gets the arguments of the kind after the first ones."""
+
+MAX_CIRCLE = 100
+"""How many futures are looked at to find out whether they wait for each other in a circle."""
 
 SWEEP_FROM = 16
 """The number of callbacks from which on those of finished subscriptions are swept out."""
@@ -317,15 +320,42 @@ def resolve(future: FutureState[Any], value: Any) -> None:
 
 
 def follow(future: FutureState[Any], source: FutureState[Any]) -> None:
-    """Let a claimed *future* end as *source* does, and pass discard requests on to *source*."""
+    """Let a claimed *future* end as *source* does, and pass discard requests on to *source*.
+
+    If *source* itself waits for *future*, neither would ever end: *future* fails, and with it *source*.
+    """
     if source._state is not PENDING:
         inherit_outcome(future, source)
+        return
+    if source is future or (source._discard_callbacks and _waits_for(source, future)):
+        told = "the future was to follow one that itself waits for it, and would never end"
+        error = Deadlock(told)
+        complete_claimed(future, FAILED, (error, error.__traceback__))
         return
     future._is_open = False
     # The source holds the follower by its callback. Held strongly the other way, both would live
     # as long as either, and a source whose promise is garbage could not be abandoned.
     register_discard(future, request_weakly, ref(source))
     register(source, END, inherit_outcome, future)
+
+
+def _waits_for(source: FutureState[Any], future: FutureState[Any]) -> bool:
+    """Whether *source* follows *future* or continues it, perhaps by way of others.
+
+    Found by the requests that they pass on, which lead from each to the one that it waits for.
+    """
+    following: FutureState[Any] | None = source
+    for _ in range(MAX_CIRCLE):
+        if following is None:
+            return False
+        if following is future:
+            return True
+        # The last one counts: what a continuation got from its function, not what it began with.
+        requests = reversed(following._discard_callbacks or ())
+        references = (call[1][0] for call in requests if call[0] is request_weakly)
+        reference = next(references, None)
+        following = None if reference is None else reference()
+    return False
 
 
 def copy_outcome(future: FutureState[Any], source: FutureState[Any]) -> None:
@@ -456,7 +486,10 @@ def request_discard(future: FutureState[Any]) -> bool:
             return False
         future._has_discard = True
         requests = future._discard_callbacks
-        future._discard_callbacks = None
+        if requests:
+            # `_waits_for` looks at these, and they hold nothing.
+            kept = [call for call in requests if call[0] is request_weakly]
+            future._discard_callbacks = kept or None
     if future._is_abandoned:
         spread_abandonment(future)
     if requests:
@@ -509,7 +542,7 @@ def register_discard(
         InvalidArgument: *function* is not callable.
     """
     check_callable(function)
-    if TRACING.is_active:
+    if TRACING.is_active and function is not request_weakly:
         function = InTrace(function)
     call = (function, arguments, RUNTIME.get())
     with future._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import itertools
 import pickle
 import sys
 import weakref
@@ -14,7 +15,7 @@ import gevent
 import pytest
 from gevent.event import AsyncResult
 
-from greenproc.errors import InvalidArgument
+from greenproc.errors import Deadlock, InvalidArgument
 from greenproc.future import Discarded, Failure, Future, Promise
 from tests.shell import Program
 
@@ -200,6 +201,74 @@ def test_a_promise_does_not_follow_its_own_future() -> None:
     assert not promise.associate(promise.future)
     assert not promise.set(promise.future)
     assert promise.set(1)
+
+
+def circle_of(size: int) -> list[Promise[int]]:
+    promises: list[Promise[int]] = [Promise() for _ in range(size)]
+    for promise, following in itertools.pairwise(promises):
+        assert promise.associate(following.future)
+    return promises
+
+
+@pytest.mark.parametrize("size", [2, 3, 100])
+@pytest.mark.parametrize("discarded", [False, True])
+def test_promises_that_follow_each_other_fail(size: int, discarded: bool) -> None:
+    promises = circle_of(size)
+    if discarded:
+        promises[0].future.discard()
+
+    assert promises[-1].associate(promises[0].future)
+
+    for promise in promises:
+        with pytest.raises(Deadlock, match="follow one that itself waits for it"):
+            promise.future.get(0)
+
+
+def test_a_chain_that_is_no_circle_is_followed_to_its_end() -> None:
+    promises = circle_of(500)
+    other: Promise[int] = Promise()
+    other.associate(promises[0].future)
+    promises[0].future.then(lambda value: value).discard()
+
+    promises[-1].set(1)
+
+    assert other.future.get(0) == 1
+
+
+def test_a_promise_that_follows_what_continues_it_fails() -> None:
+    promise: Promise[int] = Promise()
+    later = promise.future.then(lambda value: value).then(lambda value: value)
+
+    promise.set(later)
+
+    with pytest.raises(Deadlock):
+        later.get(0)
+
+
+def test_a_continuation_that_returns_itself_or_what_follows_it_fails() -> None:
+    begun: Promise[int] = Promise()
+    after: Promise[int] = Promise()
+    itself: Future[int] = begun.future.then(lambda _: itself)
+    first: Future[int] = begun.future.then(lambda _: after.future)
+    after.associate(first.then(lambda value: value))
+
+    begun.set(1)
+
+    for future in (itself, first, after.future):
+        with pytest.raises(Deadlock):
+            future.get(0)
+
+
+def test_a_promise_that_follows_what_a_continuation_has_made_wait_for_it_fails() -> None:
+    begun: Promise[int] = Promise()
+    after: Promise[int] = Promise()
+    first: Future[int] = begun.future.then(lambda _: after.future)
+    begun.set(1)
+
+    after.associate(first)
+
+    with pytest.raises(Deadlock):
+        first.get(0)
 
 
 # Abandonment
