@@ -1,7 +1,7 @@
-"""Asking: a message that is sent for one answer, under an id that nothing else has.
+"""Request and reply: a message sent from a unique temporary id, and the first message to that id.
 
-An ask is no process: it is an entry in a table that a message to its id completes. So it costs
-about what two messages cost, while other nodes see a process that asks and waits.
+An ask is not a process but an entry in a table, which the reply completes. It costs about as much
+as two messages. Other nodes see an ordinary process as the sender.
 """
 
 from __future__ import annotations
@@ -51,46 +51,50 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PREFIX = "__ask__"
-"""How the ids begin that asks have, here and on other nodes."""
+"""The prefix of the ids of asks, on every node."""
 
 ASK_FAILED = "__failed__"
-"""The name of the answer that says why there is none; the body is the text. A libprocess peer has
-no handler for it, and so ignores it."""
+"""The name of a reply that fails the ask; the body is the text of the error. A libprocess peer has no
+handler for it and ignores it."""
 
 ASK_ABANDONED = "__abandoned__"
-"""The name of what is sent to another node in place of an answer when no process will serve the
-ask; the body is the text."""
+"""The name of a reply to another node that abandons the ask, because no process will serve it; the
+body is the reason."""
 
-MAX_TEXT = 1000  # characters of a failure that came from another node
-MAX_NAME = 80  # of a name in a text for another node
-MAX_BLAMED = 3  # messages that a timeout's text tells of
+MAX_TEXT = 1000  # characters of an error text to or from another node
+MAX_NAME = 80  # characters of a message name in such a text
+MAX_BLAMED = 3  # messages that the text of a timeout names
 
 THE_RUNTIME_STOPPED = "the runtime was stopped before there was an answer"
 
 MOVES: dict[str, Callable[..., object]] = {ASK_FAILED: fail, ASK_ABANDONED: abandon}
-"""What the messages that are no answers do to the future."""
+"""The transitions of the future for replies that are not answers, by message name."""
 
 
 class AskFuture(Future[T]):
-    """The future of an answer, and all that is known of the ask."""
+    """The future of an answer, with the state of its ask."""
 
     __slots__ = ("decode", "id", "name", "target", "timer", "to")
 
     id: str
-    """Of the temporary process that others see."""
+    """The temporary id that the message is sent from."""
     to: UPID
     name: str
     target: ProcessRecord | Address | None
-    """Whose end is watched: that of a process here, or of the connection to another node."""
+    """What the ask depends on: the local receiver, or the connection to another node."""
     timer: Timer | None
     decode: Callable[[bytes], Any] | None
 
 
 class Asks:
-    """The open asks of a runtime, each of which waits for one message to its id.
+    """The open asks of a runtime, each waiting for one message to its id.
+
+    Args:
+        manager: the process manager of the runtime.
+        settings: the bound of open asks, and whether error texts are exposed.
 
     Source: libprocess include/process/protobuf.hpp, class ReqResProcess.
-    Differs: an ask is no process, watches what it asks, and can have a time limit.
+    Differs: an ask is not a process, watches its receiver, and can have a timeout.
     """
 
     def __init__(self, manager: ProcessManager, settings: Settings) -> None:
@@ -98,35 +102,43 @@ class Asks:
         self._most = settings.max_open_asks
         self._exposes_errors = settings.expose_errors
         self._transport: Transport
-        # Answers to a node that had this address before are not answers to this one.
+        # Random, so that a late reply to a previous node with this address matches no ask.
         self._prefix = f"{PREFIX}{urandom(4).hex()}("
         self._numbers = count(1)
         self._open: dict[str, AskFuture[Any]] = {}
         self._watched: dict[ProcessRecord | Address, dict[str, AskFuture[Any]]] = {}
         self._is_over = False
         self.late = 0
-        """How many answers came when nothing waited for them any more."""
+        """The number of replies that arrived after their ask had ended."""
         self.refused = 0
-        """How many asks failed at once, since too many were open."""
+        """The number of asks that failed because too many were open."""
 
     def __len__(self) -> int:
         return len(self._open)
 
     def statistics(self) -> dict[str, int]:
-        """Count what is open, what was refused since too much was open, and what came too late."""
+        """Return the numbers of open asks, of refused asks and of late replies."""
         return {"asks": len(self), "asks_refused": self.refused, "late_answers": self.late}
 
     def __repr__(self) -> str:
         return f"<Asks {len(self)} open, {self.late} answered late>"
 
     def open(self, transport: Transport) -> None:
-        """Learn what keeps connections to other nodes."""
+        """Set the transport, which connects to other nodes."""
         self._transport = transport
 
     def ask(
         self, target: Any, name: str, body: Any, returns: Any, timeout: float | None
     ) -> AskFuture[Any]:
-        """Send a message and return the future of what comes back. See `Runtime.ask`."""
+        """Send a message and return the future of the reply. See `Runtime.ask`.
+
+        Args:
+            target: the receiver, a UPID or a process.
+            name: the message name.
+            body: the body, bytes or a typed value.
+            returns: the type of the answer; None for bytes.
+            timeout: seconds of the runtime's clock; None waits without limit.
+        """
         manager = self._manager
         to = target if isinstance(target, UPID) else as_upid(target)
         if not isinstance(name, str) or not name:
@@ -190,7 +202,7 @@ class Asks:
             self._abandon(ask, reason)
             return
         is_first = address not in self._watched
-        self._watch(ask, address)  # first: a connection that fails at once must find it
+        self._watch(ask, address)  # first: an immediate connection failure must find it
         try:
             if is_first:
                 is_claimed = isinstance(ask.to, ClaimedUPID)
@@ -200,50 +212,58 @@ class Asks:
         else:
             self._manager.send(message)
 
-    # What ends an ask
+    # The ends of an ask
 
     def answer(self, message: Message) -> bool:
-        """Take *message*, which no process has the id for; tell whether an ask waited for it."""
+        """Complete the ask that *message* is addressed to; return whether there is one."""
         ask = self._open.get(message.to.id)
         if ask is None:
             return False
         life = self._manager.runner
         if life.filter is not None and life.drops(message.to, MessageEvent(message)):
-            return True  # as if it had got lost on the way
+            return True  # as if it had been lost on the network
         move = MOVES.get(message.name)
         if move is not None:
             text = message.body[: 4 * MAX_TEXT].decode("utf-8", "replace")[:MAX_TEXT]
             self._end(ask, move, text or "the ask failed")
         elif ask.decode is not None:
             self._forget(ask)
-            # What the type is made of may be code of the program, which may wait.
+            # Decoding may run code of the program, which may block.
             spawn_raw(self._decode, ask, message)
         elif completes_quietly(ask, self._manager.hub):
-            self._forget(ask)  # as `_end`, without its call
+            self._forget(ask)  # `_end` inlined
             complete(ask, READY, message.body)
         else:
             self._end(ask, complete, READY, message.body)
         return True
 
     def is_late(self, message: Message) -> bool:
-        """Tell whether *message* is for an ask that is over, and count it."""
+        """Return whether *message* is a reply to an ask that has ended, and count it if so."""
         is_late = message.to.id.startswith(self._prefix)
         self.late += is_late
         return is_late
 
     def fail(self, id: str, error: BaseException) -> bool:
-        """Let the ask *id* fail; tell whether it is one of this node that is open."""
+        """Fail an ask.
+
+        Returns whether an ask with that id is open on this node.
+
+        Args:
+            id: the id of the ask.
+            error: the error of its future.
+        """
         ask = self._open.get(id)
         if ask is not None:
             self._end(ask, fail, error)
         return ask is not None
 
     def lose(self, message: Message, reason: str, *, is_refused: bool = False) -> None:
-        """End the ask that *message* belongs to, here or on another node: it was dropped.
+        """Abandon the ask of a dropped message, here or on another node.
 
         Args:
-            reason: why, in words that follow those about the ask.
-            is_refused: whether the node that asks is told by the answer to the request, and asks on.
+            message: the dropped message.
+            reason: the reason, as the continuation of a sentence about the ask.
+            is_refused: whether the other node learns of the drop from the HTTP response, and retries.
         """
         ask = self._open.get(message.sender.id)
         if ask is None:
@@ -253,7 +273,7 @@ class Asks:
             self._abandon(ask, _in_vain(ask, reason))
 
     def lose_unknown(self, message: Message) -> None:
-        """End the ask that *message* belongs to: no process has the id that it is for."""
+        """Abandon the ask of *message*, whose receiver does not exist."""
         if message.sender.id.startswith(PREFIX):
             manager, to = self._manager, message.to
             self.lose(
@@ -261,7 +281,12 @@ class Asks:
             )
 
     def lose_unserved(self, message: Message, record: ProcessRecord) -> None:
-        """End the ask that *message* belongs to: the process of *record* ends and does not serve it."""
+        """Abandon the ask of a message that was queued when its receiver ended.
+
+        Args:
+            message: the message.
+            record: the record of the receiver.
+        """
         if message.sender.id in self._open:
             self.lose(message, f"it {how_it_ended(record)}")
         elif message.sender.id.startswith(PREFIX):
@@ -271,10 +296,14 @@ class Asks:
             self._report_lost(message, f"it {how}")
 
     def refuse(self, pid: UPID, sender: UPID, name: str, error: BaseException) -> None:
-        """Let the ask *sender*, if it is one, fail: the process *pid* has no answer to *name*.
+        """Fail the ask of a message whose handler raised; a sender that is not an ask is ignored.
 
         Args:
-            error: of the handler; the text of a `Failure` is meant for what asks.
+            pid: the process of the handler.
+            sender: the sender of the message.
+            name: the message name.
+            error: the error of the handler. The text of a `Failure` is sent; that of any other
+                error only with `Settings.expose_errors`.
         """
         if not sender.id.startswith(PREFIX):
             return
@@ -284,19 +313,17 @@ class Asks:
         self._manager.send(Message(ASK_FAILED, pid, sender, text.encode("utf-8", "replace")))
         record = self._manager.find_record(pid)
         if record is not None:
-            record.message = (
-                None  # what asks by it needs nothing more when the process ends of this
-            )
+            record.message = None  # its ask has failed: the end of the process changes nothing
 
     def _may_tell(self, error: BaseException | None) -> bool:
-        """Whether the text of *error* may go to another node."""
+        """Return whether the text of *error* may be sent to another node."""
         return self._exposes_errors or isinstance(error, Failure)
 
     def _report_lost(self, message: Message, reason: str) -> None:
-        """Tell the node that asks by *message* that no process will answer it.
+        """Report to another node that no process will answer *message*.
 
-        What is no ask, or is for an ask itself, gets nothing, so that no two nodes can go on telling
-        each other. A node that stops says so by closing its connections.
+        Nothing is sent for a message that is not from an ask, or is addressed to one, which prevents
+        endless exchanges between two nodes. A stopping node closes its connections instead.
         """
         manager, to, sender = self._manager, message.to, message.sender
         if not sender.id.startswith(PREFIX) or sender.address.is_empty or not manager.accepting:
@@ -307,7 +334,7 @@ class Asks:
         manager.send(Message(ASK_ABANDONED, to, sender, text.encode("utf-8", "replace")))
 
     def hand_on(self, message: Message) -> None:
-        """Let the ask that *message* belongs to wait for its new receiver, which it was forwarded to."""
+        """Watch the new receiver of a forwarded message instead of the previous one."""
         ask = self._open.get(message.sender.id)
         if ask is not None:
             if ask.target is not None:
@@ -318,15 +345,20 @@ class Asks:
                 self._watch(ask, record)
 
     def end_of_process(self, record: ProcessRecord) -> None:
-        """End what was asked of the process of *record*, which is over."""
+        """Abandon the asks to a process that has ended."""
         self._end_all(record, f"it {how_it_ended(record)}")
 
     def lose_address(self, address: Address, error: BaseException | None) -> None:
-        """End what was asked of processes at *address*: the connection to it is gone."""
+        """Abandon the asks to processes at *address*, whose connection is lost.
+
+        Args:
+            address: the address of the other node.
+            error: the error of the connection; None if it was closed.
+        """
         self._end_all(address, str(error or f"the connection to {address} was closed"))
 
     def close(self) -> None:
-        """End every ask: the runtime has stopped."""
+        """Abandon all asks: the runtime has stopped."""
         self._is_over = True
         for ask in list(self._open.values()):
             self._abandon(ask, THE_RUNTIME_STOPPED)
@@ -344,7 +376,7 @@ class Asks:
             self._end(ask, complete, DISCARDED, None)
 
     def _refuse(self, ask: AskFuture[Any]) -> None:
-        """Fail *ask*, which is one too many."""
+        """Fail *ask*, which exceeds the bound of open asks."""
         self.refused += 1
         error = TooManyAsks(
             f"expected at most {self._most} open asks (Settings.max_open_asks), got one more: "
@@ -359,7 +391,7 @@ class Asks:
             self._end(ask, fail, AskTimeout(told + self._blame(ask)))
 
     def _blame(self, ask: AskFuture[Any]) -> str:
-        """Say which process that waits for *ask* keeps the node that it asks waiting."""
+        """Return a hint for the text of a timeout, if the process that waits may be in a deadlock."""
         record: ProcessRecord | None = getattr(waiting_greenlet(ask), "record", None)
         if record is None or ask.to.address == self._manager.address:
             return ""
@@ -381,7 +413,7 @@ class Asks:
         try:
             value = ask.decode(message.body)
         except FAILURES as error:
-            # Without this frame, which would tie the error and the future into a cycle.
+            # Without this frame, which would make a reference cycle of the error and the future.
             traceback = error.__traceback__ and error.__traceback__.tb_next
             fail(ask, error.with_traceback(traceback))
         except BaseException:
@@ -399,8 +431,8 @@ class Asks:
         if completes_quietly(ask, hub):
             move(ask, *args)
         else:
-            # Not in here: this may be the process that answers, or what reads a connection, and
-            # callbacks may wait. Out of the hub they get a greenlet of their own.
+            # This may be the answering process or the reader of a connection, and callbacks may
+            # block. Called from the hub, they run in a greenlet of their own.
             hub.loop.run_callback(move, ask, *args)
 
     # The tables
