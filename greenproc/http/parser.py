@@ -131,14 +131,10 @@ class _MessageParser(Generic[M]):
     def _end_body(self, complete: list[M]) -> None:
         body, message = self._body, self._message
         assert body is not None and message is not None
-        if message.sink is None:
-            message.body = body.collected
         self._body = self._message = None
-        self._finish(message, complete)
-
-    def _finish(self, message: M, complete: list[M]) -> None:
         # A message with a sink was returned at the end of its head.
         if message.sink is None:
+            message.body = body.collected
             complete.append(message)
         self.is_finished = not message.head.keep_alive
 
@@ -330,7 +326,8 @@ class RequestParser(_MessageParser[RawRequest]):
         if whole is None or head.is_gzip or whole[1] - whole[0] > self._limits.max_body_bytes:
             return self._open_body(data, head_end, head, requests)
         begin, end, after = whole
-        self._finish(RawRequest(head, data[begin:end]), requests)
+        requests.append(RawRequest(head, data[begin:end]))
+        self.is_finished = not head.keep_alive
         return after
 
     def _find_whole_body(self, data: bytes, at: int, length: int) -> tuple[int, int, int] | None:

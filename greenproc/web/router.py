@@ -152,6 +152,7 @@ class RequestRouter:
             if delegate is None or not delegate.takes_raw_requests:
                 return None, path
             return self._delegate, f"/{self._delegate}{path}"
+        # A process that is being restarted has a gap, and its requests must not reach the delegate.
         known = receiver in self._processes.records or receiver in self._processes.gaps
         if known or self._delegate is None:
             return receiver, path

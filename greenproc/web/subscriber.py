@@ -89,6 +89,7 @@ class Subscriber:
         pipe = Pipe(max_pipe_bytes=1)
         self.reader = pipe.reader
         self._writer = pipe.writer
+        # A native lock: the garbage collector of any thread may close the reader of the pipe.
         self._guard = allocate_lock()
         self._replay: deque[bytes] = deque()
         self._events: deque[bytes] = deque()

@@ -292,6 +292,7 @@ class Session:
         self._registry.counts["messages_in"] += 1
         self._unserved += 1
         self._unserved_bytes += len(message)
+        # A dropped message would be a gap in the client's stream, so a full mailbox closes it.
         event = WebSocketEvent(self._serve, self._served, message)
         if self._manager.enqueue(self._record, event) is Delivery.FULL:
             self._served(len(message))
