@@ -49,6 +49,34 @@ SMALL_MODULES = {
 }
 MAX_FUNCTION_LINES = 39
 
+# Attributes that a module writes though another part declares them: values that are made to be
+# changed (requests, responses, heads), and switches of the default runtime and of failure logs.
+FOREIGN_WRITES = {
+    "greenproc.default": {"refusal", "runtime", "starting"},
+    "greenproc.hub.fork": {"switch"},  # of greenlets, not of the class here that has it, too
+    "greenproc.process.choice": {"response_lines"},
+    "greenproc.process.results": {"reader"},
+    "greenproc.testing.errors": {"is_limited"},
+    "greenproc.testing.plugin": {"implicit_start"},
+    "greenproc.transport.responses": {"headers"},
+    "greenproc.web.router": {"url"},
+    "greenproc.wire.framing": {"memo"},
+    "greenproc.wsgi.from_environ": {
+        "expects_continue",
+        "is_gzip",
+        "keep_alive",
+        "memo",
+        "method",
+        "origin",
+        "parts",
+        "target",
+        "trace",
+        "upgrades",
+        "version",
+    },
+    "greenproc.wsgi.middleware": {"reader"},
+}
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -410,6 +438,60 @@ def personal_prose(code: Code, limits: Mapping[str, float]) -> list[str]:
     return complaints
 
 
+def foreign_writes(code: Code) -> list[str]:
+    """A module changes the objects of another part by their methods, not by their attributes.
+
+    An attribute belongs to the parts whose classes declare it: by a slot, an annotation, a
+    method, or an assignment to ``self``.
+    """
+    owners: dict[str, set[str]] = {}
+    writes: list[tuple[Module, ast.Attribute]] = []
+    for module in code.modules.values():
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.ClassDef):
+                for name in _declared_attributes(node):
+                    owners.setdefault(name, set()).add(module.part)
+            for target in _assigned(node):
+                if isinstance(target.value, ast.Name) and target.value.id in ("self", "cls"):
+                    owners.setdefault(target.attr, set()).add(module.part)
+                else:
+                    writes.append((module, target))
+    return [
+        f"{module.name}:{target.lineno} writes {ast.unparse(target)}, which belongs to "
+        f"{', '.join(sorted(owners[target.attr]))}: call a method"
+        for module, target in writes
+        if module.part not in owners.get(target.attr, {module.part})
+        and target.attr not in FOREIGN_WRITES.get(module.name, ())
+    ]
+
+
+def _assigned(node: ast.AST) -> Iterator[ast.Attribute]:
+    targets: list[ast.expr] = []
+    if isinstance(node, ast.Assign):
+        targets = node.targets
+    elif isinstance(node, (ast.AugAssign, ast.AnnAssign)):
+        targets = [node.target]
+    for target in targets:
+        elements = target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]
+        yield from (element for element in elements if isinstance(element, ast.Attribute))
+
+
+def _declared_attributes(node: ast.ClassDef) -> Iterator[str]:
+    for statement in node.body:
+        if isinstance(statement, ast.FunctionDef):
+            yield statement.name
+        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            yield statement.target.id
+        elif isinstance(statement, ast.Assign):
+            names = [name.id for name in statement.targets if isinstance(name, ast.Name)]
+            yield from names
+            if names == ["__slots__"]:
+                found = (
+                    at.value for at in ast.walk(statement.value) if isinstance(at, ast.Constant)
+                )
+                yield from (name for name in found if isinstance(name, str))
+
+
 RULES: list[Callable[[Code], list[str]]] = [
     unlisted_parts,
     upward_imports,
@@ -420,6 +502,7 @@ RULES: list[Callable[[Code], list[str]]] = [
     oversized,
     busy_packages,
     undocumented,
+    foreign_writes,
 ]
 
 

@@ -64,7 +64,9 @@ blinker = transport
         "errors.py": '"""Errors."""\nclass Oops(Exception):\n    """It broke."""\n',
         "address.py": '"""Addresses."""\nimport socket\nfrom greenproc.errors import Oops\n',
         "process/__init__.py": '"""Processes."""\nfrom greenproc.process.base import Process\n',
-        "process/base.py": '"""Base."""\nimport gevent\nclass Process:\n    """Acts."""\n',
+        "process/base.py": (
+            '"""Base."""\nimport gevent\nclass Process:\n    """Acts."""\n    __slots__ = ("state",)\n'
+        ),
         "process/manager.py": '"""Manager."""\nfrom greenproc.process.base import Process\n',
         "transport.py": '"""Sockets."""\nfrom greenproc.process import Process\n',
         "metrics.py": '"""Counters."""\nimport greenproc.process.base\n',
@@ -186,6 +188,16 @@ SABOTAGES = {
     ),
     "a class without a docstring": ("errors.py", "class Bare:\n    pass\n", "undocumented"),
     "a function without a docstring": ("errors.py", "def bare():\n    pass\n", "undocumented"),
+    "a write into another part": (
+        "transport.py",
+        "def _f(process):\n    process.state += 1\n",
+        "foreign_writes",
+    ),
+    "a write behind an attribute": (
+        "transport.py",
+        "class _C:\n    def f(self):\n        self._process.state, x = 1, 2\n",
+        "foreign_writes",
+    ),
     "a method without a docstring": (
         "errors.py",
         "class Told:\n    '''Told.'''\n    def bare(self):\n        pass\n",

@@ -283,11 +283,8 @@ class StateMachine(Process):
         handler = behaviour.handlers.get(message.name)
         record = record_of(self)
         if handler is not None:
-            outer, record.message = record.message, message
-            try:
+            with record.serving_message(message):
                 handler(self, message.sender, message.body)
-            finally:
-                record.message = outer
         elif message.name in behaviour.postpones:
             limits = self.max_postponed, self.max_postponed_bytes
             postpone(self.runtime.processes, record, message, *limits)

@@ -73,7 +73,7 @@ def clean_up(manager: ProcessManager, record: ProcessRecord) -> None:
     manager.quota.forget(record)
     record.handlers = record.delegates = record.routes = record.context = record.message = None
     manager.ending -= 1
-    manager.scheduler.busy -= 1
+    manager.scheduler.count_ended()
     if record.gate is not None:
         record.gate.set()
     reason_of_end, record.reason = record.reason, None  # its traceback holds the record

@@ -65,7 +65,7 @@ from greenproc.process.quota import (
 from greenproc.process.record import BLOCKED, TERMINATING, ProcessRecord
 from greenproc.process.recording import note_queued
 from greenproc.process.restart_gaps import RestartGaps
-from greenproc.process.runner import ProcessRunner
+from greenproc.process.runner import EventFilter, ProcessRunner
 from greenproc.process.scheduler import Scheduler, TurnLimits
 from greenproc.process.spawning import spawn_process
 from greenproc.process.taking import take_item
@@ -157,6 +157,19 @@ class ProcessManager:
         if get_ident() != self._thread and not has_ended(self.hub):
             # Once more there, where the choice may have been half made.
             self.hub.loop.run_callback_threadsafe(self._choose_paths)
+
+    def stop_accepting(self) -> None:
+        """Refuse to spawn processes from now on: the runtime is stopping."""
+        self.accepting = False
+
+    @property
+    def filter(self) -> EventFilter | None:
+        """The function that sees each event before it is served; see `Runtime.filter`."""
+        return self.runner.filter
+
+    def set_filter(self, filter: EventFilter | None) -> None:
+        """Install *filter* in place of the one before."""
+        self.runner.filter = filter
 
     def close(self) -> None:
         """Refuse to send from now on: the runtime has stopped, and nothing would arrive."""

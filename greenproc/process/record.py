@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import Context
 from enum import Enum
 from functools import partial
@@ -127,6 +128,23 @@ class ProcessRecord:
         self.serving = 0  # which event of its turn; 0 between turns
         self.supervised: Supervised | None = None  # what its supervisor keeps of it
         self.supervising: Supervising | None = None  # of a supervisor: its children
+
+    def supervise_by(self, incarnation: Supervised | None) -> None:
+        """Note what the supervisor keeps of the process; None if it has none."""
+        self.supervised = incarnation
+
+    def supervise(self, children: Supervising) -> None:
+        """Note the children of the process, which is a supervisor."""
+        self.supervising = children
+
+    @contextmanager
+    def serving_message(self, message: Message) -> Iterator[None]:
+        """Note in a ``with`` block that a handler of *message* runs."""
+        outer, self.message = self.message, message
+        try:
+            yield
+        finally:
+            self.message = outer
 
     def start_greenlet(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Start a greenlet in the process' context and return it; it ends with the runtime."""

@@ -288,6 +288,10 @@ class Scheduler:
                 self._take_back(record)
                 self._on_thrown(record, error)
 
+    def count_ended(self) -> None:
+        """Count a process that has been cleaned up as busy no longer."""
+        self.busy -= 1
+
     def wait_for_event(self, record: ProcessRecord) -> None:
         """Wait in the middle of a turn of *record*, which is running, until it has an event.
 

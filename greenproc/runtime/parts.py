@@ -195,7 +195,7 @@ class Parts:
         Source: libprocess src/process.cpp, ProcessManager::finalize. Differs: it has a limit.
         """
         self.clock.resume()
-        self.processes.accepting = False
+        self.processes.stop_accepting()
         deadline = monotonic() + seconds
         for record in reversed(
             [record for record in self._running() if record.supervised is None]

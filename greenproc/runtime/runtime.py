@@ -536,7 +536,7 @@ class Runtime(RuntimeLife):
         """
         if filter is not None:
             check_callable(filter)
-        self.processes.runner.filter = filter
+        self.processes.set_filter(filter)
 
     def _refuse_ended(self, pid: UPID, what: str) -> None:
         """Refuse to do *what* in a runtime that was stopped, or for a process of one."""

@@ -217,10 +217,10 @@ class ChildRunner:
             wake=self.wake,
             will_restart=self._will_restart,
         )
-        process_record.supervised = incarnation
+        process_record.supervise_by(incarnation)
         why = reason_to_refuse(self.manager, process_record)
         if why is not None:
-            process_record.supervised = None
+            process_record.supervise_by(None)
             raise self._failed(record, why)
         record.is_supervisor = process_record.supervising is not None
         record.incarnation = incarnation
@@ -229,7 +229,7 @@ class ChildRunner:
         try:
             self.manager.runtime.spawn(process)
         except InvalidArgument as error:  # of an attribute of the class
-            process_record.supervised = None
+            process_record.supervise_by(None)
             raise self._failed(record, str(error)) from error
         # In the same turn: a link to a process that has already ended carries no reason.
         self.supervisor.link(incarnation.pid)

@@ -94,7 +94,7 @@ class Supervisor(Process):
         )
         self.__restarts.give_up = self.__give_up
         self.__restarts.shut_down = self.terminate
-        record_of(self).supervising = Family(runner, table, self.__restarts)
+        record_of(self).supervise(Family(runner, table, self.__restarts))
 
     # ProcessRunner
 

@@ -284,7 +284,7 @@ def expect_no_requests(path: Any = ANY, to: Any = ANY) -> Forbidden:
 
 def find_expectations(runtime: Runtime) -> Expectations:
     """Return the expectations of *runtime*, installed as its filter now if they are not yet."""
-    installed = runtime.processes.runner.filter
+    installed = runtime.processes.filter
     if not isinstance(installed, Expectations):
         installed = Expectations(installed)
         runtime.filter(installed)

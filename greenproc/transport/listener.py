@@ -81,9 +81,12 @@ class Listener:
         self._acceptor: Acceptor | None = None
         self._context: ListenerContext | None = None
         self.address: Address | None = None
-        self.owner: object = None
-        """Whatever is to live as long as this accepts."""
+        self._kept: object = None
         watch_fork(self)
+
+    def keep(self, server: object) -> None:
+        """Hold a reference to *server*, so that it lives as long as this listener; None drops it."""
+        self._kept = server
 
     def __repr__(self) -> str:
         state = "ACCEPTING" if self._acceptor is not None else "IDLE"

@@ -140,7 +140,7 @@ class Server:
 
     def hold(self) -> Self:
         """Keep the server alive without a reference, until it is stopped."""
-        self._listener.owner = self
+        self._listener.keep(self)
         return self
 
     def statistics(self) -> dict[str, int]:
@@ -164,7 +164,7 @@ class Server:
                 self._run.set(None)
             else:
                 self._run.fail(error)
-            self._listener.owner = None
+            self._listener.keep(None)
             stopped.set(None)
 
     def _discarded(self) -> None:

@@ -75,7 +75,7 @@ def test_it(runtime):
 
 def test_after_it():
     assert not seen[0].clock.paused
-    assert seen[0].processes.runner.filter is None
+    assert seen[0].processes.filter is None
 """
     )
     result.assert_outcomes(passed=2)
