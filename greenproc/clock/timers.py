@@ -124,6 +124,8 @@ class TimerQueue:
         # A popped timer is out of the counts: the clock holds it, and skips it without a thunk.
         if timer._is_queued:
             self._cancelled += 1
+            # Else timeouts of a busy server, nearly all cancelled, would pile up until they are
+            # due.
             if self._cancelled > self._max_cancelled:
                 self._sweep()
             if self.emptied is not None and not len(self):
@@ -179,6 +181,7 @@ class TimerQueue:
 
     def clear(self) -> None:
         """Cancel all timers."""
+        # One by one, as programs may hold the timers, and must see that they are over.
         for timer in self._all_placed() + self._young:
             timer._thunk = None
             timer._is_queued = False
@@ -202,6 +205,7 @@ class TimerQueue:
     def _place(self) -> None:
         """Order the new timers; the index in the list is the age."""
         heap, at, young = self._heap, self._at, self._young
+        # Pops keep a heap but not its order; an empty one is sorted again.
         if not heap:
             self._is_sorted = True
         is_sorted, last = self._is_sorted, heap[-1] if heap else 0
@@ -210,6 +214,7 @@ class TimerQueue:
             if timer._thunk is None:
                 cancelled += 1
                 continue
+            # Rounded here and not by the clock, for the many timers that are cancelled before.
             due = round(timer._microseconds)
             found = at.get(due)
             if found is None:

@@ -130,6 +130,7 @@ def await_all(*futures: Any, timeout: float | None = None) -> Future[Any]:
     Differs: libprocess completes nothing but an empty list before it returns.
     """
     inputs, shape = _inputs(futures)
+    # As libprocess' await of one future, whose result is that future and not a tuple of one.
     if len(futures) == 1 and shape is tuple:
         shape = _only
     return _Awaiting(shape).start(inputs, timeout)
@@ -228,6 +229,7 @@ def undiscardable(target: Any) -> Any:
 def _inputs(futures: tuple[Any, ...]) -> tuple[list[Future[Any]], Callable[[Any], Any]]:
     if len(futures) == 1 and not isinstance(futures[0], Future):
         return _checked(futures[0]), list
+    # A timeout given by position, as `gevent.wait` takes it, would look like a bad future.
     if futures and isinstance(futures[-1], (int, float)):
         last = futures[-1]
         raise InvalidArgument(f"expected futures, got {last!r}: is it meant as timeout={last!r}?")
@@ -240,6 +242,7 @@ def _checked(futures: Iterable[Any]) -> list[Future[Any]]:
     inputs = list(futures)
     for source in inputs:
         if not isinstance(source, Future):
+            # By identity: the offender may have an `__eq__` that raises.
             position = next(at for at, one in enumerate(inputs, start=1) if one is source)
             place = f" as number {position} of {len(inputs)}" if len(inputs) > 1 else ""
             raise InvalidArgument(f"expected a future, got {source!r}{place}{_advise(source)}")
@@ -386,13 +389,14 @@ class _Selecting(_Gathering):
     __slots__ = ()
 
     def heed_requests(self, inputs: list[Future[Any]]) -> None:
+        # Without inputs: those of `select` go on, as other code may wait for them.
         register_discard(self.promise.future, _discard, ref(self), ())
 
     def take(self, index: int, source: Future[Any]) -> None:
         if source._state is READY:
             self.end(READY, source)
         else:
-            self.put(index, None)
+            self.put(index, None)  # counts it off, so that the last one abandons the result
 
     def finish(self) -> None:
         self.abandon("none of the futures that select() was given became ready")

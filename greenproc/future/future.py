@@ -201,9 +201,12 @@ class Future(FutureState[T_co]):
             Abandoned: nothing can complete it any more.
             BlockingSwitchOutError: the caller is the hub, which must not wait.
         """
+        # First the case of nearly every call, with one comparison.
         if self._state is READY:
             return self._outcome  # type: ignore[no-any-return]
         if self._state is PENDING and not self._is_abandoned:
+            # ``get(5.0)`` is what most code means by a lone number; gevent's get has *block*
+            # first.
             if block is not True:
                 timeout = block
             if block is False:
@@ -224,7 +227,7 @@ class Future(FutureState[T_co]):
         try:
             return self.get(block=False)
         finally:
-            del self
+            del self  # as in `get`: no cycle through the frames of the traceback
 
     def result(self, timeout: float | None = None) -> T_co:
         """Do as `get`, by the name of concurrent.futures."""
@@ -254,6 +257,7 @@ class Future(FutureState[T_co]):
 
     def __await__(self) -> Generator[Any, None, T_co]:
         """Wait in a coroutine of asyncio: ``value = await future``. See `to_asyncio`."""
+        # Without a turn of the asyncio loop, and without importing it.
         if self._state is READY:
             return self._outcome  # type: ignore[no-any-return]
         return (yield from to_asyncio(self))
@@ -284,6 +288,7 @@ class Future(FutureState[T_co]):
 
     def cancel(self) -> bool:
         """Request a discard; return whether the future is discarded by now."""
+        # True only if `get` raises: concurrent.futures promises that, and a request does not.
         request_discard(self)
         return self._state is DISCARDED
 
@@ -420,6 +425,7 @@ class Future(FutureState[T_co]):
 def _observe(
     future: FutureState[Any], kind: CallbackKind, callback: Callable[..., object]
 ) -> None:
+    # Here, where the mistake is, and not in `register`, which continuations call as well.
     check_callable(callback)
     register(future, kind, callback)
 

@@ -70,5 +70,6 @@ def _call_links(future: FutureState[Any], hub: Hub | None) -> None:
             assert hub is not None  # releasing the lock of a thread does not raise
             hub.handle_error(link, *sys.exc_info())
     with future._lock:
+        # None again, which `announce` looks for; a link that was added meanwhile stays.
         if not links and future._links is links:
             future._links = None

@@ -13,9 +13,9 @@ the columns are what the promise does, ``-`` is refused and returns False::
     ABANDONED  -      -       -          -          -          -
 
 A discard request is a flag beside the state and moves nothing. The garbage collection of a
-promise abandons like `abandon`. Two flags tell the first two and the last state apart, since
-libprocess counts all three as pending: ``_is_open`` is the right of the promise, and
-``_is_abandoned`` its loss.
+promise abandons like `abandon`. A future fails instead of following one that waits for it. Two
+flags tell the first two and the last state apart, since libprocess counts all three as pending:
+``_is_open`` is the right of the promise, and ``_is_abandoned`` its loss.
 
 A transition holds the lock of the future, calls nothing meanwhile, and announces itself after
 the lock is free. Programs use `greenproc.future.future` and `greenproc.future.promise`.
@@ -266,7 +266,7 @@ def fail(
     """
     if isinstance(error, str):
         error = Failure(error)
-    elif isinstance(error, Discarded):
+    elif isinstance(error, Discarded):  # raised by `get` of another future, or to stop this one
         return complete(future, DISCARDED, None)
     elif not isinstance(error, BaseException):
         raise InvalidArgument(f"expected an exception or a text, got {error!r}")
@@ -322,8 +322,10 @@ def resolve(future: FutureState[Any], value: Any) -> None:
 def follow(future: FutureState[Any], source: FutureState[Any]) -> None:
     """Let a claimed *future* end as *source* does, and pass discard requests on to *source*.
 
-    If *source* itself waits for *future*, neither would ever end: *future* fails, and with it *source*.
+    If *source* itself waits for *future*, neither would ever end: *future* fails, and with it
+    *source*.
     """
+    # The common case of a function that returns a ready future, without two callbacks.
     if source._state is not PENDING:
         inherit_outcome(future, source)
         return
@@ -388,6 +390,7 @@ def announce(future: FutureState[Any]) -> None:
 
 def _take_completed(future: FutureState[Any]) -> Iterable[Call]:
     """Return the calls of a completion: first those for its state, then those for any."""
+    # Taken when the delivery starts and not before, so that callbacks registered until then join.
     lock = future._lock
     lock.acquire()
     try:
@@ -490,6 +493,7 @@ def request_discard(future: FutureState[Any]) -> bool:
             # `_waits_for` looks at these, and they hold nothing.
             kept = [call for call in requests if call[0] is request_weakly]
             future._discard_callbacks = kept or None
+    # A finalizer may have abandoned it meanwhile, and left the rest to this holder of the lock.
     if future._is_abandoned:
         spread_abandonment(future)
     if requests:
@@ -527,6 +531,7 @@ def register(
     finally:
         future._lock.release()
     if not is_open:
+        # In this thread, whichever made the future: the caller expects the call before the return.
         if _applies(future, kind):
             deliver_here(iter, (_call(future, callback),))
     elif future._is_abandoned:
@@ -574,7 +579,7 @@ def _arguments(future: FutureState[Any], kind: CallbackKind) -> tuple[Any, ...]:
     if kind is READY:
         return (future._outcome,)
     if kind is FAILED:
-        mark_read(future._outcome)
+        mark_read(future._outcome)  # a callback for failures is how a program reads the error
         return (future._outcome[0],)
     if kind is ANY and future._state is FAILED:
         mark_read(future._outcome)

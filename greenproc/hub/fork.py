@@ -81,6 +81,7 @@ def _ignore(*_: object) -> None:
 
 def _disown_all() -> None:
     things = list(_watched)
+    # A program that merely uses futures forks as it would without greenproc.
     if things:
         _inherited.extend(things)
         gevent.reinit(get_hub_if_exists())

@@ -51,6 +51,7 @@ def read(file: Descriptor, size: int | None = None) -> Future[bytes]:
         return _read_all(file)
     if isinstance(size, bool) or not isinstance(size, int) or size < 0:
         raise InvalidArgument(f"expected a size in bytes, zero or more, got {size!r}")
+    # The state of a descriptor is no mistake of the caller, so it fails the future, not the call.
     try:
         number = number_of(file)
         require_async(number)
@@ -131,6 +132,7 @@ def steps_of_write(
     written = 0
 
     def attempt() -> Any:
+        # A slice of a memoryview copies nothing, however large the data is.
         return attempt_write(number, view[written:], in_thread=in_thread)
 
     def go_on(count: int | None) -> Any:

@@ -48,6 +48,7 @@ class Latch:
                 return False
             self._is_triggered = True
             waiters = self._waiters.pop_all(None)
+        # After the lock: a callback may wait for this very latch, and finds it triggered.
         deliver_all(waiters)
         return True
 
@@ -103,6 +104,7 @@ class CountDownLatch:
     __slots__ = ("__weakref__", "_count", "_guard", "_latch")
 
     def __init__(self, count: int = 1) -> None:
+        # The count has a lock of its own, since the lock of the latch is free while it triggers.
         self._guard = allocate_lock()
         self._latch = Latch()
         self._count = whole_number("count", count, least=0)
@@ -187,6 +189,7 @@ class Once:
                 self._is_taken = True
                 self._first = me
                 return False
+        # Compared without the lock: no other greenlet writes this one's own name there.
         if self._first is me:
             raise Deadlock("once() was called again by the greenlet that must call done() first")
         self._latch.await_()
@@ -214,7 +217,7 @@ class Once:
             return
         try:
             function(*args, **kwargs)
-        finally:
+        finally:  # also after a kill, or all others would wait for ever
             self.done()
 
     def __repr__(self) -> str:

@@ -12,6 +12,7 @@ from gevent.hub import Hub
 
 from greenproc.checks import whole_number
 from greenproc.clock.clock import Clock
+from greenproc.clock.cross_thread import clock_of_thread
 from greenproc.clock.current import find_clock
 from greenproc.clock.microseconds import MAX_MICROSECONDS, from_seconds, to_seconds
 from greenproc.errors import Closed, InvalidArgument, StateError
@@ -180,7 +181,8 @@ class RateLimiter:
                 return True
             if len(self._waiters) == self._capacity:
                 raise StateError(f"expected a limiter that fewer wait for, got {self!r}")
-            here = clock if base.source.is_elsewhere else base
+            # By its own hub, if the base clock belongs to another thread.
+            here = base if clock_of_thread(base) is base else clock
             waiter.tag = thread_clock = (here, get_hub_if_exists())
             if thread_clock not in self._timers:
                 self._arm(thread_clock)

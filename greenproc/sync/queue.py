@@ -184,6 +184,7 @@ class Queue(Generic[T]):
         """Give *item* to another waiter, or store it again as the first."""
         with self._guard:
             waiter = self._waiters.pop(item)
+            # Back to the front, even past the capacity: it was taken from there.
             if waiter is None:
                 self._items.appendleft(item)
         if waiter is not None:

@@ -207,6 +207,7 @@ class ReadWriteLock:
             return False
 
     def _is_open_to(self, kind: object) -> bool:
+        # Readers share it with each other; a writer shares it with nothing.
         return not self._has_writer and (kind is _Kind.READ or not self._readers)
 
     def _take(self, kind: object) -> None:
@@ -225,6 +226,7 @@ class ReadWriteLock:
                 self._has_writer = False
             else:
                 self._readers -= 1
+        # After the lock, as serving waiters runs callbacks, which may lock and unlock.
         self._admit()
 
     def _admit(self) -> None:

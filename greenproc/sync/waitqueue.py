@@ -76,6 +76,7 @@ class GreenletWaiter(Generic[T]):
         """Wake the greenlet, with or without a value."""
         hub = self._hub
         if hub is get_hub_if_exists():
+            # Not at once: the caller goes on first, and switching is for the hub to do.
             hub.loop.run_callback(self._waiter.switch, self)
         elif hub.loop is not None:
             hub.loop.run_callback_threadsafe(self._waiter.switch, self)
@@ -127,6 +128,7 @@ class ThreadWaiter(Generic[T]):
     value: T
 
     def __init__(self) -> None:
+        # Acquired twice: the second time waits until another thread releases it.
         self._gate = allocate_lock()
         self._gate.acquire()
         self.is_served = False
@@ -224,6 +226,7 @@ class WaitQueue(Generic[T]):
 
     def pop(self, value: T) -> Waiter[T] | None:
         """Remove the first waiter, if any, and serve it with *value*. Requires the lock."""
+        # Looked at first, as most locks are released with no waiter.
         waiters = self._waiters
         if not waiters:
             return None
