@@ -87,6 +87,7 @@ class RequestHead:
         "origin",
         "parts",
         "trace",
+        "untraced",
         "value_bytes",
     )
 
@@ -114,6 +115,8 @@ class RequestHead:
     """Method, URL and headers for handlers, after the first `parse_parts`; to be copied."""
     trace: TraceContext | None
     """The trace context of the client, if it sent a valid one."""
+    untraced: RequestHead | None
+    """The same head without its trace context, if that is known. Other requests may share it."""
     value_bytes: int
     """The length of the values of all headers together, after `parse_parts`."""
 
@@ -214,7 +217,7 @@ def read_request_head(data: bytes, limits: ParserLimits) -> RequestHead:
     fields = _RequestFields(limits)
     fields.read(method + b" / HTTP/%b.%b\r\n" % (major, minor) + data[line.end() :])
     head = RequestHead()
-    head.memo = head.parts = head.origin = None
+    head.memo = head.parts = head.origin = head.untraced = None
     head.method = method
     head.target = target
     head.version = version

@@ -7,12 +7,18 @@ from typing import Final
 
 from greenproc.http.head import RawFields, RequestHead, read_request_head
 from greenproc.http.limits import DEFAULT_LIMITS, ParserLimits
+from greenproc.tracing import TRACING, receive_trace
 
 # Long heads are rare, seldom repeated, and would make the cache large.
 _MAX_CACHED_BYTES = 2048
 
 # The end of the ids that nodes generate, which are part of the head of each message.
 _NUMBER: Final = re.compile(rb"\([0-9]{1,20}\)")
+# As greenproc and OpenTelemetry encode a trace context; other spellings are parsed each time.
+_TRACE: Final = re.compile(
+    rb"\r\ntraceparent: ([0-9a-f-]{55})"
+    rb"(?:\r\ntracestate: ([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?))?(?=\r\n)"
+)
 _NUMBERED_FIELDS = frozenset((b"libprocess-from", b"user-agent"))
 
 
@@ -21,8 +27,9 @@ class HeadCache:
 
     The messages of one name from one process to another have the same head, byte for byte. A
     lookup takes a tenth of the time of parsing. Each ask has a number of its own in the id of its
-    sender; such a head is derived from that of an earlier ask, in a fifth of the time. The
-    parsers of all connections of a node may share one cache.
+    sender; such a head is derived from that of an earlier ask, in a fifth of the time. So is a
+    head with a trace context from the same one without. The parsers of all connections of a node
+    may share one cache.
 
     Args:
         limits: for `read`.
@@ -54,6 +61,9 @@ class HeadCache:
             return head
         if len(data) > _MAX_CACHED_BYTES or not self._max_heads:
             return read_request_head(data, self.limits)
+        trace = _TRACE.search(data) if TRACING.is_active else None
+        if trace is not None:
+            return self._read_traced(data, trace) or self._read_new(data)
         number = _NUMBER.search(data)
         if number is None:
             return self._read_new(data)
@@ -72,6 +82,33 @@ class HeadCache:
         elif len(self._derived) >= self._max_heads:
             self._derived.clear()
         self._derived.add(fingerprint)
+        return head
+
+    def _read_traced(self, data: bytes, lines: re.Match[bytes]) -> RequestHead | None:
+        """Return the head with the trace context of *lines*; None if it has to be parsed."""
+        rest = data[: lines.start()] + data[lines.end() :]
+        lowered = rest.lower()
+        is_only_one = b"\ntraceparent" not in lowered and b"\ntracestate" not in lowered
+        if not is_only_one or len(data) > self.limits.max_header_bytes:
+            return None
+        known = self.read(rest)
+        parent, state = lines.groups()
+        trace = receive_trace((parent,), () if state is None else (state,))
+        fields = (
+            [(b"traceparent", parent)]
+            if state is None
+            else [
+                (b"traceparent", parent),
+                (b"tracestate", state),
+            ]
+        )
+        if len(known.headers) + len(fields) > self.limits.max_headers:
+            return None
+        head = _copy(known)
+        place = data.count(b"\r\n", 0, lines.start())  # as many lines are before it
+        head.headers = (*known.headers[:place], *fields, *known.headers[place:])
+        head.trace = trace
+        head.untraced = known
         return head
 
     def _read_new(self, data: bytes) -> RequestHead:
@@ -127,19 +164,27 @@ class _Template:
     def derive(self, number: bytes) -> RequestHead:
         """Return the same head with *number* in place of its own."""
         known, old = self._head, self._number
-        head = RequestHead()
-        head.method = known.method
+        head = _copy(known)
         head.target = known.target.replace(old, number)
         head.headers = _with_number(known.headers, old, number)
-        head.version = known.version
-        head.keep_alive = known.keep_alive
-        head.length = known.length
-        head.is_gzip = known.is_gzip
-        head.expects_continue = known.expects_continue
-        head.upgrades = known.upgrades
-        head.memo = head.parts = head.trace = None
         head.origin = known, old, number
         return head
+
+
+def _copy(known: RequestHead) -> RequestHead:
+    """Return a new head with what *known* says, and without what its users have attached."""
+    head = RequestHead()
+    head.method = known.method
+    head.target = known.target
+    head.headers = known.headers
+    head.version = known.version
+    head.keep_alive = known.keep_alive
+    head.length = known.length
+    head.is_gzip = known.is_gzip
+    head.expects_continue = known.expects_continue
+    head.upgrades = known.upgrades
+    head.memo = head.parts = head.origin = head.trace = head.untraced = None
+    return head
 
 
 def _with_number(fields: RawFields, old: bytes, new: bytes) -> RawFields:

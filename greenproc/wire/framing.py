@@ -185,18 +185,28 @@ class MessageDecoder:
         head = raw.head
         route = head.memo
         if type(route) is not _Route or route.decoder is not self:
+            if head.trace is not None:
+                return self._decode_traced(raw, head.trace)
             route = self._derive(head) or self._read(head)
             if route is None:
                 return None
-            if head.trace is not None:
-                return TracedMessage(
-                    route.name, route.sender, route.to, self._content(raw), head.trace
-                )
             head.memo = route
         body = raw.body
         if head.is_gzip:
             body = self._content(raw)
         return Message(route.name, route.sender, route.to, body)
+
+    def _decode_traced(self, raw: RawRequest, trace: TraceContext) -> Message | None:
+        """Decode a message with a trace context, whose head is not repeated."""
+        head = raw.head if raw.head.untraced is None else raw.head.untraced
+        route = head.memo
+        if type(route) is not _Route or route.decoder is not self:
+            route = self._derive(head) or self._read(head)
+            if route is None:
+                return None
+            if head is not raw.head:
+                head.memo = route
+        return TracedMessage(route.name, route.sender, route.to, self._content(raw), trace)
 
     def _content(self, raw: RawRequest) -> bytes:
         if raw.head.is_gzip:

@@ -42,7 +42,7 @@ def make_head(environ: Environ, path: str) -> RequestHead:
     """
     query = environ.get("QUERY_STRING", "")
     head = RequestHead()
-    head.memo = head.parts = head.origin = None
+    head.memo = head.parts = head.origin = head.untraced = None
     head.method = environ["REQUEST_METHOD"].encode("latin-1")
     target = path.encode("utf-8", "surrogateescape")
     head.target = target + b"?" + query.encode("latin-1") if query else target

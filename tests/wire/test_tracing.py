@@ -114,6 +114,16 @@ def test_traced_messages_do_not_reach_the_next_ones_nor_they_them() -> None:
         assert read(data, heads) == messages
 
 
+def test_a_request_may_be_decoded_twice() -> None:
+    parser, decoder = RequestParser(), MessageDecoder(PEER)
+    data = encode_message(ping(trace=TRACE))
+    TRACING.is_active = False  # so that the first head is parsed, and the second one derived
+    for _ in range(2):
+        (raw,) = parser.feed(data)
+
+        assert [decoder.decode(raw) for _ in range(2)] == [ping(trace=TRACE)] * 2
+
+
 def test_traced_heads_are_not_kept() -> None:
     heads, encoder = HeadCache(max_heads=4), MessageEncoder(LOCAL)
     read(encode_message(ping()) + encode_message(ping(b"")), heads)
