@@ -13,16 +13,8 @@ from gevent import get_hub
 from gevent.event import AsyncResult
 
 from greenproc.errors import InvalidArgument, StateError
-from greenproc.future.state import (
-    DISCARDED,
-    END,
-    FAILED,
-    READY,
-    FutureState,
-    abandonment_error,
-    register,
-    request_discard,
-)
+from greenproc.future.callbacks import DISCARDED, END, FAILED, READY
+from greenproc.future.state import FutureState, abandonment_error, register, request_discard
 from greenproc.future.unread import mark_read
 from greenproc.future.waiting import add_link
 

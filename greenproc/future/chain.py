@@ -21,15 +21,10 @@ from greenproc.checks import check_callable
 from greenproc.clock.current import current_clock
 from greenproc.clock.timers import Timer
 from greenproc.errors import Discarded
+from greenproc.future.callbacks import DISCARDED, END, FAILED, PENDING, READY, FutureSubscription
 from greenproc.future.delivery import call_in, is_outermost
 from greenproc.future.state import (
-    DISCARDED,
-    END,
-    FAILED,
-    PENDING,
-    READY,
     FutureState,
-    FutureSubscription,
     abandon_claimed,
     claim,
     complete_claimed,

@@ -18,10 +18,7 @@ from gevent._hub_local import get_hub_if_exists
 from greenproc.clock.current import current_clock
 from greenproc.clock.timers import Timer
 from greenproc.errors import Failure, InvalidArgument, WaitTimeout
-from greenproc.future.delivery import call_in
-from greenproc.future.future import Future
-from greenproc.future.promise import Promise
-from greenproc.future.state import (
+from greenproc.future.callbacks import (
     ANY,
     DISCARDED,
     END,
@@ -30,6 +27,11 @@ from greenproc.future.state import (
     READY,
     Completion,
     FutureSubscription,
+)
+from greenproc.future.delivery import call_in
+from greenproc.future.future import Future
+from greenproc.future.promise import Promise
+from greenproc.future.state import (
     claim,
     complete,
     complete_claimed,

@@ -12,16 +12,18 @@ from greenproc.checks import Elsewhere, check_callable
 from greenproc.errors import Abandoned, Discarded, Failure, StateError, WaitTimeout
 from greenproc.future import chain
 from greenproc.future.adapters_out import to_asyncio
-from greenproc.future.state import (
+from greenproc.future.callbacks import (
     ABANDONMENT,
     ANY,
     DISCARDED,
     END,
     FAILED,
     PENDING,
-    PROMISED,
     READY,
     CallbackKind,
+)
+from greenproc.future.state import (
+    PROMISED,
     FutureState,
     T_co,
     abandonment_error,

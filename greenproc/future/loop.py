@@ -12,12 +12,11 @@ from gevent import Timeout, sleep, spawn_raw
 
 from greenproc.checks import check_callable
 from greenproc.errors import InvalidArgument
+from greenproc.future.callbacks import END, READY
 from greenproc.future.delivery import run_owned
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
 from greenproc.future.state import (
-    END,
-    READY,
     copy_outcome,
     register,
     register_discard,

@@ -8,13 +8,12 @@ from gevent import GreenletExit
 
 from greenproc.checks import Elsewhere
 from greenproc.errors import Failure, InvalidArgument
+from greenproc.future.callbacks import DISCARDED, READY
 from greenproc.future.future import Future
 from greenproc.future.gevent_links import wake_waiter
 from greenproc.future.state import (
-    DISCARDED,
     NO_PLAIN_VALUE,
     PROMISED,
-    READY,
     FutureState,
     abandon,
     abandon_unreferenced,

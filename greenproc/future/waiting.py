@@ -15,9 +15,10 @@ from greenlet import getcurrent
 from greenproc.clock.microseconds import from_seconds, to_seconds
 from greenproc.current import find_runtime
 from greenproc.errors import WaitTimeout
+from greenproc.future.callbacks import PENDING
 from greenproc.future.delivery import CALLBACK_STACK, hand_over_backlog
 from greenproc.future.gevent_links import Link, notify_links
-from greenproc.future.state import PENDING, FutureState, spread_abandonment
+from greenproc.future.state import FutureState, spread_abandonment
 from greenproc.hub.lifetime import (
     TurnWatch,
     keep_hub_alive,

@@ -9,7 +9,8 @@ from typing import Any
 
 from greenproc.errors import Failure, InvalidArgument
 from greenproc.future import Future, Promise
-from greenproc.future.state import END, FutureSubscription, register
+from greenproc.future.callbacks import END, FutureSubscription
+from greenproc.future.state import register
 from greenproc.metrics.metric import Metric, Reading
 
 Spawn = Callable[[Callable[[], None]], object]

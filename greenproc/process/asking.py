@@ -22,10 +22,9 @@ from greenproc.current import default
 from greenproc.errors import AskTimeout, Broken, Failure, InvalidArgument, TooManyAsks
 from greenproc.failures import FAILURES, text_of
 from greenproc.future import Future
+from greenproc.future.callbacks import DISCARDED, READY
 from greenproc.future.state import (
-    DISCARDED,
     PROMISED,
-    READY,
     abandon,
     complete,
     completes_quietly,

@@ -22,10 +22,11 @@ from gevent.hub import Hub
 from gevent.hub import Waiter as HubWaiter
 
 from greenproc.clock.current import current_clock
+from greenproc.future.callbacks import READY
 from greenproc.future.delivery import CALLBACK_STACK, call_all, hand_over_backlog
 from greenproc.future.future import Future
 from greenproc.future.promise import Promise
-from greenproc.future.state import READY, complete
+from greenproc.future.state import complete
 from greenproc.future.waiting import bounded_timeout
 from greenproc.hub.lifetime import keep_hub_alive_for_threads
 from greenproc.hub.native import allocate_lock, count_threads

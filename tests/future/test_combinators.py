@@ -12,7 +12,7 @@ import pytest
 
 from greenproc.errors import Abandoned, InvalidArgument, WaitTimeout
 from greenproc.future import Future, Promise, await_all, collect, discard, select
-from greenproc.future.state import SWEEP_FROM
+from greenproc.future.callbacks import SWEEP_FROM
 from tests.future.support import Time
 
 
