@@ -14,6 +14,7 @@ html_title = "greenproc"
 # Fragments are for the release notes and for readers of the source.
 exclude_patterns = ["_build", "news"]
 
+myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 
 # `name` in a docstring is a name of Python.
