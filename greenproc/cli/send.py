@@ -85,7 +85,7 @@ def command(arguments: argparse.Namespace) -> int:
         message = Message(arguments.name, runtime.spawn(sender), to, body)
         check_accepted(exchange.ask(encode_message(message)), to)
         if arguments.reply:
-            show(wait_for_reply(sender.answer, to, arguments.timeout))
+            show(wait_for_reply(sender, message, arguments.timeout))
         else:
             print(f"accepted by {to}")
     return 0
@@ -125,17 +125,20 @@ def check_accepted(response: Response, to: UPID) -> None:
         raise Failure(f"{to.address} refused the message: {answer}")
 
 
-def wait_for_reply(reply: Future[Message], to: UPID, timeout: float) -> Message:
-    """Return the message that came back.
+def wait_for_reply(sender: Sender, message: Message, timeout: float) -> Message:
+    """Return the reply to *message*, which *sender* has sent.
 
     Raises:
         WaitTimeout: none did.
     """
     try:
-        return reply.get(timeout)
+        return sender.answer.get(timeout)
     except WaitTimeout as error:
+        to = message.to
         raise WaitTimeout(
-            f"{to} accepted the message but sent nothing back within {timeout:g} s; "
+            f"{to} accepted {message.name!r} but replied nothing within {timeout:g} s: its handler may "
+            f'not reply; there may be none, which "greenproc ps {to.address} --dead-letters" shows; '
+            f"or its node may not reach {sender.pid.address}, where the reply is awaited. "
             "--timeout S waits longer"
         ) from error
 

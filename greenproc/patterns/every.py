@@ -12,7 +12,7 @@ from greenproc.errors import InvalidArgument
 from greenproc.future import Future
 from greenproc.patterns.cron import Cron
 from greenproc.pid import UPID
-from greenproc.process.arguments import as_upid
+from greenproc.process.arguments import as_upid, check_delay
 from greenproc.process.base import Process
 from greenproc.process.current import current_process
 from greenproc.process.defer import resolve_method
@@ -94,7 +94,11 @@ class Repetition:
         target: UPID | Process,
         call: tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]],
     ) -> None:
-        self._times = CronTimes(period) if isinstance(period, Cron) else Seconds(period)
+        if isinstance(period, Cron):
+            self._times: CronTimes | Seconds = CronTimes(period)
+        else:
+            check_delay("every", period, target)
+            self._times = Seconds(period)
         method, args, kwargs = call
         if not callable(method):
             refuse_method(method)

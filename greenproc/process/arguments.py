@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from greenproc.clock.microseconds import check_duration
 from greenproc.errors import InvalidArgument
 from greenproc.pid import UPID
 from greenproc.process.record import ProcessRecord
@@ -20,7 +21,7 @@ def as_upid(target: Any) -> UPID:
     """
     if isinstance(target, UPID):
         return target
-    if isinstance(getattr(target, "_Process__record", None), ProcessRecord):  # it is a Process
+    if _is_process(target):
         return target.pid  # type: ignore[no-any-return]
     raise InvalidArgument(f"expected a UPID or a Process, got {target!r}{_advise(target)}")
 
@@ -38,6 +39,27 @@ def as_receiver(target: Any) -> UPID:
             "refuses a process"
         )
     return pid
+
+
+def check_delay(name: str, seconds: Any, target: object) -> int:
+    """Return *seconds* as whole microseconds, for a function called *name* that takes *target* after them.
+
+    Raises:
+        InvalidArgument: they are no duration; if the two were given in the other order, the text says so.
+    """
+    try:
+        return check_duration(seconds)
+    except InvalidArgument:
+        if isinstance(seconds, UPID) or _is_process(seconds):
+            raise InvalidArgument(
+                f"expected {name}(seconds, target, method), got the target first: write "
+                f"{name}({target!r}, target, method)"
+            ) from None
+        raise
+
+
+def _is_process(target: Any) -> bool:
+    return isinstance(getattr(target, "_Process__record", None), ProcessRecord)
 
 
 def _advise(target: object) -> str:

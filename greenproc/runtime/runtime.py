@@ -23,7 +23,7 @@ from greenproc.future import Failure, Future
 from greenproc.message import Message
 from greenproc.metrics import Registry
 from greenproc.pid import NO_SENDER, PID, UPID, PlainUPID
-from greenproc.process.arguments import as_named_body, as_upid
+from greenproc.process.arguments import as_named_body, as_upid, check_delay
 from greenproc.process.base import Process
 from greenproc.process.current import current_process
 from greenproc.process.debug import MethodWatch
@@ -494,7 +494,7 @@ class Runtime(RuntimeLife):
         """
         if not callable(method):
             refuse_method(method)
-        check_duration(seconds)
+        check_delay("delay", seconds, target)
         pid = as_upid(target)
         self._refuse_ended(pid, "delay")
         self.processes.refuse_others_method(pid, method, args)

@@ -164,6 +164,11 @@ def test_a_period_that_is_none_is_refused(seconds: Any, beat: Beat) -> None:
         every(seconds, beat, Beat.beat)
 
 
+def test_a_target_before_the_period_is_told(beat: Beat) -> None:
+    with pytest.raises(InvalidArgument, match=r"write every\(1\.0, target, method\)"):
+        every(beat, 1.0, Beat.beat)  # type: ignore[arg-type]
+
+
 def test_what_does_not_run_or_cannot_be_called_is_refused(runtime: Runtime, beat: Beat) -> None:
     with pytest.raises(InvalidArgument, match="spawn it first"):
         every(1.0, UPID("gone", runtime.address), Beat.beat)

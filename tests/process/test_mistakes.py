@@ -47,6 +47,16 @@ MISTAKES: dict[str, tuple[Callable[..., Any], type[Exception], str]] = {
         InvalidArgument,
         r"expected Settings, as in Settings\(port=5050\), got 5050",
     ),
+    "target before the seconds": (
+        lambda: Runtime().delay(UPID("a"), 1.5, print),  # type: ignore[call-overload]
+        InvalidArgument,
+        r"expected delay\(seconds, target, method\), got the target first: write delay\(1\.5, target",
+    ),
+    "target and text before the seconds": (
+        lambda: Runtime().delay(Process("a"), "1", print),  # type: ignore[call-overload]
+        InvalidArgument,
+        r"got the target first: write delay\('1', target, method\)",
+    ),
     "no id": (lambda: Process(""), InvalidArgument, "id of a process as str of one character"),
     "no name to install": (
         lambda: Process().install("", lambda sender, body: None),
