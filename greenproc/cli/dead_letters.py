@@ -11,7 +11,7 @@ from greenproc.errors import Failure
 from greenproc.http.response import Response
 
 PAGE = 1000
-"""How many a node lists at a time; `offset` gets the others."""
+"""How many a node lists at a time; `before` gets the others."""
 
 COLUMNS = ("TIME", "KIND", "REASON", "FROM", "TO", "NAME", "SIZE")
 KEYS = ("kind", "reason", "from", "to", "name")
@@ -40,21 +40,21 @@ def read_letters(host: str, port: int, timeout: float) -> list[dict[str, Any]]:
 
     Args:
         timeout: seconds for each page.
+
+    Raises:
+        Failure: it is no node that tells, or one that repeats itself.
     """
     letters: list[dict[str, Any]] = []
-    offset = 0
+    query = f"limit={PAGE}"
     while True:
         with Exchange(host, port, timeout) as exchange:
-            page = read_page(
-                get(exchange, f"/dead-letters?limit={PAGE}&offset={offset}"), exchange.where
-            )
-        # What was dropped since the first page pushes those that were listed into this one.
-        last = letters[-1]["number"] if letters else float("inf")
-        older = [letter for letter in page if letter["number"] < last]
-        letters += older
-        if len(page) < PAGE or not older:
+            page = read_page(get(exchange, f"/dead-letters?{query}"), exchange.where)
+        if letters and page and page[0]["number"] >= letters[-1]["number"]:
+            raise Failure(f"{exchange.where} answered with dead letters that were listed before")
+        letters += page
+        if len(page) < PAGE:
             return letters
-        offset += PAGE
+        query = f"limit={PAGE}&before={page[-1]['number']}"
 
 
 def read_page(response: Response, where: str) -> list[dict[str, Any]]:

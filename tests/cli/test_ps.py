@@ -230,6 +230,15 @@ def test_ps_prints_all_pages_of_dead_letters_as_json(
     assert [letter["number"] for letter in told] == list(range(MAX_LISTED + 1, 0, -1))
 
 
+def test_ps_does_not_go_round_when_pages_repeat(capsys: pytest.CaptureFixture[str]) -> None:
+    texts = dict.fromkeys(("kind", "reason", "from", "to", "name"), "x")
+    letter = {**texts, "number": 5, "time": 1, "size": 1}
+    body = json.dumps({"letters": [letter] * MAX_LISTED}).encode()
+    with Stranger(LISTED % (len(body), body)) as address:
+        assert main(["ps", address, "--dead-letters"]) == 1
+    assert "dead letters that were listed before" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [

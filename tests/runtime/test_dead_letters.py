@@ -267,8 +267,7 @@ def test_the_endpoint_lists_pages_newest_first(runtime: Runtime) -> None:
     for number in range(5):
         runtime.post(gone(runtime), f"n{number}", b"\xff")
     with Peer.connect(runtime.address) as peer:
-        told = ask(peer, "?limit=2&offset=1")
-        refused = ask(peer, "?limit=1001")
+        told = ask(peer, "?limit=2&before=5")
 
     assert [letter["name"] for letter in told["letters"]] == ["n3", "n2"]
     assert (told["total"], told["kept"], told["counts"]["message"]) == (5, 5, 5)
@@ -283,7 +282,58 @@ def test_the_endpoint_lists_pages_newest_first(runtime: Runtime) -> None:
         "size": 1,
         "start": "\ufffd",
     }
-    assert " 400 " in refused
+
+
+def test_pages_that_follow_each_other_show_each_letter_once_whatever_is_dropped_meanwhile(
+    make_runtime: RuntimeMaker,
+) -> None:
+    runtime = make_runtime(Settings(ip="127.0.0.1", max_dead_letters=8))
+    shown: list[int] = []
+
+    def drop(count: int) -> None:
+        for _ in range(count):
+            runtime.post(gone(runtime), "hello")
+
+    drop(10)
+    query = "?limit=3"
+    with Peer.connect(runtime.address) as peer:
+        while query:
+            peer.send(f"GET /dead-letters{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            answer = peer.read_answer()
+            shown += [letter["number"] for letter in json.loads(answer.body)["letters"]]
+            link = answer.header("Link") or "<>"
+            query = link[1 : link.index(">")]
+            drop(1)
+
+    # 10 to 3 were there at first; while two pages were read, the oldest two were forgotten.
+    assert shown == [10, 9, 8, 7, 6, 5]
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("?limit=1001", b"expected a limit from 0 to 1000"),
+        ("?offset=1", b"expected before=NUMBER"),
+        ("?before=x", b"expected the number of a dead letter as before, got 'x'"),
+        ("?before=-1", b"got '-1'"),
+    ],
+)
+def test_a_page_that_is_none_is_refused(runtime: Runtime, query: str, told: bytes) -> None:
+    with Peer.connect(runtime.address) as peer:
+        answer = peer.get(f"/dead-letters{query}")
+    assert answer.code == 400
+    assert told in answer.body
+
+
+@pytest.mark.parametrize(("before", "shown"), [(0, 0), (1, 0), (3, 2), (5, 4), (99, 4)])
+def test_a_page_begins_with_the_letter_before_a_number(
+    runtime: Runtime, before: int, shown: int
+) -> None:
+    for _ in range(4):
+        runtime.post(gone(runtime), "hello")
+    with Peer.connect(runtime.address) as peer:
+        letters = ask(peer, f"?before={before}")["letters"]
+    assert [letter["number"] for letter in letters] == list(range(shown, 0, -1))
 
 
 def test_the_endpoint_is_in_the_read_only_realm() -> None:
