@@ -1,4 +1,8 @@
-"""Connections between nodes: the listener, the connections it accepts, and the outgoing ones."""
+"""Connections over TCP: those that a listener accepts, and those to other nodes.
+
+`Listener` accepts `ServerConnection` objects, `SocketManager` opens `PeerConnection` objects. The
+tables of their states are in these two modules.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The body of a request on its way to a handler that reads it as it comes."""
+"""`BodyPipe`: the body of a request, from the parser to a handler that reads it as it arrives."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from greenproc.http.content_coding import GzipDecoder
 from greenproc.hub.iteration_budget import yield_if_spent
 from greenproc.sync.pipe import Pipe, Reader
 
+# How much of a body is read and dropped after its handler has ended. A shorter rest is cheaper
+# than a new connection of the client; a longer one costs the network more than it saves.
 DROPPED_BYTES = 16 * 1024 * 1024
-"""How much of a body that nobody reads is taken before the connection is given up."""
 
 
 class BodyFailure(Failure):
-    """A body that cannot be had because of what its client did; *status* answers that.
+    """A body that its client broke off, or sent wrongly.
 
-    A handler that lets it pass so refuses the request, as one whose body came whole is refused.
+    A handler that lets it pass refuses the request with *status*, as a request whose body is read
+    whole is refused.
     """
 
     def __init__(self, message: str, status: int) -> None:
@@ -27,15 +29,15 @@ class BodyFailure(Failure):
 
 
 class BodyPipe:
-    """Takes a body from the parser of a connection, and gives it to a pipe.
+    """Writes a body from the parser of a connection into a pipe.
 
-    Once the handler has been asked, a write waits while the pipe is full, and so does the
-    connection. What comes before, one read's worth at most, is held back until then. So a packed
-    body, of which one byte can become a thousand, is unpacked no faster than it is read.
+    Once the handler was called, a write waits while the pipe is full, and so does the connection.
+    What arrives before, one read at most, is held back until then. So a compressed body, of which
+    one byte can become a thousand, is decompressed no faster than the handler reads.
 
     Args:
-        stop_taking: called when nobody reads the body and its rest is too long to be skipped, or
-            when it cannot be unpacked: nothing more is to be taken.
+        stop_taking: called when the handler reads no more and the rest is too long to be skipped, or
+            when it cannot be decompressed: the connection must take no more requests.
         blame: returns the status that suits what the client did when the body fails.
         is_compressed: the handler is to get unpacked what comes in gzip.
 
@@ -67,17 +69,17 @@ class BodyPipe:
         self._dropped = 0
         self.reader: Reader = pipe.reader
         self.is_over = False
-        """Whether nothing comes any more."""
+        """Whether the body is complete, or failed."""
         self.is_full = False
         """Whether a write waits for the handler."""
 
     @property
     def is_unread(self) -> bool:
-        """Whether some of it was dropped, since nobody reads any more."""
+        """Whether some of it was dropped, since the handler reads no more."""
         return self._dropped > 0
 
     def begin(self) -> None:
-        """Hand on what was held back: the handler has been asked. May wait for it."""
+        """Pass on what was held back: the handler was called. May wait for it."""
         held, self._held = self._held, None
         try:
             for step in held or ():
@@ -88,19 +90,19 @@ class BodyPipe:
             self._stop_taking()
 
     def write(self, data: bytes) -> None:
-        """Take the next piece; see `BodySink`.
+        """Pass on the next piece; see `BodySink`.
 
         Raises:
-            RemoteProtocolError: it cannot be unpacked.
+            RemoteProtocolError: the body cannot be decompressed.
         """
         if self._held is not None:
             self._held.append(partial(self.write, data))
         elif self._inflater is None:
-            self._hand_on(data)
+            self._pass_on(data)
         else:
             for piece in self._inflater.feed(data):
                 if piece:
-                    self._hand_on(piece)
+                    self._pass_on(piece)
                 if self._dropped > DROPPED_BYTES:
                     break
                 yield_if_spent()
@@ -128,11 +130,11 @@ class BodyPipe:
             self._writer.fail(BodyFailure(message, self._blame()))
 
     def skip(self) -> None:
-        """Drop what is still to come: nobody wants it."""
+        """Drop the rest of the body."""
         if not self.is_over:
             self.reader.close()
 
-    def _hand_on(self, data: bytes) -> None:
+    def _pass_on(self, data: bytes) -> None:
         if not self._writer.write(data):
             self._dropped += len(data)
             if self._dropped > DROPPED_BYTES:

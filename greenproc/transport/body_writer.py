@@ -1,4 +1,4 @@
-"""The bodies of responses that are more than bytes: files, and streams of unknown length."""
+"""`BodyWriter`: responses whose bodies are files, or streams of unknown length."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from greenproc.transport.responses import closes, encode, failure_log, response_
 
 
 class FileBody:
-    """What a response has as its reader when its body is in a file that is open already.
+    """Part of an open file as the body of a response, in the place of its reader.
 
-    It has a descriptor of its own, so that whoever opened the file may close it at any time.
+    It has a descriptor of its own, so that the file may be closed at any time.
 
     Args:
         descriptor: of a regular file.
         begin: the offset of the first byte.
-        size: how many bytes follow it; a file that turns out shorter breaks the connection.
+        size: bytes from there; a file that turns out shorter breaks the connection.
 
     Raises:
         OSError: the descriptor cannot be duplicated.
@@ -47,7 +47,7 @@ class FileBody:
         self.size = size
 
     def __enter__(self) -> int:
-        """Return the descriptor, which stays open in the block."""
+        """Return the descriptor, which stays open during the block."""
         self._is_sending = True
         return self._descriptor
 
@@ -57,11 +57,11 @@ class FileBody:
 
     @property
     def closed(self) -> Future[None]:
-        """Ready when nothing is sent from it any more."""
+        """Ready when nothing is read from it any more."""
         return self._closed.future
 
     def close(self) -> None:
-        """Give the descriptor back, unless it is being sent from: then that does it."""
+        """Close the descriptor, at the end of the block if it is in use."""
         if not self._is_sending and not self._closed.future.ready():
             os.close(self._descriptor)
             self._closed.set(None)
@@ -70,11 +70,11 @@ class FileBody:
         return f"<FileBody of {self.size} bytes from {self.begin} on>"
 
 
-STEP_BYTES = 1024 * 1024  # the most that one system call reads from the disk
+STEP_BYTES = 1024 * 1024  # of one system call, which may read from the disk and blocks meanwhile
 GATHERED_BYTES = 64 * 1024  # pieces of a stream that are joined into one send
-PIECE_BYTES = 256 * 1024  # of a file, where the system does not send it by itself
+PIECE_BYTES = 256 * 1024  # of a file where sendfile(2) cannot be used: one send
 
-# For a file in a folder that is given away, the fault is in the name that the client chose.
+# For a file in a folder that is served, the fault is in the name that the client chose.
 _NOT_THERE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG))
 _ABORT = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # struct linger: on, zero seconds
 
@@ -82,15 +82,15 @@ log = logging.getLogger("greenproc.transport")
 
 
 class BrokenOff(Exception):
-    """A body ended too early, after its head was sent; the cause tells why."""
+    """A body ended too early, after its head was sent; the cause is the reason."""
 
 
 class BodyWriter:
-    """Writes to the socket of one accepted connection; waits for the client.
+    """Writes responses to the socket of one server connection; waits for the client.
 
     Args:
         to: the socket.
-        settings: say how long the client may take nothing, and how slowly.
+        settings: `answer_timeout` and `min_bytes_per_second` of the client.
         progressed: called when the client took something.
     """
 
@@ -103,7 +103,7 @@ class BodyWriter:
         self._settings = settings
         self._progressed = progressed
         self.is_starved = False
-        """Whether a stream has nothing to send at the moment."""
+        """Whether a stream has nothing to send, so that its handler is waited for."""
 
     def write(self, data: bytes | memoryview) -> None:
         """Write *data*.
@@ -138,7 +138,7 @@ class BodyWriter:
         """Write a file, as long as it is now.
 
         Source: libprocess src/http_proxy.cpp, HttpProxy::process.
-        Differs: what is no plain file is a 404; a file that got shorter breaks the connection,
+        Differs: a 404 for what is no plain file; a file that got shorter breaks the connection,
         where libprocess tries for ever.
         """
         number = open_file(response.path or "")
@@ -157,7 +157,7 @@ class BodyWriter:
             os.close(number)
 
     def _send_open_file(self, response: Response, request: Request, file: FileBody) -> None:
-        """Write part of a file that its maker has opened."""
+        """Write part of a file that the handler has opened."""
         head = self._head(response, request, size=file.size)
         if head is None or not _takes_body(response, request):
             self.write(head or encode(InternalServerError(), request))
@@ -177,7 +177,7 @@ class BodyWriter:
             yield_if_spent()
 
     def _send_some(self, number: int, at: int, size: int) -> int:
-        """Send up to *size* bytes of a file and return how many; none means that it has ended."""
+        """Send up to *size* bytes of a file and return how many; 0 at its end."""
         if type(self._to) is socket.socket:
             try:
                 return os.sendfile(self._to.fileno(), number, at, size)
@@ -186,8 +186,8 @@ class BodyWriter:
             except OSError as error:
                 if error.errno not in (errno.EINVAL, errno.ENOSYS):
                     raise
-        # The client is slower than we are, or something lies between the socket and us. gevent
-        # knows how to wait for a send only.
+        # The client is slower than this node, or the socket is wrapped. gevent can wait for a send,
+        # but not for a sendfile.
         data = os.pread(number, min(size, PIECE_BYTES), at)
         write_all(self._to, data, self._settings)
         return len(data)
@@ -195,13 +195,13 @@ class BodyWriter:
     # Streams
 
     def _send_stream(self, response: Response, request: Request) -> None:
-        """Write each piece as a chunk as it comes, up to the end of the stream.
+        """Write each piece of a stream as a chunk, up to the end of the stream.
 
-        A client of HTTP/1.0 knows no chunks: for it the body ends with the connection.
+        HTTP/1.0 has no chunks: for such a client the body ends with the connection.
 
         Source: libprocess src/http_proxy.cpp, HttpProxy::stream; RFC 9112 section 6.1.
-        Differs: libprocess sends chunks to every client, and when the stream fails a second
-        response between them; here one that has failed already is answered as a future is.
+        Differs: libprocess sends chunks to every client, and a second response between them when
+        the stream fails; here one that has failed already gets the response of a failed future.
         """
         length = response.length if isinstance(response, VerbatimResponse) else None
         is_chunked = length is None and request.version >= (1, 1)
@@ -218,7 +218,7 @@ class BodyWriter:
             self._send_pieces(head, response.reader, first, is_chunked=is_chunked)
         except BrokenOff:
             if length is None and not is_chunked:
-                # Without chunks only a reset tells the client that there should be more.
+                # Without chunks, only a reset shows the client that the body is not complete.
                 self._to.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
             raise
 
@@ -274,12 +274,12 @@ class BodyWriter:
 
 
 def open_file(path: str) -> int | Response:
-    """Return a descriptor of the plain file at *path*, or the response that says why not.
+    """Return a descriptor of the plain file at *path*, or the response with the reason.
 
     Source: libprocess src/http_proxy.cpp, HttpProxy::process.
     """
     try:
-        # Without waiting, which opening a FIFO would do.
+        # O_NONBLOCK: to open a FIFO would wait for its writer.
         number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except ValueError:  # a NUL in the name
         return NotFound()

@@ -1,4 +1,8 @@
-"""How many connections may stand: `ConnectionLimit` for accepted ones, `Slots` for those to other nodes."""
+"""How many connections may be open: `ConnectionLimit` for clients, `Slots` for other nodes.
+
+Both bounds are shares of the descriptors of the OS process, so that neither uses up those of the
+other.
+"""
 
 from __future__ import annotations
 
@@ -14,48 +18,57 @@ from greenproc.address import Address
 from greenproc.settings import Settings
 from greenproc.transport.hooks import MADE_ROOM, TOO_MANY, TOO_MANY_OF_ADDRESS
 
+# Of the descriptors of the OS process. A quarter is left for connections to other nodes, and files.
 ACCEPTED_SHARE = 0.75
-"""Of the descriptors of the OS process; the rest is for connections to other nodes, and files."""
 
+# Half of that quarter: the other half is for links, which have no bound of their own.
 TEMPORARY_SHARE = 0.125
-"""For connections to other nodes that no link keeps."""
 
-UNLIMITED = 65536  # descriptors that are counted on where the system has no limit
+# Descriptors where the system has no limit: connections must have some bound, since each costs
+# memory.
+UNLIMITED = 65536
 
+# Connections beyond the limit, for addresses that have none: a crowd of clients at other addresses
+# does not keep out an operator.
 RESERVE = 16
-"""How many more connections stand for addresses that have none, such as an operator's."""
 
-SCAN_SHARE = 4  # looking for what can go takes at most a fifth of the time
+# The pause after a scan for connections to close, as a multiple of the time that it took: scans
+# take at most a fifth of the CPU, however fast connections come.
+SCAN_SHARE = 4
 
 
 class Dispensable(Protocol):
-    """A connection that may have to make room."""
+    """A connection that can be closed to make room."""
 
     client: Address | None
 
     @property
     def cost_of_loss(self) -> int | None:
-        """How much its end would cost its client, 0 the least; None if it must not be closed."""
+        """What its end costs the client, 0 the least; None if it must not be closed."""
 
     def close(self) -> None:
-        """Close at once; may be called in the hub while there is a cost of loss."""
+        """Close at once. May be called in the hub while there is a cost of loss."""
 
 
 Refused = Callable[[Address | None, str], None]
 
 
 def share_of_descriptors(share: float) -> int:
-    """Return a part of how many descriptors the OS process may have open, at least one."""
+    """Return *share* of the descriptors that the OS process may have open, at least one.
+
+    Source: getrlimit(2), the soft RLIMIT_NOFILE.
+    """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = UNLIMITED if soft == resource.RLIM_INFINITY else soft
     return max(int(most * share), 1)
 
 
 class ConnectionLimit:
-    """Decides whether a new connection may stand, and closes others for it.
+    """Admits or refuses new connections, and closes dispensable ones to make room.
 
     Args:
-        connections: those that stand, the oldest first.
+        settings: the limits, of all connections and of those of one address.
+        connections: all that are open, the oldest first.
         refused: called with the client and the reason when one is refused or closed.
     """
 
@@ -75,10 +88,9 @@ class ConnectionLimit:
         return f"<ConnectionLimit {len(self._connections)} of {self.limit}>"
 
     def reason_to_refuse(self, client: Address | None) -> str | None:
-        """Return why a connection of *client* may not stand; None if it may.
+        """Return why a connection of *client* is refused; None if it is admitted.
 
-        When the limit is reached, another connection may be closed for it. To be called in the
-        hub.
+        At the limit, another connection may be closed for it. Must be called in the hub.
         """
         reason = self._find_reason(client)
         if reason is not None:
@@ -97,19 +109,20 @@ class ConnectionLimit:
         return None if is_stranger and count < self.limit + RESERVE else TOO_MANY
 
     def make_room(self) -> bool:
-        """Close the connection whose loss costs the least, and return whether there was one."""
+        """Close the connection whose loss costs the least; return False if none is dispensable."""
         if self._close_candidate():
             return True
         if monotonic() < self._scan_due:
             return False
-        begin = thread_time()  # on a busy machine real time would count that of others
+        # CPU time: on a busy machine real time would count that of other OS processes.
+        begin = thread_time()
         found = [
             (cost, connection)
             for connection in self._connections
             if (cost := connection.cost_of_loss) is not None
         ]
         least = min((cost for cost, _ in found), default=0)
-        # Not the others: until it is their turn there may be new ones that cost less.
+        # Only these: before it is the turn of the others, there may be new ones that cost less.
         self._candidates.extend(one for one in found if one[0] == least)
         self._scan_due = monotonic() + SCAN_SHARE * (thread_time() - begin)
         return self._close_candidate()
@@ -125,7 +138,7 @@ class ConnectionLimit:
         return False
 
     def add(self, client: Address | None) -> None:
-        """Count a connection of *client* that stands now."""
+        """Count a connection of *client* that was admitted."""
         if client is not None:
             self._by_ip[client.ip] += 1
 
@@ -137,28 +150,32 @@ class ConnectionLimit:
                 del self._by_ip[client.ip]
 
 
+# So many times as many connections may wait for a slot as there are slots. If no peer responds, a
+# slot is free once in connect_timeout: more connections would only time out in line.
 WAITING_SHARE = 8
-"""So many times as many may wait for a slot as there are; what comes then is refused."""
 
 
 class SlotHolder(Protocol):
-    """A connection that needs a slot while it stands."""
+    """A connection that has a slot, or waits for one."""
 
     @property
     def is_idle(self) -> bool:
-        """Whether it has nothing to do, so that its slot can be given to another."""
+        """Whether it has nothing to do, so that its slot can go to another."""
 
     def give_way(self) -> None:
         """Close soon, since another connection waits for the slot."""
 
 
 class Slots:
-    """A bounded number of slots, given in the order in which they were asked for.
+    """A bounded number of slots, granted in the order of the requests.
 
-    The address of a connection without a link is often one that only the sender of a message has
-    claimed. Without a bound, messages from a thousand invented senders would use up every
-    descriptor of the node for connections to nowhere. A link to such an address has a slot too,
-    until it stands.
+    A temporary connection often goes to an address that only the sender of a message has claimed.
+    Without a bound, messages from a thousand invented senders would use up every descriptor of
+    the node for connections to nowhere. A link to a claimed address has a slot too, until it is
+    open.
+
+    Args:
+        limit: how many slots there are.
     """
 
     def __init__(self, limit: int) -> None:
@@ -166,25 +183,25 @@ class Slots:
         # Dictionaries, since they keep the order.
         self._holders: dict[SlotHolder, None] = {}
         self._waiting: dict[SlotHolder, Event] = {}
-        self._idle: deque[SlotHolder] | None = None  # those that were so when the line began
+        self._idle: deque[SlotHolder] | None = None  # when the first began to wait
 
     def __repr__(self) -> str:
         return f"<Slots {len(self._holders)} of {self.limit}, {self.waiting} waiting>"
 
     @property
     def waiting(self) -> int:
-        """How many wait for a slot."""
+        """How many connections wait for a slot."""
         return len(self._waiting)
 
     @property
     def is_crowded(self) -> bool:
-        """Whether so many wait that no more should."""
+        """Whether the line is full."""
         return len(self._waiting) >= self.limit * WAITING_SHARE
 
     def take(self, holder: SlotHolder) -> bool:
-        """Give *holder* a slot if one is free, else let it stand in line; return whether it has one.
+        """Grant a free slot to *holder* and return True; else put it in line.
 
-        In line it must `wait`, or `release` what it will get.
+        In line it must call `wait`, or `release` if it no longer needs a slot.
         """
         if len(self._holders) < self.limit:
             self._holders[holder] = None
@@ -195,7 +212,7 @@ class Slots:
         return False
 
     def wait(self, holder: SlotHolder, seconds: float) -> bool:
-        """Wait for a slot and return whether there is one; not if *holder* released it before."""
+        """Wait up to *seconds* for a slot; return False if there is none, or it was released."""
         turn = self._waiting.get(holder)
         if turn is not None:
             self._make_room()
@@ -206,8 +223,9 @@ class Slots:
     def _make_room(self) -> None:
         """Let one more holder give way, if one is idle.
 
-        Only those that were idle when the line began are looked for: what becomes idle while
-        others wait gives way by itself. A search for each of many that wait would take seconds.
+        Only holders that were idle when the first began to wait are tried: one that becomes idle
+        while others wait gives way by itself. A search for each of many that wait would take
+        seconds.
         """
         if self._idle is None:
             self._idle = deque(one for one in self._holders if one.is_idle)
@@ -218,7 +236,7 @@ class Slots:
                 return
 
     def release(self, holder: SlotHolder) -> None:
-        """Take the slot of *holder* back, or let it wait for none."""
+        """Free the slot of *holder*, or remove it from the line."""
         self._holders.pop(holder, None)
         turn = self._waiting.pop(holder, None)
         if turn is not None:

@@ -1,4 +1,7 @@
-"""What the transport needs from the runtime, what it reports, and what the connections of a listener share."""
+"""What the transport needs from the runtime and reports to it: `TransportHooks`.
+
+`ListenerContext` is what all connections of one listener share.
+"""
 
 from __future__ import annotations
 
@@ -34,22 +37,22 @@ HOST_NOT_ALLOWED = "host not allowed"
 
 
 class Spawn(Protocol):
-    """Starts greenlets that the runtime counts."""
+    """Starts greenlets that the runtime counts, and kills when it stops."""
 
     def __call__(self, function: Callable[..., object], /, *args: object) -> Greenlet[..., Any]:
         """Run ``function(*args)`` in a new greenlet, in the runtime's context."""
 
 
 def ignore(_address: Address | None) -> None:
-    """Do nothing about a connection that came or went."""
+    """Ignore a connection that was opened or closed."""
 
 
 def ignore_refusal(_client: Address | None, _reason: str) -> None:
-    """Do nothing about a client that was turned away."""
+    """Ignore a client that was refused."""
 
 
 def never(_path: str) -> bool:
-    """Want every body whole, every request decoded, and no WebSocket."""
+    """Stream no body, decode every request, and take no WebSocket."""
     return False
 
 
@@ -57,55 +60,54 @@ def never(_path: str) -> bool:
 class TransportHooks:
     """The callables that a transport is built with.
 
-    They are called from greenlets, never from the hub, and never while a table of the transport
-    is being changed. They must not raise.
+    Unless it says otherwise, a hook is called from a greenlet, never from the hub, and never while
+    a table of the transport is being changed. Hooks must not raise.
     """
 
     deliver: Callable[[Message], Delivery]
-    """Hand a message that came in to its process."""
+    """Put a message that arrived into the mailbox of its process."""
     serve: Callable[[Request], Future[Response]]
-    """Answer an HTTP request that is no message."""
+    """Serve an HTTP request that is no message."""
     lost: Callable[[Address, Exception | None], None]
-    """The linked connection to an address is gone; None if the peer simply closed it."""
+    """The linked connection to an address is lost; the error is None if the peer closed it."""
     dropped: Callable[[Message, str], None]
-    """An outgoing message was lost, or may have been, for the reason given."""
+    """A message to another node was lost, or may have been, for a reason."""
     spawn: Spawn
     """Start a greenlet of the transport."""
     streams: Callable[[str], bool] = never
     """Whether a request for a path is to be served before its body is there. Must not wait."""
     is_raw: Callable[[str], bool] = never
-    """Whether requests for a path are wanted as they came: the query unchecked, the body packed if
-    it is, and ``100 Continue`` sent when the handler says so. Must not wait."""
+    """Whether requests for a path are served undecoded: the query unchecked, the body compressed
+    if it is, and ``100 Continue`` sent when the handler calls for it. Must not wait."""
     upgrades: Callable[[str], bool] = never
-    """Whether the handshake of a WebSocket at a path is served; else it is refused. Must not
-    wait."""
+    """Whether a path serves WebSockets; else the handshake is refused. Must not wait."""
     accepted: Callable[[Address | None], None] = ignore
-    """A connection of a client was accepted."""
+    """A connection of a client is open."""
     left: Callable[[Address | None], None] = ignore
-    """A connection that was accepted is gone."""
+    """A connection of a client is closed."""
     connected: Callable[[Address], None] = ignore
-    """A connection to an address stands."""
+    """A connection to an address is open."""
     disconnected: Callable[[Address], None] = ignore
-    """A connection to an address that stood is gone."""
+    """A connection to an address, which was open, is closed."""
     refused: Callable[[Address | None, str], None] = ignore_refusal
-    """A client was turned away for the reason given; may be called in the hub."""
+    """A client was refused or timed out, for one of the reasons above. May be called in the hub."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListenerContext:
-    """What all accepted connections of a listener share."""
+    """What all connections that a listener accepts share."""
 
     settings: Settings
     hooks: TransportHooks
     carries_messages: bool
-    """Whether a connection may be the link of a node, and so say nothing for long."""
+    """Whether a connection may be the link of a node, and so be silent for long."""
     decode: Callable[[RawRequest], Message | None]
-    """Makes messages of requests; returns None for those that are none."""
+    """Decodes a request into a message; returns None for a request that is none."""
     is_message: Callable[[RawRequest], bool | None]
-    """Whether a request is a message, before its body is there."""
+    """Returns whether a request is a message, before its body is read."""
     heads: HeadCache
     unsent: UnsentBytes
-    """What all of them may hold for clients that take nothing."""
+    """Bounds what all connections hold for clients that do not read."""
     delayed_acks: DelayedAcks
     closed: Callable[[ServerConnection], None]
-    """Called with a connection whose socket is closed."""
+    """Called with a connection when its socket is closed."""

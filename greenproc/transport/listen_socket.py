@@ -1,4 +1,4 @@
-"""Where a listener listens: an address, or the path of a Unix socket."""
+"""Sockets that listen, at an address or the path of a Unix socket, and the names of sockets."""
 
 from __future__ import annotations
 
@@ -21,10 +21,15 @@ BACKLOG = 500_000  # libprocess' LISTEN_BACKLOG; the kernel cuts it to net.core.
 def listen_on(where: ListenAddress, backlog: int = BACKLOG) -> socket.socket:
     """Return a socket that listens at *where*: an address, or the path of a Unix socket.
 
-    What a server that is gone has left at the path is replaced.
+    A socket that a server left at the path, and that refuses connections, is replaced.
+
+    Args:
+        where: port 0 lets the system choose.
+        backlog: how many connections the system completes before they are accepted.
 
     Raises:
-        BindError: the place cannot be had.
+        BindError: the system refuses: the address is in use, or not of this machine, or the path
+            cannot be written.
     """
     listening = None
     try:
@@ -46,7 +51,7 @@ def listen_on(where: ListenAddress, backlog: int = BACKLOG) -> socket.socket:
 
 
 def path_of(listening: socket.socket) -> str | None:
-    """Return the path of a Unix socket; None for a socket that has another kind of place."""
+    """Return the path of a Unix socket; None for a socket of another family."""
     if listening.family != socket.AF_UNIX:
         return None
     path = listening.getsockname()
@@ -59,14 +64,14 @@ def remove_path(path: str) -> None:
         if stat.S_ISSOCK(os.lstat(path).st_mode):
             os.unlink(path)  # noqa: PTH108 -- beside lstat
     except OSError:
-        pass  # somebody else has removed it
+        pass  # it is removed already
 
 
 def address_of(name: Any) -> Address | None:
-    """Return the address that a socket's *name* means; None for that of a Unix socket.
+    """Return the address in the *name* of a socket; None for that of a Unix socket.
 
-    An IPv6 zone is left out, and an IPv4 address that came over an IPv6 socket is shown as what
-    it is, so that it compares equal to what the peer calls itself.
+    An IPv6 zone is left out. An IPv4 address that came over an IPv6 socket is returned as an IPv4
+    address, so that it compares equal to the one in the peer's messages.
     """
     if not isinstance(name, tuple):
         return None
@@ -87,7 +92,7 @@ def _bind_path(listening: socket.socket, path: str) -> None:
 
 
 def _is_served(path: str) -> bool:
-    """Whether somebody listens at *path*, or it is no socket at all."""
+    """Return whether a server listens at *path*, or the file there is no socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(path)

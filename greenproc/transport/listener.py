@@ -1,4 +1,4 @@
-"""The listening socket, and the connections that were accepted from it."""
+"""`Listener`: a socket that listens, and the connections that were accepted from it."""
 
 from __future__ import annotations
 
@@ -34,36 +34,38 @@ from greenproc.transport.timeouts import IdleMonitor, notice_loss
 from greenproc.wire.framing import MessageDecoder, is_message
 
 REFUSAL = encode_response(ServiceUnavailable(headers={"Connection": "close"}))
-FLUSH_SECONDS = 2.0  # how long a client may take to read what is on its way to it at the end
+FLUSH_SECONDS = 2.0  # for clients to read what is being sent when the listener stops
+# Connections that are accepted between two polls of the descriptors. Each costs some 300 us, with
+# its greenlet and its first read, so that open connections wait 2.4 ms at most.
 MAX_ACCEPTED = 8
-"""How many connections are accepted between two polls of the descriptors.
 
-Each costs some 300 us, with its greenlet and its first read.
-"""
-
-KILL_SECONDS = 1.0  # how long a killed greenlet may take to end
-MIN_BACK_OFF = 0.01  # seconds; doubled with each failure in a row
+KILL_SECONDS = 1.0  # for killed greenlets to end; a `finally` of users' code may wait
+MIN_BACK_OFF = 0.01  # seconds; doubled after each failure in a row, which may last for hours
 MAX_BACK_OFF = 1.0
-LOG_SECONDS = 60.0  # between two lines that say that accepting fails
+LOG_SECONDS = 60.0  # between two log lines about accepts that fail
 
 log = logging.getLogger("greenproc.transport")
 
 
 def no_message(_request: RawRequest) -> None:
-    """Take no request for a message."""
+    """Decode no request into a message."""
 
 
 class Listener:
     """Accepts connections on the address of the settings and serves them.
 
-    The port is bound by `bind`, so that a node knows its address before it is reached; clients
-    that connect before `start` wait in the backlog.
+    `bind` takes the port, so that a node knows its address before it serves; clients that connect
+    before `start` wait in the backlog.
+
+    Args:
+        settings: the address, and the limits.
+        hooks: the runtime.
 
     Raises:
-        InvalidSettings: TLS is enabled, which there is not yet.
+        InvalidSettings: TLS is enabled, which is not implemented.
 
     Source: libprocess src/process.cpp, initialize and on_accept.
-    Differs: a failing accept is retried after a pause; there it is retried at once.
+    Differs: an accept that failed is retried after a pause; libprocess retries at once.
     """
 
     def __init__(self, settings: Settings, hooks: TransportHooks) -> None:
@@ -96,14 +98,14 @@ class Listener:
         """Bind and listen, and return the address that was bound.
 
         Raises:
-            BindError: the address cannot be had.
+            BindError: the system refuses the address.
         """
         self.use_socket(listen_on(Address(self._settings.ip, self._settings.port)))
         assert self.address is not None
         return self.address
 
     def use_socket(self, listening: socket.socket) -> None:
-        """Accept from a socket that listens already, instead of `bind`."""
+        """Accept from a socket that listens already. Instead of `bind`."""
         self._socket = listening
         self._path = path_of(listening)
         self.address = address_of(listening.getsockname())
@@ -112,8 +114,8 @@ class Listener:
         """Begin to accept.
 
         Args:
-            local: what the node tells others to be its address, to which the messages that come
-                in are addressed; None means the address that is bound.
+            local: the address that the node advertises, which becomes the receiver's address of
+                the messages that arrive; None means the address that is bound.
             carries_messages: whether requests may be messages. If not, each is served.
 
         Raises:
@@ -163,7 +165,7 @@ class Listener:
         return AllowedHosts(names, ips, any_ip=any(one.is_any for one in addresses))
 
     def stop_accepting(self) -> None:
-        """Close the listening socket; connections that stand go on."""
+        """Close the listening socket; open connections go on."""
         if self._acceptor is not None:
             self._acceptor.stop()
             self._acceptor = None
@@ -174,7 +176,7 @@ class Listener:
                 remove_path(self._path)
 
     def disown(self) -> None:
-        """Close the descriptors, in a forked child; what they lead to is the parent's.
+        """Close the descriptors, in a forked child; the connections are the parent's.
 
         The path of a Unix socket stays where it is.
         """
@@ -189,19 +191,21 @@ class Listener:
         silence((*self._greenlets, self._monitoring))
 
     def drain_http(self) -> None:
-        """Stop accepting, and let each connection end with what it owes by HTTP.
+        """Stop accepting, and let each connection close after the responses that it owes.
 
-        Connections that carry messages stand as they are.
+        Connections that carry messages stay open.
         """
         self.stop_accepting()
         for connection in list(self._connections):
             connection.drain_http()
 
     def drain(self, timeout: float) -> None:
-        """Stop accepting, and wait until all connections have answered what was asked.
+        """Stop accepting, and wait until all connections are closed.
 
-        A connection closes as soon as that is so. Those that have not after *timeout* seconds
-        stand as they are.
+        A connection closes when all its requests have their responses.
+
+        Args:
+            timeout: seconds; connections that are not closed then stay open.
         """
         self.stop_accepting()
         deadline = monotonic() + timeout
@@ -211,13 +215,16 @@ class Listener:
             joinall(list(self._greenlets), timeout=left)
 
     def stop(self, timeout: float) -> int:
-        """Stop accepting and close all connections, those that send once they have.
+        """Stop accepting and close all connections, after what is being sent.
 
-        Returns how many greenlets did not end within *timeout* seconds and were killed.
+        Args:
+            timeout: seconds for clients to read, and for the handlers to end.
+
+        Returns how many greenlets did not end in that time and were killed.
         """
         self.stop_accepting()
         if self._context is not None:
-            # What was accepted in the last milliseconds is acknowledged, too.
+            # Messages of the last milliseconds are acknowledged, too.
             self._context.delayed_acks.close()
         deadline = monotonic() + min(timeout, FLUSH_SECONDS)
         for connection in list(self._connections):
@@ -231,10 +238,10 @@ class Listener:
         return len(stuck)
 
     def statistics(self) -> dict[str, int]:
-        """Count connections that are open, and connections and requests since the start.
+        """Count open connections, and connections and requests since the start.
 
-        *max_connections* is how many may stand, *evicted* how many were closed to make room, and
-        *refused* how many were closed as soon as they were accepted.
+        *max_connections* is the limit of open ones, *evicted* counts those that were closed to
+        make room, and *refused* those that were closed as soon as they were accepted.
         """
         return {
             "connections": len(self._connections),
@@ -246,9 +253,9 @@ class Listener:
         }
 
     def serve(self, connected: socket.socket) -> tuple[ServerConnection, Greenlet[..., Any]]:
-        """Serve a connection that was accepted elsewhere, on which nothing is a message.
+        """Serve a connection that was accepted elsewhere, and carries no messages.
 
-        Returns it with the greenlet that ends when it does.
+        Returns it with the greenlet that serves it.
 
         Raises:
             OSError: it is lost already.
@@ -312,7 +319,7 @@ class Listener:
 
 
 class Acceptor(StreamServer):
-    """gevent's accept loop, with our greenlets, and quiet about failures that last."""
+    """gevent's accept loop, without its greenlets, and with back-off and a rare log line."""
 
     max_accept = MAX_ACCEPTED
 
@@ -330,11 +337,11 @@ class Acceptor(StreamServer):
         self._retry: Any = None
 
     def do_handle(self, *args: Any) -> None:
-        """Hand over a connection without waiting for it to be served."""
+        """Pass a connection on without waiting for its greenlet."""
         self._accepted(*args)
 
     def do_read(self) -> Any:
-        """Accept a connection, or none for a while if the system has no descriptor to give."""
+        """Accept a connection; pause if the system has no descriptor for it."""
         try:
             accepted = super().do_read()
         except OSError as error:

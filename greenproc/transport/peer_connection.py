@@ -490,6 +490,6 @@ def new_socket(address: Address) -> socket.socket:
     family = socket.AF_INET6 if address.is_ipv6 else socket.AF_INET
     fresh = socket.socket(family, socket.SOCK_STREAM)
     fresh.settimeout(None)
-    # Without it an answer of the peer can wait 40 ms for our next segment.
+    # With Nagle's algorithm a response of the peer can wait 40 ms for our next segment.
     fresh.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return fresh

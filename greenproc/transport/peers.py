@@ -31,14 +31,18 @@ log = logging.getLogger("greenproc.transport")
 class SocketManager:
     """Carries messages to other nodes.
 
-    Connections are per address. A message goes over the connection to its address, or opens a
-    temporary one; a link makes that one its own, so that messages to one address keep their
-    order. The loss of a linked connection is told once, and the next message or link opens
-    another one.
+    There is at most one connection to an address. A message goes over it, or opens a temporary
+    one; a link promotes that one, so that messages to one address keep their order. The loss of
+    a linked connection is reported once, and the next message or link opens another one.
+
+    Args:
+        settings: the limits, and the time limits.
+        hooks: the runtime.
+        local: the address of this node, the sender of its messages.
 
     Source: libprocess src/socket_manager.hpp and SocketManager in src/process.cpp.
-    Differs: a temporary connection is kept until its answers are in and it is idle; libprocess
-    shuts it after the last byte and loses what the peer has not read.
+    Differs: a temporary connection is kept until its responses are in and it is idle; libprocess
+    shuts it down after the last byte and loses what the peer has not read.
     """
 
     def __init__(self, settings: Settings, hooks: TransportHooks, local: Address) -> None:
@@ -46,10 +50,11 @@ class SocketManager:
         self._hooks = hooks
         self._local = local
         self._connections: dict[Address, PeerConnection] = {}
-        # The entry that was used last, since messages come in runs; cleared when the table changes.
+        # The entry that was used last, since messages come in runs: it spares them a look-up by
+        # an address. Cleared when the table changes.
         self._recent_address: Address | None = None
         self._recent: PeerConnection | None = None
-        # Those that get no more messages: idle, or replaced by RECONNECT.
+        # Connections that get no more messages: idle, or replaced by RECONNECT.
         self._leaving: set[PeerConnection] = set()
         self._greenlets: set[Greenlet[..., Any]] = set()
         self._none_left = Event()
@@ -86,7 +91,7 @@ class SocketManager:
         return f"<SocketManager {self._local}, {now['connections']} open, {now['linked']} linked>"
 
     def start(self) -> None:
-        """Be ready to send; connections are opened as they are needed."""
+        """Accept messages; connections are opened as they are needed."""
         self._running = True
 
     def send(self, message: Message) -> None:
@@ -109,22 +114,25 @@ class SocketManager:
                 except Broken as error:
                     self._drop(message, str(error))
                     return
-            if not self._retries.receivers:  # else each message is looked at
+            if not self._retries.receivers:  # else each message has to be checked against them
                 self._recent_address, self._recent = address, connection
         connection.send(message)
 
     def link(self, address: Address, mode: RemoteConnection, *, is_claimed: bool = False) -> None:
         """Keep a connection to *address*, and report its loss through the hook *lost*.
 
-        With RECONNECT the connection is a new one: it takes over what is queued, and the old
-        one finishes the batch it is writing. Nobody is told of that.
+        Args:
+            mode: REUSE promotes the connection that exists. RECONNECT makes a new one, which
+                takes over what is queued; the old one finishes the batch it is writing, and its
+                end is not reported.
+            is_claimed: only the sender of a message has named the address, so it may be false.
 
         Raises:
             Broken: no socket could be made, or the address *is_claimed* and too many of those
                 wait to be connected to; existing connections are untouched.
 
         Source: libprocess SocketManager::link and swap_implementing_socket, src/process.cpp.
-        Differs: links to addresses that only a sender claimed wait in line; libprocess opens any
+        Differs: links to claimed addresses share a bounded number of slots; libprocess opens any
         number of connections to nowhere.
         """
         if not self._running:
@@ -137,7 +145,7 @@ class SocketManager:
         elif mode is RemoteConnection.REUSE:
             current.promote_to_link(is_claimed=is_claimed)
         else:
-            # A connection that stands vouches for its address.
+            # A connection that was open has shown that the address is right.
             needs_slot = is_claimed and not current.was_open
             fresh = self._open(
                 address, linked=True, needs_slot=needs_slot, encoder=current.encoder
@@ -149,9 +157,11 @@ class SocketManager:
     def statistics(self) -> dict[str, int]:
         """Count connections and what they hold.
 
-        *waiting* are those that will be opened when there are fewer without a link, *leaving* the connections that get no more messages and wait for the peer to close,
-        *unanswered* the messages sent over temporary connections that have no answer yet, and
-        *sent* and *dropped* all messages written and all reported as dropped so far, *refused* those that were answered 503 and wait to be sent again.
+        *waiting* counts connections that wait for a slot, *leaving* those that get no more
+        messages and wait for the peer to close. *unanswered* counts the messages that were sent
+        over temporary connections and have no response yet, *sent* and *dropped* all that were
+        written, and all that were reported as dropped, so far, and *refused* those that got a
+        503 and wait to be sent again.
         """
         everyone = [*self._connections.values(), *self._leaving]
         return {
@@ -168,10 +178,12 @@ class SocketManager:
         }
 
     def stop(self, timeout: float) -> int:
-        """Write what is queued, close every connection, and tell nobody of lost links.
+        """Write what is queued and close every connection. Lost links are not reported.
 
-        Returns how many greenlets had to be killed. Messages that could not be written in
-        *timeout* seconds are reported as dropped.
+        Args:
+            timeout: seconds; messages that could not be written in it are reported as dropped.
+
+        Returns how many greenlets had to be killed.
         """
         self._running = False
         self._retries.close("the node stopped")
@@ -206,7 +218,7 @@ class SocketManager:
         needs_slot: bool,
         encoder: MessageEncoder | None = None,
     ) -> PeerConnection:
-        """Begin to connect, and make that the connection to *address*."""
+        """Open a connection, and make it the one to *address*."""
         if encoder is None:
             encoder = MessageEncoder(self._local)
         try:
@@ -227,7 +239,7 @@ class SocketManager:
         return connection
 
     def _leave_idle(self, connection: PeerConnection) -> None:
-        """Let an idle connection go; called in the hub."""
+        """Let an idle connection leave; called in the hub."""
         if self._connections.get(connection.address) is connection:
             del self._connections[connection.address]
             self._recent = None
@@ -239,7 +251,7 @@ class SocketManager:
         self._hooks.connected(connection.address)
 
     def _ended(self, connection: PeerConnection, error: Broken | None) -> None:
-        """Take a closed connection out of the tables, then tell what that means."""
+        """Remove a closed connection from the tables, then report its loss and its messages."""
         address = connection.address
         self._sent_before += connection.queue.taken
         was_current = self._connections.get(address) is connection
@@ -264,7 +276,7 @@ class SocketManager:
             self._drop(message, reason)
 
     def _mark(self, address: Address) -> IsAnswered:
-        """Return what tells whether the messages to *address* that were sent so far are answered."""
+        """Return a function: whether all messages to *address* so far have their responses."""
         connection = self._connections.get(address)
         return _nothing_sent if connection is None else connection.mark()
 
@@ -272,7 +284,7 @@ class SocketManager:
         return bool(self._retries.receivers)
 
     def _answered(self, messages: Sequence[Message], refused: Sequence[Message]) -> None:
-        """Send messages that were answered 503 again later, unless the node stops."""
+        """Retry messages that got a 503, unless the node stops."""
         if self._running:
             self._recent = None
             self._retries.note_answers(messages, refused)

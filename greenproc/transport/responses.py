@@ -1,4 +1,4 @@
-"""What is answered to a request, and the first bytes of it."""
+"""The response of a future, of a refusal, and of an error, and their bytes."""
 
 from __future__ import annotations
 
@@ -33,14 +33,19 @@ failure_log = FailureLog(log)
 
 
 def response_of(future: Future[Any], request: Request, *, expose_errors: bool) -> Response:
-    """Return the response that a complete or abandoned *future* stands for.
+    """Return the response for a completed or abandoned *future*.
 
-    The text of a `Failure` is part of the contract with the client, and a body of *request* that
-    is not what its handler read it as is the client's mistake. Any other error is ours: it is
-    logged here, and its text is kept from the client unless *expose_errors* is set.
+    The text of a `Failure` is part of the contract with the client, and an `InvalidBody` of
+    *request* is the client's mistake. Any other error is a bug here: it is logged, and its text
+    is kept from the client unless *expose_errors* is set.
+
+    Args:
+        future: of the handler.
+        request: the one to respond to.
+        expose_errors: see `Settings.expose_errors`.
 
     Source: libprocess src/http_proxy.cpp, HttpProxy::process.
-    Differs: discarded and abandoned futures give 503; there 500, and no answer at all.
+    Differs: discarded and abandoned futures give 503; in libprocess 500, and no response at all.
     """
     response = future.value
     if not isinstance(response, Response):
@@ -50,13 +55,13 @@ def response_of(future: Future[Any], request: Request, *, expose_errors: bool) -
 
 
 def _explain(future: Future[Any], request: Request, *, expose_errors: bool) -> Response:
-    """Return the response that a *future* without one stands for."""
+    """Return the response for a *future* that completed without one."""
     response = future.value
     error = future.exception
     if error is None:
         error = TypeError(f"expected a Response, got {response!r}")
     if isinstance(error, BodyFailure):
-        # As for a body that came whole, after which nothing is taken from this client.
+        # As for a body that is read whole: the rest of the connection cannot be parsed.
         return Response(error.status, str(error), dict((NOSNIFF, ("Connection", "close"))))
     if isinstance(error, InvalidBody) and error.request is request:
         log.debug("a request has the wrong body: %s", error)
@@ -70,12 +75,12 @@ def _explain(future: Future[Any], request: Request, *, expose_errors: bool) -> R
 
 
 def closes(response: Response, request: Request) -> bool:
-    """Whether nothing is answered on the connection after this.
+    """Return whether *response* is the last one of the connection.
 
     A stream to a client of HTTP/1.0 ends with the connection.
 
     Source: libprocess src/process.cpp, SocketManager::send.
-    Differs: ``Connection: close`` counts for files and streams, too, in any case.
+    Differs: ``Connection: close`` counts for files and streams, too, in upper or lower case.
     """
     if not request.keep_alive or isinstance(response, UpgradeResponse):
         return True
@@ -83,7 +88,7 @@ def closes(response: Response, request: Request) -> bool:
     if connection is not None and connection.lower() == "close":
         return True
     if isinstance(response, VerbatimResponse):
-        # Clients take an interim response for one that another follows; there is none here.
+        # A client waits for the final response behind an interim one; none follows here.
         return response.status < Status.OK or (
             response.length is None and request.version < (1, 1)
         )
@@ -91,7 +96,7 @@ def closes(response: Response, request: Request) -> bool:
 
 
 def closing(response: Response) -> Response:
-    """Return *response* with the news that it is the last one of the connection."""
+    """Return *response* with ``Connection: close``."""
     last = copy(response)
     last.headers = response.headers.copy()
     last.headers["Connection"] = "close"
@@ -110,12 +115,12 @@ def encode(response: Response, request: Request) -> bytes:
 
 
 def refuse_delivery(delivery: Delivery) -> bytes:
-    """Return the answer to a message that is in no mailbox."""
+    """Return the response to a message that no mailbox took."""
     return encode_response(NotFound() if delivery is Delivery.UNKNOWN else ServiceUnavailable())
 
 
 def refuse_sender(message: Message, client: Address | None) -> bytes:
-    """Return the answer to a message whose sender claims to live at another address.
+    """Return the response to a message whose sender claims another IP address.
 
     Source: libprocess src/process.cpp, ProcessManager::handle.
     """
@@ -128,12 +133,13 @@ def refuse_sender(message: Message, client: Address | None) -> bytes:
 
 
 def refuse_request(error: RemoteProtocolError, *, last: bool, has_body: bool = True) -> bytes:
-    """Return the answer to a request that breaks the protocol.
+    """Return the response to a request that breaks the protocol.
 
     Args:
-        last: whether none can follow.
-        has_body: whether the client expects a body; not if it asked with HEAD, since it would
-            take the body for the next response.
+        error: gives the status and the text.
+        last: whether no response can follow.
+        has_body: whether the client expects a body. After HEAD it would take the body for the
+            next response.
 
     Source: RFC 9110 section 9.3.2.
     """

@@ -1,4 +1,4 @@
-"""Reading a socket where every message waits for input: cheaper than the recv of gevent."""
+"""`SocketReader`: reads a socket at a lower cost than gevent's `recv`, for one greenlet."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from gevent import get_hub, getcurrent, socket
 from greenlet import greenlet
 
 _READ = 1  # the event of a watcher of gevent's loop
-_READY = object()  # what the hub switches in with; whatever else does is ignored
+_READY = object()  # the hub switches in with it; other switches are ignored
 
 
 class SocketReader:
-    """Reads a socket for the one greenlet that does.
+    """Reads a socket in one greenlet.
 
-    The recv of gevent tries first, and when nothing is there makes a waiter. Where messages come
-    one at a time, trying is known to be in vain after a read that was not full, and the two are
-    a fifth of what such a message costs.
+    gevent's `recv` tries first, and makes a waiter if there is no input. After a read that was not
+    full, the try is in vain; where messages arrive one at a time, the try and the waiter are a
+    fifth of the cost of a message.
+
+    Args:
+        source: the socket.
+        max_bytes: of one read.
     """
 
     __slots__ = ("_hub", "_is_drained", "_max_bytes", "_socket", "_waiting", "_watcher")
@@ -53,7 +57,7 @@ class SocketReader:
                 self._watcher.stop()
 
     def close(self) -> None:
-        """Give the watcher back, before the socket is closed, and wake who waits."""
+        """Close the watcher, before the socket is closed, and wake the greenlet in `read`."""
         watcher, self._watcher = self._watcher, None
         if watcher is None:
             return
@@ -63,7 +67,7 @@ class SocketReader:
             self._hub.loop.run_callback(self._wake)
 
     def disown(self) -> None:
-        """Give the watcher back, in a forked child, where nobody is to be woken."""
+        """Close the watcher, in a forked child, where no greenlet must be woken."""
         self._waiting = None
         self.close()
 

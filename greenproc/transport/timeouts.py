@@ -1,4 +1,8 @@
-"""How long the peer of a connection may take, and how the loss of a silent one is noticed."""
+"""Time limits of clients: `IdleMonitor` ends idle and slow connections.
+
+`notice_loss` lets the system break a connection whose peer has vanished: its machine is gone, or
+the cable is cut, so no FIN comes. `has_ended` sees a FIN behind bytes that are not read yet.
+"""
 
 from __future__ import annotations
 
@@ -14,38 +18,52 @@ from greenproc.hub.iteration_budget import yield_if_spent
 from greenproc.hub.native import poll
 from greenproc.settings import Settings
 
-ROUNDS = 4  # in the shortest limit: how late the end of it is noticed
-MIN_INTERVAL = 0.005  # seconds
-MAX_INTERVAL = 5.0
-AT_A_TIME = 1000  # connections, half a millisecond of them, between looks at the time
+ROUNDS = 4  # in the shortest limit, which so is noticed at most a quarter late
+MIN_INTERVAL = 0.005  # seconds; a shorter one would keep the hub busy
+MAX_INTERVAL = 5.0  # a round of 10 000 connections takes 5 ms, a thousandth of it
+AT_A_TIME = 1000  # connections, which take half a millisecond, between checks of the budget
 
 
 class ConnectionPhase(Enum):
-    """What a connection is doing, as far as it may take too long over it."""
+    """What a connection waits for, which decides the time limit.
+
+    ===========  ======================  ================
+    phase        limit                   at its end
+    ===========  ======================  ================
+    UNTIMED      none                    --
+    IDLE         `idle_timeout`          close
+    HEAD         `head_timeout`          408, then close
+    BODY         `body_timeout`, and     408, then close
+                 `min_bytes_per_second`
+    HALF_CLOSED  `answer_timeout`        close
+    ===========  ======================  ================
+    """
 
     UNTIMED = "untimed"
-    """Nothing of the kind: it is us who take long, or it may be the link of a node."""
+    """It waits for this node, or may be the link of another node."""
     IDLE = "idle"
     HEAD = "head"
     BODY = "body"
     HALF_CLOSED = "half-closed"
-    """It sends no more, while what it has sent waits for responses to leave, or for a handler."""
+    """The client sends no more, and its requests wait for a handler, or for room."""
 
 
 class Monitored(Protocol):
-    """A connection that is looked at now and then."""
+    """A connection that the monitor checks."""
 
     def phase(self) -> tuple[ConnectionPhase, int, int]:
-        """Return what it does, the number of the request, and how much has come of its body, or
-        left for one that sends no more.
+        """Return the phase, the number of the request, and the progress in bytes.
+
+        The progress is that of the body of the request; of a half-closed connection, that of its
+        responses, too.
         """
 
     def time_out(self, phase: ConnectionPhase) -> None:
-        """End it, since its client took too long."""
+        """End the connection, whose time limit is over."""
 
 
 class _Seen:
-    """What a connection did when it was last looked at."""
+    """What a connection did at the last check."""
 
     __slots__ = ("began", "began_bytes", "body_bytes", "changed", "doing")
 
@@ -58,15 +76,17 @@ class _Seen:
 class IdleMonitor:
     """Ends the connections whose clients take too long.
 
-    A head has a time for all of it. A body may not stand still for long, and when it has taken
-    that long, it must have come at `Settings.min_bytes_per_second` since.
+    A head has a limit for all of it. A body may not stall for longer than its limit, and after
+    that time must have come at `Settings.min_bytes_per_second` since.
 
-    Source: the limits of Apache's mod_reqtimeout.
-
-    It looks at each of them now and then, so that reading and writing cost nothing more for it.
+    One greenlet checks all connections of a listener now and then, so reading and writing cost
+    nothing more: a timer for each connection would have to be restarted for each request.
 
     Args:
-        connections: to look at; `run` ends when there are none.
+        settings: the limits; 0 is none.
+        connections: those to check; `run` ends when there are none.
+
+    Source: the limits of Apache's mod_reqtimeout.
     """
 
     def __init__(self, settings: Settings, connections: Collection[Monitored]) -> None:
@@ -82,19 +102,19 @@ class IdleMonitor:
         shortest = min((limit for limit in self._limits.values() if limit), default=0.0)
         self._interval = min(max(shortest / ROUNDS, MIN_INTERVAL), MAX_INTERVAL)
         self.is_needed = shortest > 0
-        """Whether there is any limit."""
+        """Whether there is any limit, so that `run` has something to do."""
 
     def run(self) -> None:
-        """Go round until there are no connections."""
+        """Check all connections, round after round, until there are none."""
         while self._connections:
             sleep(self._interval)
             before, self._seen = self._seen, {}
             for number, connection in enumerate(list(self._connections), 1):
-                self._look(connection, before.get(connection))
+                self._check(connection, before.get(connection))
                 if number % AT_A_TIME == 0:
                     yield_if_spent()
 
-    def _look(self, connection: Monitored, seen: _Seen | None) -> None:
+    def _check(self, connection: Monitored, seen: _Seen | None) -> None:
         phase, request, body_bytes = connection.phase()
         limit = self._limits.get(phase)
         if not limit:
@@ -116,18 +136,25 @@ class IdleMonitor:
 
 
 def has_ended(connected: socket.socket) -> bool:
-    """Tell whether the peer has closed or reset the connection, however much is unread."""
+    """Return whether the peer has closed or reset the connection, however much is unread.
+
+    Source: poll(2), POLLRDHUP.
+    """
     poller = poll()
     poller.register(connected.fileno(), select.POLLRDHUP)
     return bool(poller.poll(0))
 
 
 def notice_loss(connected: socket.socket, seconds: float, *, stall: float = 0.0) -> None:
-    """Let the system break a connection whose peer has not been heard of for *seconds*.
+    """Let the system break a connection whose peer has been silent for *seconds*.
 
-    Probes begin after half of the time. What is written, too, must be acknowledged by then, and
-    a peer may not refuse to take it for as long, or for *stall* seconds if that is more. The
-    system counts in whole seconds; 0 turns all of it off.
+    Probes begin after half of the time.
+
+    Args:
+        connected: the socket.
+        seconds: how long the peer may send nothing, and acknowledge nothing. The system counts
+            whole seconds; 0 turns all of it off.
+        stall: how long the peer may take no bytes, if that is more than *seconds*.
 
     Source: tcp(7), TCP_KEEPIDLE and TCP_USER_TIMEOUT.
     """
