@@ -70,6 +70,7 @@ FOREIGN_WRITES = {
         "origin",
         "parts",
         "target",
+        "untraced",
         "trace",
         "upgrades",
         "version",
