@@ -32,7 +32,8 @@
         ├── Discarded            (also concurrent.futures.CancelledError)
         └── Abandoned
 
-They are named by cause: `Closed` is what you did, `Broken` what the peer or the network did.
+The classes are named by cause: `Closed` for an operation of this side, `Broken` for the peer or
+the network.
 """
 
 from __future__ import annotations
@@ -49,15 +50,15 @@ class GreenprocError(Exception):
 
 
 class InvalidArgument(GreenprocError, ValueError):
-    """An argument has a value that nothing can be done with."""
+    """An argument has an invalid value; the text gives the expected and the actual one."""
 
 
 class InvalidAddress(InvalidArgument):
-    """A text or a pair is no IP address with a port."""
+    """A text or a pair is not an IP address with a port."""
 
 
 class InvalidPID(InvalidArgument):
-    """A text is no UPID, or its host name has no address."""
+    """A text is not a UPID, or its host name has no address."""
 
 
 class InvalidSettings(InvalidArgument):
@@ -65,27 +66,27 @@ class InvalidSettings(InvalidArgument):
 
 
 class InvalidToken(InvalidArgument):
-    """A text is no JSON Web Token, or one that is expired or not signed as it should be."""
+    """A text is not a JSON Web Token, or the token is expired or its signature invalid."""
 
 
 class InvalidURL(InvalidArgument):
-    """A text is no URL, or its percent-encoding is broken."""
+    """A text is not a URL, or its percent-encoding is malformed."""
 
 
 class WaitTimeout(GreenprocError, TimeoutError):
-    """What was waited for did not happen in the time given."""
+    """A wait ended by its timeout."""
 
 
 class AskTimeout(WaitTimeout):
-    """An ask had no answer in its time; the message names what was asked, and of which process."""
+    """An ask had no answer before its timeout; the text names the message and the receiver."""
 
 
 class TooManyAsks(GreenprocError):
-    """An ask was not sent, since as many are open as `Settings.max_open_asks` allows."""
+    """An ask was not sent: the number of open asks has reached `Settings.max_open_asks`."""
 
 
 class NotSettled(WaitTimeout):
-    """Settling gave up; the message names who was still busy."""
+    """`settle` reached its timeout; the text names the processes that were still busy."""
 
 
 class NoRuntime(GreenprocError, RuntimeError):
@@ -118,22 +119,22 @@ class StartFailed(GreenprocError):
 
 
 class RestartLimit(GreenprocError):
-    """A supervisor gave up: one of its children needed more restarts than are allowed.
+    """A supervisor terminated because its children exceeded the limit of restarts.
 
-    The cause is the reason of the last end.
+    The cause is the reason of the last termination of a child.
 
-    Source: Erlang/OTP supervisor, ``reached_max_restart_intensity``. Differs: that ends with the
-    reason ``shutdown``, which a transient supervisor is not restarted after.
+    Source: Erlang/OTP supervisor, ``reached_max_restart_intensity``. Differs: OTP uses the
+    reason ``shutdown``, after which a transient supervisor is not restarted.
     """
 
     supervisor: UPID | None
-    """Its address."""
+    """The address of the supervisor."""
     child: str
-    """The id of the child that is not restarted any more."""
+    """The id of the child whose restart exceeded the limit."""
     restarts: int
-    """How many were allowed ..."""
+    """The limit: this number of restarts ..."""
     within: float
-    """... in so many seconds."""
+    """... in this number of seconds."""
 
     def __init__(
         self,
@@ -152,7 +153,7 @@ class RestartLimit(GreenprocError):
 
 
 class Deadlock(GreenprocError, RuntimeError):
-    """A wait could never end, such as a process waiting for itself."""
+    """A wait that cannot end, such as that of a process for itself, was refused."""
 
 
 class BindError(GreenprocError, OSError):
@@ -168,10 +169,10 @@ class Broken(GreenprocError):
 
 
 class ProtocolError(GreenprocError):
-    """Somebody broke the rules of HTTP or of the libprocess protocol."""
+    """HTTP or the libprocess protocol was violated."""
 
     status: int
-    """The HTTP status that suits the mistake."""
+    """The HTTP status of a response to the violation."""
 
     def __init__(self, message: str, *, status: int = 400) -> None:
         super().__init__(message)
@@ -179,20 +180,20 @@ class ProtocolError(GreenprocError):
 
 
 class LocalProtocolError(ProtocolError):
-    """This side asked for something that must not be put on the wire."""
+    """This side was about to violate the protocol."""
 
     def __init__(self, message: str, *, status: int = 500) -> None:
         super().__init__(message, status=status)
 
 
 class RemoteProtocolError(ProtocolError):
-    """The peer sent something that breaks the protocol or exceeds a limit."""
+    """The peer violated the protocol or exceeded a limit."""
 
 
 class InvalidBody(RemoteProtocolError, ValueError):
-    """The body of a request or of a response is not what it was read as, such as JSON.
+    """The body of a request or of a response cannot be parsed, for example as JSON.
 
-    Out of the handler of that very request it is a 400 to the client, with its text.
+    Raised by the handler of the same request, it is answered with 400 and its text.
     """
 
     def __init__(self, message: str, request: object = None) -> None:
@@ -201,15 +202,15 @@ class InvalidBody(RemoteProtocolError, ValueError):
 
 
 class InvalidMessage(RemoteProtocolError, ValueError):
-    """The body of a message is not a value of the type that its receiver takes.
+    """The body of a message cannot be decoded to the type of its handler.
 
     Args:
-        message: what was expected and what came.
-        path: where in the value the fault is, such as ``$.port``; ``$`` is the whole of it.
+        message: the expected and the actual value.
+        path: where the decoding failed, such as ``$.port``; ``$`` is the whole value.
     """
 
     path: str
-    """Where in the value the fault is."""
+    """Where in the value the decoding failed."""
 
     def __init__(self, message: str, path: str = "$") -> None:
         super().__init__(message)
@@ -233,16 +234,16 @@ class Failure(FutureError):
 
 
 class Discarded(FutureError, CancelledError):
-    """A future was discarded, usually because somebody asked for it."""
+    """A future was discarded, usually on request."""
 
     def __init__(self, message: str = "the future was discarded") -> None:
         super().__init__(message)
 
 
 class Abandoned(FutureError):
-    """The promise of a future is gone, so the future can never complete by itself.
+    """The promise of a future is gone, so that the future cannot complete.
 
-    That of a dispatch says which process does not serve it, and why.
+    The text of a dispatch names the process that does not serve it, and the reason.
     """
 
     def __init__(self, message: str = "the future was abandoned") -> None:

@@ -27,7 +27,6 @@ MIN_FILE_LINES = 60
 PERSONS_IN_PROSE = {
     "builtin": 5.8,
     "cli": 2.4,
-    "errors": 5.5,
     "metrics": 4.5,
     "process": 2.4,
     "runtime": 1.9,
