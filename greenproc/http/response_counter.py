@@ -22,6 +22,7 @@ class ResponseCounter:
     __slots__ = (
         "complete",
         "has_more",
+        "not_found",
         "refused",
         "_is_spent",
         "_known",
@@ -36,6 +37,9 @@ class ResponseCounter:
     refused: int
     """The number of those with a status from 400 on, such as 404 for an unknown receiver."""
 
+    not_found: list[int]
+    """The places, from 0, of the responses of the last feed that had status 404."""
+
     unavailable: list[int]
     """The positions of the responses of the last feed with status 503; the first one is 0."""
 
@@ -48,6 +52,7 @@ class ResponseCounter:
         self.complete = 0
         self.refused = 0
         self.unavailable = []
+        self.not_found = []
         self.has_more = False
         self._is_spent = is_spent
         self._parser = ResponseParser(limits)
@@ -72,6 +77,7 @@ class ResponseCounter:
         """
         before = self._before = self.complete
         self.unavailable = []
+        self.not_found = []
         if self._rest:
             data = self._rest + data
             self._rest = b""
@@ -112,6 +118,8 @@ class ResponseCounter:
         for place, response in enumerate(responses, self.complete - self._before):
             if response.head.status == 503:
                 self.unavailable.append(place)
+            elif response.head.status == 404:
+                self.not_found.append(place)
         self.complete += len(responses)
         refused = sum(response.head.status >= 400 for response in responses)
         self.refused += refused

@@ -66,6 +66,9 @@ MAX_BLAMED = 3  # messages that the text of a timeout names
 
 THE_RUNTIME_STOPPED = "the runtime was stopped before there was an answer"
 
+NOT_FOUND = "there is no such process on its node"
+"""Why an ask of another node ends that is answered 404."""
+
 MOVES: dict[str, Callable[..., object]] = {ASK_FAILED: fail, ASK_ABANDONED: abandon}
 """The transitions of the future for replies that are not answers, by message name."""
 
@@ -271,13 +274,23 @@ class Asks:
         elif message.to == ask.to:
             self._abandon(ask, _in_vain(ask, reason))
 
-    def lose_unknown(self, message: Message) -> None:
-        """Abandon the ask of *message*, whose receiver does not exist."""
+    def lose_unknown(self, message: Message, *, is_refused: bool) -> None:
+        """Abandon the ask of *message*, whose receiver does not exist.
+
+        Args:
+            message: the message.
+            is_refused: as for `lose`.
+        """
         if message.sender.id.startswith(PREFIX):
             manager, to = self._manager, message.to
-            self.lose(
-                message, manager.ended.explain(to, manager.address, accepting=manager.accepting)
-            )
+            why = manager.ended.explain(to, manager.address, accepting=manager.accepting)
+            self.lose(message, why, is_refused=is_refused)
+
+    def lose_not_found(self, message: Message) -> None:
+        """Abandon the ask of *message*, which another node answered with 404."""
+        ask = self._open.get(message.sender.id)
+        if ask is not None and message.to == ask.to:
+            self._abandon(ask, _in_vain(ask, NOT_FOUND))
 
     def lose_unserved(self, message: Message, record: ProcessRecord) -> None:
         """Abandon the ask of a message that was queued when its receiver ended.

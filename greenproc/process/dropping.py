@@ -32,8 +32,14 @@ def drop_unserved(manager: ProcessManager, record: ProcessRecord, message: Messa
     manager.asks.lose_unserved(message, record)
 
 
-def drop_unknown(manager: ProcessManager, message: Message) -> None:
-    """Report *message*, whose receiver is neither a process nor an open ask."""
+def drop_unknown(manager: ProcessManager, message: Message, *, is_refused: bool) -> None:
+    """Report *message*, whose receiver is neither a process nor an open ask.
+
+    Args:
+        manager: the process manager of the runtime.
+        message: the message.
+        is_refused: whether another node that has sent it is answered 404.
+    """
     is_late = manager.asks.is_late(message)
     manager.observer.message_dropped(message, LATE_ANSWER if is_late else UNKNOWN_RECEIVER)
-    manager.asks.lose_unknown(message)
+    manager.asks.lose_unknown(message, is_refused=is_refused)

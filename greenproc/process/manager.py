@@ -380,7 +380,7 @@ class ProcessManager:
         if holder is not None:  # a process of that id is being restarted
             return self._deliver_to(holder, message, may_wait=may_wait)
         self._refuse_at_end(message)
-        drop_unknown(self, message)
+        drop_unknown(self, message, is_refused=not may_wait)
         return UNKNOWN
 
     def _deliver_to(

@@ -99,6 +99,7 @@ class Parts:
             upgrades=self.router.upgrades,
             lost=self.processes.lose_address,
             dropped=self._message_unsent,
+            not_found=self.processes.asks.lose_not_found,
             refused=self._observer.client_refused,
             accepted=partial(self._observer.connection_opened, "inbound"),
             left=partial(self._observer.connection_closed, "inbound"),

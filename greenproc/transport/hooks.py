@@ -47,6 +47,10 @@ def ignore(_address: Address | None) -> None:
     """Ignore a connection that was opened or closed."""
 
 
+def ignore_message(_message: Message) -> None:
+    """Do nothing about a message that was answered 404."""
+
+
 def ignore_refusal(_client: Address | None, _reason: str) -> None:
     """Ignore a client that was refused."""
 
@@ -74,6 +78,8 @@ class TransportHooks:
     """A message to another node was lost, or may have been, for a reason."""
     spawn: Spawn
     """Start a greenlet of the transport."""
+    not_found: Callable[[Message], None] = ignore_message
+    """An outgoing message was answered 404: its node has no process with that id."""
     streams: Callable[[str], bool] = never
     """Whether a request for a path is to be served before its body is there. Must not wait."""
     is_raw: Callable[[str], bool] = never

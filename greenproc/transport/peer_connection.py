@@ -74,6 +74,8 @@ class PeerHooks:
     answered: Callable[[Sequence[Message], Sequence[Message]], None]
     """Messages were answered, in the order in which they were sent; those of the second sequence
     with 503. Accepted ones are passed for linked connections only."""
+    not_found: Callable[[Sequence[Message]], None]
+    """Messages were answered 404: the peer has no process with such an id."""
     is_retrying: Callable[[], bool]
     """Return whether refused messages are queued to be sent again."""
     idle: Callable[[PeerConnection], None]
@@ -410,6 +412,8 @@ class PeerConnection(BufferedWriter):
     def _note_responses(self, received: bytes) -> None:
         counter = self._counter
         count = counter.feed(received)
+        if counter.not_found:
+            self._hooks.not_found(self.queue.find_sent(counter.not_found))
         if counter.unavailable or (self.linked and self._hooks.is_retrying()):
             refused = self.queue.find_sent(counter.unavailable)
             answered = self.queue.find_sent(range(count)) if self.linked else refused

@@ -71,6 +71,7 @@ class SocketManager:
             ended=self._ended,
             dropped=self._drop,
             answered=self._answered,
+            not_found=self._not_found,
             is_retrying=self._is_retrying,
             idle=self._leave_idle,
             slots=self._slots,
@@ -291,6 +292,10 @@ class SocketManager:
             return
         for message in refused:
             self._drop(message, f"{message.to} was answered 503, and the node is stopping")
+
+    def _not_found(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self._hooks.not_found(message)
 
     def _drop(self, message: Message, reason: str) -> None:
         if isinstance(message, RetriedMessage):

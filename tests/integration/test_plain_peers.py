@@ -32,7 +32,7 @@ from greenproc import (
 from greenproc.errors import Abandoned, AskTimeout, InvalidMessage
 from greenproc.testing import await_ready, expect_failure
 from greenproc.testing.runtimes import SETTINGS, RuntimeMaker
-from tests.integration.wire import ACCEPTED, UNAVAILABLE, Stranger, request
+from tests.integration.wire import ACCEPTED, NOT_FOUND, UNAVAILABLE, Stranger, request
 from tests.peer import Peer
 
 LIMIT = 15.0
@@ -144,7 +144,7 @@ def test_a_failure_is_sent_to_what_asks_by_greenproc_only(
             assert stranger.tell(runtime.address, "/room/refuse", sender=sender) == 202
             runtime.wait(UPID("room", runtime.address))
         runtime.spawn(Room())
-    for path, code in (("/other/nothing", 202), ("/nobody/x", 404)):
+    for path, code in (("/nobody/x", 404), ("/other/nothing", 202)):
         for sender in ("__req_res__(1)", "__ask__(0-2)"):
             assert stranger.tell(runtime.address, path, sender=sender) == code
     with stranger.accept() as peer:
@@ -153,9 +153,6 @@ def test_a_failure_is_sent_to_what_asks_by_greenproc_only(
         stranger.expect(peer, failed, f"room@{at}", b"the room is closed")
         text = f"process other@{at} was asked 'nothing' in vain: it has no handler for that"
         stranger.expect(peer, abandoned, f"other@{at}", text.encode())
-        text = f"process nobody@{at} was asked 'x' in vain: there is no process nobody@{at}: "
-        text += "spawn it first"
-        stranger.expect(peer, abandoned, f"nobody@{at}", text.encode())
 
 
 # Asking a libprocess peer
@@ -248,6 +245,18 @@ def test_the_end_of_the_connection_ends_the_ask(
     assert "answerer@" in why(first)
     assert "answerer@" in why(second)
     assert runtime.statistics()["processes"]["asks"] == 0
+
+
+def test_404_ends_the_ask_that_it_answers(
+    runtime: Runtime, stranger: Stranger, asked: Callable[..., Any]
+) -> None:
+    """As a C++ libprocess answers for a process that it does not have."""
+    first, peer, _ = asked()
+    second, _, ask = asked()
+    peer.send(NOT_FOUND + ACCEPTED)
+    assert why(first).endswith("in vain: there is no such process on its node")
+    assert stranger.answer(runtime.address, ask, b"from another one") == 202
+    assert second.get(timeout=LIMIT) == b"from another one"
 
 
 @pytest.mark.parametrize("answer", [b"\x00garbage\r\n\r\n", UNAVAILABLE, b""])

@@ -8,6 +8,10 @@ from greenproc import UPID, Address
 from tests.peer import Acceptor, Peer
 
 ACCEPTED = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
+NOT_FOUND = (
+    b"HTTP/1.1 404 Not Found\r\nDate: Tue, 24 Nov 2026 02:22:17 GMT\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 14\r\n\r\n404 Not Found."
+)
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 
 
