@@ -57,7 +57,6 @@ FOREIGN_WRITES = {
     "greenproc.process.results": {"reader"},
     "greenproc.testing.errors": {"is_limited"},
     "greenproc.testing.plugin": {"implicit_start"},
-    "greenproc.transport.responses": {"headers"},
     "greenproc.web.router": {"url"},
     "greenproc.wire.framing": {"memo"},
     "greenproc.wsgi.from_environ": {

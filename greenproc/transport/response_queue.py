@@ -13,7 +13,7 @@ from greenproc.future import Future
 from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.settings import Settings
-from greenproc.transport.responses import closes, closing, encode, response_of
+from greenproc.transport.responses import closes, encode, response_of
 
 # Of bodies that are encoded before the first of them is sent. More would not make a send any
 # faster, and would wait in memory, encoded, for a slow client.
@@ -25,6 +25,8 @@ FIRST_ROOM = 32
 
 # The least that a response counts for, so that small ones are bounded by max_pipelined_requests.
 SMALL_BYTES = 64 * 1024
+
+CLOSE = (("Connection", "close"),)
 
 Pending: TypeAlias = tuple[Future[Response], Request]
 """A response that a handler owes."""
@@ -77,6 +79,10 @@ class ResponseQueue:
     def is_full(self) -> bool:
         """Whether no request should be taken before some of the responses have left."""
         return len(self.owed) >= self._room
+
+    def drain(self) -> None:
+        """Make the response behind which none waits the last one."""
+        self.is_draining = True
 
     def append_pending(self, future: Future[Response], request: Request) -> None:
         """Owe what *future* will bring."""
@@ -172,7 +178,7 @@ class ResponseQueue:
         self.is_closing = closes(response, request)
         if self.is_draining and not self.owed and not self.is_closing:
             self.is_closing = True
-            return closing(response)
+            return response.with_lines(CLOSE)
         return response
 
     def _adapt_room(self, size: int) -> None:

@@ -149,7 +149,7 @@ class ResponseWriter(BufferedWriter):
 
     def drain(self) -> None:
         """Make the response behind which none waits the last one."""
-        self._queue.is_draining = True
+        self._queue.drain()
 
     # Sending
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from copy import copy
 from typing import Any
 
 from greenproc.address import Address
@@ -93,14 +92,6 @@ def closes(response: Response, request: Request) -> bool:
             response.length is None and request.version < (1, 1)
         )
     return response.reader is not None and request.version < (1, 1)
-
-
-def closing(response: Response) -> Response:
-    """Return *response* with ``Connection: close``."""
-    last = copy(response)
-    last.headers = response.headers.copy()
-    last.headers["Connection"] = "close"
-    return last
 
 
 def encode(response: Response, request: Request) -> bytes:
