@@ -125,6 +125,14 @@ class RequestHead:
     value_bytes: int
     """The length of the values of all headers together, after `parse_parts`."""
 
+    @classmethod
+    def empty(cls) -> RequestHead:
+        """Return a head without memo, parts and trace; the caller must set everything else."""
+        # Not by __init__, which would make deriving a head from another one slower.
+        head = cls()
+        head.memo = head.parts = head.origin = head.trace = head.untraced = None
+        return head
+
     def __repr__(self) -> str:
         return f"<RequestHead {self.method!r} {self.target!r}>"
 
@@ -221,8 +229,7 @@ def read_request_head(data: bytes, limits: ParserLimits) -> RequestHead:
     # With "/" in place of the target, which was validated above: llhttp refuses bytes from 0x80.
     fields = _RequestFields(limits)
     fields.read(method + b" / HTTP/%b.%b\r\n" % (major, minor) + data[line.end() :])
-    head = RequestHead()
-    head.memo = head.parts = head.origin = head.untraced = None
+    head = RequestHead.empty()
     head.method = method
     head.target = target
     head.version = version

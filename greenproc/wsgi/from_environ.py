@@ -41,8 +41,7 @@ def make_head(environ: Environ, path: str) -> RequestHead:
         RemoteProtocolError: the length is no number.
     """
     query = environ.get("QUERY_STRING", "")
-    head = RequestHead()
-    head.memo = head.parts = head.origin = head.untraced = None
+    head = RequestHead.empty()
     head.method = environ["REQUEST_METHOD"].encode("latin-1")
     target = path.encode("utf-8", "surrogateescape")
     head.target = target + b"?" + query.encode("latin-1") if query else target
