@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from gevent.queue import Queue
 
+from greenproc.errors import TooManyAsks
 from greenproc.http import OK, Request, Response
 from greenproc.pid import UPID
 from greenproc.process import Process, install, route
@@ -27,6 +28,7 @@ BOUNDS = (
     "max_connections_per_address",
     "max_temporary_connections",
     "max_parked_greenlets",
+    "max_open_asks",
     "min_bytes_per_second",
 )
 CASES = [*((one,) for one in BOUNDS), BOUNDS]
@@ -43,6 +45,10 @@ class Echo(Process):
     @install("ping")
     def on_ping(self, sender: UPID, body: bytes) -> None:
         self.send(sender, "pong", body)
+
+    @install("question")
+    def on_question(self, sender: UPID, body: bytes) -> None:
+        self.reply(body)
 
     @route("/size")
     def on_size(self, request: Request) -> Response:
@@ -95,6 +101,33 @@ def test_messages_go_there_and_back(nodes: Nodes, *, is_linked: bool) -> None:
     there.stop()
     if is_linked:
         assert asker.ended.get(timeout=LIMIT) == to
+
+
+@pytest.mark.parametrize("is_remote", [False, True], ids=["local", "remote"])
+def test_asks_are_answered_one_by_one(nodes: Nodes, *, is_remote: bool) -> None:
+    here, there = nodes
+    to = (there if is_remote else here).spawn(Echo())
+
+    for number in range(10):
+        body = b"x" * (number * 20_000)
+        assert here.ask(to, "question", body).get(timeout=LIMIT) == body
+
+
+@pytest.mark.parametrize("is_remote", [False, True], ids=["local", "remote"])
+def test_asks_at_once_end_all_and_what_was_refused_is_told(
+    nodes: Nodes, *, is_remote: bool
+) -> None:
+    here, there = nodes
+    to = (there if is_remote else here).spawn(Echo())
+    futures = [here.ask(to, "question", b"x") for _ in range(10)]
+
+    for future in futures:
+        future.wait(LIMIT)
+    assert futures[0].get(timeout=LIMIT) == b"x"
+    refusals = [future.exception for future in futures if future.is_failed]
+    assert all(isinstance(refusal, TooManyAsks) for refusal in refusals)
+    assert all(future.is_ready or future.is_failed or future.is_abandoned for future in futures)
+    assert here.statistics()["processes"]["asks"] == 0
 
 
 def test_requests_are_answered_one_by_one_and_all_at_once(nodes: Nodes) -> None:

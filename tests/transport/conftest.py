@@ -35,6 +35,7 @@ class Node:
         self.delivered: Queue[Message] = Queue()
         self.requests: Queue[Request] = Queue()
         self.dropped: Queue[tuple[Message, str]] = Queue()
+        self.not_found: Queue[Message] = Queue()
         self.lost: Queue[tuple[Address, Exception | None]] = Queue()
         self.connected: Queue[Address] = Queue()
         self.disconnected: Queue[Address] = Queue()
@@ -48,6 +49,7 @@ class Node:
             serve=self._serve,
             lost=lambda address, error: self.lost.put((address, error)),
             dropped=lambda message, reason: self.dropped.put((message, reason)),
+            not_found=self.not_found.put,
             spawn=self._spawn,
             connected=self.connected.put,
             disconnected=self.disconnected.put,

@@ -25,6 +25,7 @@ from tests.transport.conftest import LIMIT, Node, Peer, RawServer, message
 Manager = Callable[..., SocketManager]
 
 ACCEPTED = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
+NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 FULL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -56,8 +57,11 @@ def test_a_counter_tells_which_responses_were_503() -> None:
     assert counter.unavailable == [1]
     assert counter.feed(FULL[20:] + FULL + ACCEPTED) == 3
     assert counter.unavailable == [0, 1]
+    assert counter.not_found == []
+    assert counter.feed(ACCEPTED + NOT_FOUND + FULL) == 3
+    assert (counter.not_found, counter.unavailable) == ([1], [2])
     assert counter.feed(ACCEPTED) == 1
-    assert counter.unavailable == []
+    assert (counter.not_found, counter.unavailable) == ([], [])
 
 
 def test_sent_messages_are_found_by_their_places() -> None:
@@ -216,6 +220,26 @@ def test_what_waits_when_the_node_stops_is_reported(
 
     dropped, reason = node.dropped.get(timeout=LIMIT)
     assert (dropped.name, reason) == ("a", "the node stopped")
+
+
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_a_message_that_is_answered_404_is_reported_and_not_sent_again(
+    node: Node, manager: Manager, server: RawServer, is_linked: bool
+) -> None:
+    sockets = manager()
+    if is_linked:
+        sockets.link(server.address, RemoteConnection.REUSE)
+    sent = [message(name, to=server.address) for name in "abc"]
+    for one in sent:
+        sockets.send(one)
+    peer = server.accept()
+    assert read_names(peer, 3) == ["a", "b", "c"]
+    peer.send(ACCEPTED + NOT_FOUND + FULL)
+
+    assert read_names(peer, 1) == ["c"]
+    assert node.not_found.get(timeout=LIMIT) is sent[1]
+    assert node.not_found.empty()
+    peer.send(ACCEPTED)
 
 
 # Over a link the order of each sender is kept
