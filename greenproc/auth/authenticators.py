@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from greenproc.auth.authenticator import Authenticator
-from greenproc.auth.principal import Principal, found_in
+from greenproc.auth.principal import Principal, members_of
 from greenproc.errors import Failure, InvalidArgument
 from greenproc.future import Future
 from greenproc.http.request import Request
@@ -102,7 +102,7 @@ def _outcome(result: object) -> Principal | Response | Failure:
     """
     if isinstance(result, Failure):
         return result
-    found = found_in(result)
+    found = members_of(result)
     # The result comes from users' code: neither of these faults may admit the request.
     if len(found) != 1:
         return Failure(

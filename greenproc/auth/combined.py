@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from greenproc.auth.authenticator import Authenticator
-from greenproc.auth.principal import AuthenticationResult, Principal, found_in
+from greenproc.auth.principal import AuthenticationResult, Principal, members_of
 from greenproc.errors import InvalidArgument
 from greenproc.failures import FAILURES, FailureLog
 from greenproc.future import Break, Continue, Failure, Future, loop
@@ -51,7 +51,7 @@ class CombinedAuthenticator:
     def authenticate(self, request: Request) -> Future[AuthenticationResult]:
         """Return the future of the combined result."""
         attempt = _Attempt(request, iter(self._members))
-        return loop(attempt.ask_next, attempt.hear, inline=True)
+        return loop(attempt.call_next, attempt.record, inline=True)
 
     def __repr__(self) -> str:
         return f"<CombinedAuthenticator {self._realm!r} of {self.scheme}>"
@@ -68,7 +68,7 @@ class _Attempt:
         self._forbidden: list[tuple[str, Response]] = []
         self._errors: list[str] = []
 
-    def ask_next(self) -> Any:
+    def call_next(self) -> Any:
         """Call the next member, and return its result; None if it fails, `_END` after the last."""
         self._scheme, member = next(self._members, ("", None))
         if member is None:
@@ -84,13 +84,13 @@ class _Attempt:
             return result.repair(lambda failed: self._note(failed.exception))
         return result
 
-    def hear(self, result: Any) -> Continue | Break[Any]:
+    def record(self, result: Any) -> Continue | Break[Any]:
         """Record the result of a member; a principal, or the end of the members, ends the loop."""
         if result is _END:
             return Break(self._combine())
         if result is None:
             return Continue()
-        found = found_in(result)
+        found = members_of(result)
         if len(found) != 1:
             logger.warning("%s authenticator returned no single result: ignored", self._scheme)
         elif isinstance(found[0], Principal):

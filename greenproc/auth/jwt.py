@@ -53,7 +53,7 @@ class JWT:
         Raises:
             InvalidToken: it is malformed, not signed with *key*, or expired.
         """
-        return parse_token(text, Signing.by(key))
+        return parse_token(text, Signing.of(key))
 
     @classmethod
     def create(cls, payload: dict[str, Any], key: Any = None) -> JWT:
@@ -67,7 +67,7 @@ class JWT:
             InvalidArgument: the key cannot sign.
             ValueError: *payload* holds a NaN or an infinity.
         """
-        signing = Signing.by(key)
+        signing = Signing.of(key)
         signed = f"{_encode({'alg': signing.algorithm, 'typ': 'JWT'})}.{_encode(payload)}"
         signature = _base64url(signing.sign(signed.encode()))
         return cls(signing.algorithm, payload, f"{signed}.{signature}")

@@ -49,7 +49,7 @@ class JWTAuthenticator:
         if not isinstance(secret, (str, bytes)):
             raise InvalidArgument("expected the secret as text or bytes")
         self._challenge = challenge_of(self.scheme, realm)
-        self._signing = Signing.by(secret)
+        self._signing = Signing.of(secret)
         size = len(secret.encode() if isinstance(secret, str) else secret)
         if size < MIN_SECRET_BYTES:
             logger.warning(

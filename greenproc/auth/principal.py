@@ -63,7 +63,7 @@ class AuthenticationResult:
     forbidden: Response | None = None
 
 
-def found_in(result: object) -> list[Principal | Response]:
+def members_of(result: object) -> list[Principal | Response]:
     """Return those members of *result* that are set.
 
     Raises:

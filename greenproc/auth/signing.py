@@ -26,7 +26,7 @@ class Signing:
     _key: Any = None
 
     @classmethod
-    def by(cls, key: Any) -> Signing:
+    def of(cls, key: Any) -> Signing:
         """Return the signing of *key*.
 
         Args:

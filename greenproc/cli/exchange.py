@@ -44,7 +44,7 @@ class Exchange:
         timeout: seconds for connecting and for the response together.
 
     Raises:
-        Broken: nobody listens there.
+        Broken: nothing listens there.
         WaitTimeout: nobody answers.
     """
 

@@ -219,13 +219,13 @@ class ChunkedReader:
         if limit is not None and self._missing > limit:
             raise RemoteProtocolError(f"body of more than {limit} bytes", status=413)
         self._in_trailer = self._missing == 0
-        self._spend(len(line[2]))
+        self._count_overhead(len(line[2]))
         return line.end()
 
     def _read_trailer(self, data: bytes, at: int) -> int:
         end = data.find(b"\n", at) + 1
         if not end:
-            self._spend(len(data) - at, final=False)
+            self._count_overhead(len(data) - at, final=False)
             return at
         if data[at:end] == b"\r\n":
             self.is_done = True
@@ -233,10 +233,10 @@ class ChunkedReader:
         line = _TRAILER.fullmatch(data, at, end)
         if line is None or line[1].lower() in _FORBIDDEN_TRAILERS:
             raise RemoteProtocolError("malformed trailer")
-        self._spend(end - at)
+        self._count_overhead(end - at)
         return end
 
-    def _spend(self, count: int, *, final: bool = True) -> None:
+    def _count_overhead(self, count: int, *, final: bool = True) -> None:
         """Count bytes that carry no content against their limit.
 
         Args:

@@ -269,7 +269,7 @@ def is_websocket_handshake(
     """
     if not upgrade or method != b"GET" or version != (1, 1):
         return False
-    return b"websocket" in _words(*upgrade) and b"upgrade" in _words(*connection)
+    return b"websocket" in _elements(*upgrade) and b"upgrade" in _elements(*connection)
 
 
 def read_response_head(data: bytes, limits: ParserLimits, method: str = "GET") -> ResponseHead:
@@ -464,7 +464,7 @@ class _RequestFields:
     def keep_alive(self, version: tuple[int, int]) -> bool:
         """Whether the connection persists. Source: RFC 9112 section 9.3."""
         # Proxy-Connection is no standard; llhttp treats it as Connection, and so must this.
-        options = _words(*self.values(b"connection"), *self.values(b"proxy-connection"))
+        options = _elements(*self.values(b"connection"), *self.values(b"proxy-connection"))
         if b"close" in options:
             return False
         return version == (1, 1) or b"keep-alive" in options
@@ -490,7 +490,7 @@ class _ResponseFields(_RequestFields):
     __slots__ = ()
 
 
-def _words(*lines: bytes) -> list[bytes]:
+def _elements(*lines: bytes) -> list[bytes]:
     """Return the elements of a list that is spread over *lines*, in lower case."""
     return [word.strip(b" \t") for word in b",".join(lines).lower().split(b",")]
 

@@ -263,7 +263,7 @@ class OK(Response):
         self.headers.setdefault(*NOSNIFF)
 
 
-class _Plain(Response):
+class _WithBody(Response):
     """A status with an optional body."""
 
     __slots__ = ()
@@ -273,14 +273,14 @@ class _Plain(Response):
         super().__init__(self.code, body, headers)
 
 
-class Created(_Plain):
+class Created(_WithBody):
     """201."""
 
     __slots__ = ()
     code = Status.CREATED
 
 
-class Accepted(_Plain):
+class Accepted(_WithBody):
     """202."""
 
     __slots__ = ()
@@ -306,7 +306,7 @@ class TemporaryRedirect(Response):
         self.headers["Location"] = url
 
 
-class _Refusal(Response):
+class _ErrorResponse(Response):
     """A status whose default body is its phrase, such as that of ``404 Not Found``."""
 
     __slots__ = ()
@@ -318,7 +318,7 @@ class _Refusal(Response):
         self.headers.setdefault(*NOSNIFF)
 
 
-class BadRequest(_Refusal):
+class BadRequest(_ErrorResponse):
     """400."""
 
     __slots__ = ()
@@ -354,14 +354,14 @@ class Unauthorized(Response):
         self.headers.setdefault(*NOSNIFF)
 
 
-class Forbidden(_Refusal):
+class Forbidden(_ErrorResponse):
     """403."""
 
     __slots__ = ()
     code = Status.FORBIDDEN
 
 
-class NotFound(_Refusal):
+class NotFound(_ErrorResponse):
     """404."""
 
     __slots__ = ()
@@ -398,49 +398,49 @@ class MethodNotAllowed(Response):
         self.headers.setdefault(*NOSNIFF)
 
 
-class NotAcceptable(_Refusal):
+class NotAcceptable(_ErrorResponse):
     """406."""
 
     __slots__ = ()
     code = Status.NOT_ACCEPTABLE
 
 
-class Conflict(_Refusal):
+class Conflict(_ErrorResponse):
     """409."""
 
     __slots__ = ()
     code = Status.CONFLICT
 
 
-class PreconditionFailed(_Refusal):
+class PreconditionFailed(_ErrorResponse):
     """412."""
 
     __slots__ = ()
     code = Status.PRECONDITION_FAILED
 
 
-class UnsupportedMediaType(_Refusal):
+class UnsupportedMediaType(_ErrorResponse):
     """415."""
 
     __slots__ = ()
     code = Status.UNSUPPORTED_MEDIA_TYPE
 
 
-class InternalServerError(_Refusal):
+class InternalServerError(_ErrorResponse):
     """500."""
 
     __slots__ = ()
     code = Status.INTERNAL_SERVER_ERROR
 
 
-class NotImplemented(_Refusal):
+class NotImplemented(_ErrorResponse):
     """501."""
 
     __slots__ = ()
     code = Status.NOT_IMPLEMENTED
 
 
-class ServiceUnavailable(_Refusal):
+class ServiceUnavailable(_ErrorResponse):
     """503."""
 
     __slots__ = ()

@@ -283,7 +283,7 @@ class PeerConnection(BufferedWriter):
             # A free port of the local host can end up connected to itself: the system may pick
             # it as the source port of the attempt.
             if self._open_socket.getsockname() == self._open_socket.getpeername():
-                raise ConnectionRefusedError("nobody listens there")
+                raise ConnectionRefusedError("nothing listens there")
         except OSError as error:
             # Of thousands of links to addresses of one network, all can fail at the same time.
             yield_if_spent()

@@ -185,7 +185,7 @@ class BodyFeed:
     def _abandon(self) -> None:
         abandoned, self._abandoned = self._abandoned, None
         # Futures of `writable` become ready by this.
-        self._writer.fail("nobody reads any more")
+        self._writer.fail("the reader is closed")
         if abandoned is not None and not self.is_over:
             abandoned()
 

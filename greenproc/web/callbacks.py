@@ -49,7 +49,7 @@ class CallbackQueue:
         self._on_gone = on_gone
         self._calls: deque[tuple[Callable[..., object], Any]] = deque()
         self._greenlet: object = None
-        self._told: set[Any] = set()
+        self._reported: set[Any] = set()
         self._lost: dict[Any, int] = {}
 
     def slow(self, client: Any, lost: int) -> None:
@@ -61,19 +61,19 @@ class CallbackQueue:
         """
         if self._on_slow is not None:
             self._lost[client] = self._lost.get(client, 0) + lost
-            if client not in self._told:
-                self._tell(self._tell_slow, client)
+            if client not in self._reported:
+                self._schedule(self._call_slow, client)
 
-    def gone(self, client: Any, *, is_told: bool) -> None:
+    def gone(self, client: Any, *, reports_loss: bool) -> None:
         """Schedule `on_gone` for *client*.
 
         Args:
             client: the subscriber.
-            is_told: whether its lost events are still reported before that.
+            reports_loss: whether its lost events are still reported before that.
         """
-        if not is_told:
+        if not reports_loss:
             self._lost.pop(client, None)
-        self._tell(self._tell_gone, client)
+        self._schedule(self._call_gone, client)
 
     def run(self, function: Callable[..., object] | None, *arguments: Any) -> None:
         """Call *function*, then the callbacks that it scheduled, unless an outer call does that.
@@ -92,21 +92,21 @@ class CallbackQueue:
             if function is not None:
                 function(*arguments)
             while self._calls:
-                tell, client = self._calls.popleft()
-                tell(client)
+                callback, client = self._calls.popleft()
+                callback(client)
         finally:
             self._greenlet = before
-            self._told.clear()
+            self._reported.clear()
 
-    def _tell(self, tell: Callable[..., object], client: Any) -> None:
-        self._calls.append((tell, client))
+    def _schedule(self, callback: Callable[..., object], client: Any) -> None:
+        self._calls.append((callback, client))
         self.run(None)
 
-    def _tell_slow(self, client: Any) -> None:
-        lost = 0 if client in self._told else self._lost.pop(client, 0)
-        self._told.add(client)
+    def _call_slow(self, client: Any) -> None:
+        lost = 0 if client in self._reported else self._lost.pop(client, 0)
+        self._reported.add(client)
         if lost:
             call_logged(self._on_slow, client, lost)
 
-    def _tell_gone(self, client: Any) -> None:
+    def _call_gone(self, client: Any) -> None:
         call_logged(self._on_gone, client)

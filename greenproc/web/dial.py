@@ -129,7 +129,7 @@ def _connect(family: socket.AddressFamily, address: Any) -> socket.socket:
             # TCP can connect a free local port to itself: the operating system may select it as
             # the source port of the attempt.
             if opened.getsockname() == opened.getpeername():
-                raise ConnectionRefusedError("nobody listens there")
+                raise ConnectionRefusedError("nothing listens there")
         connected = True
         return opened
     finally:

@@ -213,7 +213,7 @@ class EventStream:
         subscriber.start(*self._missed(last_id))
         call_logged(on_open, subscriber)
         if self._is_draining:
-            subscriber.close(retry=_spread(RETURN_SECONDS))
+            subscriber.close(retry=_random_delay(RETURN_SECONDS))
         return subscriber
 
     def _missed(self, last_id: str | None) -> tuple[bytes, list[bytes]]:
@@ -276,7 +276,7 @@ class EventStream:
         """
         self._check_thread("end")
         for subscriber in self.subscribers:
-            subscriber.close(retry=_spread(within))
+            subscriber.close(retry=_random_delay(within))
 
     def close(self) -> None:
         """End the streams of all clients. A client that reconnects gets 204, and stops."""
@@ -343,7 +343,7 @@ class EventStream:
             del self._subscribers[subscriber]
             self._count("clients", -1)
             # Where slow clients are ended, the call of on_slow follows.
-            self._callbacks.gone(subscriber, is_told=not self.keeps_slow)
+            self._callbacks.gone(subscriber, reports_loss=not self.keeps_slow)
 
 
 def _last_event_id(request: Request) -> str | None:
@@ -352,5 +352,5 @@ def _last_event_id(request: Request) -> str | None:
     return text.encode("latin-1", "replace").decode("utf-8", "replace") if text else None
 
 
-def _spread(seconds: float) -> float:
+def _random_delay(seconds: float) -> float:
     return random.uniform(0, seconds)  # noqa: S311

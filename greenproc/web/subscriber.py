@@ -16,7 +16,7 @@ from greenproc.sync.cancellable_timer import CancellableTimer
 from greenproc.sync.pipe import Pipe, Reader
 
 BATCH_BYTES = 64 * 1024  # of events that are joined into one piece of the response
-EARLY = 0.001  # seconds by which a timer may be early, by the rounding of floats
+TIMER_TOLERANCE = 0.001  # seconds by which a timer may be early, by the rounding of floats
 GAP = "gap"
 
 
@@ -112,8 +112,8 @@ class Subscriber:
         self._replay.append(first)
         self._replay.extend(replay)
         self._write()
-        self._watch(self._owner.heartbeat)
-        self._writer.reader_closed.on_ready(lambda _: self._leave())
+        self._schedule_heartbeat(self._owner.heartbeat)
+        self._writer.reader_closed.on_ready(lambda _: self._finish())
         if self._process is not None and not end_with(self._process, self):
             self.close()
 
@@ -156,7 +156,7 @@ class Subscriber:
         self._last_at = self._clock.now()
         self._write()
         if self._waiting_bytes > self._owner.max_waiting_bytes:
-            self._shed()
+            self._drop_oldest()
         return self.is_open
 
     def close(self, *, retry: float | None = None) -> None:
@@ -172,7 +172,7 @@ class Subscriber:
             if retry is not None:
                 self._events.append(encode_event(None, retry=retry))
         self._write()
-        self._leave()
+        self._finish()
 
     # Writing
 
@@ -182,7 +182,7 @@ class Subscriber:
             with self._guard:
                 if self._is_writing:
                     return
-                piece = self._take()
+                piece = self._next_piece()
                 if not piece and not self._is_ending:
                     return
                 self._is_writing = True
@@ -192,15 +192,15 @@ class Subscriber:
             self._writer.write(piece)
             room = self._writer.writable()
             if not room.ready():
-                room.on_ready(lambda _: self._go_on())
+                room.on_ready(lambda _: self._resume())
                 return
             self._is_writing = False
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         self._is_writing = False
         self._write()
 
-    def _take(self) -> bytes:
+    def _next_piece(self) -> bytes:
         """Remove the events of the next piece from the queues. The caller must hold the lock."""
         taken: list[bytes] = []
         size = 0
@@ -217,7 +217,7 @@ class Subscriber:
         # A single event is not copied: all subscribers share its bytes.
         return taken[0] if len(taken) == 1 else b"".join(taken)
 
-    def _shed(self) -> None:
+    def _drop_oldest(self) -> None:
         """Drop the oldest events of a slow client, or all of them with its stream."""
         dropped = 0
         with self._guard:
@@ -234,26 +234,26 @@ class Subscriber:
 
     # Time, and the end
 
-    def _watch(self, seconds: float) -> None:
+    def _schedule_heartbeat(self, seconds: float) -> None:
         if self.is_open:
-            self._beat_timer = CancellableTimer(self._clock, seconds, self._beat)
+            self._beat_timer = CancellableTimer(self._clock, seconds, self._send_heartbeat)
 
-    def _beat(self, has_rung: bool) -> None:
+    def _send_heartbeat(self, has_fired: bool) -> None:
         """Send a comment after silence, for proxies that close idle connections. The write also
         detects a lost client.
         """
-        if not has_rung:
+        if not has_fired:
             self.close()
             return
         silence = self._clock.now() - self._last_at
-        if silence < self._owner.heartbeat - EARLY:
-            self._watch(self._owner.heartbeat - silence)
+        if silence < self._owner.heartbeat - TIMER_TOLERANCE:
+            self._schedule_heartbeat(self._owner.heartbeat - silence)
             return
         if not self._is_writing:  # else the client has unread bytes already
             self.push(EMPTY_COMMENT)
-        self._watch(self._owner.heartbeat)
+        self._schedule_heartbeat(self._owner.heartbeat)
 
-    def _leave(self) -> None:
+    def _finish(self) -> None:
         with self._guard:
             if self._is_gone:
                 return

@@ -55,9 +55,9 @@ def read_handshake(request: Request, options: WebSocketOptions) -> Handshake | R
         return MethodNotAllowed(["GET"], request.method)
     if request.version < (1, 1):
         return BadRequest("expected HTTP/1.1 for a WebSocket")
-    if "websocket" not in _words(request, "Upgrade"):
+    if "websocket" not in _elements(request, "Upgrade"):
         return _upgrade_required("expected the handshake of a WebSocket")
-    if "upgrade" not in _words(request, "Connection"):
+    if "upgrade" not in _elements(request, "Connection"):
         return BadRequest("expected 'Connection: Upgrade' for a WebSocket")
     if VERSION not in _values(request, "Sec-WebSocket-Version"):
         return _upgrade_required(f"expected version {VERSION} of WebSocket")
@@ -70,7 +70,7 @@ def read_handshake(request: Request, options: WebSocketOptions) -> Handshake | R
     if origins and (len(origins) > 1 or not _is_allowed(origins[0], request, options)):
         return Forbidden("this origin may not open a WebSocket here")
     # Subprotocols are case-sensitive, and the preference of the server decides.
-    offered = _words(request, "Sec-WebSocket-Protocol", lower=False)
+    offered = _elements(request, "Sec-WebSocket-Protocol", lower=False)
     chosen = next((one for one in options.subprotocols if one in offered), None)
     extensions = ",".join(_values(request, "Sec-WebSocket-Extensions"))
     return Handshake(accept_key(keys[0]), chosen, extensions)
@@ -125,7 +125,7 @@ def _values(request: Request, name: str) -> list[str]:
     return [value for key, value in request.headers.lines() if key.lower() == lowered]
 
 
-def _words(request: Request, name: str, *, lower: bool = True) -> list[str]:
+def _elements(request: Request, name: str, *, lower: bool = True) -> list[str]:
     words = [word.strip(" \t") for word in ",".join(_values(request, name)).split(",")]
     return [word.lower() for word in words] if lower else words
 

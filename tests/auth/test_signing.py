@@ -29,7 +29,7 @@ def test_key_decides_on_the_algorithm() -> None:
     pytest.importorskip("jwt")
     pytest.importorskip("cryptography")
     keys = [None, "secret", b"secret", parse_rsa_key(PUBLIC_KEY), parse_rsa_key(PRIVATE_KEY)]
-    assert [Signing.by(key).algorithm for key in keys] == [
+    assert [Signing.of(key).algorithm for key in keys] == [
         "none",
         "HS256",
         "HS256",
@@ -42,7 +42,7 @@ def test_key_decides_on_the_algorithm() -> None:
 def test_secret_that_is_none_is_refused(key: str | bytes) -> None:
     pytest.importorskip("jwt")
     with pytest.raises(InvalidArgument, match="expected a key for HS256") as caught:
-        Signing.by(key)
+        Signing.of(key)
     assert "MII" not in str(caught.value)
 
 
@@ -58,11 +58,11 @@ def test_key_of_another_kind_is_refused() -> None:
     pytest.importorskip("jwt")
     pytest.importorskip("cryptography")
     with pytest.raises(InvalidArgument, match="expected a key for RS256"):
-        Signing.by(17)
+        Signing.of(17)
 
 
 def test_none_signs_nothing_and_takes_nothing() -> None:
-    signing = Signing.by(None)
+    signing = Signing.of(None)
     assert signing.sign(b"data") == b""
     signing.check(b"data", b"")
     with pytest.raises(InvalidToken, match="Unsecured JWT contains a signature"):
@@ -72,7 +72,7 @@ def test_none_signs_nothing_and_takes_nothing() -> None:
 def test_private_rsa_key_checks_what_it_signed() -> None:
     pytest.importorskip("jwt")
     pytest.importorskip("cryptography")
-    private, public = Signing.by(parse_rsa_key(PRIVATE_KEY)), Signing.by(parse_rsa_key(PUBLIC_KEY))
+    private, public = Signing.of(parse_rsa_key(PRIVATE_KEY)), Signing.of(parse_rsa_key(PUBLIC_KEY))
     signature = private.sign(b"data")
     public.check(b"data", signature)
     private.check(b"data", signature)
@@ -84,7 +84,7 @@ def test_public_rsa_key_cannot_sign() -> None:
     pytest.importorskip("jwt")
     pytest.importorskip("cryptography")
     with pytest.raises(InvalidArgument, match="expected a private key"):
-        Signing.by(parse_rsa_key(PUBLIC_KEY)).sign(b"data")
+        Signing.of(parse_rsa_key(PUBLIC_KEY)).sign(b"data")
 
 
 def test_error_without_pyjwt_tells_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

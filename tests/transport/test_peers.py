@@ -424,7 +424,7 @@ def test_a_closed_port_that_connects_to_itself_is_a_closed_port(
 
     manager().link(address, REUSE)
 
-    assert "nobody listens there" in str(node.lost.get(timeout=LIMIT)[1])
+    assert "nothing listens there" in str(node.lost.get(timeout=LIMIT)[1])
 
 
 def test_a_link_that_gets_no_connection_in_time_is_lost(node: Node, manager: Manager) -> None:

@@ -74,7 +74,7 @@ def test_a_socket_is_not_connected_to_itself(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(socket.socket, "connect", bind_and_connect)
     address = closed_address()
 
-    with pytest.raises(Broken, match="nobody listens there"):
+    with pytest.raises(Broken, match="nothing listens there"):
         open_socket(Endpoint("http", address.ip, address.port))
 
 
