@@ -95,6 +95,7 @@ class BodyPipe:
         Raises:
             RemoteProtocolError: the body cannot be decompressed.
         """
+        # The handler is not called yet, so nothing reads the pipe: a write could wait for ever.
         if self._held is not None:
             self._held.append(partial(self.write, data))
         elif self._inflater is None:
@@ -136,6 +137,7 @@ class BodyPipe:
 
     def _pass_on(self, data: bytes) -> None:
         if not self._writer.write(data):
+            # The reader is closed. The connection goes on if the rest is short.
             self._dropped += len(data)
             if self._dropped > DROPPED_BYTES:
                 self._stop_taking()

@@ -141,11 +141,13 @@ class BodyWriter:
         Differs: a 404 for what is no plain file; a file that got shorter breaks the connection,
         where libprocess tries for ever.
         """
+        # Opened here, and not by the handler: a response that is never sent needs no descriptor.
         number = open_file(response.path or "")
         if isinstance(number, Response):
             self.write(encode(number, request))
             return
         try:
+            # The size at this moment: the head promises it, and the file may go on growing.
             size = os.fstat(number).st_size
             head = self._head(response, request, size=size)
             if head is None or not _takes_body(response, request):
@@ -209,6 +211,7 @@ class BodyWriter:
         if head is None or not _takes_body(response, request):
             self.write(head or encode(InternalServerError(), request))
             return
+        # A stream that failed before its first byte gets a response of its own: no head is sent.
         first = response.reader.read()
         if first.ready() and not first.is_ready:
             refusal = response_of(first, request, expose_errors=self._settings.expose_errors)
@@ -229,6 +232,7 @@ class BodyWriter:
         gathered = [head]
         size = len(head)
         while True:
+            # What is gathered leaves when the stream has nothing more for now, however little.
             if size >= GATHERED_BYTES or (gathered and not reading.ready()):
                 self.write(b"".join(gathered))
                 gathered.clear()

@@ -84,6 +84,7 @@ class BufferedWriter(ABC):
             self._write_failed(error)
             return
         if sent < len(data) or self._has_more():
+            # Not in the greenlet: a flush before it starts would write ahead of the rest.
             self.is_writing = True
             self._greenlet = self._spawn(self._write, memoryview(data)[sent:])
         else:
@@ -178,6 +179,7 @@ def write_all(to: socket.socket, data: bytes | memoryview, settings: Settings) -
             settings.answer_timeout, TimeoutError("the client does not read its answers")
         ):
             sent += to.send(rest[sent:])
+        # The rate counts from the first wait on: what the system buffered says nothing about it.
         late = monotonic() - begin - settings.answer_timeout
         if late * settings.min_bytes_per_second > sent - before:
             raise TimeoutError("the client reads its answers too slowly")

@@ -100,6 +100,7 @@ class ConnectionLimit:
 
     def _find_reason(self, client: Address | None) -> str | None:
         standing = 0 if client is None else self._by_ip[client.ip]
+        # Its own limit comes first: an address over it must not cost others their connections.
         if self._per_address is not None and standing >= self._per_address:
             return TOO_MANY_OF_ADDRESS
         count = len(self._connections)
@@ -130,6 +131,7 @@ class ConnectionLimit:
     def _close_candidate(self) -> bool:
         while self._candidates:
             cost, connection = self._candidates.popleft()
+            # It may have ended, or become busy, since the scan.
             if connection in self._connections and connection.cost_of_loss == cost:
                 self.evicted += 1
                 self._report(connection.client, MADE_ROOM)
@@ -241,6 +243,7 @@ class Slots:
         turn = self._waiting.pop(holder, None)
         if turn is not None:
             turn.set()
+        # In the order of arrival, and each at once: its greenlet may be slow to wake up.
         while self._waiting and len(self._holders) < self.limit:
             following = next(iter(self._waiting))
             self._holders[following] = None

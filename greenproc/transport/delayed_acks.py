@@ -50,6 +50,7 @@ class DelayedAcks:
     def _flush(self) -> None:
         self._stop_timer()
         waiting, self._waiting = self._waiting, []
+        # A writer with input waits for its reader, whose next send may carry the 202s.
         self._waiting += [one for one in waiting if not one.flush_delayed()]
         if self._waiting:
             self._start_timer()

@@ -36,6 +36,7 @@ def listen_on(where: ListenAddress, backlog: int = BACKLOG) -> socket.socket:
         if isinstance(where, Address):
             family = socket.AF_INET6 if where.is_ipv6 else socket.AF_INET
             listening = socket.socket(family, socket.SOCK_STREAM)
+            # A restarted node gets its port although connections of the last one are in TIME_WAIT.
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind((where.ip, where.port))
         else:
@@ -85,6 +86,7 @@ def _bind_path(listening: socket.socket, path: str) -> None:
     try:
         listening.bind(path)
     except OSError as error:
+        # A server that was killed leaves its path behind: nothing else tells it from one that runs.
         if error.errno != errno.EADDRINUSE or _is_served(path):
             raise
         remove_path(path)

@@ -231,6 +231,7 @@ class Listener:
             connection.wait_written(max(deadline - monotonic(), 0.0))
         for connection in list(self._connections):
             connection.close()
+        # It ends by itself without connections, but only after its interval.
         self._stop_monitoring()
         joinall(list(self._greenlets), timeout=timeout)
         stuck = list(self._greenlets)
@@ -269,6 +270,7 @@ class Listener:
         client = address_of(name)
         try:
             if self._limit.reason_to_refuse(client) is not None:
+                # As much of the 503 as fits: the hub must not wait for a client that is refused.
                 write_some(accepted, REFUSAL)
                 accepted.close()
                 return
@@ -283,6 +285,7 @@ class Listener:
         assert self._context is not None
         accepted.settimeout(None)
         if client is not None:
+            # With Nagle's algorithm a response could wait 40 ms for the client's delayed ACK.
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             settings = self._settings
             notice_loss(accepted, settings.link_timeout, stall=settings.answer_timeout)
@@ -329,6 +332,7 @@ class Acceptor(StreamServer):
         accepted: Callable[[socket.socket, Any], None],
         make_room: Callable[[], bool],
     ) -> None:
+        # No greenlets of gevent: the connection starts one in the context of the runtime.
         super().__init__(listening, accepted, spawn=None)
         self._accepted = accepted
         self._make_room = make_room
@@ -347,6 +351,7 @@ class Acceptor(StreamServer):
         except OSError as error:
             if self.is_fatal_error(error):
                 raise
+            # ECONNABORTED: the client has left the backlog, which says nothing about the next one.
             if error.errno != errno.ECONNABORTED:
                 self._pause(error)
             return None
@@ -367,6 +372,7 @@ class Acceptor(StreamServer):
         if self._back_off == MIN_BACK_OFF and now >= self._log_due:
             self._log_due = now + LOG_SECONDS
             log.error("cannot accept connections, and will go on trying: %s", error)
+        # The connection stays in the backlog: without a pause the hub would try for ever.
         self.stop_accepting()
         self._retry = self.loop.timer(0.0 if has_room else self._back_off)
         self._retry.start(self.start_accepting)

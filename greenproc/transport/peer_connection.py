@@ -243,6 +243,7 @@ class PeerConnection(BufferedWriter):
             self.queue.forget_sent(but_last=self._is_cut)
         if self._socket is not None:
             self._socket.close()
+        # Before the hook, which may open the next connection.
         self._hooks.slots.release(self)
         self._hooks.ended(self, error)
 
@@ -292,6 +293,7 @@ class PeerConnection(BufferedWriter):
         self.was_open = True
         self._last_used = monotonic()
         if self.linked:
+            # An open connection has shown that there is a node at the address.
             self._free_slot()
         else:
             self._watch()

@@ -151,6 +151,7 @@ class SocketManager:
             fresh = self._open(
                 address, linked=True, needs_slot=needs_slot, encoder=current.encoder
             )
+            # Batches that were taken cannot move: how much of them the peer has is not known.
             self._leaving.add(current)
             current.move_unsent(fresh)
             current.leave()
@@ -189,12 +190,14 @@ class SocketManager:
         self._running = False
         self._retries.close("the node stopped")
         leaving = list(self._connections.values())
+        # First of all: a message that is sent meanwhile is dropped, and opens no connection.
         self._connections.clear()
         self._recent = None
         self._leaving.update(leaving)
         for connection in leaving:
             connection.leave()
         self._none_left.wait(timeout)
+        # The peers of these take nothing: what they have not read is lost.
         stopped = Broken("the node stopped")
         for connection in list(self._leaving):
             connection.end(stopped)
@@ -253,6 +256,7 @@ class SocketManager:
 
     def _ended(self, connection: PeerConnection, error: Broken | None) -> None:
         """Remove a closed connection from the tables, then report its loss and its messages."""
+        # The tables come first: a hook may send, which opens another connection.
         address = connection.address
         self._sent_before += connection.queue.taken
         was_current = self._connections.get(address) is connection

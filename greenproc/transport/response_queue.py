@@ -95,6 +95,7 @@ class ResponseQueue:
         Nothing is returned when the head is not ready, or is a response that is no plain bytes:
         see `take_streamed`.
         """
+        # The hot path: only 202s are owed, and all of them leave.
         if not self.pending and not self.is_closing:
             joined = b"".join(self.owed)  # type: ignore[arg-type]  # no futures among them
             self.owed.clear()
@@ -164,6 +165,7 @@ class ResponseQueue:
         if not response.is_whole:
             return None
         response = self._pop(response, request)
+        # The response does not need the rest of the body, so the pipe can drop it.
         if request.reader is not None:
             self._responded(request)
         return encode(response, request)
@@ -173,6 +175,7 @@ class ResponseQueue:
         self.owed.popleft()
         self.pending -= 1
         size = len(response.body)
+        # As long as all responses are small there is nothing to adapt.
         if size > SMALL_BYTES or self._largest != SMALL_BYTES:
             self._adapt_room(size)
         self.is_closing = closes(response, request)

@@ -180,6 +180,7 @@ class ResponseWriter(BufferedWriter):
     def _flush_soon(self) -> None:
         """Send what is ready; many responses when the iteration has time for them."""
         self._is_watching = False
+        # A few responses fit into any iteration; to wait for the next would only delay them.
         if self._queue.pending <= FEW_RESPONSES:
             self._flush_now()
         elif not self._is_due:
@@ -220,6 +221,7 @@ class ResponseWriter(BufferedWriter):
             return
         rest = memoryview(data)[sent:]
         try:
+            # Counted only from here on, so that sending to clients that read costs nothing.
             self._unsent.hold(self, len(rest) + self._queue.ready_bytes)
             if not self.is_closed:
                 self._body_writer.write(rest)
@@ -254,6 +256,7 @@ class ResponseWriter(BufferedWriter):
         try:
             self._body_writer.write(response.encode())
         except OSError:
+            # It will not run, so nothing else would close it.
             response.protocol.close()
             raise
         self._hooks.upgraded(response.protocol)
@@ -261,6 +264,7 @@ class ResponseWriter(BufferedWriter):
     def _flushed(self) -> None:
         """Watch the next future, or stream; end the connection behind its last response."""
         queue = self._queue
+        # The greenlet that reads left a file or a stream, see `flush`.
         if not self._may_stream and not self.is_closed and queue.is_ready():
             self._may_stream = self.is_writing = True
             self._spawn(self._write, _NOTHING)
@@ -309,6 +313,7 @@ class ResponseWriter(BufferedWriter):
 
     def _has_input(self) -> bool:
         """Return whether reading would not wait."""
+        # gevent's recv would wait.
         self._socket.settimeout(0.0)
         try:
             self._socket.recv(1, socket.MSG_PEEK)
@@ -330,6 +335,7 @@ class ResponseWriter(BufferedWriter):
         log.debug("connection from %s takes no responses: %s", self._client, error)
         self.close()
         self.discard_pending()
+        # The client is there, and would keep the connection for as long as it likes.
         if isinstance(error, TimeoutError):
             self._refused(self._client, ANSWERS_NOT_READ)
             self._hooks.broken()
@@ -353,6 +359,7 @@ class ResponseWriter(BufferedWriter):
     def discard_pending(self) -> None:
         """Request a discard of all responses that are owed, and drop them."""
         for future in self._queue.clear():
+            # The handler may still complete it with a stream, whose writer would wait for ever.
             future.discard()
             future.on_ready(_close_reader)
 

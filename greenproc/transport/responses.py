@@ -49,6 +49,7 @@ def response_of(future: Future[Any], request: Request, *, expose_errors: bool) -
     response = future.value
     if not isinstance(response, Response):
         response = _explain(future, request, expose_errors=expose_errors)
+    # Every response has the lines of CORS, that of a failed handler too.
     lines = request.response_lines
     return response.with_lines(lines) if lines else response
 
@@ -67,6 +68,7 @@ def _explain(future: Future[Any], request: Request, *, expose_errors: bool) -> R
         return Response(error.status, str(error), dict((NOSNIFF,)))
     if isinstance(error, Failure):
         return InternalServerError(str(error))
+    # The handler gave up, or its process ended: the client may try again.
     if isinstance(error, (Discarded, Abandoned)):
         return ServiceUnavailable()
     failure_log.add("a request failed", error)

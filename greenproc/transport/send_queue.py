@@ -91,6 +91,7 @@ class SendQueue:
 
     def take_batch(self) -> bytes:
         """Remove what goes into one send from the queue, and remember its messages as sent."""
+        # The usual case takes the whole queue, without a loop over its messages.
         if self.queued_bytes <= MAX_BATCH_BYTES:
             batch = b"".join(self._data)
             messages = self._messages
@@ -117,6 +118,7 @@ class SendQueue:
 
         Messages that are not remembered are left out.
         """
+        # Places count from the oldest message without a response, which may not be remembered.
         first = self._answered - self._unknown
         wanted = {place + first for place in places if place >= self._unknown}
         messages = chain.from_iterable(batch for batch, _ in self._sent)
@@ -169,6 +171,7 @@ class SendQueue:
 
     def _raise_mark(self, least: int) -> bool:
         """Let the queue hold twice as much, or *least* at least, if there is room for that."""
+        # Twice as much, so that growth is amortized; the least when the node has hardly any room.
         for mark in (max(least, min(2 * self._mark, self._max_bytes)), least):
             if mark <= self._max_bytes and self._unsent.take(mark - self._mark):
                 self._mark = mark
@@ -181,6 +184,7 @@ class SendQueue:
 
     def _take_part(self) -> tuple[bytes, deque[Message]]:
         """Take as many messages as fill a batch, at least one."""
+        # At least one: a message may be larger than a batch.
         data = [self._data.popleft()]
         size = len(data[0])
         while self._data and size + len(self._data[0]) <= MAX_BATCH_BYTES:

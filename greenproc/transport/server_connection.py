@@ -210,6 +210,7 @@ class ServerConnection:
         parser, budget = self._parser, self._budget
         unyielded = 0
         while not self._last:
+            # The parser stops in the middle of a read when its budget is spent.
             data = b"" if parser.has_more else self._receive()
             unyielded += len(data)
             self._is_small = unyielded <= SMALL_BYTES and len(data) > 0
@@ -233,15 +234,18 @@ class ServerConnection:
 
     def _take(self, requests: list[RawRequest]) -> None:
         """Deliver messages and serve requests, and queue their responses."""
+        # Local names: the loop below runs once for each message.
         append = self._writer.append
         decode = self._context.decode
         deliver = self._deliver
         accepted_delivery = Delivery.ACCEPTED
+        # One 202 serves all messages of a read: its Date counts seconds.
         accepted = accepted_response(int(time()))
         for raw in requests:
             try:
                 message = decode(raw)
             except RemoteProtocolError as error:
+                # The message is malformed, but where the next one begins is known.
                 append(refuse_request(error, last=False))
                 continue
             if message is None:
@@ -307,11 +311,13 @@ class ServerConnection:
             if not self._hooks.is_raw(raw.head.path):
                 self._refuse(error, has_body=raw.method != b"HEAD")
                 return
+            # A raw route gets the request undecoded, so there is nothing to refuse.
             request = to_raw_request(raw, self.client, connection=self)
         body = None if raw.sink is None else self._attach_body(raw, request)
         future = self._hooks.serve(request)
         writer.append_pending(future, request)
         if body is not None:
+            # Only now: it waits for the handler when the pipe is full.
             body.begin()
         if self._budget.is_spent():
             self._budget.wait(ahead=self._is_small)
@@ -325,6 +331,7 @@ class ServerConnection:
                 self._last = True  # the read of the handler fails, and the handler responds
             else:
                 self._refuse(parser.error, has_body=not parser.is_head_request)
+        # A body that is read whole is wanted at once; a streamed one when its handler reads.
         elif parser.expects_continue and (self._body is None or self._body.is_over):
             self._writer.append(CONTINUE)
         elif parser.is_finished:
@@ -422,6 +429,7 @@ class ServerConnection:
             return ConnectionPhase.UNTIMED, number, 0
         parser = self._parser
         body_bytes = parser.body_bytes
+        # Nothing is read while the connection is held, so that no read sees the FIN of the client.
         is_held = self._waits_for_room or (self._body is not None and self._body.is_full)
         if is_held and has_ended(self._socket):
             return ConnectionPhase.HALF_CLOSED, number, self._writer.progress + (body_bytes or 0)
@@ -440,6 +448,7 @@ class ServerConnection:
                 number,
                 0,
             )
+        # A node that links sends nothing over a link until it has a message, for days perhaps.
         may_be_link = self._has_delivered or (self._context.carries_messages and self._is_silent)
         is_idle = self._writer.is_done and not may_be_link
         return (ConnectionPhase.IDLE if is_idle else ConnectionPhase.UNTIMED), number, 0
@@ -467,6 +476,7 @@ class ServerConnection:
         self._hooks.refused(
             self.client, HEAD_TOO_SLOW if phase is ConnectionPhase.HEAD else BODY_TOO_SLOW
         )
+        # A handler that reads the body gets the error from its read, and responds itself.
         if phase is ConnectionPhase.BODY and self._body is not None and not self._body.is_over:
             self._last = True
             self._parser.fail(error)
@@ -510,11 +520,13 @@ class ServerConnection:
         """Send the responses that are still owed, and let the client read them."""
         writer = self._writer
         writer.flush()
+        # Without requests nothing reads any more, and so nothing would see the end of the client.
         is_watched = not (writer.is_done or self._is_eof)
         watch = self._hooks.spawn(self._watch) if is_watched else None
         while not (writer.is_done or writer.is_closed):
             if not self._wait_for_progress():
                 return
+        # The bytes behind the handshake are the first ones of the protocol.
         if self._protocol is not None:
             self._ahead = self._parser.trailing_data + self._ahead
             if watch is not None:
@@ -538,12 +550,14 @@ class ServerConnection:
         def has_changed() -> bool:
             return writer.is_done or writer.progress != progress or self._is_eof != was_eof
 
+        # A client that sends may still read: the limits of the writer are enough for it.
         if not was_eof:
             writer.wait_until(has_changed, None)
             return True
         limit = self._settings.answer_timeout
         first = min(GONE_SECONDS, limit)
         writer.wait_until(has_changed, first)
+        # Half-closed clients that read, such as nc -N, get their responses in the second part.
         if not has_changed():
             writer.request_discards()
             writer.wait_until(has_changed, limit - first)

@@ -108,6 +108,7 @@ class IdleMonitor:
         """Check all connections, round after round, until there are none."""
         while self._connections:
             sleep(self._interval)
+            # A new table in each round forgets connections that are closed.
             before, self._seen = self._seen, {}
             for number, connection in enumerate(list(self._connections), 1):
                 self._check(connection, before.get(connection))
@@ -120,12 +121,14 @@ class IdleMonitor:
         if not limit:
             return
         now = monotonic()
+        # The number of the request: each one has the whole limit.
         if seen is None or seen.doing != (phase, request):
             seen = _Seen((phase, request), body_bytes, now)
         elif body_bytes != seen.body_bytes:
             seen.body_bytes = body_bytes
             seen.changed = now
         late = now - seen.began - limit
+        # A client that sends a byte now and then makes progress, but not at the least rate.
         is_slow = (
             phase is ConnectionPhase.BODY and late * self._rate > body_bytes - seen.began_bytes
         )
@@ -160,6 +163,7 @@ def notice_loss(connected: socket.socket, seconds: float, *, stall: float = 0.0)
     """
     if not seconds:
         return
+    # Half of the time for silence, half for three probes that are lost.
     whole = max(round(seconds), 1)
     idle = max(whole // 2, 1)
     interval = max(whole // 6, 1)
