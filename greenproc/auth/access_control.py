@@ -41,12 +41,12 @@ class AccessControl:
 
     def authenticate(self, request: Request, realm: str) -> Any:
         """Return the result of the authenticator of *realm*. See `Authenticators.authenticate`."""
-        return self._in_time(self._authenticators.authenticate(request, realm), "who asks")
+        return self._in_time(self._authenticators.authenticate(request, realm), "Authentication")
 
     def authorize(self, request: Request, principal: Any, id: str, path: str) -> Any:
         """Return the decision of the endpoint's callback. See `Authorization.authorize`."""
         allowed = self._authorization.authorize(request, principal, id, path)
-        return self._in_time(allowed, "whether it may be done")
+        return self._in_time(allowed, "Authorization")
 
     def _in_time(self, answer: Any, what: str) -> Any:
         """Return *answer*; in place of a future, one that ends in time with it or with a 503."""
@@ -59,4 +59,4 @@ class AccessControl:
 
 def _time_out(answer: Future[Any], what: str, late: Future[Any]) -> Response:
     answer.discard()
-    return ServiceUnavailable(f"It took too long to find out {what}.\n")
+    return ServiceUnavailable(f"{what} took too long.\n")

@@ -134,8 +134,8 @@ def _check_expiry(payload: dict[str, Any]) -> None:
         raise InvalidToken("JSON payload 'exp' field is not a number")
     now = int(current_clock().now())
     if expiry < now:
-        told = expiry if expiry == -inf else int(expiry)  # JSON's -1e999 has no int
-        raise InvalidToken(f"Token has expired: exp({told}) < now({now})")
+        shown = expiry if expiry == -inf else int(expiry)  # JSON's -1e999 has no int
+        raise InvalidToken(f"Token has expired: exp({shown}) < now({now})")
 
 
 def _decode(text: str, what: str) -> dict[str, Any]:

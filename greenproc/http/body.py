@@ -297,7 +297,7 @@ class IncomingBody:
         limits: of the parser.
         sink: receives the body. Without one `collected` has it, within the limit. A compressed
             body stays compressed either way, since decompression may have to wait.
-        is_spent: asked now and then while there are chunks.
+        is_spent: see `ChunkedReader`.
     """
 
     __slots__ = ("_reader", "_sink", "_collector", "taken")

@@ -248,8 +248,8 @@ def read_request_head(data: bytes, limits: ParserLimits) -> RequestHead:
     )
     head.keep_alive = fields.keep_alive(version) and not head.upgrades
     head.is_gzip = fields.is_gzip()
-    wanted = version == (1, 1) and head.length != 0
-    head.expects_continue = wanted and fields.expects_continue()
+    may_expect = version == (1, 1) and head.length != 0
+    head.expects_continue = may_expect and fields.expects_continue()
     head.trace = fields.trace()
     return head
 

@@ -61,8 +61,8 @@ class Headers(MutableMapping[str, str]):
         except InvalidArgument:
             raise
         except (TypeError, ValueError) as error:
-            told = f"expected headers as a mapping or as pairs, got {items!r}"
-            raise InvalidArgument(told) from error
+            text = f"expected headers as a mapping or as pairs, got {items!r}"
+            raise InvalidArgument(text) from error
         self.by_key = {name.lower(): value for name, value in self.fields}
 
     @classmethod

@@ -42,8 +42,8 @@ def decode_json(body: bytes, request: object = None) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        told = "an empty body" if not body else error
-        raise InvalidBody(f"expected JSON: {told}", request) from error
+        fault = "an empty body" if not body else error
+        raise InvalidBody(f"expected JSON: {fault}", request) from error
 
 
 def encode_json(value: object) -> str:

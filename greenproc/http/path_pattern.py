@@ -168,8 +168,8 @@ def decode_segment(text: str) -> str:
     try:
         return unquote_to_bytes(text.encode("utf-8", "surrogateescape")).decode()
     except UnicodeError:
-        told = text.encode("utf-8", "surrogateescape")
-        raise InvalidURL(f"expected UTF-8 in the path, got {told!r:.200}") from None
+        raw = text.encode("utf-8", "surrogateescape")
+        raise InvalidURL(f"expected UTF-8 in the path, got {raw!r:.200}") from None
 
 
 def normalised_path(path: str) -> str:

@@ -28,8 +28,8 @@ class JSONBody:
         self.type = type
         self._decoder: msgspec.json.Decoder[Any] | None = None
         try:
-            told = msgspec.inspect.type_info(type)
-            if isinstance(told, msgspec.inspect.CustomType):
+            info = msgspec.inspect.type_info(type)
+            if isinstance(info, msgspec.inspect.CustomType):
                 raise TypeError(f"Type {self.name!r} is not supported")
             self._decoder = msgspec.json.Decoder(type)
         except NameError:
@@ -72,8 +72,8 @@ class JSONBody:
         try:
             return self._decoder.decode(request.body)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
-            told = error if request.body else "an empty body"
-            raise InvalidBody(f"expected JSON: {told}", request) from error
+            fault = error if request.body else "an empty body"
+            raise InvalidBody(f"expected JSON: {fault}", request) from error
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, JSONBody) and self.type == other.type

@@ -94,8 +94,8 @@ def endpoint_of(url: URL) -> Endpoint:
         advice = _ADVICE.get(scheme, "expected 'http' or 'http+unix'")
         raise InvalidURL(f"Unsupported URL scheme: {scheme!r}: {advice}")
     if not url.host:
-        told = f"as URL.absolute reads one, got the path {url.target!r}"
-        raise InvalidURL(f"expected a URL with a host, {told}")
+        expectation = f"as URL.absolute reads one, got the path {url.target!r}"
+        raise InvalidURL(f"expected a URL with a host, {expectation}")
     if scheme == UNIX:
         if "\0" in url.host[1:]:  # a leading one marks an abstract name of Linux
             raise InvalidURL(f"expected the path of a socket, got {url.host!r}")
