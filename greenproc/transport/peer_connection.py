@@ -76,8 +76,8 @@ class PeerHooks:
     with 503. Accepted ones are passed for linked connections only."""
     not_found: Callable[[Sequence[Message]], None]
     """Messages were answered 404: the peer has no process with such an id."""
-    is_retrying: Callable[[], bool]
-    """Return whether refused messages are queued to be sent again."""
+    is_retrying: Callable[[Address], bool]
+    """Return whether messages that an address has refused are queued to be sent again."""
     idle: Callable[[PeerConnection], None]
     """A temporary connection has had nothing to do for a while. Also called in the hub."""
     slots: Slots
@@ -416,7 +416,7 @@ class PeerConnection(BufferedWriter):
         count = counter.feed(received)
         if counter.not_found:
             self._hooks.not_found(self.queue.find_sent(counter.not_found))
-        if counter.unavailable or (self.linked and self._hooks.is_retrying()):
+        if counter.unavailable or (self.linked and self._hooks.is_retrying(self.address)):
             refused = self.queue.find_sent(counter.unavailable)
             answered = self.queue.find_sent(range(count)) if self.linked else refused
             self.queue.answer(count)

@@ -65,19 +65,6 @@ class SocketManager:
         self._slots = Slots(
             settings.max_temporary_connections or share_of_descriptors(TEMPORARY_SHARE)
         )
-        self._peer_hooks = PeerHooks(
-            spawn=self._spawn,
-            opened=self._opened,
-            ended=self._ended,
-            dropped=self._drop,
-            answered=self._answered,
-            not_found=self._not_found,
-            is_retrying=self._is_retrying,
-            idle=self._leave_idle,
-            slots=self._slots,
-            unsent=UnsentBytes(settings.max_unsent_bytes),
-        )
-
         self._retries = Retries(
             get_hub(),
             timeout=settings.refusal_timeout,
@@ -85,6 +72,18 @@ class SocketManager:
             send=self.send,
             mark=self._mark,
             drop=self._drop,
+        )
+        self._peer_hooks = PeerHooks(
+            spawn=self._spawn,
+            opened=self._opened,
+            ended=self._ended,
+            dropped=self._drop,
+            answered=self._answered,
+            not_found=self._not_found,
+            is_retrying=self._retries.is_retrying,
+            idle=self._leave_idle,
+            slots=self._slots,
+            unsent=UnsentBytes(settings.max_unsent_bytes),
         )
 
     def __repr__(self) -> str:
@@ -284,9 +283,6 @@ class SocketManager:
         """Return a function: whether all messages to *address* so far have their responses."""
         connection = self._connections.get(address)
         return _nothing_sent if connection is None else connection.mark()
-
-    def _is_retrying(self) -> bool:
-        return bool(self._retries.receivers)
 
     def _answered(self, messages: Sequence[Message], refused: Sequence[Message]) -> None:
         """Retry messages that got a 503, unless the node stops."""

@@ -140,6 +140,10 @@ class Retries:
     def __repr__(self) -> str:
         return f"<Retries, {len(self)} messages of {len(self.receivers)} receivers>"
 
+    def is_retrying(self, address: Address) -> bool:
+        """Return whether a process at *address* has refused messages that are not settled yet."""
+        return any(to.address == address for to in self.receivers)
+
     def takes(self, message: Message) -> bool:
         """Queue *message* and return True if others are queued for its receiver; else False."""
         if not self.receivers or isinstance(message, RetriedMessage):
