@@ -391,7 +391,8 @@ class Settings:
     max_headers: int = _setting(256, _POSITIVE)
     """How many headers a request may have."""
     max_outgoing_bytes: int = _setting(64 * 1024 * 1024, _POSITIVE)
-    """What may wait to be sent to one address; messages beyond it are dropped and reported."""
+    """What may wait to be sent to one address; messages beyond it are dropped and reported. Where
+    none waits, one of any size may."""
     max_mailbox_events: int = _setting(1_000_000, _POSITIVE)
     """How many events may wait in one mailbox."""
     max_mailbox_bytes: int = _setting(256 * 1024 * 1024, _POSITIVE)  # four of the largest bodies

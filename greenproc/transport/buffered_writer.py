@@ -134,8 +134,11 @@ class UnsentBytes:
         return f"<UnsentBytes {self.total} of {self._limit}>"
 
     def take(self, size: int) -> bool:
-        """Add *size* bytes to the total; return False if the limit does not allow it."""
-        if self.total + size > self._limit:
+        """Add *size* bytes to the total; return False if the limit does not allow it.
+
+        Where nothing is counted yet it allows any size.
+        """
+        if self.total and self.total + size > self._limit:
             return False
         self.total += size
         return True

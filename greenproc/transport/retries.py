@@ -96,7 +96,7 @@ class Retries:
     After the first refusal, all messages to that process are queued here, in order. When a delay
     has passed and everything sent has been answered, the first message is retried. The burst
     doubles after each one without a refusal, and the delay doubles after each refusal. A message
-    that has been queued for *timeout* seconds, or that exceeds *max_bytes*, is dropped and
+    that has been queued for *timeout* seconds, or that exceeds *max_bytes* and is not the only one, is dropped and
     reported.
 
     Over a linked connection the messages from one sender to one receiver keep their order: a
@@ -217,7 +217,7 @@ class Retries:
         if not self._timeout:
             self._drop(message, FULL.format(message.to, self._timeout))
             return None
-        if self._bytes + weight > self._max_bytes:
+        if self._bytes and self._bytes + weight > self._max_bytes:
             self._drop(message, TOO_MANY.format(message.to))
             return None
         self._bytes += weight

@@ -171,9 +171,11 @@ class SendQueue:
 
     def _raise_mark(self, least: int) -> bool:
         """Let the queue hold twice as much, or *least* at least, if there is room for that."""
+        is_empty = not self._data  # then it takes a message of any size, which would never be sent
         # Twice as much, so that growth is amortized; the least when the node has hardly any room.
         for mark in (max(least, min(2 * self._mark, self._max_bytes)), least):
-            if mark <= self._max_bytes and self._unsent.take(mark - self._mark):
+            is_allowed = mark <= self._max_bytes or is_empty
+            if is_allowed and self._unsent.take(mark - self._mark):
                 self._mark = mark
                 return True
         return False

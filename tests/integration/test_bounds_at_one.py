@@ -28,6 +28,9 @@ BOUNDS = (
     "max_connections_per_address",
     "max_temporary_connections",
     "max_parked_greenlets",
+    "max_outgoing_bytes",
+    "max_unsent_bytes",
+    "max_dead_letters",
     "max_open_asks",
     "min_bytes_per_second",
 )

@@ -6,6 +6,7 @@ nothing is left.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
@@ -27,6 +28,7 @@ from tests.peer import Acceptor, Peer
 KIB = 1024
 MIB = 1024 * KIB
 ACCEPTED = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
+REFUSED = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 LIMIT = 15.0
 
 
@@ -160,6 +162,37 @@ def speak_and_be_idle(case: Case) -> None:
     until(lambda: case.outbound["connections"] == 0)
 
 
+def speak_to_one_that_refuses(case: Case) -> None:
+    """Send to a peer whose process has no room, and that may leave when it has said so."""
+    case.speak([case.acceptors[0].address], 5, KIB)
+    peer = case.acceptors[0].accept()
+    case.peers.append(peer)
+
+    def refuse() -> None:
+        while data := peer.socket.recv(64 * KIB):
+            peer.send(data.count(b"POST /") * REFUSED)
+
+    refusing = gevent.spawn(refuse)
+    if case.situation is Situation.PEER_LEAVES:
+        until(lambda: case.outbound["refused"] == 5)
+        refusing.kill()
+        case.acceptors[0].close()
+        case.leave()
+    case.until_lost(5)
+    assert case.outbound["refused"] == 0
+    refusing.kill()
+
+
+def speak_to_nobody(case: Case) -> None:
+    """Send to processes that are not there: the last letters are kept, and all are counted."""
+    case.speak([case.node.address], 16, KIB)
+    letters = case.node.dead_letters
+    until(lambda: letters.total == 16)
+    assert [letter.number for letter in letters] == [14, 15, 16]
+    told = json.loads(case.honest.get("/dead-letters").body)
+    assert (told["total"], len(told["letters"])) == (16, 3)
+
+
 TABLE = [
     Bound(name="max_outgoing_bytes", settings={"max_outgoing_bytes": MIB}, cross=flood, lost=13),
     Bound(
@@ -180,6 +213,18 @@ TABLE = [
         settings={"answer_timeout": 0.02, "temporary_idle": 0.01},
         cross=speak_to_a_silent_one,
         lost=5,
+    ),
+    Bound(
+        name="refusal_timeout",
+        settings={"refusal_timeout": 0.05},
+        cross=speak_to_one_that_refuses,
+        lost=5,
+    ),
+    Bound(
+        name="max_dead_letters",
+        settings={"max_dead_letters": 3},
+        cross=speak_to_nobody,
+        lost=0,
     ),
     Bound(
         name="temporary_idle",

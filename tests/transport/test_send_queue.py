@@ -4,6 +4,7 @@ import pytest
 
 from greenproc.address import Address
 from greenproc.message import Message
+from greenproc.transport.buffered_writer import UnsentBytes
 from greenproc.transport.send_queue import MAX_BATCH_BYTES, SendQueue
 from tests.transport.conftest import message
 
@@ -32,6 +33,21 @@ def test_a_batch_joins_all_that_is_queued_in_order() -> None:
     assert queue.take_batch() == b"abbccc"
     assert len(queue) == 0
     assert queue.queued_bytes == 0
+
+
+def test_an_empty_queue_takes_a_message_of_any_size() -> None:
+    first, second, third = numbered(3)
+    unsent = UnsentBytes(1)
+    queue, other = SendQueue(10, unsent), SendQueue(10, unsent)
+
+    assert queue.append(first, bytes(100))
+    assert not queue.append(second, b"x")
+    assert not other.append(third, bytes(100))  # the bound of all queues is reached
+    assert queue.take_batch() == bytes(100)
+    assert unsent.total == 0
+    assert other.append(third, bytes(100))
+    assert other.drain_unsent()
+    assert unsent.total == 0
 
 
 def test_what_exceeds_the_bound_is_refused_and_changes_nothing() -> None:
