@@ -160,9 +160,8 @@ class SocketManager:
 
         *waiting* counts connections that wait for a slot, *leaving* those that get no more
         messages and wait for the peer to close. *unanswered* counts the messages that were sent
-        over temporary connections and have no response yet, *sent* and *dropped* all that were
-        written, and all that were reported as dropped, so far, and *refused* those that got a
-        503 and wait to be sent again.
+        and have no response yet, *sent* and *dropped* all that were written, and all that were
+        reported as dropped, so far, and *refused* those that got a 503 and wait to be sent again.
         """
         everyone = [*self._connections.values(), *self._leaving]
         return {
