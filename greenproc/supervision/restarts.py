@@ -150,6 +150,8 @@ class Restarts:
             except StartInterrupted:
                 return
             except StartFailed as error:
+                if member is not record and record.state is ChildState.RESTARTING:
+                    record.state = ChildState.ABSENT  # it starts with the next attempt of *member*
                 self._start_failed(member, error)
                 return
 

@@ -286,3 +286,25 @@ def test_the_reason_of_an_end_does_not_keep_the_process(
 def test_a_child_cannot_be_started_before_its_supervisor() -> None:
     with pytest.raises(StateError, match="expected a supervisor that is running"):
         Supervisor([]).start_child(Child(Idless))
+
+
+def test_a_child_waits_for_the_sibling_that_failed_to_start_with_it(family: Family) -> None:
+    made: list[Worker] = []
+
+    class Leaving(Worker):
+        def finalize(self) -> None:
+            super().finalize()  # the call is served before the next attempt to start this child
+            self.runtime.dispatch(family.pid, Supervisor.terminate_child, "a")
+
+    def make() -> Worker:
+        if made:
+            raise ValueError("the second time")
+        made.append(Leaving("a", family.log))
+        return made[0]
+
+    family.start([Child(make, "a"), family.worker("b")], strategy="one_for_all")
+    family.poison("b")
+    assert family.states() == ["absent", "absent"]
+
+    family.call(Supervisor.restart_child, "b")
+    assert family.states() == ["absent", "running"]
