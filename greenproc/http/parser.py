@@ -463,7 +463,10 @@ class ResponseParser(_MessageParser[RawResponse]):
         return responses
 
     def _read_head(self, data: bytes, at: int, responses: list[RawResponse]) -> int:
-        """Read a head, and return the offset of its end, or *at* if it is incomplete."""
+        """Read a head, with a body that is complete; return the offset of the end.
+
+        It is *at* if the head is incomplete.
+        """
         end = data.find(HEAD_END, at) + len(HEAD_END)
         if end < len(HEAD_END):
             self._check_partial_head(data, at)
@@ -483,6 +486,17 @@ class ResponseParser(_MessageParser[RawResponse]):
         response = RawResponse(head)
         if self._streams is not None:
             response.sink = self._streams(response)
+        body_end = end + head.length
+        # A whole body of a known length, as of nearly every response, needs no reader.
+        if (
+            response.sink is None
+            and 0 <= head.length <= self._limits.max_body_bytes
+            and body_end <= len(data)
+        ):
+            response.body = data[end:body_end]
+            responses.append(response)
+            self.is_finished = not head.keep_alive
+            return body_end
         self._message = response
         self._body = IncomingBody(head.length, self._limits, response.sink, self._is_spent)
         if response.sink is not None:
