@@ -657,3 +657,19 @@ def test_a_subclass_overrides_handlers_and_adds_states(runtime: Runtime) -> None
     post(runtime, market, "open", "order:1", "rest", "rest")
     assert (market.log[-2:], market.state) == (["overridden", "exit of open"], Market.holiday)
     assert letters(runtime) == [("rest", "not in this state")]
+
+
+# Between nodes
+
+
+def test_what_another_node_asks_is_postponed_and_answered(make_runtime: RuntimeMaker) -> None:
+    there, here = (make_runtime(Settings(ip="127.0.0.1")) for _ in range(2))
+    shop = Small()
+    there.spawn(shop)
+    answers = [here.ask(shop.pid, "Order", Order(number), returns=int) for number in range(3)]
+    with pytest.raises(Abandoned, match="too many postponed"):  # beyond the bound
+        answers.pop().get(20.0)
+
+    assert shop.postponed == 2
+    there.post(shop, "open")
+    assert [answer.get(20.0) for answer in answers] == [1, 2]
