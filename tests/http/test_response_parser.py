@@ -334,3 +334,18 @@ def test_responses_with_equal_heads_have_headers_of_their_own() -> None:
     assert second.headers["Date"] == "Tue, 24 Nov 2026 02:22:25 GMT"
     (third,) = parser.feed(ACCEPTED)
     assert to_response(third).headers == second.headers
+
+
+@pytest.mark.parametrize("parted", [False, True])
+@pytest.mark.parametrize(("size", "error"), [(3, None), (4, "body of 4 bytes")])
+def test_the_limit_holds_for_a_body_that_comes_with_its_head_and_for_one_that_does_not(
+    size: int, error: str | None, parted: bool
+) -> None:
+    parser = ResponseParser(ParserLimits(max_body_bytes=3))
+    head, body = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size, b"x" * size
+
+    pieces = [head, body] if parted else [head + body]
+    responses = [raw for piece in pieces for raw in parser.feed(piece)]
+
+    assert (None if parser.error is None else str(parser.error)) == error
+    assert [raw.body for raw in responses] == ([] if error else [body])
