@@ -59,7 +59,7 @@ def encode_response(
         raise LocalProtocolError(f"expected a response with its body, got {response!r}")
     status = response.status
     before, after, length = _encode_fields(response.headers.fields)
-    body = packing = length_line = b""
+    body = coding = length_line = b""
     if may_have_body(status):
         body = response.body
         # A body of another length than its header would desynchronise the connection.
@@ -67,12 +67,12 @@ def encode_response(
             body = _cut(body, length)
         if len(body) >= MIN_GZIP_BYTES and _should_compress(response, request):
             body = gzip_compress(body)
-            packing = b"Content-Encoding: gzip\r\n"
+            coding = b"Content-Encoding: gzip\r\n"
         length_line = b"Content-Length: %d\r\n" % len(body)
         if request is not None and request.method == "HEAD":
             body = b""
     return b"".join(
-        (_status_line(status), packing, _date(now), before, length_line, after, b"\r\n", body)
+        (_status_line(status), coding, _date(now), before, length_line, after, b"\r\n", body)
     )
 
 

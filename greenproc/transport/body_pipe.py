@@ -39,7 +39,7 @@ class BodyPipe:
         stop_taking: called when the handler reads no more and the rest is too long to be skipped, or
             when it cannot be decompressed: the connection must take no more requests.
         blame: returns the status that suits what the client did when the body fails.
-        is_compressed: the handler is to get unpacked what comes in gzip.
+        is_compressed: whether to decompress gzip for the handler.
 
     Source: libprocess src/decoder.hpp, StreamingRequestDecoder.
     Differs: there the pipe grows without a bound.

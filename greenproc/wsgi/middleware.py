@@ -80,7 +80,7 @@ class Middleware:
 
     Source: PEP 3333, "Middleware: Components that Play Both Sides".
     Differs: from requests at the port of the node: delegates do not count, the handler is not
-    told when its client is gone, nothing is packed, and processes that take requests as they came
+    told when its client is gone, nothing is compressed, and processes that take requests as they came
     are not reached.
     """
 
