@@ -61,6 +61,7 @@ class BasicAuthenticator:
             return None
         user, colon, password = _decode(credentials).partition(b":")
         expected = self._digests.get(user, _UNKNOWN_USER)
+        # Computed for unknown users, too, so that the time does not reveal which users exist.
         is_right = compare_digest(sha256(password).digest(), expected)
         return user if colon and is_right else None
 

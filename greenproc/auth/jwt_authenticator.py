@@ -69,6 +69,7 @@ class JWTAuthenticator:
         if len(words) != 2:
             return self._refuse("Malformed 'Authorization' header")
         scheme, token = words
+        # RFC 9110 section 11.1: the scheme is case-insensitive.
         if scheme.lower() != "bearer":
             return self._refuse(f"Scheme '{scheme}' unsupported")
         try:

@@ -49,6 +49,7 @@ class WWWAuthenticate:
         for name, value in self.parameters.items():
             if not is_token(name):
                 raise InvalidArgument(f"expected the name of a parameter, got {name[:_SHOWN]!r}")
+            # RFC 9110 section 11.2: names of parameters are case-insensitive.
             parameters[name.lower()] = value
         if "realm" not in parameters:
             known = ", ".join(parameters)[:_SHOWN] or "no parameter"

@@ -88,6 +88,7 @@ class ContentLengthReader:
 
     def read(self, data: bytes, at: int, sink: BodySink) -> int:
         """See `BodyReader`."""
+        # Up to the length only: the next message may follow in the same read.
         end = min(at + self._missing, len(data))
         if end > at:
             sink.write(data[at:end])
@@ -200,6 +201,7 @@ class ChunkedReader:
         if end == b"\r\n":
             self._after_chunk = False
             return at + 2
+        # A bare LF would be a chunk's end to a lenient proxy, and content to a strict one.
         if end not in (b"", b"\r"):
             raise RemoteProtocolError("expected CRLF after a chunk")
         return at
@@ -215,6 +217,7 @@ class ChunkedReader:
         if line.end() - at > _MAX_CHUNK_LINE:
             raise RemoteProtocolError("chunk extensions too large", status=431)
         self._missing = int(line[1], 16)
+        # By the announced size: a body over the limit is refused before its bytes arrive.
         limit = self._max_chunk_bytes
         if limit is not None and self._missing > limit:
             raise RemoteProtocolError(f"body of more than {limit} bytes", status=413)
@@ -225,6 +228,7 @@ class ChunkedReader:
     def _read_trailer(self, data: bytes, at: int) -> int:
         end = data.find(b"\n", at) + 1
         if not end:
+            # Not final: these bytes are counted again with the rest of their line.
             self._count_overhead(len(data) - at, final=False)
             return at
         if data[at:end] == b"\r\n":
@@ -362,6 +366,7 @@ class IncomingBody:
         Raises:
             RemoteProtocolError: the body is incomplete.
         """
+        # RFC 9112 section 8: with a length or chunks, a truncated body must not count as complete.
         if not isinstance(self._reader, UntilEofReader):
             raise RemoteProtocolError(BODY_FAILED)
         self._reader.is_done = True

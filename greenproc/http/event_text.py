@@ -47,7 +47,9 @@ def encode_event(
     if retry is not None:
         if not isinstance(retry, (int, float)) or not 0 <= retry < float("inf"):
             raise InvalidArgument(f"expected seconds until a reconnection, got {retry!r}")
-        lines.append(f"retry: {round(retry * 1000)}\n")
+        lines.append(
+            f"retry: {round(retry * 1000)}\n"
+        )  # the standard has milliseconds, digits only
     if data is not None:
         if not isinstance(data, str):
             raise InvalidArgument(f"expected the data of an event as str, got {data!r:.200}")

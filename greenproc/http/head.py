@@ -293,9 +293,11 @@ def read_response_head(data: bytes, limits: ParserLimits, method: str = "GET") -
         raise RemoteProtocolError("malformed status line")
     _check_line_ends(data)
     status = int(line[3])
+    # RFC 9110 section 15: a code outside of 100 to 599 is invalid, and its class is unknown.
     if not 100 <= status <= 599:
         raise RemoteProtocolError(f"expected a status from 100 to 599, got {status}")
     fields = _ResponseFields(limits)
+    # In a request the blank is an error: RFC 9112 section 5.1 treats the two differently.
     rest = _BLANK_BEFORE_COLON.sub(rb"\1:", data[line.end() :])
     fields.read(b"HTTP/%b.%b 200 OK\r\n" % (line[1], line[2]) + rest)
     head = ResponseHead()
@@ -380,6 +382,7 @@ class _RequestFields:
         value = value.rstrip(b" \t")
         self.lines.append((name, value))
         key = name.lower()
+        # Only these are looked up: a dictionary of all names would cost more than it saves.
         if key in _MEANINGFUL:
             self._found.setdefault(key, []).append(value)
 
@@ -472,6 +475,7 @@ class _RequestFields:
     def expects_continue(self) -> bool:
         """Whether the client expects ``100 Continue``. Other expectations are ignored."""
         expectations = self.values(b"expect")
+        # RFC 9110 section 10.1.1: a server may, but need not, refuse other expectations with 417.
         return bool(expectations) and expectations[-1].lower() == b"100-continue"
 
     def trace(self) -> TraceContext | None:

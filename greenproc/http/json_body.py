@@ -40,6 +40,7 @@ def decode_json(body: bytes, request: object = None) -> Any:
     Source: RFC 8259.
     """
     try:
+        # Not by msgspec, which reads UTF-8 only.
         return json.loads(body)
     except (ValueError, RecursionError) as error:
         fault = "an empty body" if not body else error

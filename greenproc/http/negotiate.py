@@ -118,6 +118,6 @@ def _accepted(header: str) -> list[tuple[str, float]]:
                 try:
                     quality = float(value)
                 except ValueError:
-                    quality = 0.0
+                    quality = 0.0  # a malformed weight excludes the type
         found.append((media_type, quality))
     return found

@@ -315,6 +315,7 @@ class RequestParser(_MessageParser[RawRequest]):
                 return at + 2
             if len(data) == at + 1:
                 return -1
+        # Set before the head is validated, since `error` may be about this head.
         self.is_head_request = data.startswith(b"HEAD ", at)
         if head_end < len(HEAD_END):
             self._check_partial_head(data, at)
@@ -365,6 +366,7 @@ class RequestParser(_MessageParser[RawRequest]):
         self._message = request
         if request.sink is not None:
             requests.append(request)
+        # RFC 9110 section 10.1.1: no 100 for a client that has sent a part of the body already.
         self.expects_continue = head.expects_continue and at == len(data)
         return self._read_body(data, at, requests)
 
@@ -436,7 +438,7 @@ class ResponseParser(_MessageParser[RawResponse]):
                     at = self._read_head(data, at, responses)
                 if self._body is not None:
                     at = self._read_body(data, at, responses)
-                if at == before or self.has_more:
+                if at == before or self.has_more:  # the rest needs more bytes, or more time
                     break
                 if at < len(data) and self._is_spent():
                     self.has_more = True
@@ -472,6 +474,7 @@ class ResponseParser(_MessageParser[RawResponse]):
             self._check_partial_head(data, at)
             return at
         self._partial_head = None
+        # The method is part of the key: the same head has a body after GET and none after HEAD.
         method = self._methods[0] if self._methods else "GET"
         key = data[at:end], method
         head = self._last_head

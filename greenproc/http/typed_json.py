@@ -56,6 +56,7 @@ class JSONBody:
         media_type = line.partition(";")[0].strip().lower()
         if media_type == "application/json":
             return None
+        # RFC 6839 section 3.1: the suffix marks types whose syntax is JSON.
         if media_type.startswith("application/") and media_type.endswith("+json"):
             return None
         got = f"{line!r:.200}" if line else "none"

@@ -126,6 +126,7 @@ class URL(msgspec.Struct, frozen=True, gc=False):
         scheme = scheme.lower()
         end = _authority_end(rest)
         host, port = _split_authority(rest[:end])
+        # Another scheme has no default port, and a guess could connect to the wrong server.
         if port is None:
             port = DEFAULT_PORTS.get(scheme)
         if port is None:

@@ -90,6 +90,7 @@ def _open(endpoint: Endpoint, promise: Promise[socket.socket]) -> None:
     except Broken as error:
         promise.fail(error)
     finally:
+        # A socket that nothing waits for any more would stay open until its collection.
         if opened is not None and not promise.future.has_discard:
             promise.set(opened)
         else:

@@ -67,6 +67,7 @@ def parse_target(target: Target) -> URL:
         scheme = target.scheme or "http"
         port = DEFAULT_PORTS.get(scheme) if target.port is None else target.port
         return target.replace(scheme=scheme, port=port)
+    # The root path, as a server has no other that it is known to serve.
     if isinstance(target, Address):
         return URL("/", scheme="http", host=target.ip, port=target.port)
     pid, path = target if isinstance(target, tuple) and len(target) == 2 else (target, "")

@@ -190,7 +190,7 @@ class EventStream:
         head = Headers(_HEADERS)
         for name, value in Headers(headers).lines():
             head[name] = value
-        if request.method == "HEAD":
+        if request.method == "HEAD":  # a subscriber would never read
             return Response(Status.OK, headers=head)
         return Response(Status.OK, headers=head, reader=self._subscribe(request, on_open).reader)
 
@@ -250,6 +250,7 @@ class EventStream:
             InvalidArgument: *id* is empty, or see `greenproc.http.encode_event`.
         """
         self._check_thread("publish")
+        # An empty id resets that of the client, which could then not resume.
         if id == "":
             raise InvalidArgument("expected an id of one character or more, got ''")
         if id is None:
@@ -263,6 +264,7 @@ class EventStream:
         return id
 
     def _push(self, text: bytes) -> None:
+        # A copy of the list: a push may end the stream of a slow client.
         for subscriber in self.subscribers:
             subscriber.push(text)
 

@@ -42,6 +42,7 @@ class Exchange:
     def __init__(
         self, request: Request, endpoint: Endpoint, promise: Promise[Response], *, streamed: bool
     ) -> None:
+        # Encoded at once: the caller may change the request later, and gets errors right here.
         self.method = request.method
         self.body = request.reader
         self.data = _encode(request, endpoint)

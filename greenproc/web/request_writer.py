@@ -77,6 +77,7 @@ class RequestWriter(BufferedWriter):
     def put(self, exchange: Exchange) -> None:
         """Queue *exchange*. Never waits."""
         self._queue.append(exchange)
+        # Once per iteration of the hub, so that all requests of that time leave in one send.
         if not self._scheduled and not self.is_writing:
             self._scheduled = True
             self._loop.run_callback(self._flush)
@@ -116,7 +117,7 @@ class RequestWriter(BufferedWriter):
                 self._current = exchange
             pieces.append(exchange.data)
             size += len(exchange.data)
-            exchange.data = b""
+            exchange.data = b""  # a large body must not stay in memory until its response
             self._hooks.begun(exchange)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
@@ -164,7 +165,7 @@ class RequestWriter(BufferedWriter):
         try:
             for piece in exchange.body:
                 data = as_piece(piece)
-                if data:
+                if data:  # an empty chunk would end the body
                     yield encode_chunk(data)
         except FAILURES as error:
             self.is_closed = True  # the server would parse the next request as part of this body

@@ -68,6 +68,7 @@ class WatchdogTimer:
         self._timer = None
         if self._due is None:
             return
+        # Restarted since: a timer per restart would cost more than one that fires too early.
         left = self._due - self._clock.now(None)
         if left > _PRECISION:
             self._set(left)

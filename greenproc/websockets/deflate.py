@@ -69,6 +69,7 @@ def _accept(parameters: list[str]) -> DeflateParameters | None:
     for parameter in parameters:
         name, equals, value = parameter.partition("=")
         name, value = name.rstrip(" \t"), value.lstrip(" \t")
+        # RFC 7692 section 7.1: an unknown or repeated parameter makes the offer unacceptable.
         if name not in _PARAMETERS or name in found:
             return None
         if len(value) > 1 and value[0] == value[-1] == '"':

@@ -105,6 +105,7 @@ class FrameReader:
     def _collect(self, event: TextMessage | BytesMessage) -> str | bytes | None:
         """Return the message that *event* completes, if any."""
         data = event.data if isinstance(event.data, str) else bytes(event.data)
+        # Most messages have one frame and need no join.
         if event.message_finished and not self._parts:
             return data
         if data:
@@ -166,6 +167,7 @@ class _LimitExtension(Extension):
         if opcode.iscontrol():
             return _PLAIN
         if opcode is Opcode.CONTINUATION:
+            # RFC 7692 section 6: the bit is set in the first frame of a message only.
             if rsv.rsv1 or not self._is_within:
                 return CloseReason.PROTOCOL_ERROR
             self._fragments += 1

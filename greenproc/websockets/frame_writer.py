@@ -141,6 +141,7 @@ class FrameWriter(BufferedWriter):
     def _take(self) -> bytes:
         """Remove the bytes of the next send from the queue."""
         frames = self._frames
+        # A Pong first, so that a client that pings behind a long queue does not time out.
         if self._pong is not None:
             frames.appendleft(self._pong)
             self._pong = None

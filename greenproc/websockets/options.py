@@ -84,6 +84,7 @@ def _checked_origins(origins: Iterable[str] | None) -> tuple[str, ...] | None:
             raise InvalidArgument(
                 f"expected origins such as 'https://example.org', or '*', got {origin!r}"
             )
+    # RFC 6454 section 6: browsers send schemes and hosts in lower case.
     return tuple(origin.lower() for origin in listed)
 
 

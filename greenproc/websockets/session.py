@@ -399,6 +399,7 @@ class Session:
         self._is_close_reported = True
         self._socket.close_code, self._socket.close_reason = code, reason
         event = WebSocketEvent(self._serve_end, self._conclude)
+        # The process does not learn of the close then, but the connection must end all the same.
         if self._manager.enqueue(self._record, event) is Delivery.FULL:
             self._conclude()
 
