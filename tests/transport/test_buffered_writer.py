@@ -1,94 +1,153 @@
-"""What a node keeps for peers that do not take it is bounded, however many there are."""
+"""What every buffered writer does: a batch in the hub, and a greenlet only for what is left."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gevent
+import pytest
+from gevent import Greenlet, get_hub, getcurrent, socket
 
-from greenproc.address import Address
-from greenproc.future import Future
-from greenproc.http.response import OK
-from greenproc.transport.buffered_writer import UnsentBytes
-from greenproc.transport.peers import SocketManager
-from greenproc.transport.send_queue import FREE_BYTES, SendQueue
-from tests.transport.conftest import LIMIT, Node, Peer, RawServer, message
+from greenproc.transport.buffered_writer import BufferedWriter
+from tests.transport.conftest import LIMIT
 
-MIB = 1024 * 1024
-REQUEST = b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n"
+LARGE = 4 * 1024 * 1024  # more than the system buffers for both ends of a pair
 
 
-def test_the_client_that_takes_least_makes_room(
-    node: Node, listen: Callable[..., Address], connect: Callable[[Address], Peer]
+class BatchWriter(BufferedWriter):
+    """Writes batches that a test gives, and notes what becomes of them."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        super().__init__(self._start, connected)
+        self.batches: deque[bytes] = deque()
+        self.greenlets: list[Greenlet[..., Any]] = []
+        self.flushed = 0
+        self.errors: list[OSError] = []
+        self.writers: list[object] = []
+
+    def flush(self, *batches: bytes) -> None:
+        """Write in the hub, as the subclasses do."""
+        self.batches.extend(batches)
+        get_hub().loop.run_callback(self._flush_now)
+
+    def _start(self, function: Callable[..., object], *args: object) -> Greenlet[..., Any]:
+        self.greenlets.append(gevent.spawn(function, *args))
+        return self.greenlets[-1]
+
+    def _take(self) -> bytes:
+        return self.batches.popleft() if self.batches else b""
+
+    def _has_more(self) -> bool:
+        return bool(self.batches)
+
+    def _send(self, data: memoryview) -> None:
+        self.writers.append(getcurrent())
+        self._socket.sendall(data)
+
+    def _write_next(self) -> bool:
+        data = self._take()
+        if data:
+            self._send(memoryview(data))
+        return bool(data)
+
+    def _flushed(self) -> None:
+        self.flushed += 1
+
+    def _write_failed(self, error: OSError) -> None:
+        self.is_closed = True
+        self.errors.append(error)
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[BatchWriter, socket.socket]]:
+    near, far = socket.socketpair()
+    far.settimeout(LIMIT)
+    writer = BatchWriter(near)
+    yield writer, far
+    near.close()
+    far.close()
+    gevent.joinall(writer.greenlets, timeout=LIMIT)
+    assert all(one.ready() for one in writer.greenlets)
+
+
+def receive(far: socket.socket, size: int) -> bytes:
+    received = bytearray()
+    while len(received) < size and (piece := far.recv(size - len(received))):
+        received += piece
+    return bytes(received)
+
+
+def test_a_batch_that_fits_leaves_without_a_greenlet(
+    pair: tuple[BatchWriter, socket.socket],
 ) -> None:
-    node.answer = lambda request: Future(OK(bytes(int(request.url.path[1:]))))
-    address = listen(max_unsent_bytes=48 * MIB)
-    peers = [connect(address) for _ in range(3)]
-    for peer, size in zip(peers, (20 * MIB, 40 * MIB, 20 * MIB), strict=True):
-        peer.send(REQUEST % size)
+    writer, far = pair
+    writer.flush(b"hello")
+    gevent.idle()
+
+    assert receive(far, 5) == b"hello"
+    assert (writer.greenlets, writer.flushed, writer.is_writing) == ([], 1, False)
+
+
+def test_batches_behind_the_first_leave_in_a_greenlet_that_ends(
+    pair: tuple[BatchWriter, socket.socket],
+) -> None:
+    writer, far = pair
+    writer.flush(b"one", b"two", b"three")
+    gevent.idle()
+
+    assert receive(far, 11) == b"onetwothree"
+    assert len(writer.greenlets) == 1
+    assert set(writer.writers) == {writer.greenlets[0]}
+    assert writer.greenlets[0].ready()
+    assert (writer.flushed, writer.is_writing) == (1, False)
+
+
+def test_what_is_flushed_while_the_peer_stalls_leaves_behind_the_rest(
+    pair: tuple[BatchWriter, socket.socket],
+) -> None:
+    writer, far = pair
+    writer.flush(b"x" * LARGE)
+    writer.flush(b"y")
+    gevent.idle()
+    writer.flush(b"z")
+    gevent.idle()
+    assert (writer.is_writing, writer.flushed) == (True, 0)
+
+    assert receive(far, LARGE + 2) == b"x" * LARGE + b"yz"
+    gevent.idle()
+    assert len(writer.greenlets) == 1
+    assert (writer.is_writing, writer.flushed) == (False, 1)
+
+
+@pytest.mark.parametrize("size", [5, LARGE], ids=["in the hub", "in a greenlet"])
+def test_a_lost_peer_fails_the_writer_once(
+    pair: tuple[BatchWriter, socket.socket], size: int
+) -> None:
+    writer, far = pair
+    if size == LARGE:
+        writer.flush(b"x" * size)
         gevent.idle()
+    far.close()
+    gevent.idle()
+    writer.flush(b"late")
+    gevent.idle()
+    writer.flush(b"later")
+    gevent.idle()
 
-    client, reason = node.refused.get(timeout=LIMIT)
-
-    assert client == Address(*peers[1].socket.getsockname())
-    assert reason == "too much unsent"
-    assert node.refused.empty()
-    honest = connect(address)
-    honest.send(REQUEST % 5)
-    assert honest.receive(12) == b"HTTP/1.1 200"
-    for peer in (peers[0], peers[2]):
-        peer.end_sending()
-        assert len(peer.receive_to_end()) > 20 * MIB
-    context = listen.listeners[0]._context  # type: ignore[attr-defined]
-    assert context.unsent.total == 0
+    assert [type(error) for error in writer.errors] == [BrokenPipeError]
+    assert writer.is_closed
+    assert not writer.is_writing
 
 
-def test_a_response_larger_than_all_may_be_is_given_up(
-    node: Node, listen: Callable[..., Address], connect: Callable[[Address], Peer]
+def test_a_killed_greenlet_leaves_the_writer_idle(
+    pair: tuple[BatchWriter, socket.socket],
 ) -> None:
-    node.answer = lambda request: Future(OK(bytes(40 * MIB)))
-    peer = connect(listen(max_unsent_bytes=MIB))
-    peer.send(REQUEST % 1)
+    writer, _ = pair
+    writer.flush(b"x" * LARGE)
+    gevent.idle()
 
-    assert node.refused.get(timeout=LIMIT)[1] == "too much unsent"
-    assert listen.listeners[0]._context.unsent.total == 0  # type: ignore[attr-defined]
+    writer.greenlets[0].kill(timeout=LIMIT)
 
-
-def test_messages_to_many_nodes_that_take_none_are_bounded_together(
-    node: Node, manager: Callable[..., SocketManager], server: RawServer
-) -> None:
-    sockets = manager(max_unsent_bytes=2 * MIB)
-    addresses = [Address(f"127.0.0.{number}", server.address.port) for number in range(2, 12)]
-    for to in addresses:  # none of them is connected yet
-        sockets.send(message("data", bytes(MIB // 2), to=to))
-
-    dropped = [node.dropped.get(timeout=LIMIT) for _ in range(6)]
-
-    assert {text.split(" for ")[0] for _, text in dropped[:3]} == {"too much is queued"}
-    assert sockets._peer_hooks.unsent.total <= 2 * MIB
-
-
-def test_what_was_counted_is_given_back() -> None:
-    unsent = UnsentBytes(10 * MIB)
-    first, second = SendQueue(8 * MIB, unsent), SendQueue(8 * MIB, unsent)
-
-    def fill(queue: SendQueue, size: int) -> bool:
-        note: Any = message("data", to=Address("127.0.0.1", 1))
-        return queue.append(note, bytes(size))
-
-    assert fill(first, FREE_BYTES)
-    assert unsent.total == 0
-    assert all(fill(first, MIB) for _ in range(7))
-    assert not fill(first, MIB)
-    assert unsent.total == 8 * MIB - FREE_BYTES
-    assert not fill(second, 3 * MIB)
-    assert fill(second, MIB)
-    first.drain_unsent()
-    assert unsent.total == MIB - FREE_BYTES
-    assert fill(second, 3 * MIB)
-    third = SendQueue(8 * MIB, unsent)
-    second.move_unsent(third)
-    while third:
-        third.take_batch()
-    assert unsent.total == 0
+    assert (writer.is_writing, writer.flushed, writer.errors) == (False, 0, [])
