@@ -17,6 +17,7 @@ from greenproc.builtin.mailbox_summary import served
 from greenproc.builtin.recorder import MAX_TEXT, Watch, call_name
 from greenproc.hub.iteration_budget import yield_if_spent
 from greenproc.message import Message
+from greenproc.patterns.state_machine import StateMachine, behaviours_of
 from greenproc.pid import UPID
 from greenproc.process.base import Process
 from greenproc.process.event import DispatchEvent, HttpEvent
@@ -82,7 +83,8 @@ def describe_process(
         "stack": stack_of(record),
         "mailbox": mailbox,
         "links": _links(manager, record),
-        "handlers": _part(_handlers(record)),
+        "in_state": process.state.name[:MAX_TEXT] if isinstance(process, StateMachine) else None,
+        "handlers": _part(_handlers(record, process)),
         "routes": _part(_routes(process)),
         "delegates": _part(
             {"name": name[:MAX_TEXT], **_peer(manager, pid)}
@@ -204,8 +206,12 @@ def _part(items: Iterable[Any], all_of_them: Collection[Any] | None = None) -> d
     return {"listed": list(islice(items, MAX_LISTED)), "total": len(all_of_them)}
 
 
-def _handlers(record: ProcessRecord) -> list[str]:
-    return sorted(name[:MAX_TEXT] for name in {*record.declared, *(record.handlers or ())})
+def _handlers(record: ProcessRecord, process: Process) -> list[str]:
+    names = {*record.declared, *(record.handlers or ())}
+    if isinstance(process, StateMachine):
+        for state, behaviour in behaviours_of(process).items():
+            names.update(f"{name[:MAX_TEXT]} in {state.name}" for name in behaviour.handlers)
+    return sorted(name[:MAX_TEXT] for name in names)
 
 
 def _routes(process: Process) -> Iterator[dict[str, Any]]:
@@ -244,6 +250,7 @@ def as_text(told: dict[str, Any]) -> str:
     lines = [
         f"process {told['upid']}, {told['class']}",
         f"{told['state']}, {told['doing']}; {told['served']} events served",
+        *([] if told["in_state"] is None else [f"in state {told['in_state']}"]),
         f"{mailbox['queued']} events queued, {mailbox['bytes']} bytes",
         f"the object has {memory['object_bytes']} bytes",
     ]

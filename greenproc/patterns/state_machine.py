@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, ParamSpec, TypeVar, overload
 
 from greenproc.checks import whole_number
@@ -337,6 +338,10 @@ class StateMachine(Process):
         if timer is self.__timer:  # else the state has changed since
             self.__timer = None
             self.__behaviour.actions[TIMEOUT](self)
+
+
+behaviours_of: Callable[[StateMachine], Behaviours] = attrgetter("_StateMachine__behaviours")
+"""Return what the class of a machine does in each state. For the parts of the runtime, not for users."""
 
 
 def _read_behaviours(cls: type[StateMachine]) -> Behaviours:

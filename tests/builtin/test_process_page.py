@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from gevent.event import Event
 
-from greenproc import MailboxLimit, Supervisor
+from greenproc import MailboxLimit, State, StateMachine, Supervisor
 from greenproc.auth import BasicAuthenticator
 from greenproc.builtin import process_view
 from greenproc.builtin.process_view import MAX_COUNTED, MAX_LISTED, MAX_OBJECTS, object_bytes
@@ -101,6 +101,35 @@ def test_links_handlers_routes_and_delegates_are_told(runtime: Runtime) -> None:
     ]
     (linker,) = told(runtime, "watched")["links"]["from"]["listed"]
     assert linker["id"] == "worker"
+
+
+class Door(StateMachine):
+    locked = State(initial=True, postpone=["push"])
+    unlocked = State()
+
+    @locked.on("code")
+    def unlock(self, sender: UPID, body: bytes) -> None:
+        self.next_state(Door.unlocked)
+
+    @unlocked.on("push")
+    def on_push(self, sender: UPID, body: bytes) -> None: ...
+
+    @install("count")
+    def on_count(self, sender: UPID, body: bytes) -> None: ...
+
+
+def test_the_state_of_a_machine_and_the_handlers_of_each_are_told(runtime: Runtime) -> None:
+    door = runtime.spawn(Door("door"))
+    runtime.post(door, "push")
+    runtime.settle()
+
+    found = told(runtime, "door")
+    assert found["handlers"]["listed"] == ["code in locked", "count", "push in unlocked"]
+    assert (found["in_state"], found["mailbox"]["postponed"]) == ("locked", 1)
+    assert "\nin state locked\n" in text(ask(runtime, url("door", ""), CURL))
+    runtime.post(door, "code")
+    runtime.settle()
+    assert told(runtime, "door")["in_state"] == "unlocked"
 
 
 def test_a_link_to_another_node_leads_to_no_page(

@@ -19,6 +19,7 @@ function showNumbers(now) {
   const about = [now.class];
   if (now.supervises) about.push("a supervisor");
   if (now.builtin) about.push("built-in");
+  if (now.in_state !== null) about.push(`in state ${now.in_state}`);
   const place = byId("about");
   refill(place, now.supervisor === null ? [about.join(" · ")]
     : [`${about.join(" · ")} · supervised by `, processLink(now.supervisor)]);
