@@ -23,7 +23,7 @@ _MAX_FOUND = 64
 _MAX_FOUND_LENGTH = 128
 
 
-class Connection(Protocol):
+class ProcessConnection(Protocol):
     """A connection that a process speaks something else than HTTP on."""
 
     def process_ended(self) -> None:
@@ -163,7 +163,7 @@ class RouteTable:
         self._cors: CORS | None = None
         self.auth_queue: AuthQueue | None = None
         """The requests that wait for their handlers; made when the first one has to."""
-        self.connections: dict[Connection, None] | None = None
+        self.connections: dict[ProcessConnection, None] | None = None
         """Those that left HTTP for the process, the oldest first; made with the first one."""
 
     def add(self, route: Route) -> None:

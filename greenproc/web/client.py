@@ -31,9 +31,9 @@ from greenproc.http.response import Response, encode_body
 from greenproc.http.url import URL
 from greenproc.sync.pipe import Reader
 from greenproc.web.dial import dial, spawn
-from greenproc.web.endpoint import Endpoint, Target, endpoint_of, parse_target
 from greenproc.web.exchange import Exchange, close_body
 from greenproc.web.options import ClientLimits, RequestKeywords, RequestOptions
+from greenproc.web.origin import Origin, Target, origin_of, parse_target
 from greenproc.web.pipeline import Pipeline
 from greenproc.web.timeouts import with_timeout
 
@@ -257,9 +257,9 @@ def send_once(request: Request, options: RequestOptions) -> Future[Response]:
         LocalProtocolError: the request cannot be encoded.
     """
     promise: Promise[Response] = Promise()
-    endpoint = endpoint_of(request.url)
-    exchange = Exchange(request, endpoint, promise, streamed=options.stream)
-    one = _OneShotRequest(exchange, endpoint, options.limits)
+    origin = origin_of(request.url)
+    exchange = Exchange(request, origin, promise, streamed=options.stream)
+    one = _OneShotRequest(exchange, origin, options.limits)
     promise.future.on_discard(one.abort)
     # By a link, since a greenlet that is killed before it starts has no finally block.
     spawn(one.run).rawlink(one.clean_up)
@@ -273,9 +273,9 @@ class _OneShotRequest:
     reader is the sign that the response is abandoned.
     """
 
-    def __init__(self, exchange: Exchange, endpoint: Endpoint, limits: ClientLimits) -> None:
+    def __init__(self, exchange: Exchange, origin: Origin, limits: ClientLimits) -> None:
         self._exchange: Exchange | None = exchange
-        self._endpoint = endpoint
+        self._origin = origin
         self._limits = limits
         self._is_aborted = False
         self._opening: Future[socket.socket] | None = None
@@ -285,7 +285,7 @@ class _OneShotRequest:
         """Connect, send, and read the response."""
         connected = self._connect()
         if connected is not None:
-            self._pipeline = Pipeline(connected, self._endpoint, self._limits, self.abort)
+            self._pipeline = Pipeline(connected, self._origin, self._limits, self.abort)
             self._pipeline.submit(self._take())
             self._pipeline.run()
 
@@ -304,7 +304,7 @@ class _OneShotRequest:
     def _connect(self) -> socket.socket | None:
         try:
             if not self._is_aborted:
-                self._opening = dial(self._endpoint, self._limits.connect_timeout)
+                self._opening = dial(self._origin, self._limits.connect_timeout)
                 opened = self._opening.get()
                 if not self._is_aborted:
                     return opened

@@ -13,9 +13,9 @@ from greenproc.future import Future, Promise
 from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.web.dial import dial, spawn
-from greenproc.web.endpoint import Endpoint, Target, endpoint_of, parse_target
 from greenproc.web.exchange import Exchange, close_body
 from greenproc.web.options import LIMITS, ClientLimits, LimitKeywords, check_names, check_seconds
+from greenproc.web.origin import Origin, Target, origin_of, parse_target
 from greenproc.web.pipeline import Pipeline
 from greenproc.web.timeouts import with_timeout
 
@@ -38,7 +38,7 @@ class Connection:
 
     Args:
         connected: the socket, which the connection closes.
-        endpoint: the server.
+        origin: the server.
         limits: of each phase and response.
 
     Source: libprocess include/process/http.hpp, class Connection.
@@ -51,13 +51,13 @@ class Connection:
     peer_address: Address | None
     """The address of the server; None for a Unix socket."""
 
-    def __init__(self, connected: socket.socket, endpoint: Endpoint, limits: ClientLimits) -> None:
+    def __init__(self, connected: socket.socket, origin: Origin, limits: ClientLimits) -> None:
         self.local_address = self.peer_address = None
-        if not endpoint.is_unix:
+        if not origin.is_unix:
             self.local_address = Address(*connected.getsockname()[:2])
             self.peer_address = Address(*connected.getpeername()[:2])
         self._loop = get_hub().loop
-        self._pipeline = Pipeline(connected, endpoint, limits)
+        self._pipeline = Pipeline(connected, origin, limits)
         # A greenlet that is killed before it begins cannot clean up by itself.
         spawn(self._pipeline.run).rawlink(partial(_end, self._pipeline))
 
@@ -91,13 +91,13 @@ class Connection:
             check_seconds("timeout", timeout)
             promise: Promise[Response] = Promise()
             future = promise.future
-            endpoint = self._pipeline.endpoint
-            exchange = Exchange(request, endpoint, promise, streamed=streamed_response)
+            origin = self._pipeline.origin
+            exchange = Exchange(request, origin, promise, streamed=streamed_response)
         except GreenprocError as error:
             close_body(request.reader)
             return Future.failed(error)
         self._pipeline.submit(exchange)
-        return with_timeout(future, timeout, f"no response from {endpoint}")
+        return with_timeout(future, timeout, f"no response from {origin}")
 
     def disconnect(self) -> Future[None]:
         """Close the connection, and return `disconnected`. Pending requests fail with `Closed`."""
@@ -133,9 +133,7 @@ class Connection:
 
     def __repr__(self) -> str:
         pipeline = self._pipeline
-        return (
-            f"<Connection {pipeline.endpoint} {pipeline.state}, {pipeline.unanswered} unanswered>"
-        )
+        return f"<Connection {pipeline.origin} {pipeline.state}, {pipeline.unanswered} unanswered>"
 
 
 def connect(target: Target, **limits: Unpack[LimitKeywords]) -> Future[Connection]:
@@ -155,21 +153,21 @@ def connect(target: Target, **limits: Unpack[LimitKeywords]) -> Future[Connectio
     """
     check_names("connect", limits, LIMITS)
     try:
-        endpoint = endpoint_of(parse_target(target))
+        origin = origin_of(parse_target(target))
         agreed = ClientLimits(**limits)
     except GreenprocError as error:
         return Future.failed(error)
-    opening = dial(endpoint, agreed.connect_timeout)
-    return opening.then(partial(_open, endpoint, agreed))
+    opening = dial(origin, agreed.connect_timeout)
+    return opening.then(partial(_open, origin, agreed))
 
 
 def _end(pipeline: Pipeline, _greenlet: object) -> None:
     pipeline.end(Closed("Disconnected: the greenlet that reads was killed"))
 
 
-def _open(endpoint: Endpoint, limits: ClientLimits, connected: socket.socket) -> Connection:
+def _open(origin: Origin, limits: ClientLimits, connected: socket.socket) -> Connection:
     try:
-        return Connection(connected, endpoint, limits)
+        return Connection(connected, origin, limits)
     except OSError as error:
         connected.close()
-        raise Broken(f"cannot connect to {endpoint}: {error}") from error
+        raise Broken(f"cannot connect to {origin}: {error}") from error

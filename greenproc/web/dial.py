@@ -14,7 +14,7 @@ from greenproc.address import Address
 from greenproc.current import find_runtime
 from greenproc.errors import Broken, InvalidAddress
 from greenproc.future import Future, Promise
-from greenproc.web.endpoint import Endpoint
+from greenproc.web.origin import Origin
 from greenproc.web.timeouts import with_timeout
 
 SocketAddress = tuple[socket.AddressFamily, Any]
@@ -45,25 +45,25 @@ def bound_spawn() -> Callable[..., Greenlet[..., Any]]:
     return start_in_context
 
 
-def dial(endpoint: Endpoint, timeout: float | None) -> Future[socket.socket]:
-    """Return the future of a socket that is connected to *endpoint*. A discard request aborts.
+def dial(origin: Origin, timeout: float | None) -> Future[socket.socket]:
+    """Return the future of a socket that is connected to *origin*. A discard request aborts.
 
     Args:
-        endpoint: the server.
+        origin: the server.
         timeout: seconds of the current clock; None leaves it to the operating system.
 
     Failures of the future are `Broken` and `WaitTimeout`.
     """
     promise: Promise[socket.socket] = Promise()
     future = promise.future
-    opener = spawn(_open, endpoint, promise)
+    opener = spawn(_open, origin, promise)
     future.on_discard(partial(opener.kill, block=False))
     opener.rawlink(lambda _: promise.discard())  # for a greenlet that is killed before it starts
-    return with_timeout(future, timeout, f"cannot connect to {endpoint}: no answer")
+    return with_timeout(future, timeout, f"cannot connect to {origin}: no answer")
 
 
-def open_socket(endpoint: Endpoint) -> socket.socket:
-    """Connect to the first address of *endpoint* that accepts, and return the socket.
+def open_socket(origin: Origin) -> socket.socket:
+    """Connect to the first address of *origin* that accepts, and return the socket.
 
     Raises:
         Broken: it has no address, or none of them accepts.
@@ -73,20 +73,20 @@ def open_socket(endpoint: Endpoint) -> socket.socket:
     """
     refusal: OSError | None = None
     try:
-        for address in _find_addresses(endpoint):
+        for address in _find_addresses(origin):
             try:
                 return _connect(*address)
             except OSError as error:
                 refusal = error
     except (socket.gaierror, UnicodeError) as error:
-        raise Broken(f"cannot find the address of {endpoint.host!r}: {error}") from error
-    raise Broken(f"cannot connect to {endpoint}: {refusal}") from refusal
+        raise Broken(f"cannot find the address of {origin.host!r}: {error}") from error
+    raise Broken(f"cannot connect to {origin}: {refusal}") from refusal
 
 
-def _open(endpoint: Endpoint, promise: Promise[socket.socket]) -> None:
+def _open(origin: Origin, promise: Promise[socket.socket]) -> None:
     opened: socket.socket | None = None
     try:
-        opened = open_socket(endpoint)
+        opened = open_socket(origin)
     except Broken as error:
         promise.fail(error)
     finally:
@@ -99,12 +99,12 @@ def _open(endpoint: Endpoint, promise: Promise[socket.socket]) -> None:
                 opened.close()
 
 
-def _find_addresses(endpoint: Endpoint) -> Iterator[SocketAddress]:
-    if endpoint.is_unix:
-        yield socket.AF_UNIX, endpoint.host
+def _find_addresses(origin: Origin) -> Iterator[SocketAddress]:
+    if origin.is_unix:
+        yield socket.AF_UNIX, origin.host
         return
     try:
-        literal = Address(endpoint.host, endpoint.port)
+        literal = Address(origin.host, origin.port)
     except InvalidAddress:
         pass
     else:
@@ -112,9 +112,9 @@ def _find_addresses(endpoint: Endpoint) -> Iterator[SocketAddress]:
         yield family, (literal.ip, literal.port)
         return
     # Encoded here: a malformed name would print a traceback in the thread of the resolver.
-    host = endpoint.host.encode("idna").decode()
+    host = origin.host.encode("idna").decode()
     kind = socket.SOCK_STREAM
-    for found in socket.getaddrinfo(host, endpoint.port, type=kind):
+    for found in socket.getaddrinfo(host, origin.port, type=kind):
         yield found[0], found[4]
 
 

@@ -12,7 +12,7 @@ from greenproc.http.response import Response, encode_body
 from greenproc.http.writer import encode_request
 from greenproc.sync.pipe import Reader
 from greenproc.tracing import TRACING, current_trace
-from greenproc.web.endpoint import Endpoint, with_authority
+from greenproc.web.origin import Origin, with_authority
 
 
 class Exchange:
@@ -20,7 +20,7 @@ class Exchange:
 
     Args:
         request: the request.
-        endpoint: the server.
+        origin: the server.
         promise: of the response.
         streamed: whether the promise is completed after the head of the response.
 
@@ -40,12 +40,12 @@ class Exchange:
     """Whether its last byte was written."""
 
     def __init__(
-        self, request: Request, endpoint: Endpoint, promise: Promise[Response], *, streamed: bool
+        self, request: Request, origin: Origin, promise: Promise[Response], *, streamed: bool
     ) -> None:
         # Encoded at once: the caller may change the request later, and gets errors right here.
         self.method = request.method
         self.body = request.reader
-        self.data = _encode(request, endpoint)
+        self.data = _encode(request, origin)
         self.is_last = not request.keep_alive
         self.is_sent = False
         self.promise = promise
@@ -59,9 +59,9 @@ class Exchange:
         return f"<Exchange {self.method} {self.promise.future}>"
 
 
-def _encode(request: Request, endpoint: Endpoint) -> bytes:
+def _encode(request: Request, origin: Origin) -> bytes:
     try:
-        url = with_authority(request.url, endpoint)
+        url = with_authority(request.url, origin)
         return encode_request(
             Request(
                 request.method,

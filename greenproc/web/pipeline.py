@@ -40,9 +40,9 @@ from greenproc.http.response import Response
 from greenproc.hub.fork import close_copy, watch_fork
 from greenproc.hub.iteration_budget import iteration_budget, yield_if_spent
 from greenproc.web.body_feed import BodyFeed, decode_failure
-from greenproc.web.endpoint import Endpoint
 from greenproc.web.exchange import Exchange
 from greenproc.web.options import ClientLimits
+from greenproc.web.origin import Origin
 from greenproc.web.request_writer import RequestWriter, WriterHooks
 from greenproc.web.timeouts import WatchdogTimer
 
@@ -63,7 +63,7 @@ class Pipeline:
 
     Args:
         connected: the socket, which the pipeline closes.
-        endpoint: the server.
+        origin: the server.
         limits: of each phase and response.
         abandoned: called when the reader of a streamed response is closed or collected before its
             end.
@@ -76,11 +76,11 @@ class Pipeline:
     def __init__(
         self,
         connected: socket.socket,
-        endpoint: Endpoint,
+        origin: Origin,
         limits: ClientLimits,
         abandoned: Callable[[], object] = lambda: None,
     ) -> None:
-        self.endpoint = endpoint
+        self.origin = origin
         self.disconnected: Promise[None] = Promise()
         self.requests = self.responses = 0
         self._socket = connected
@@ -241,10 +241,10 @@ class Pipeline:
         """Handle the end of the connection, which completes a body without a length."""
         self._take(self._parser.feed_eof())
         if self._parser.error is not None:
-            return Broken(f"{self._parser.error}: {self.endpoint} closed the connection too early")
+            return Broken(f"{self._parser.error}: {self.origin} closed the connection too early")
         if self._write_error is not None:
             return self._connection_lost(self._write_error)
-        return Broken(f"Disconnected: {self.endpoint} closed the connection")
+        return Broken(f"Disconnected: {self.origin} closed the connection")
 
     def _is_done(self) -> bool:
         """Whether the response to a request that closes the connection is complete."""
@@ -304,7 +304,7 @@ class Pipeline:
             self._loop.run_callback(_complete_promises, outcomes)
 
     def _connection_lost(self, error: OSError) -> Broken:
-        broken = Broken(f"Disconnected: connection to {self.endpoint} lost: {error}")
+        broken = Broken(f"Disconnected: connection to {self.origin} lost: {error}")
         broken.__cause__ = error
         return broken
 
@@ -332,14 +332,14 @@ class Pipeline:
         self._expire("sent no further byte of a response", self._limits.read_timeout)
 
     def _expire(self, what: str, seconds: float | None) -> None:
-        self.end(WaitTimeout(f"{self.endpoint} {what} within {seconds:g} s"))
+        self.end(WaitTimeout(f"{self.origin} {what} within {seconds:g} s"))
 
     def disown(self) -> None:
         """Close the descriptor, in a forked child: the bytes to come belong to the parent."""
         close_copy(self._socket)
 
     def __repr__(self) -> str:
-        return f"<Pipeline {self.endpoint} {self.state}, {self.unanswered} unanswered>"
+        return f"<Pipeline {self.origin} {self.state}, {self.unanswered} unanswered>"
 
 
 def _complete_promises(outcomes: list[Outcome]) -> None:

@@ -118,7 +118,7 @@ class Subscriber:
             self.close()
 
     def process_ended(self) -> None:
-        """See `greenproc.process.routes.Connection`."""
+        """See `greenproc.process.routes.ProcessConnection`."""
         self.close()
 
     @property

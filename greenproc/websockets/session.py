@@ -157,7 +157,7 @@ class Session:
         return self._record.start_greenlet(function, *args)
 
     def process_ended(self) -> None:
-        """See `Connection`."""
+        """See `ProcessConnection`."""
         self._process = None
         self._end(CloseCode.GOING_AWAY, "")
 

@@ -16,8 +16,8 @@ from greenproc.testing import await_discarded
 from greenproc.web import client
 from greenproc.web.client import send_once
 from greenproc.web.dial import open_socket
-from greenproc.web.endpoint import Endpoint
 from greenproc.web.options import RequestOptions
+from greenproc.web.origin import Origin
 from tests.peer import Acceptor
 from tests.web.support import failure_of
 
@@ -38,7 +38,7 @@ def asked(server: Acceptor) -> Request:
 
 
 def opened(server: Acceptor) -> socket.socket:
-    return open_socket(Endpoint("http", server.address.ip, server.address.port))
+    return open_socket(Origin("http", server.address.ip, server.address.port))
 
 
 def test_a_discard_request_at_the_moment_of_the_connection_sends_nothing(

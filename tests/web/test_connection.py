@@ -30,7 +30,7 @@ from greenproc.settings import Settings
 from greenproc.testing import await_failed, await_ready
 from greenproc.web import Pipe, connect, dial, pipeline
 from greenproc.web.dial import open_socket
-from greenproc.web.endpoint import Endpoint
+from greenproc.web.origin import Origin
 from tests.peer import LIMIT, Acceptor, Peer, closed_address
 from tests.web.support import (
     CHUNKED,
@@ -645,8 +645,8 @@ def test_a_connection_that_is_lost_at_once_is_broken(
 ) -> None:
     sockets: list[socket.socket] = []
 
-    def open_and_lose(endpoint: Endpoint) -> socket.socket:
-        sockets.append(open_socket(endpoint))
+    def open_and_lose(origin: Origin) -> socket.socket:
+        sockets.append(open_socket(origin))
         with server.accept() as peer:
             peer.reset()
         gevent.idle()

@@ -14,14 +14,14 @@ from greenproc.errors import Broken
 from greenproc.testing import await_discarded, await_failed, await_ready
 from greenproc.web import dial as dial_module
 from greenproc.web.dial import dial, open_socket
-from greenproc.web.endpoint import Endpoint
+from greenproc.web.origin import Origin
 from tests.peer import LIMIT, Acceptor, closed_address
 
 Lookup = Callable[..., list[tuple[Any, ...]]]
 
 
-def endpoint_at(server: Acceptor, host: str | None = None) -> Endpoint:
-    return Endpoint("http", host or server.address.ip, server.address.port)
+def origin_at(server: Acceptor, host: str | None = None) -> Origin:
+    return Origin("http", host or server.address.ip, server.address.port)
 
 
 def found(*addresses: tuple[str, int]) -> Lookup:
@@ -32,7 +32,7 @@ def found(*addresses: tuple[str, int]) -> Lookup:
 
 
 def test_a_socket_waits_for_nobody_to_acknowledge(server: Acceptor) -> None:
-    with open_socket(endpoint_at(server)) as opened:
+    with open_socket(origin_at(server)) as opened:
         assert opened.getpeername() == (server.address.ip, server.address.port)
         assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
@@ -40,7 +40,7 @@ def test_a_socket_waits_for_nobody_to_acknowledge(server: Acceptor) -> None:
 def test_an_address_is_not_looked_up(server: Acceptor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dial_module.socket, "getaddrinfo", lambda *_: pytest.fail("looked up"))
 
-    open_socket(endpoint_at(server)).close()
+    open_socket(origin_at(server)).close()
 
 
 def test_every_address_of_a_host_is_tried(
@@ -50,7 +50,7 @@ def test_every_address_of_a_host_is_tried(
     addresses = ((dead.ip, dead.port), (server.address.ip, server.address.port))
     monkeypatch.setattr(dial_module.socket, "getaddrinfo", found(*addresses))
 
-    with open_socket(endpoint_at(server, "two.example")) as opened:
+    with open_socket(origin_at(server, "two.example")) as opened:
         assert opened.getpeername() == addresses[1]
 
 
@@ -59,7 +59,7 @@ def test_the_last_refusal_is_told_when_none_answers(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(dial_module.socket, "getaddrinfo", found((dead.ip, dead.port)))
 
     with pytest.raises(Broken, match=r"cannot connect to two\.example:80: .*refused") as caught:
-        open_socket(Endpoint("http", "two.example", 80))
+        open_socket(Origin("http", "two.example", 80))
     assert isinstance(caught.value.__cause__, ConnectionRefusedError)
 
 
@@ -75,7 +75,7 @@ def test_a_socket_is_not_connected_to_itself(monkeypatch: pytest.MonkeyPatch) ->
     address = closed_address()
 
     with pytest.raises(Broken, match="nothing listens there"):
-        open_socket(Endpoint("http", address.ip, address.port))
+        open_socket(Origin("http", address.ip, address.port))
 
 
 @pytest.fixture
@@ -84,8 +84,8 @@ def slow(server: Acceptor, monkeypatch: pytest.MonkeyPatch) -> tuple[Event, Even
     begun, done = Event(), Event()
     real = dial_module.open_socket
 
-    def open_and_wait(endpoint: Endpoint) -> socket.socket:
-        opened = real(endpoint)
+    def open_and_wait(origin: Origin) -> socket.socket:
+        opened = real(origin)
         begun.set()
         try:
             done.wait()
@@ -99,7 +99,7 @@ def slow(server: Acceptor, monkeypatch: pytest.MonkeyPatch) -> tuple[Event, Even
 
 
 def test_a_discard_request_ends_the_attempt(server: Acceptor, slow: tuple[Event, Event]) -> None:
-    future = dial(endpoint_at(server), None)
+    future = dial(origin_at(server), None)
     assert slow[0].wait(LIMIT)
 
     future.discard()
@@ -110,7 +110,7 @@ def test_a_discard_request_ends_the_attempt(server: Acceptor, slow: tuple[Event,
 def test_a_socket_that_comes_at_the_moment_of_a_discard_request_is_closed(
     server: Acceptor, slow: tuple[Event, Event]
 ) -> None:
-    future = dial(endpoint_at(server), None)
+    future = dial(origin_at(server), None)
     assert slow[0].wait(LIMIT)
     slow[1].set()
     future.discard()
@@ -121,7 +121,7 @@ def test_a_socket_that_comes_at_the_moment_of_a_discard_request_is_closed(
 
 
 def test_a_socket_is_the_value(server: Acceptor) -> None:
-    opened = await_ready(dial(endpoint_at(server), 5.0))
+    opened = await_ready(dial(origin_at(server), 5.0))
     with opened, server.accept() as peer:
         opened.sendall(b"hello")
         assert peer.read(5) == b"hello"
@@ -130,4 +130,4 @@ def test_a_socket_is_the_value(server: Acceptor) -> None:
 def test_a_refusal_is_the_failure() -> None:
     address = closed_address()
 
-    assert isinstance(await_failed(dial(Endpoint("http", address.ip, address.port), 5.0)), Broken)
+    assert isinstance(await_failed(dial(Origin("http", address.ip, address.port), 5.0)), Broken)

@@ -12,15 +12,15 @@ from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.http.url import URL
 from greenproc.sync.pipe import Pipe
-from greenproc.web.endpoint import Endpoint
 from greenproc.web.exchange import Exchange, as_piece
+from greenproc.web.origin import Origin
 
-ENDPOINT = Endpoint("http", "127.0.0.1", 5050)
+ORIGIN = Origin("http", "127.0.0.1", 5050)
 
 
 def exchange_of(request: Request) -> Exchange:
     promise: Promise[Response] = Promise()
-    return Exchange(request, ENDPOINT, promise, streamed=False)
+    return Exchange(request, ORIGIN, promise, streamed=False)
 
 
 def test_an_exchange_knows_what_to_send_and_whether_it_is_the_last() -> None:

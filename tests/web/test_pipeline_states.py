@@ -14,9 +14,9 @@ from greenproc.http.request import Request
 from greenproc.http.response import Response
 from greenproc.http.url import URL
 from greenproc.web import pipeline
-from greenproc.web.endpoint import Endpoint
 from greenproc.web.exchange import Exchange
 from greenproc.web.options import ClientLimits
+from greenproc.web.origin import Origin
 from greenproc.web.pipeline import Pipeline
 from tests.peer import LIMIT
 from tests.state_table import cells_of, read_table
@@ -32,8 +32,8 @@ class Machine:
 
     def __init__(self) -> None:
         near, self.server = socket.socketpair()
-        self.endpoint = Endpoint("http", "server", 80)
-        self.pipeline = Pipeline(near, self.endpoint, ClientLimits())
+        self.origin = Origin("http", "server", 80)
+        self.pipeline = Pipeline(near, self.origin, ClientLimits())
         self.responses: list[Promise[Response]] = []
         self.reading = gevent.spawn(self.pipeline.run)
 
@@ -41,7 +41,7 @@ class Machine:
         promise: Promise[Response] = Promise()
         self.responses.append(promise)
         request = Request("GET", URL("/"), keep_alive=keep_alive)
-        self.pipeline.submit(Exchange(request, self.endpoint, promise, streamed=False))
+        self.pipeline.submit(Exchange(request, self.origin, promise, streamed=False))
         gevent.idle()
 
     def receive(self, data: bytes) -> None:

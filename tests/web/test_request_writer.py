@@ -17,8 +17,8 @@ from greenproc.hub.iteration_budget import iteration_budget, yield_to_io
 from greenproc.sync.pipe import Pipe
 from greenproc.transport import buffered_writer
 from greenproc.web import request_writer
-from greenproc.web.endpoint import Endpoint
 from greenproc.web.exchange import Exchange
+from greenproc.web.origin import Origin
 from greenproc.web.request_writer import RequestWriter, WriterHooks
 from greenproc.web.timeouts import WatchdogTimer
 from tests.peer import Peer
@@ -46,7 +46,7 @@ class Bench:
     def put(self, method: str, **fields: object) -> Exchange:
         promise: Promise[Response] = Promise()
         request = Request(method, URL("/"), keep_alive=True, **fields)  # type: ignore[arg-type]
-        exchange = Exchange(request, Endpoint("http", "h", 80), promise, streamed=False)
+        exchange = Exchange(request, Origin("http", "h", 80), promise, streamed=False)
         self.writer.put(exchange)
         return exchange
 

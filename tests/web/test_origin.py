@@ -8,7 +8,7 @@ from greenproc.address import Address
 from greenproc.errors import InvalidURL
 from greenproc.http.url import URL
 from greenproc.pid import UPID
-from greenproc.web.endpoint import Endpoint, endpoint_of, parse_target, with_authority
+from greenproc.web.origin import Origin, origin_of, parse_target, with_authority
 
 HERE = Address("127.0.0.1", 5050)
 
@@ -41,24 +41,24 @@ def test_targets(target: object, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "endpoint", "text"),
+    ("target", "origin", "text"),
     [
-        ("http://h/x", Endpoint("http", "h", 80), "h:80"),
-        ("http://[::1]:5050/x", Endpoint("http", "::1", 5050), "[::1]:5050"),
-        ("http://h:0/x", Endpoint("http", "h", 0), "h:0"),
-        ("/run/s.sock", Endpoint("http+unix", "/run/s.sock", 0), "/run/s.sock"),
-        ("http+unix://%2Frun%2Fs%3A80", Endpoint("http+unix", "/run/s:80", 0), "/run/s:80"),
+        ("http://h/x", Origin("http", "h", 80), "h:80"),
+        ("http://[::1]:5050/x", Origin("http", "::1", 5050), "[::1]:5050"),
+        ("http://h:0/x", Origin("http", "h", 0), "h:0"),
+        ("/run/s.sock", Origin("http+unix", "/run/s.sock", 0), "/run/s.sock"),
+        ("http+unix://%2Frun%2Fs%3A80", Origin("http+unix", "/run/s:80", 0), "/run/s:80"),
     ],
 )
-def test_where_to_connect_to(target: str, endpoint: Endpoint, text: str) -> None:
-    found = endpoint_of(parse_target(target))
+def test_where_to_connect_to(target: str, origin: Origin, text: str) -> None:
+    found = origin_of(parse_target(target))
 
-    assert found == endpoint
+    assert found == origin
     assert str(found) == text
 
 
 def test_a_url_by_hand_has_the_port_of_its_scheme() -> None:
-    assert endpoint_of(URL("/", host="h")) == Endpoint("http", "h", 80)
+    assert origin_of(URL("/", host="h")) == Origin("http", "h", 80)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_url_by_hand_has_the_port_of_its_scheme() -> None:
 )
 def test_a_url_that_no_connection_is_made_for(url: URL) -> None:
     with pytest.raises(InvalidURL):
-        endpoint_of(url)
+        origin_of(url)
 
 
 @pytest.mark.parametrize(
@@ -87,19 +87,19 @@ def test_what_is_no_target(target: object) -> None:
 
 
 def test_the_host_of_a_request_is_its_own_else_that_of_the_connection() -> None:
-    endpoint = Endpoint("http", "h", 8080)
+    origin = Origin("http", "h", 8080)
 
-    assert with_authority(URL("/x"), endpoint).authority == "h:8080"
-    assert with_authority(URL("/x", host="other", port=80), endpoint).authority == "other"
+    assert with_authority(URL("/x"), origin).authority == "h:8080"
+    assert with_authority(URL("/x", host="other", port=80), origin).authority == "other"
     assert (
-        with_authority(URL("/x", host="other"), Endpoint("http+unix", "/s", 0)).authority
+        with_authority(URL("/x", host="other"), Origin("http+unix", "/s", 0)).authority
         == "localhost"
     )
 
 
 def test_a_request_is_spelled_in_ascii() -> None:
-    endpoint = Endpoint("http", "h", 80)
-    url = with_authority(parse_target("http://m\xfcnchen.example/caf\xe9/\udcff?k=\xe9"), endpoint)
+    origin = Origin("http", "h", 80)
+    url = with_authority(parse_target("http://m\xfcnchen.example/caf\xe9/\udcff?k=\xe9"), origin)
 
     assert url.authority == "xn--mnchen-3ya.example"
     assert url.target == "/caf%C3%A9/%FF?k=%C3%A9"
@@ -126,7 +126,7 @@ def test_a_upid_that_names_no_process_is_shown() -> None:
 )
 def test_a_url_that_cannot_be_called_is_told_what_to_do(target: str, told: str) -> None:
     with pytest.raises(InvalidURL) as caught:
-        endpoint_of(parse_target(target))
+        origin_of(parse_target(target))
     assert str(caught.value).startswith(told)
 
 
@@ -138,7 +138,7 @@ def test_a_password_is_not_shown() -> None:
 
 def test_a_url_without_a_host_is_told_where_to_get_one() -> None:
     with pytest.raises(InvalidURL) as caught:
-        endpoint_of(parse_target(URL.parse("/x")))
+        origin_of(parse_target(URL.parse("/x")))
     assert str(caught.value) == (
         "expected a URL with a host, as URL.absolute reads one, got the path '/x'"
     )

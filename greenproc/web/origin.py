@@ -1,4 +1,4 @@
-"""`Endpoint`: the server that a client connects to, and the targets that users may write."""
+"""`Origin`: the server that a client connects to, and the targets that users may write."""
 
 from __future__ import annotations
 
@@ -31,8 +31,11 @@ Target: TypeAlias = str | URL | UPID | tuple[UPID, str] | Address
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
-    """A server: a host with a port, or the path of a Unix socket with port 0."""
+class Origin:
+    """A server: a host with a port, or the path of a Unix socket with port 0.
+
+    Source: RFC 9110 section 4.3.1, for the term.
+    """
 
     scheme: str
     host: str
@@ -81,7 +84,7 @@ def parse_target(target: Target) -> URL:
     return url.replace(scheme="http", host=pid.address.ip, port=pid.address.port)
 
 
-def endpoint_of(url: URL) -> Endpoint:
+def origin_of(url: URL) -> Origin:
     """Return the server of *url*.
 
     Raises:
@@ -100,18 +103,18 @@ def endpoint_of(url: URL) -> Endpoint:
     if scheme == UNIX:
         if "\0" in url.host[1:]:  # a leading one marks an abstract name of Linux
             raise InvalidURL(f"expected the path of a socket, got {url.host!r}")
-        return Endpoint(scheme, url.host, 0)
-    return Endpoint(scheme, url.host, DEFAULT_PORTS[scheme] if url.port is None else url.port)
+        return Origin(scheme, url.host, 0)
+    return Origin(scheme, url.host, DEFAULT_PORTS[scheme] if url.port is None else url.port)
 
 
-def with_authority(url: URL, endpoint: Endpoint) -> URL:
+def with_authority(url: URL, origin: Origin) -> URL:
     """Return *url* with the authority for the ``Host`` line of a request.
 
     Names beyond ASCII are encoded by RFC 3986 and IDNA: many servers accept nothing else.
 
     Args:
         url: of the request, with or without a host.
-        endpoint: the server of the connection.
+        origin: the server of the connection.
 
     Raises:
         UnicodeError: IDNA cannot encode a name.
@@ -119,9 +122,9 @@ def with_authority(url: URL, endpoint: Endpoint) -> URL:
     Source: libprocess src/http.cpp, encode(Request): ``localhost`` for a Unix socket.
     Differs: libprocess sends names unencoded.
     """
-    host = endpoint.host
-    port: int | None = endpoint.port
-    if endpoint.is_unix:
+    host = origin.host
+    port: int | None = origin.port
+    if origin.is_unix:
         host, port = "localhost", None
     elif url.host:
         host, port = url.host, url.port
