@@ -52,6 +52,7 @@ MAX_FUNCTION_LINES = 39
 FOREIGN_WRITES = {
     "greenproc.default": {"refusal", "runtime", "starting"},
     "greenproc.hub.fork": {"switch"},  # of greenlets, not of the class here that has it, too
+    "greenproc.logs": {"trace_id"},  # of log records, not of the class here that has it, too
     "greenproc.process.choice": {"response_lines"},
     "greenproc.process.results": {"reader"},
     "greenproc.testing.errors": {"is_limited"},

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from gevent import Timeout
 
-from greenproc import UPID, Address, Process, Runtime, dispatch
+from greenproc import UPID, Address, Process, Runtime, dispatch, install
 from greenproc.logs import JSONFormatter, ProcessFilter
+from greenproc.testing import expect_failure
+from greenproc.tracing import TraceContext, use_trace
 
 Lines = Callable[[], list[str]]
 
@@ -116,12 +118,52 @@ def test_an_object_has_what_a_record_has(
 
     (line,) = objects()
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", line.pop("time"))
+    line.pop("trace_id", None)  # of a run with --traced
     assert line == {
         "level": "INFO",
         "logger": "tests.shop",
         "upid": f"speaker@{runtime.address}",
         "message": "hello",
     }
+
+
+TRACE = TraceContext("1" * 32, "a" * 16)
+
+
+@pytest.mark.usefixtures("untraced")
+def test_a_record_names_its_trace(
+    runtime: Runtime, logger: logging.Logger, objects: Callable[[], list[dict[str, Any]]]
+) -> None:
+    lines = lines_of(logger, logging.Formatter("%(trace_id)s"))
+    pid = runtime.spawn(Speaker())
+    for trace in (None, TRACE, None):
+        with use_trace(trace):
+            dispatched = dispatch(pid, Speaker.say, logger)
+        dispatched.get()
+    logger.info("hello", extra={"trace_id": 5})
+
+    assert lines() == ["-", TRACE.trace_id, "-", "5"]
+    assert [line.get("trace_id") for line in objects()] == [None, TRACE.trace_id, None, "5"]
+
+
+@pytest.mark.usefixtures("untraced")
+def test_the_failure_of_a_handler_is_logged_with_its_trace(runtime: Runtime) -> None:
+    class Failing(Process):
+        @install("fail")
+        def on_fail(self, sender: UPID, body: bytes) -> None:
+            raise ValueError
+
+    logger = logging.getLogger("greenproc.process")
+    lines = lines_of(logger, JSONFormatter())
+    pid = runtime.spawn(Failing())
+    try:
+        with expect_failure(ValueError), use_trace(TRACE):
+            runtime.post(pid, "fail")
+            runtime.settle()
+    finally:
+        logger.handlers.clear()
+
+    assert TRACE.trace_id in [json.loads(line).get("trace_id") for line in lines()]
 
 
 def test_the_time_of_an_object_is_that_of_the_record() -> None:

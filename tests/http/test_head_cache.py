@@ -195,6 +195,7 @@ def test_a_malformed_context_is_not_kept_either() -> None:
     assert len(cache) == 1
 
 
+@pytest.mark.usefixtures("untraced")
 def test_a_context_is_not_derived_before_the_first_one() -> None:
     cache = HeadCache()
     head = cache.read(PLAIN[:-2] + TRACE.lines + b"\r\n")
