@@ -184,7 +184,7 @@ class Asks:
         if to.address is not local and to.address != local:
             self._ask_there(ask, message)
             return
-        record = manager.records.get(to.id)
+        record = manager.records.get(to.id) or manager.gaps.find_holder(to.id)
         if record is not None:
             self._watch(ask, record)
         delivery = manager.deliver(message)
@@ -352,9 +352,23 @@ class Asks:
             if ask.target is not None:
                 self._unwatch(ask)
             ask.to = message.to
-            record = self._manager.find_record(message.to)
+            manager = self._manager
+            record = manager.find_record(message.to)
+            if record is None and message.to.address == manager.address:
+                record = manager.gaps.find_holder(message.to.id)
             if record is not None:
                 self._watch(ask, record)
+
+    def follow(self, holder: ProcessRecord, record: ProcessRecord) -> None:
+        """Watch the process that serves what was kept while it was being restarted.
+
+        Args:
+            holder: the record that kept the messages.
+            record: the record of the process that gets them.
+        """
+        for ask in list(self._watched.get(holder, {}).values()):
+            self._unwatch(ask)
+            self._watch(ask, record)
 
     def end_of_process(self, record: ProcessRecord) -> None:
         """Abandon the asks to a process that has ended."""

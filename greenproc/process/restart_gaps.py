@@ -95,6 +95,7 @@ class RestartGaps:
         holder = None if supervised is None else self._take(record.pid.id, supervised.owner)
         if holder is not None and holder.events:
             move(holder, record)
+            self._manager.asks.follow(holder, record)
 
     def _take(self, id: str, owner: object) -> ProcessRecord | None:
         """Remove the gap of *owner* and return its holder, which accepts no further events."""

@@ -326,6 +326,31 @@ def test_asks_end_with_the_incarnation(family: Family, mailbox: Any) -> None:
     assert letters.count("answer") == (3 if mailbox == "keep" else 0)
 
 
+@pytest.mark.parametrize("forwarded", [False, True])
+@pytest.mark.parametrize("how", ["poison", "bye", "terminate_child"])
+def test_an_ask_in_the_gap_ends_with_the_next_process(
+    family: Family, how: str, *, forwarded: bool
+) -> None:
+    family.start([family.worker("a", mailbox="keep")], backoff=DELAY)
+    front = Process("front")
+    family.runtime.spawn(front)
+    front.delegate("note", family.upid("a"))
+    family.poison("a")
+
+    asked = family.runtime.ask(front if forwarded else family.upid("a"), "note")
+    family.runtime.settle()
+    assert not asked.is_abandoned
+    if how == "terminate_child":
+        family.call(Supervisor.terminate_child, "a")
+    else:
+        family.runtime.clock.advance(1.0)
+        family.runtime.settle()  # the process has served it, and may still answer
+        assert family.object("a").served == [b""] and not asked.is_abandoned
+        family.die("a", how)
+    family.runtime.settle()
+    assert asked.is_abandoned
+
+
 def test_helpers_end_with_the_incarnation(family: Family) -> None:
     helpers: list[Any] = []
 
