@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import gevent
@@ -33,6 +36,9 @@ from greenproc.settings import Settings
 from greenproc.testing import RuntimeMaker, await_ready, expect_failure
 from greenproc.tracing import TRACE, TRACING, TraceContext, current_trace, use_trace
 from tests.peer import Peer
+
+ROOT = Path(__file__).parents[2]
+SUITES = ("process", "supervision", "patterns", "testing", "web")
 
 ONE = TraceContext("1" * 32, "a" * 16, 1)
 TWO = TraceContext("2" * 32, "b" * 16, 0, "vendor=value")
@@ -756,3 +762,17 @@ def test_a_traced_message_is_one_of_its_own(runtime: Runtime) -> None:
     assert event.trace is None
     assert TracedDispatchEvent(event, ONE).trace == ONE
     assert TRACE.get() is None
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_suites_pass_in_a_trace() -> None:
+    suites = [str(ROOT / "tests" / name) for name in SUITES]
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--traced", *suites],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-2000:]
