@@ -86,7 +86,7 @@ class Case:
         return told
 
     def leave(self) -> None:
-        """Let the peers go, who have taken nothing."""
+        """Close the peers, which have taken nothing."""
         while self.peers:
             self.peers.pop().reset()
 

@@ -46,7 +46,7 @@ def spelled(name: str, body: str = "", *, to: Address) -> bytes:
 
 
 def unused_address() -> Address:
-    """Return an address at which nobody listens."""
+    """Return an address without a listener."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return Address(*taken.getsockname())

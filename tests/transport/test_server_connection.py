@@ -80,7 +80,7 @@ class Handlers:
 
     def wait(self, path: str) -> Promise[Response]:
         """Wait until *path* was asked for."""
-        assert self.event(path).wait(LIMIT), f"nobody asked for {path}"
+        assert self.event(path).wait(LIMIT), f"no request for {path} came"
         return self.promises[path]
 
 
@@ -705,7 +705,7 @@ def test_messages_behind_an_answer_that_nobody_takes_are_delivered(
     peer = connect(listen())
 
     def deliver(message: Message) -> Delivery:
-        # The first answer makes the system of the client, who is gone, send a reset; the second
+        # The first answer makes the system of the client, which is gone, send a reset; the second
         # one cannot be written. In between there is a turn of the hub.
         number = int(message.name)
         if number == 0:
