@@ -108,7 +108,21 @@ def test_a_value_has_the_bytes_of_messagepack_both_ways(
         stranger.expect(peer, "/y/join", f"room@{runtime.address}", JOIN)
 
 
-@pytest.mark.parametrize("body", [JOIN[:-1], b"\x82\xa4name\xa3ann\xa3age\xa1x", b""])
+HOSTILE = {
+    "truncated": JOIN[:-1],
+    "of another type": b"\x82\xa4name\xa3ann\xa3age\xa1x",
+    "nothing": b"",
+    "with bytes to spare": JOIN + b"\xc0",
+    "an array of four thousand million": b"\xdd\xff\xff\xff\xff",
+    "a text of four thousand million": b"\x81\xdb\xff\xff\xff\xff",
+    "arrays in each other": b"\x91" * 100_000,
+    "no text": b"\x82\xa4name\xa1\xff\xa3age\x07",
+    "an extension that has no meaning": b"\x82\xa4name\xd4\x63\x00\xa3age\x07",
+    "JSON": b'{"name": "ann", "age": 7}',
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
 def test_what_is_no_value_is_dropped_and_a_libprocess_peer_gets_no_answer(
     runtime: Runtime, stranger: Stranger, body: bytes
 ) -> None:
