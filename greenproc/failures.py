@@ -87,6 +87,15 @@ def text_of(error: BaseException) -> str:
         return ""
 
 
+def name_of(function: object) -> str:
+    """Return the qualified name of *function*; an empty text if it has none, or reading it fails."""
+    try:
+        name = getattr(function, "__qualname__", "")
+    except FAILURES:
+        return ""
+    return name if isinstance(name, str) else ""
+
+
 def log_failure(
     log: logging.Logger, text: str, *args: object, error: BaseException | None = None
 ) -> None:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from greenproc.clock.microseconds import check_duration
 from greenproc.errors import InvalidArgument
+from greenproc.failures import FAILURES, name_of
 from greenproc.pid import UPID
 from greenproc.process.record import ProcessRecord
 from greenproc.typed import codec_of, encode
@@ -115,6 +116,12 @@ def as_body(body: Any) -> bytes:
     return encode(body)
 
 
-def label(method: Any) -> str:
-    """Return what *method* is called, for a text."""
-    return getattr(method, "__qualname__", None) or repr(method)
+def label(method: object) -> str:
+    """Return the name of *method* for an error text.
+
+    This runs while an error is reported, so a name or a `repr` that raises must not replace it.
+    """
+    try:
+        return name_of(method) or repr(method)
+    except FAILURES:
+        return f"a {type(method).__name__}"

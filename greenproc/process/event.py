@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeGuard, TypeVar
 
+from greenproc.failures import name_of
 from greenproc.future import Future, Promise
 from greenproc.future.state import PROMISED
 from greenproc.http.request import Request
@@ -181,8 +182,7 @@ class DispatchEvent(Event):
 
     @property
     def content(self) -> tuple[str, int, bytes] | None:
-        name = getattr(self.method, "__qualname__", None)
-        return name if isinstance(name, str) else type(self.method).__name__, 0, b""
+        return name_of(self.method) or type(self.method).__name__, 0, b""
 
     def consume(self, consumer: Consumer) -> None:
         consumer.consume_dispatch(self)

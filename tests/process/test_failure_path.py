@@ -129,6 +129,40 @@ class Silent(Exception):
         raise RuntimeError("no text")
 
 
+class Nameless:
+    """A callable that fails, and fails again when its name or text is read."""
+
+    def __init__(self, error: BaseException, again: BaseException) -> None:
+        self.error = error
+        self.again = again
+
+    def __call__(self) -> None:
+        raise self.error
+
+    def __getattr__(self, name: str) -> object:
+        raise self.again if name == "__qualname__" else AttributeError(name)
+
+    def __repr__(self) -> str:
+        raise self.again
+
+
+@pytest.mark.parametrize("again", RAISED[:2], ids=repr)
+def test_dispatch_of_a_callable_without_a_readable_name_fails_its_future_only(
+    runtime: Runtime, again: BaseException
+) -> None:
+    pid = runtime.spawn(Process())
+    error = KeyError("first")
+    with pytest.raises(KeyError, match="first"):
+        runtime.dispatch(pid, Nameless(error, again)).get(timeout=15.0)
+    assert runtime.dispatch(pid, lambda: 1).get(timeout=15.0) == 1
+    runtime.terminate(pid)
+    runtime.wait(pid)
+    dropped = runtime.dispatch(pid, Nameless(error, again))
+    with pytest.raises(Abandoned):
+        dropped.get(timeout=15.0)
+    assert [letter.name for letter in runtime.dead_letters] == ["Nameless"]
+
+
 @pytest.mark.parametrize("error", [Frozen("first"), Bare("first"), Silent()], ids=type)
 def test_exception_of_any_make_ends_the_process(runtime: Runtime, error: Exception) -> None:
     process = Failing(error, Process)
