@@ -72,7 +72,7 @@ def test_an_error_can_be_caught_as_its_parents(
 
 
 def test_the_drawing_shows_every_error_in_order() -> None:
-    drawing = (errors.__doc__ or "").partition("::")[2].partition("They are")[0]
+    drawing = (errors.__doc__ or "").partition("::")[2].partition("The classes")[0]
     drawn = re.findall(r"^[ │├└─]*(\w+)", drawing, re.MULTILINE)
 
     assert sorted(name for name in drawn if name) == sorted(cls.__name__ for cls in OWN)
