@@ -15,13 +15,14 @@ import pytest
 from gevent import socket
 from gevent.event import Event
 
+import greenproc
 from greenproc import UPID, Process, Runtime, install, route
 from greenproc.http import OK, Request, Response
 from greenproc.testing import RuntimeMaker
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "concepts" / "paths.md").read_text("utf-8")
-PACKAGE = f"{ROOT / 'greenproc'}/"
+PACKAGE = f"{Path(greenproc.__file__).parent}/"  # in the checkout, or installed
 SECONDS = 10.0
 
 Hop = tuple[str, str]
