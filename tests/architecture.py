@@ -27,7 +27,6 @@ MIN_FILE_LINES = 60
 PERSONS_IN_PROSE = {
     "builtin": 4.0,
     "cli": 1.9,
-    "metrics": 4.5,
     "process": 2.1,
     "runtime": 1.9,
     "subprocess": 5.6,

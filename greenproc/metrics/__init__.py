@@ -1,4 +1,4 @@
-"""Measures: counters, gauges and timers, values over time, and their statistics."""
+"""Metrics: counters, gauges and timers, their registry, time series and statistics."""
 
 from greenproc.metrics.counter import Counter
 from greenproc.metrics.gauge import PulledCounter, PulledFamily, PullGauge, PushGauge

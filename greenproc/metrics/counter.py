@@ -1,4 +1,4 @@
-"""`Counter`: how often something happened."""
+"""`Counter`: a metric that counts events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from greenproc.metrics.metric import Kind, Metric
 
 
 class Counter(Metric):
-    """A whole number that grows from zero. Safe from every native thread.
+    """An integer that starts at zero and only grows. Safe to use from any native thread.
 
     ::
 
@@ -27,14 +27,14 @@ class Counter(Metric):
         self.reset()
 
     def increment(self, by: int = 1) -> None:
-        """Count *by* more."""
+        """Add *by* to the count."""
         with self._lock:
             self._count += by
             if self._history is not None:
                 self._record(float(self._count))
 
     def reset(self) -> None:
-        """Begin again at zero, which counts as a value of the window."""
+        """Set the count to zero; the window records the zero as a value."""
         with self._lock:
             self._count = 0
             self._record(0.0)
@@ -44,5 +44,5 @@ class Counter(Metric):
         return self
 
     def value(self) -> Future[float]:
-        """Return the count, ready at once."""
+        """Return a ready future of the count."""
         return Future(float(self._count))

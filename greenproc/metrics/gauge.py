@@ -1,4 +1,4 @@
-"""Gauges: values that go up and down, set by hand or asked for when somebody looks."""
+"""Gauges: values that go up and down, set by the program or computed when they are read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from greenproc.metrics.metric import Kind, Metric
 
 
 class PushGauge(Metric):
-    """A number that whoever knows it sets, zero at first. Safe from every native thread.
+    """A number that the program sets, initially zero. Safe to use from any native thread.
 
     ::
 
@@ -27,18 +27,22 @@ class PushGauge(Metric):
         self._value = 0.0
 
     def set(self, value: float) -> None:
-        """Make *value* the value."""
+        """Set the gauge to *value*.
+
+        Raises:
+            ValueError, TypeError: ``float(value)`` fails.
+        """
         number = float(value)
         with self._lock:
             self._value = number
 
     def increment(self, by: float = 1.0) -> None:
-        """Add *by*."""
+        """Add *by* to the value."""
         with self._lock:
             self._value += by
 
     def decrement(self, by: float = 1.0) -> None:
-        """Subtract *by*."""
+        """Subtract *by* from the value."""
         self.increment(-by)
 
     def __iadd__(self, by: float) -> Self:
@@ -50,24 +54,27 @@ class PushGauge(Metric):
         return self
 
     def value(self) -> Future[float]:
-        """Return the value, ready at once."""
+        """Return a ready future of the value."""
         return Future(self._value)
 
 
 class PullGauge(Metric):
-    """A number that is asked for when somebody looks.
+    """A number that a function computes each time the gauge is read.
 
     ::
 
         PullGauge("queue/depth", defer(queue, Queue.depth))
 
     Args:
-        function: returns the number or a future of it; it may wait. An endpoint calls it in a
-            greenlet of its own, beside all processes, so what belongs to a process should be
-            asked for by a dispatch.
+        function: returns the number or a future of it, and may block its greenlet. An endpoint
+            calls it in a separate greenlet outside of every process, so the function should read
+            the state of a process by a dispatch to it.
+
+    Raises:
+        InvalidArgument: *function* is not callable.
 
     Source: libprocess include/process/metrics/pull_gauge.hpp.
-    Differs: there the function runs in the process of the endpoint, which it then holds up.
+    Differs: libprocess runs the function in the process of the endpoint and so blocks it.
     """
 
     may_wait = True
@@ -79,7 +86,7 @@ class PullGauge(Metric):
         self._function = function
 
     def value(self) -> Future[Any]:
-        """Call the function and return what it returned as a future, also when that is an error."""
+        """Call the function and return the future of its result; an exception fails the future."""
         try:
             told = self._function()
         except FAILURES as error:
@@ -99,20 +106,24 @@ class PullGauge(Metric):
 
 
 class PulledCounter(PullGauge):
-    """A `PullGauge` whose value only grows: a count that is kept elsewhere."""
+    """A `PullGauge` of type counter: its value, maintained elsewhere, only grows."""
 
     kind: Kind = "counter"
 
 
 class PulledFamily(PullGauge):
-    """A gauge with one number for each value of a label, such as the id of a process.
+    """A gauge with one sample per value of a label, such as the id of a process.
 
-    A JSON snapshot has them as ``name/value_of_the_label``.
+    A JSON snapshot names the samples ``name/value_of_the_label``.
 
     Args:
-        label: what the values of the label are, such as ``process``.
-        function: returns a mapping from values of the label to numbers, or a future of it. It
-            should have a limit: each entry is one more line of every snapshot.
+        label: the name of the label, such as ``process``.
+        function: returns a mapping from label values to numbers, or a future of it. The mapping
+            should be bounded, since each entry adds a line to every snapshot.
+        kind: the metric type of the samples.
+
+    Raises:
+        InvalidArgument: *function* is not callable.
     """
 
     def __init__(

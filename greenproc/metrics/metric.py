@@ -1,4 +1,4 @@
-"""`Metric`: a named value that a node shows, and what one reading of it tells."""
+"""`Metric`: a named value that a node exports, and `Reading`: its value at one moment."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from greenproc.metrics.statistics import Statistics
 from greenproc.metrics.timeseries import TimeSeries
 
 Kind = Literal["counter", "gauge"]
-"""Whether a value only grows, or goes up and down."""
+"""The metric type: a counter only grows, a gauge goes up and down."""
 
 Value = float | Mapping[str, float]
-"""A number, or one number for each value of a label."""
+"""A number, or a mapping from label values to numbers."""
 
 
 class Metric:
@@ -24,36 +24,41 @@ class Metric:
 
     Args:
         name: words separated by slashes, such as ``master/uptime_secs``.
-        help: one line for people who look the metric up.
-        window: seconds for which former values are kept for `statistics`; None keeps none.
+        help: a one-line description, exported as Prometheus' HELP.
+        window: seconds for which past values are kept for `statistics`; None keeps none.
 
     Raises:
-        InvalidArgument: the name is empty or no text.
+        InvalidArgument: the name is empty or not a string, or *window* is not a duration.
 
     Source: libprocess include/process/metrics/metric.hpp.
     """
 
     kind: Kind = "gauge"
     label: str | None = None
-    """What tells the values apart when there is more than one."""
+    """The name of the label that distinguishes the samples; None for a single value."""
     may_wait: bool = False
-    """Whether asking for the value may take time, so that it is better done in a greenlet."""
+    """Whether `value` may block, so that a reading calls it in a separate greenlet."""
 
     def __init__(self, name: str, *, help: str = "", window: float | None = None) -> None:
         if not isinstance(name, str) or not name:
             raise InvalidArgument(f"expected the name of a metric, got {name!r}")
         self.name = name
         self.help = help
-        # Metrics are used in native threads, too. It is held for moments in which nobody waits.
+        # A native lock, since metrics are updated from native threads. It is never held across a
+        # switch of greenlets, so it cannot block the hub for long.
         self._lock = allocate_lock()
         self._history: TimeSeries[float] | None = None if window is None else TimeSeries(window)
 
     def value(self) -> Future[Any]:
-        """Return the future of the value: a number, or a mapping if the metric has a label."""
+        """Return the future of the value: a number, or a mapping if the metric has a label.
+
+        Raises:
+            NotImplementedError: the subclass does not override this method.
+        """
         raise NotImplementedError
 
     def statistics(self) -> Statistics[float] | None:
-        """Return the statistics of the values in the window; None if there are less than two."""
+        """Return the statistics of the values in the window; None with fewer than two values."""
         if self._history is None:
             return None
         with self._lock:
@@ -61,7 +66,7 @@ class Metric:
         return Statistics.of(values)
 
     def _record(self, value: float) -> None:
-        """Keep *value* for the statistics. Call it with the lock."""
+        """Record *value* for the statistics. The caller must hold the lock."""
         if self._history is not None:
             self._history.set(value)
 
@@ -71,7 +76,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a metric told at one moment; *value* is None if it failed or did not come in time."""
+    """The value of a metric at one moment; *value* is None after a failure or a timeout."""
 
     metric: Metric
     value: Value | None

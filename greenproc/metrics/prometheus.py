@@ -1,4 +1,4 @@
-"""The text form in which Prometheus reads metrics.
+"""The encoder of Prometheus' text exposition format.
 
 Source: Prometheus' documentation of its exposition formats, text format version 0.0.4.
 """
@@ -28,16 +28,16 @@ QUANTILES = {
     "0.9999": "p9999",
     "1": "max",
 }
-"""What is told of the values in a window, by the share of values that are below."""
+"""The exported quantiles of the values in a window, and the attributes of `Statistics`."""
 
 _ODD = re.compile(r"[^a-zA-Z0-9_:]")
 
 
 def write_metrics(readings: list[Reading]) -> str:
-    """Return *readings* in the text format. What has no value is left out.
+    """Encode *readings* in the text format. Metrics without a value are omitted.
 
-    A slash in a name becomes an underscore. Where two names become the same, the label ``metric``
-    tells them apart. Values in a window are shown as ``name_window``, by quantile.
+    A slash in a name becomes an underscore. If two names collide then, the label ``metric``
+    distinguishes them. The statistics of a window are exported as ``name_window``, by quantile.
     """
     names = [metric_name(reading.metric.name) for reading in readings]
     tally = Tally(names)
@@ -45,28 +45,29 @@ def write_metrics(readings: list[Reading]) -> str:
     for name, reading in zip(names, readings, strict=True):
         labels = {"metric": reading.metric.name} if tally[name] > 1 else {}
         for family, kind, samples in _families(name, labels, reading):
-            # All samples of a name must stand together, below one head.
+            # The format requires all samples of a family in one group below its HELP and TYPE.
             group = groups.setdefault(family, _head(family, kind, reading.metric.help))
             group.extend(samples)
     text = "".join(f"{line}\n" for group in groups.values() for line in group)
-    # One lone surrogate would cost Prometheus all of it.
+    # Prometheus rejects the whole response for one byte that is not UTF-8, and a lone surrogate
+    # has no encoding.
     return text.encode("utf-8", "replace").decode()
 
 
 def metric_name(name: str) -> str:
-    """Return *name* with every character that Prometheus does not allow replaced by ``_``."""
+    """Return *name* with each character that Prometheus forbids in names replaced by ``_``."""
     allowed = _ODD.sub("_", name)
     return f"_{allowed}" if allowed[:1].isdigit() else allowed
 
 
 def sample(name: str, labels: Mapping[str, str], value: float) -> str:
-    """Return one line: a name, its labels in braces, and a number."""
+    """Encode one sample line: a name, its labels in braces, and the value."""
     told = ",".join(f'{label}="{_escape(text)}"' for label, text in labels.items())
     return f"{name}{{{told}}} {number(value)}" if told else f"{name} {number(value)}"
 
 
 def number(value: float) -> str:
-    """Return *value* as Prometheus reads it."""
+    """Encode *value* as a float of the text format."""
     if math.isfinite(value):
         return str(int(value)) if value == int(value) and abs(value) < 2**53 else repr(value)
     return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
@@ -75,7 +76,7 @@ def number(value: float) -> str:
 def _families(
     name: str, labels: dict[str, str], reading: Reading
 ) -> Iterator[tuple[str, str, list[str]]]:
-    """Return name, kind and lines of each group of samples that a reading makes."""
+    """Yield the name, type and sample lines of each metric family of a reading."""
     metric, value = reading.metric, reading.value
     if isinstance(value, Mapping):
         label = metric_name(metric.label or "label").replace(":", "_")
@@ -101,7 +102,7 @@ def _quantiles(name: str, labels: dict[str, str], statistics: Statistics[Any]) -
 
 
 def _head(name: str, kind: str, help: str) -> list[str]:
-    """Return the lines that introduce a name."""
+    """Return the HELP and TYPE lines of a metric family."""
     escaped = help.replace("\\", r"\\").replace("\n", r"\n")
     told = [f"# HELP {name} {escaped}"] if help else []
     return [*told, f"# TYPE {name} {kind}"]

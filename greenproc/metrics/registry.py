@@ -1,4 +1,4 @@
-"""`Registry`: the metrics of one node, and readings of all of them."""
+"""`Registry`: the metrics of one node, and snapshots of their values."""
 
 from __future__ import annotations
 
@@ -14,25 +14,29 @@ from greenproc.future.state import register
 from greenproc.metrics.metric import Metric, Reading
 
 Spawn = Callable[[Callable[[], None]], object]
-"""Starts a function in a greenlet of its own."""
+"""Runs a function in a new greenlet."""
 
 STATISTICS = ("count", "max", "min", "p50", "p90", "p95", "p99", "p999", "p9999")
-"""What a snapshot shows of the values in a metric's window."""
+"""The statistics of a metric's window that a snapshot includes."""
 
 
 class Registry:
-    """The metrics that a node shows, by name.
+    """The metrics that a node exports, by name.
 
     Source: libprocess include/process/metrics/metrics.hpp.
     """
 
     def __init__(self) -> None:
         self._metrics: dict[str, Metric] = {}
-        # What was asked for and has not come: it is not asked for again meanwhile.
+        # Pending values. Overlapping readings share them, so a slow gauge runs once at a time.
         self._asked: dict[Metric, Future[Any]] = {}
 
     def add(self, metric: Metric) -> Future[None]:
-        """Show *metric* from now on. The future is ready at once, or failed if its name is taken."""
+        """Register *metric*. The future is ready at once, or failed if its name is already in use.
+
+        Raises:
+            InvalidArgument: *metric* is not a `Metric`.
+        """
         if not isinstance(metric, Metric):
             raise InvalidArgument(f"expected a metric, got {metric!r}")
         if self._metrics.setdefault(metric.name, metric) is not metric:
@@ -40,7 +44,7 @@ class Registry:
         return Future(None)
 
     def remove(self, metric: Metric | str) -> Future[None]:
-        """Show the metric of that name no more. The future fails if there is none."""
+        """Unregister a metric, given itself or its name. The future fails if it is not registered."""
         name = metric if isinstance(metric, str) else metric.name
         removed = self._metrics.pop(name, None)
         if removed is None:
@@ -51,12 +55,13 @@ class Registry:
     def collect(
         self, timeout: float | None = None, *, spawn: Spawn | None = None
     ) -> Future[list[Reading]]:
-        """Return the future of a reading of each metric, in the order of their names.
+        """Return the future of a reading of each metric, sorted by name.
 
         Args:
-            timeout: seconds of the current clock; what has not come by then has no value.
-            spawn: starts the functions of gauges, which may wait, each in a greenlet of its own.
-                Without it they are called here, one after the other.
+            timeout: seconds of the current clock after which pending metrics are read as None;
+                None waits without a limit.
+            spawn: runs a function in a new greenlet, and is called for each gauge that may block.
+                Without it the gauges run in this greenlet, one after the other.
         """
         metrics = [metric for _, metric in sorted(self._metrics.items())]
         values = [self._ask(metric, spawn) for metric in metrics]
@@ -73,9 +78,9 @@ class Registry:
     def snapshot(
         self, timeout: float | None = None, *, spawn: Spawn | None = None
     ) -> Future[dict[str, float]]:
-        """Return the future of all values by name, with the statistics of those that have a window.
+        """Return the future of all values by name, with the statistics of metrics with a window.
 
-        What failed, has not come by *timeout*, or is no finite number is left out. For the
+        Metrics that failed, are pending after *timeout*, or are not finite are omitted. For the
         arguments see `collect`.
 
         Source: libprocess src/metrics/metrics.cpp, MetricsProcess::snapshot.
@@ -112,7 +117,7 @@ class Registry:
 
 
 def flatten(readings: list[Reading]) -> dict[str, float]:
-    """Return the numbers of *readings* by name, in the order of the names."""
+    """Return the finite numbers of *readings* by name, sorted by name."""
     numbers: dict[str, float] = {}
     for reading in readings:
         name, value = reading.metric.name, reading.value
@@ -129,15 +134,15 @@ def flatten(readings: list[Reading]) -> dict[str, float]:
 def _answer(metric: Metric, promise: Promise[Any]) -> None:
     try:
         promise.associate(metric.value())
-    except BaseException:  # killed while the function waits
+    except BaseException:  # killed while the function blocks
         promise.abandon()
         raise
 
 
 class _Waiting(FutureSubscription):
-    """Waits for the end of several values, however that is, until it is asked for a discard.
+    """Completes a future when all values have completed in any state, or on a discard request.
 
-    Others wait for the same values, so no request is passed on to them.
+    Concurrent readings share the values, so a discard request does not propagate to them.
     """
 
     __slots__ = ("__weakref__", "_missing", "_promise")

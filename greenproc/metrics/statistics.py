@@ -1,4 +1,4 @@
-"""What is typical and what is extreme among some values."""
+"""`Statistics`: the extremes and percentiles of a set of values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from greenproc.errors import InvalidArgument
 
 
 class Measure(Protocol):
-    """What can be ordered and interpolated: numbers, and `datetime.timedelta`."""
+    """A type with an order and linear interpolation: numbers, and `datetime.timedelta`."""
 
     def __lt__(self, other: Any, /) -> bool: ...
     def __add__(self, other: Any, /) -> Any: ...
@@ -24,9 +24,9 @@ M = TypeVar("M", bound=Measure)
 
 @dataclass(frozen=True, slots=True)
 class Statistics(Generic[M]):
-    """How many values there are, their extremes, and percentiles: p50 is the median.
+    """The count, the extremes and the percentiles of some values; p50 is the median.
 
-    A percentile between two values is interpolated in proportion.
+    A percentile between two values is interpolated linearly.
 
     Source: libprocess include/process/statistics.hpp.
     """
@@ -45,12 +45,12 @@ class Statistics(Generic[M]):
 
     @classmethod
     def of(cls, values: Iterable[M]) -> Self | None:
-        """Return the statistics of *values*, which may be a `TimeSeries`; None of less than two.
+        """Compute the statistics of *values*, such as a `TimeSeries`; None for fewer than two.
 
-        What is not equal to itself, NaN, has no place in an order and is left out.
+        NaN has no order and is ignored.
 
         Raises:
-            InvalidArgument: *values* are nothing that can be ordered and interpolated.
+            InvalidArgument: *values* cannot be ordered or interpolated.
         """
         try:
             ordered = sorted(value for value in values if value == value)  # noqa: PLR0124
@@ -76,14 +76,15 @@ class Statistics(Generic[M]):
 
 
 def percentile(ordered: Sequence[M], share: float) -> M:
-    """Return the value below which there is *share* of the values.
+    """Return the value below which the fraction *share* of the values lies.
 
     Args:
-        ordered: one value or more, the smallest first.
-        share: from 0 to 1.
+        ordered: at least one value, in ascending order.
+        share: the fraction, from 0 to 1.
 
     Raises:
-        InvalidArgument: there is no value, or *share* is something else.
+        InvalidArgument: *ordered* is empty, *share* is not a number from 0 to 1, or the values
+            cannot be interpolated.
     """
     if not ordered:
         raise InvalidArgument(f"expected one value or more, got {ordered!r}")
@@ -95,7 +96,7 @@ def percentile(ordered: Sequence[M], share: float) -> M:
         return ordered[-1]
     low, high = ordered[index], ordered[index + 1]
     if position == index or low == high:
-        return low  # also beside or between infinite values, which cannot be subtracted
+        return low  # before the subtraction, which is NaN between infinite values
     part: Any = position - index
     try:
         gap = high - low
@@ -105,5 +106,5 @@ def percentile(ordered: Sequence[M], share: float) -> M:
             f"expected values that can be interpolated, got {low!r} and {high!r}"
         ) from error
     except InvalidOperation:
-        return low  # as below, of Decimals
-    return value if value == value else low  # noqa: PLR0124 -- after an infinite low there is none
+        return low  # Decimal's counterpart of NaN in the line below
+    return value if value == value else low  # noqa: PLR0124 -- NaN: low is infinite

@@ -1,4 +1,4 @@
-"""`Timer`: how long something took."""
+"""`Timer`: a metric that measures durations."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ UNITS = {
     "days": 1 / 86_400,
     "weeks": 1 / 604_800,
 }
-"""How many of each unit make a second."""
+"""The number of each unit in a second."""
 
 
 class Timer(Metric):
-    """How long the last of many happenings took, and how the others in the window did.
+    """The duration of the last measurement, and the statistics of those in the window.
 
     ::
 
@@ -38,14 +38,14 @@ class Timer(Metric):
             ...
         timer.time(future)
 
-    The time is that of the current clock, which a test can pause.
+    The current clock measures the durations, so a test can pause and advance it.
 
     Args:
-        name: the metric is called by it and the unit: ``answer_ms``.
+        name: the prefix of the metric's name, which the unit completes: ``answer_ms``.
         unit: ns, us, ms, secs, mins, hrs, days or weeks.
 
     Raises:
-        InvalidArgument: there is no such unit.
+        InvalidArgument: the unit is unknown, or as for `Metric`.
 
     Source: libprocess include/process/metrics/timer.hpp.
     """
@@ -61,14 +61,14 @@ class Timer(Metric):
         self._last: float | None = None
 
     def start(self) -> None:
-        """Begin to measure; `stop` ends it. Measurements that overlap should use `time`."""
+        """Start a measurement, which `stop` ends. Overlapping measurements should use `time`."""
         self._started = _now()
 
     def stop(self) -> float:
-        """Note the time since `start` and return it in seconds.
+        """Record the duration since `start` and return it in seconds.
 
-        It may be called again for the time from the same start. Without any, it is that from 1970,
-        as in libprocess.
+        Repeated calls measure from the same start. Without a start, the duration is that since
+        1970, as in libprocess.
         """
         return self._note(self._started)
 
@@ -77,10 +77,10 @@ class Timer(Metric):
     @overload
     def time(self, future: Future[T]) -> Future[T]: ...
     def time(self, future: Future[Any] | None = None) -> Any:
-        """Measure until *future* completes, in whatever way, and return it.
+        """Measure the time until *future* completes in any state, and return the future.
 
-        Without a future, return a context manager that measures its block. However many of
-        either may overlap.
+        Without a future, return a context manager that measures its block. Any number of
+        measurements may overlap.
         """
         if future is None:
             return self._block()
@@ -92,7 +92,7 @@ class Timer(Metric):
         return future
 
     def value(self) -> Future[float]:
-        """Return the last time in the unit, ready at once; failed when there is none yet."""
+        """Return a ready future of the last duration in the unit; failed before the first one."""
         last = self._last
         return Future.failed(Failure("No value")) if last is None else Future(last)
 

@@ -1,4 +1,4 @@
-"""Values over time, of which the older ones get fewer."""
+"""`TimeSeries`: a bounded history of values, sparser for older ones."""
 
 from __future__ import annotations
 
@@ -18,27 +18,30 @@ WINDOW_SECONDS = 14 * 86_400.0
 CAPACITY = 1000
 
 MIN_CAPACITY = 3
-"""The first, the last, and one between them to delete."""
+"""Sparsification keeps the first and the last value and needs one between them to delete."""
 
 
 class Point(NamedTuple, Generic[T]):
-    """A value and when it was so, in seconds since 1970."""
+    """A value and its timestamp in seconds since 1970."""
 
     time: float
     value: T
 
 
 class TimeSeries(Generic[T]):
-    """Values and their times, within a window of time and a number of values.
+    """Timestamped values, bounded by a time window and a capacity.
 
-    What is older than the window is dropped. Where there are too many values, every other one of
-    the older half goes, over and over: the past becomes coarser, the present stays exact.
+    Values older than the window are dropped. A series over its capacity deletes every other value
+    of its older half, repeatedly: the resolution of the past decreases, recent values stay exact.
 
-    Iterating gives the values in the order of their times. It belongs to one thread.
+    Iteration yields the values in chronological order. A series is not thread-safe.
 
     Args:
-        window: seconds before now that are kept.
-        capacity: how many values; fewer than three are taken for three.
+        window: seconds for which values are kept.
+        capacity: the maximum number of values; less than three means three.
+
+    Raises:
+        InvalidArgument: *window* is not a duration, or *capacity* is not a whole number from 0.
 
     Source: libprocess include/process/timeseries.hpp.
     """
@@ -48,18 +51,18 @@ class TimeSeries(Generic[T]):
     def __init__(self, window: float = WINDOW_SECONDS, capacity: int = CAPACITY) -> None:
         self._window = check_duration(window)
         self._capacity = max(whole_number("capacity", capacity, least=0), MIN_CAPACITY)
-        self._times: list[int] = []  # in microseconds, as the clock counts
+        self._times: list[int] = []  # in microseconds, the resolution of the clock
         self._values: list[T] = []
-        self._cursor: int | None = None  # which value is the next to go
+        self._cursor: int | None = None  # the index of the next value to delete
 
     def set(self, value: T, time: float | None = None) -> None:
-        """Store *value*; it replaces one of the same time.
+        """Store *value*; it replaces a value of the same time.
 
         Args:
             time: seconds since 1970; None means now, by the current clock.
 
         Raises:
-            InvalidArgument: *time* is no number.
+            InvalidArgument: *time* is not a number.
         """
         moment = from_seconds(current_clock().now() if time is None else time)
         if self._times and moment < self._times[-1]:
@@ -74,11 +77,11 @@ class TimeSeries(Generic[T]):
         self._sparsify()
 
     def get(self, start: float | None = None, stop: float | None = None) -> list[Point[T]]:
-        """Return the points from *start* to *stop*, both included.
+        """Return the points from *start* to *stop*, both inclusive.
 
         Args:
-            start: seconds since 1970; None means from the first.
-            stop: seconds since 1970; None means to the last.
+            start: seconds since 1970; None means the first point.
+            stop: seconds since 1970; None means the last point.
         """
         first = 0 if start is None else bisect_left(self._times, from_seconds(start))
         end = len(self) if stop is None else bisect_right(self._times, from_seconds(stop))
@@ -88,11 +91,11 @@ class TimeSeries(Generic[T]):
         ]
 
     def latest(self) -> Point[T] | None:
-        """Return the point with the latest time; None when there is none."""
+        """Return the latest point; None if the series is empty."""
         return Point(to_seconds(self._times[-1]), self._values[-1]) if self._times else None
 
     def truncate(self) -> None:
-        """Drop what is older than the window, unless that would be everything."""
+        """Drop the values older than the window, unless all of them are."""
         oldest = from_seconds(current_clock().now()) - self._window
         count = bisect_right(self._times, oldest)
         if not count or count == len(self._times):
@@ -105,7 +108,7 @@ class TimeSeries(Generic[T]):
     def _sparsify(self) -> None:
         while len(self._times) > self._capacity:
             if self._cursor is None or self._cursor > len(self._times) // 2:
-                self._cursor = 1  # the first is kept: it says since when
+                self._cursor = 1  # the first value marks the start of the series
             del self._times[self._cursor]
             del self._values[self._cursor]
             self._cursor += 1
