@@ -29,7 +29,6 @@ PERSONS_IN_PROSE = {
     "cli": 1.9,
     "process": 2.1,
     "runtime": 1.9,
-    "subprocess": 5.6,
     "testing": 2.6,
     "wsgi": 3.5,
 }

@@ -1,4 +1,4 @@
-"""Other programs: starting them, talking to them, learning how they end, killing them."""
+"""Subprocesses: launch, standard streams, exit statuses, signals."""
 
 from greenproc.subprocess.hooks import duplicate_to
 from greenproc.subprocess.launch import launch

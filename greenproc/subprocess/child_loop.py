@@ -1,4 +1,4 @@
-"""`ChildLoop`: what gevent's Popen needs of the default loop, by another one."""
+"""`ChildLoop`: the child watchers that gevent's Popen expects, on a loop without SIGCHLD."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 class ChildLoop:
-    """Stands in for a loop that watches no children, since it is not the default one.
+    """A proxy of a loop other than the default one, with a watcher for a single child.
 
-    gevent learns of the ends of children by SIGCHLD, which the default loop takes. Here the end is
-    told by whatever has collected the one child.
+    Only the default loop receives SIGCHLD, so only it supports child watchers. Here the code that
+    collects the child reports its status with `end_child`.
     """
 
     child_watcher: ChildWatcher | None = None
@@ -22,15 +22,15 @@ class ChildLoop:
         return getattr(self._loop, name)
 
     def install_sigchld(self) -> None:
-        """Leave the handler of SIGCHLD as it is."""
+        """Do nothing: the handler of SIGCHLD belongs to the default loop."""
 
     def child(self, pid: int, ref: bool = True) -> ChildWatcher:
-        """Return what waits for `end_child`."""
+        """Return a watcher that `end_child` triggers."""
         self.child_watcher = ChildWatcher(pid)
         return self.child_watcher
 
     def end_child(self, status: int | None) -> None:
-        """Tell gevent, which keeps the status for a while, that the child was collected."""
+        """Trigger the watcher with the status of the collected child, which gevent then caches."""
         watcher, self.child_watcher = self.child_watcher, None
         if watcher is not None:
             watcher.end(0 if status is None else status)
@@ -40,7 +40,7 @@ class ChildLoop:
 
 
 class ChildWatcher:
-    """As much of a child watcher as gevent.os uses."""
+    """The part of gevent's child watcher interface that gevent.os uses."""
 
     def __init__(self, pid: int) -> None:
         self.pid = self.rpid = pid
@@ -48,17 +48,17 @@ class ChildWatcher:
         self._callback: Callable[[], object] | None = None
 
     def start(self, callback: Callable[..., object], *arguments: object) -> None:
-        """Call *callback* at the end."""
+        """Register *callback* for the end of the child."""
         self._callback = lambda: callback(*arguments)
 
     def end(self, status: int) -> None:
-        """Call the callback."""
+        """Store the status and call the callback."""
         self.rstatus = status
         if self._callback is not None:
             self._callback()
 
     def stop(self) -> None:
-        """Call nothing any more."""
+        """Unregister the callback."""
         self._callback = None
 
     close = stop

@@ -1,4 +1,4 @@
-"""What runs between the making of a child and the start of its program."""
+"""Hooks: functions that run between the fork of a child and the exec of its program."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GO = b"g"
 def duplicate_to(source: int, target: int) -> Callable[[], None]:
     """Return a child hook that makes *target* a duplicate of the descriptor *source*.
 
-    *target* must be among ``Options.whitelist_fds``, or it is closed again.
+    *target* must be in ``Options.whitelist_fds``; other descriptors are closed before the exec.
 
     Source: libprocess include/process/subprocess.hpp, Subprocess::ChildHook::DUP2.
     """
@@ -29,10 +29,10 @@ def duplicate_to(source: int, target: int) -> Callable[[], None]:
 
 
 class Hold:
-    """Holds a child before its program begins, until `release`.
+    """Blocks a child before the exec of its program, until `release`.
 
-    The child tells its pid by one pipe and waits at the other. When this OS process dies, the
-    child ends.
+    The child writes its pid to one pipe and reads from the other. The death of the launching OS
+    process closes that pipe, so the child exits.
     """
 
     def __init__(self) -> None:
@@ -45,38 +45,38 @@ class Hold:
             raise
 
     def wait_in_child(self) -> None:
-        """Wait to be released. Called in the child."""
+        """Block until `release`. Called in the child."""
         os.write(self._pid_writer, b"%d\n" % os.getpid())
-        close_unwatched(self._go_writer)  # or the death of the parent would not be seen
+        close_unwatched(self._go_writer)  # an open writer here would hide the parent's death
         if os.read(self._go_reader, 1) != GO:
             os._exit(1)
 
     def wait_for_pid(self) -> int | None:
-        """Wait for the child and return its pid, or None if there will be none."""
+        """Wait for the pid that the child writes; None after `give_up`."""
         descriptor.prepare_async(self._pid_reader)
         reading = transfer.read(self._pid_reader, 64)
         try:
             line, _, _ = reading.get().partition(b"\n")
         finally:
-            reading.discard()  # nobody may poll what is going to be closed
+            reading.discard()  # no watcher may poll a closed descriptor
         return int(line) if line else None
 
     def give_up(self) -> None:
-        """Let `wait_for_pid` end even if there is no child."""
+        """Wake `wait_for_pid` when the fork failed."""
         os.write(self._pid_writer, b"\n")
 
     def release(self) -> None:
-        """Let the child go on."""
+        """Unblock the child."""
         os.write(self._go_writer, GO)
 
     def close(self) -> None:
-        """Close the pipes."""
+        """Close both pipes."""
         for number in (self._pid_reader, self._pid_writer, self._go_reader, self._go_writer):
             close_unwatched(number)
 
 
 def run_child_hooks(hooks: Sequence[Callable[[], object]]) -> None:
-    """Call *hooks* in order, in the child. What they raise is raised by the launch."""
+    """Call *hooks* in order, in the child. `launch` raises the exception of a hook that fails."""
     for hook in hooks:
         try:
             hook()
@@ -86,7 +86,7 @@ def run_child_hooks(hooks: Sequence[Callable[[], object]]) -> None:
 
 
 def _portable(error: BaseException) -> Exception:
-    """Return *error*, or one of the same words if it cannot be raised in the parent."""
+    """Return *error*, or a RuntimeError with its repr if it cannot be pickled or is no Exception."""
     if isinstance(error, Exception):
         with suppress(Exception):
             pickle.loads(pickle.dumps(error))  # noqa: S301 -- our own bytes
@@ -95,7 +95,7 @@ def _portable(error: BaseException) -> Exception:
 
 
 class HookError(Exception):
-    """Carries an error of the child. Popen would name another file in a bare OSError."""
+    """Wraps an exception of the child: Popen replaces the filename of a bare OSError."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(error)

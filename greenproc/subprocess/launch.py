@@ -1,4 +1,4 @@
-"""Starting programs."""
+"""`launch`: starts a program as a subprocess."""
 
 from __future__ import annotations
 
@@ -35,36 +35,38 @@ def launch(
     stdout: Stream = STDOUT,
     stderr: Stream = STDERR,
 ) -> Subprocess:
-    """Start a program and return the handle of it, once it runs.
+    """Start a program and return its handle after the exec.
 
-    The order: the streams are opened; the child is made, and held while parent hooks run; then
-    child hooks run, descriptors are closed, and the program begins. If anything fails, there is
-    no child left, nor any descriptor of it, and what went wrong is raised.
+    The order: the streams are opened; the child is forked, and blocks while the parent hooks run;
+    then the child hooks run, descriptors are closed, and the program is executed. A failure of any
+    step kills the child, closes its descriptors and is raised.
 
-    Only the main thread can start programs: there gevent collects every child of this OS process
-    from the first launch on. So the standard module subprocess beside it would lose statuses;
-    that of gevent is fine. In the thread of a `BackgroundRuntime` it is the other way round: each
-    child is collected by itself, so the standard module is fine.
+    Programs can be launched in the main thread, where gevent collects every child of this OS
+    process from the first launch on. The standard module subprocess would lose statuses there;
+    gevent.subprocess does not. Programs can also be launched in the thread of a
+    `BackgroundRuntime`, which collects each child separately, so the standard module can be used.
 
     Args:
-        command: a list of arguments, the program first, or a text for the shell. Mind that the
-            shell itself starts, and exits with 127 when it does not find what it should run.
-        stdin, stdout, stderr: `PIPE`, ``FD(...)`` or ``PATH(...)``; those of this OS process by
-            default.
+        command: a list of arguments, the program first, or a string for the shell. A missing
+            program is no error of the shell's launch: the shell exits with 127.
+        options: the settings of the launch.
+        stdin, stdout, stderr: `PIPE`, ``FD(...)`` or ``PATH(...)``; the child inherits the streams
+            of this OS process by default.
 
     Raises:
-        InvalidArgument: an argument is of no use.
-        StateError: this is neither the main thread nor that of a `BackgroundRuntime`.
+        InvalidArgument: an argument has the wrong type or value.
+        StateError: the calling thread is neither the main thread nor that of a
+            `BackgroundRuntime`.
         Closed: the runtime of this greenlet has stopped.
-        OSError: a stream cannot be opened, the child cannot be made, or the program cannot be
-            run: FileNotFoundError, PermissionError.
-        Exception: whatever a hook has raised.
+        OSError: a stream cannot be opened, the fork fails, or the program cannot be executed:
+            FileNotFoundError, PermissionError.
+        Exception: the exception of a hook.
 
     Source: libprocess src/subprocess.cpp, src/posix/subprocess.hpp.
-    Differs: a program that cannot be run is an error and not a status; a failing hook is raised
-    here, and nothing stays behind. The argument *clone* is left out: a child is made by Popen,
-    in one step with the record by which gevent collects it. Namespaces, which it is for, can be
-    left by a child hook, or by a program such as unshare(1) in front of the command.
+    Differs: a program that cannot be executed raises an error instead of returning a status; the
+    exception of a hook is raised after the cleanup. The argument *clone* is omitted: Popen forks
+    the child and registers it with gevent in one step. A child hook, or a program such as
+    unshare(1) in front of the command, can leave namespaces instead.
     """
     streams = Streams(stdin, stdout, stderr)
     try:
@@ -82,12 +84,12 @@ def launch(
 
 
 class _Child(Popen[bytes]):
-    """A child on the way to its program. Its parts of the streams stay with the caller."""
+    """A child between the fork and the exec. The caller closes the child's stream descriptors."""
 
     def __init__(
         self, arguments: list[str], options: Options, whitelist: list[int], ends: list[int]
     ) -> None:
-        self.pid = 0  # none yet
+        self.pid = 0  # before the fork
         self.returncode = None
         self._settings: dict[str, Any] = {
             "args": arguments,
@@ -99,7 +101,8 @@ class _Child(Popen[bytes]):
             "pass_fds": whitelist,
             "cwd": options.cwd,
             "env": None if options.environment is None else dict(options.environment),
-            # Popen's own would be that of the program, out of the supervisor's reach.
+            # A session that Popen creates for the program would exclude the supervisor, which must
+            # lead the process group to kill it.
             "start_new_session": options.new_session and not options.supervised,
         }
         self._options = options
@@ -108,7 +111,7 @@ class _Child(Popen[bytes]):
 
     @property
     def _loop(self) -> Any:
-        """The loop by which Popen watches the child."""
+        """The loop whose child watcher Popen uses."""
         return self._hub_loop if self._child_loop is None else self._child_loop
 
     @_loop.setter
@@ -117,7 +120,7 @@ class _Child(Popen[bytes]):
         self._child_loop = None if loop.default else ChildLoop(loop)
 
     def start(self) -> None:
-        """Make the child and wait until its program runs."""
+        """Fork the child and wait for the exec of its program."""
         try:
             if self._options.parent_hooks:
                 self._start_held(self._options.parent_hooks)
@@ -135,14 +138,15 @@ class _Child(Popen[bytes]):
         super().__init__(preexec_fn=preexec, **self._settings)
 
     def _prepare(self) -> None:
-        """Get ready for the program, in the child."""
+        """Run the child hooks and attach the supervisor, in the child."""
         options, supervisor = self._options, None
         try:
             if options.supervised:
                 supervisor = go_below_supervisor(self._launcher, new_session=options.new_session)
             run_child_hooks(options.child_hooks)
             if supervisor is not None:
-                end_with(supervisor)  # at last, since becoming another user would undo it
+                # Last, since a hook that changes the user id resets the property.
+                end_with(supervisor)
         except Exception as error:
             raise HookError(error) from None
 
@@ -155,7 +159,7 @@ class _Child(Popen[bytes]):
             self._prepare()
 
         def make() -> None:
-            # Popen returns only when the program runs, so this has a greenlet of its own.
+            # Popen blocks until the exec, while the parent hooks must run before it.
             nonlocal failure
             try:
                 self._make(prepare)
@@ -174,17 +178,18 @@ class _Child(Popen[bytes]):
             if failure is not None:
                 raise failure
         finally:
-            # Whatever was raised here: a child that is not held any more lets its maker end.
+            # After an error here the child is still blocked, and with it Popen. Killing the child
+            # first lets the greenlet finish.
             if not maker.dead:
                 self._destroy()
                 maker.kill()
             hold.close()
 
     def follow(self, reaper: Reaper) -> Future[int | None]:
-        """Return the future of the status."""
+        """Return the future of the child's status."""
         try:
             status = reaper.reap_launched(self.pid)
-        except Closed:  # its runtime has stopped meanwhile
+        except Closed:  # the runtime stopped during the launch
             self._destroy()
             raise
         if self._child_loop is not None:
@@ -192,9 +197,9 @@ class _Child(Popen[bytes]):
         return status
 
     def wait(self, timeout: float | None = None, _raise_exc: bool = True) -> int:
-        """Wait for the end. Popen does when the program cannot be run."""
-        # Popen's own would never end where somebody else collects children. That of the runtime
-        # would not wait any more once it stops.
+        """Wait for the child to end. Popen calls this when the exec fails."""
+        # Popen.wait() never returns if other code collects the child, and the reaper of a runtime
+        # is closed when the runtime stops, so this is the reaper of the hub.
         status = hub_reaper().reap_launched(self.pid).get()
         if self._child_loop is not None:
             self._child_loop.end_child(status)
@@ -202,7 +207,7 @@ class _Child(Popen[bytes]):
         return self.returncode
 
     def _destroy(self) -> None:
-        """Kill the child, if there is one, and wait for its end."""
+        """Kill the child, if it was forked, and wait for its end."""
         if self.pid and self.returncode is None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
@@ -219,8 +224,8 @@ def _run_parent_hooks(hooks: Sequence[Callable[[int], object]], pid: int) -> Non
 
 
 def _whitelist(options: Options) -> list[int]:
-    """Return the numbers of the descriptors that are kept."""
-    # A hook can open a number that is not open here.
+    """Return the numbers of the descriptors that the child inherits."""
+    # A child hook can open a number that is not open in the parent, so it is not checked.
     may_open = bool(options.child_hooks)
     return [
         file if may_open and type(file) is int else number_of(file)

@@ -1,4 +1,4 @@
-"""What can be set about a launch, besides its command and its standard streams."""
+"""`Options`: the settings of a launch, besides its command and its standard streams."""
 
 from __future__ import annotations
 
@@ -15,36 +15,39 @@ from greenproc.subprocess.supervision import IS_POSSIBLE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What can be set about a launch.
+    """The settings of a launch.
 
     Raises:
-        InvalidArgument: a value is of no use.
+        InvalidArgument: a value has the wrong type, or *supervised* is set outside of Linux.
 
     Source: libprocess include/process/subprocess.hpp, the arguments of subprocess().
     """
 
     path: str | os.PathLike[str] | None = None
-    """The program to run, when it is not the first word of the command. Without a slash it is
-    looked up in the PATH of the child's environment."""
+    """The program to execute; None means the first argument of the command. A path without a
+    slash is looked up in the PATH of the child's environment."""
     flags: Mapping[str, object] | None = None
-    """Each one that is not None becomes an argument ``--name=value`` after the others."""
+    """Each flag that is not None is appended to the arguments as ``--name=value``."""
     environment: Mapping[str, str] | None = None
-    """All the child has, nothing being inherited; None is the environment of this OS process."""
+    """The complete environment of the child; None inherits that of this OS process."""
     cwd: str | os.PathLike[str] | None = None
-    """The working directory; None is that of this OS process."""
+    """The working directory; None inherits that of this OS process."""
     new_session: bool = False
-    """Whether the child leads a session and a process group of its own."""
+    """Whether the child leads a new session and a new process group."""
     supervised: bool = False
-    """Whether the child is killed, with all of its process group, when this OS process ends,
-    however it does. A supervisor stands in between then: it leads the group, has the child's pid,
-    passes on the signals that it gets, and ends as the program does. Linux only."""
+    """Whether the child's process group is killed when this OS process ends, for any reason. A
+    supervisor process then runs as the parent of the program: it leads the group, has the
+    `Subprocess` handle's pid, forwards the signals that it receives, and exits with the program's
+    status. Linux only."""
     whitelist_fds: Collection[Descriptor] = ()
-    """Descriptors that the child keeps under their numbers. All others but 0, 1, 2 are closed."""
+    """Descriptors that the child inherits under their numbers. All but these and 0, 1, 2 are
+    closed."""
     parent_hooks: Sequence[Callable[[int], object]] = ()
-    """Called here, in order, with the child's pid, before the program begins. They may wait."""
+    """Called in this OS process, in order, with the child's pid, before the exec. They may
+    block their greenlet."""
     child_hooks: Sequence[Callable[[], object]] = ()
-    """Called in the child, in order, before the program begins. Only this greenlet goes on there,
-    and no other thread, so a hook should do no more than a few system calls."""
+    """Called in the child, in order, before the exec. The fork keeps only the calling thread and
+    greenlet, so a lock held elsewhere is never released: a hook should be a few system calls."""
 
     def __post_init__(self) -> None:
         _check_containers(self)
@@ -52,7 +55,9 @@ class Options:
             if not callable(hook):
                 raise InvalidArgument(f"expected a function as a hook, got {hook!r}")
         if self.supervised and not IS_POSSIBLE:
-            raise InvalidArgument("expected Linux, since nothing else has supervised programs")
+            raise InvalidArgument(
+                "expected Linux for a supervised program, got a system without prctl()"
+            )
         _check_environment(self.environment or {})
         for path in (self.path, self.cwd):
             if path is not None and not _is_path(path):
@@ -83,7 +88,7 @@ def _check_environment(environment: Mapping[str, str]) -> None:
         if not isinstance(name, str) or not name or "=" in name or "\0" in name:
             raise InvalidArgument(f"expected the name of a variable, got {name!r}")
         if not isinstance(value, str) or "\0" in value:
-            raise InvalidArgument(f"expected a text as the variable {name}, got {value!r}")
+            raise InvalidArgument(f"expected a string as the variable {name}, got {value!r}")
 
 
 def _is_path(path: object) -> bool:
@@ -91,11 +96,11 @@ def _is_path(path: object) -> bool:
 
 
 def arguments_of(command: str | Sequence[str], options: Options) -> list[str]:
-    """Return the arguments of a program, its own name first. A text is left to the shell.
+    """Return the arguments of a program, its name first. A string becomes a shell command.
 
     Raises:
-        InvalidArgument: there is no command, it is no text, a flag has no text, or the shell is
-            given flags.
+        InvalidArgument: the command is empty or has an argument of the wrong type, a flag cannot
+            be encoded, or a shell command is combined with flags or a path.
     """
     flags = [
         f"--{name}={flag_text(name, value)}"
@@ -104,12 +109,16 @@ def arguments_of(command: str | Sequence[str], options: Options) -> list[str]:
     ]
     if isinstance(command, str):
         if flags or options.path is not None:
-            raise InvalidArgument("expected a list of arguments with a path or flags, got a text")
+            raise InvalidArgument(
+                "expected a list of arguments with a path or flags, got a string"
+            )
         command = ["sh", "-c", command]
     try:
         arguments = [os.fsdecode(argument) for argument in command]
     except TypeError as error:
-        raise InvalidArgument(f"expected a text or a list of texts, got {command!r}") from error
+        raise InvalidArgument(
+            f"expected a string or a list of strings, got {command!r}"
+        ) from error
     if not arguments:
         raise InvalidArgument("expected a command, got no arguments at all")
     if not arguments[0]:
@@ -121,10 +130,10 @@ def arguments_of(command: str | Sequence[str], options: Options) -> list[str]:
 
 
 def flag_text(name: str, value: object) -> str:
-    """Return the text of a flag: true, false, a text as it is, other values as JSON.
+    """Encode the value of a flag: strings unchanged, other values as JSON.
 
     Raises:
-        InvalidArgument: it has none.
+        InvalidArgument: JSON cannot encode the value.
     """
     try:
         return value if isinstance(value, str) else json.dumps(value)

@@ -1,4 +1,4 @@
-"""Where a child's standard streams come from and go to."""
+"""The standard streams of a child: pipes, descriptors and files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from greenproc.hub.native import close_unwatched
 from greenproc.io.descriptor import Descriptor, close, number_of
 
 INPUT = 0  # the number of the standard stream that a child reads
-NEW_FILE_MODE = 0o644  # libprocess' choice
+NEW_FILE_MODE = 0o644  # the mode that libprocess uses
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +22,20 @@ class Ends:
     child: int
     parent: int | None = None
     is_owned: bool = False
-    """Whether the child's end was the caller's before."""
+    """Whether `child` is a descriptor of the caller, which the launch closes as owned."""
 
 
 class Stream(Protocol):
-    """A way to connect a standard stream: `PIPE`, `FD` or `PATH`."""
+    """The mode of a standard stream: `PIPE`, `FD` or `PATH`."""
 
     def open(self, number: int) -> Ends:
-        """Open it as standard stream *number*: 0 is read by the child, 1 and 2 are written."""
+        """Open the stream with descriptor *number*: the child reads 0 and writes 1 and 2."""
 
 
 class Pipe:
-    """A new pipe, of which this side keeps the other end. Use the constant `PIPE`.
+    """A new pipe between the child and this OS process. Use the constant `PIPE`.
 
-    The end kept is a blocking descriptor; `greenproc.io` makes it non-blocking where needed.
+    The parent's end is a blocking descriptor; `greenproc.io` makes it non-blocking if needed.
 
     Source: libprocess include/process/subprocess.hpp, Subprocess::PIPE.
     """
@@ -43,7 +43,7 @@ class Pipe:
     __slots__ = ()
 
     def open(self, number: int) -> Ends:
-        """Make the pipe."""
+        """Create the pipe."""
         reading, writing = os.pipe()
         if number == INPUT:
             return Ends(child=reading, parent=writing)
@@ -57,16 +57,17 @@ PIPE = Pipe()
 
 
 class FD:
-    """A descriptor of this OS process, or an object that has one.
+    """A descriptor of this OS process, or an object with ``fileno()``.
 
-    The child gets a duplicate. What was opened is shared, and becomes blocking, since programs
-    expect that of their streams.
+    The child inherits a duplicate. Both share the open file description, which is set to blocking
+    mode, since programs expect blocking standard streams.
 
     Args:
-        owned: the launch closes the descriptor or object here, once, whatever comes of it.
+        file: a descriptor, or a file object.
+        owned: whether the launch closes *file* in this OS process, once, even if it fails.
 
     Raises:
-        InvalidArgument: *file* has no descriptor.
+        InvalidArgument: *file* is neither an int nor an object with ``fileno()``.
 
     Source: libprocess include/process/subprocess.hpp, Subprocess::FD.
     """
@@ -80,7 +81,7 @@ class FD:
         self.owned = owned
 
     def open(self, number: int) -> Ends:
-        """Duplicate the descriptor, or take it if it is owned."""
+        """Duplicate the descriptor, or use it directly if it is owned."""
         descriptor = number_of(self.file)
         if self.owned:
             return Ends(child=descriptor, is_owned=True)
@@ -91,10 +92,10 @@ class FD:
 
 
 class PATH:
-    """A file: read from its beginning, or appended to and made if it is not there.
+    """A file: stdin reads from its start, stdout and stderr append and create it if missing.
 
     Raises:
-        InvalidArgument: *path* is no path.
+        InvalidArgument: *path* is not a path.
 
     Source: libprocess include/process/subprocess.hpp, Subprocess::PATH.
     """
@@ -108,7 +109,11 @@ class PATH:
             raise InvalidArgument(f"expected the path of a file, got {path!r}") from error
 
     def open(self, number: int) -> Ends:
-        """Open the file."""
+        """Open the file, for reading as stdin and else for appending.
+
+        Raises:
+            OSError: the file cannot be opened.
+        """
         flags = os.O_RDONLY if number == INPUT else os.O_WRONLY | os.O_CREAT | os.O_APPEND
         return Ends(child=os.open(self.path, flags, NEW_FILE_MODE))
 
@@ -117,9 +122,9 @@ class PATH:
 
 
 class PipeEnd:
-    """This side's end of a pipe to a child. `greenproc.io` takes it as it is.
+    """The parent's end of a pipe to a child. `greenproc.io` accepts it as a descriptor.
 
-    It is closed by `close`, or by itself once nobody holds it.
+    `close` closes it, and else its finalizer.
     """
 
     __slots__ = ("__weakref__", "_number")
@@ -131,14 +136,14 @@ class PipeEnd:
         """Return the number of the descriptor.
 
         Raises:
-            Closed: it was closed.
+            Closed: this end was closed.
         """
         if self._number is None:
             raise Closed("this end of the pipe was closed")
         return self._number
 
     def close(self) -> None:
-        """Close it, which a child that reads it sees as the end. Doing so again does nothing."""
+        """Close this end; a child that reads the pipe gets end-of-file. Idempotent."""
         number, self._number = self._number, None
         if number is not None:
             _close_watched(number)
@@ -150,7 +155,7 @@ class PipeEnd:
         self.close()
 
     def __del__(self) -> None:
-        # Nobody polls it: whoever does holds it.
+        # A pending operation refers to this object, so no watcher polls the descriptor here.
         number = getattr(self, "_number", None)
         if number is not None:
             self._number = None
@@ -161,10 +166,10 @@ class PipeEnd:
 
 
 class Streams:
-    """The three standard streams of one launch. `close` must follow, whatever happens.
+    """The three standard streams of one launch. The caller must call `close`.
 
     Raises:
-        InvalidArgument: one is none of the modes.
+        InvalidArgument: a stream is not a mode such as `PIPE`.
     """
 
     def __init__(self, *modes: Stream) -> None:
@@ -175,13 +180,13 @@ class Streams:
         self._ends: list[Ends] = []
 
     def open(self) -> list[int]:
-        """Open all and return what becomes stdin, stdout and stderr of the child.
+        """Open all streams and return the descriptors of the child's stdin, stdout and stderr.
 
         Raises:
-            OSError: one cannot be opened.
+            OSError: a stream cannot be opened.
         """
         for mode in self._modes:
-            # Before anything is opened, which could get the number of one that is closed.
+            # Checked before any open(), which could reuse the number of a closed descriptor.
             if isinstance(mode, FD):
                 number_of(mode.file)
         for number, mode in enumerate(self._modes):
@@ -189,12 +194,12 @@ class Streams:
         return [ends.child for ends in self._ends]
 
     def take_parent_ends(self) -> list[PipeEnd | None]:
-        """Hand over this side's ends."""
+        """Transfer the parent's ends to the caller; `close` no longer closes them."""
         taken, self._ends = self._ends, [replace(ends, parent=None) for ends in self._ends]
         return [None if ends.parent is None else PipeEnd(ends.parent) for ends in taken]
 
     def close(self) -> None:
-        """Close what is here, and the descriptors that are owned, each once."""
+        """Close all remaining ends, and each owned descriptor once."""
         for ends in self._ends:
             if not ends.is_owned:
                 close_unwatched(ends.child)
@@ -203,7 +208,7 @@ class Streams:
         self._ends = []
         owned: dict[int, Descriptor] = {}
         for mode in self._modes:
-            # Also one that was not opened, because one before it could not be.
+            # Includes streams that were not opened because an earlier one failed.
             if isinstance(mode, FD) and mode.owned:
                 number = _find_number(mode.file)
                 if number is not None and not hasattr(owned.get(number), "close"):
@@ -216,11 +221,11 @@ def _find_number(file: Descriptor) -> int | None:
     try:
         return number_of(file)
     except OSError:
-        return None  # closed already
+        return None  # already closed
 
 
 def _close_owned(number: int, file: Descriptor) -> None:
-    """Close what the caller gave away: an object by itself, or it would close the number again."""
+    """Close an owned file: an object by its close(), or it would close the number a second time."""
     close_itself = getattr(file, "close", None)
     if close_itself is None:
         _close_watched(number)
@@ -229,7 +234,7 @@ def _close_owned(number: int, file: Descriptor) -> None:
 
 
 def _close_watched(number: int) -> None:
-    """Close a descriptor that may be polled; one that is closed already is no error."""
+    """Close a descriptor that may have watchers; EBADF is ignored, since it is already closed."""
     try:
         close(number)
     except OSError as error:

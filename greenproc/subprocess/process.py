@@ -1,4 +1,4 @@
-"""The handle of a program that was started."""
+"""`Subprocess`: the handle of a launched program."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from greenproc.subprocess.watch import peek
 
 
 class Subprocess:
-    """A program that was started by `launch`.
+    """The handle of a program that `launch` started.
 
-    Dropping it neither kills nor detaches the program. The pipe ends on this side are closed once
-    the program has ended and nobody holds this or them.
+    Dropping the handle neither kills nor detaches the program. The parent's pipe ends stay open
+    until the program ends, and are closed when they are unreferenced after that.
 
     Source: libprocess include/process/subprocess.hpp, class Subprocess.
     """
 
     pid: int
-    """Its number; another program may get it once this one has ended. That of the supervisor if
-    it has one."""
+    """The pid of the program, or of its supervisor if `Options.supervised` is set. The kernel may
+    reuse it after the end."""
     stdin: PipeEnd | None
-    """Where to write what it reads, if that is a `PIPE`."""
+    """The writable end of the program's stdin if that is a `PIPE`, else None."""
     stdout: PipeEnd | None
-    """Where to read what it writes, if that is a `PIPE`."""
+    """The readable end of the program's stdout if that is a `PIPE`, else None."""
     stderr: PipeEnd | None
-    """Where to read its errors, if that is a `PIPE`."""
+    """The readable end of the program's stderr if that is a `PIPE`, else None."""
     status: Future[int | None]
-    """The future of its status as ``os.waitpid`` has it, for ``os.WIFEXITED`` and its kin; None
-    if somebody else took it. A discard request does nothing. It is abandoned when the runtime that
-    the program was started in stops before."""
+    """The future of the wait status as ``os.waitpid`` returns it, for ``os.WIFEXITED`` and its
+    kin; None if other code collected the child. It ignores discard requests, and is abandoned if
+    the runtime that launched the program stops first."""
 
     def __init__(
         self,
@@ -49,17 +49,21 @@ class Subprocess:
         self.stdout = stdout
         self.stderr = stderr
         self.status = status
-        # The callback does nothing: that it exists until the end is what keeps the pipes.
+        # The callback refers to the pipe ends and so keeps them open until the program ends.
         status.add_done_callback(partial(_let_go, (stdin, stdout, stderr)))
 
     @property
     def returncode(self) -> int | None:
-        """The exit code, or minus the number of the signal that killed it; None if not known."""
+        """The exit code, or the negated number of the fatal signal; None if unknown."""
         status = self.status.value
         return None if status is None else os.waitstatus_to_exitcode(status)
 
     def send_signal(self, number: int) -> bool:
-        """Send it a signal; return whether it was still there."""
+        """Send a signal to the program; return False if it has ended.
+
+        Raises:
+            OSError: the kernel refuses the signal, such as PermissionError.
+        """
         if not self._is_there():
             return False
         try:
@@ -69,32 +73,33 @@ class Subprocess:
         return True
 
     def terminate(self) -> bool:
-        """Send it SIGTERM; return whether it was still there."""
+        """Send SIGTERM to the program; return False if it has ended. See `send_signal`."""
         return self.send_signal(signal.SIGTERM)
 
     def kill(self) -> bool:
-        """Send it SIGKILL; return whether it was still there."""
+        """Send SIGKILL to the program; return False if it has ended. See `send_signal`."""
         return self.send_signal(signal.SIGKILL)
 
     def kill_tree(self, number: int = signal.SIGKILL) -> tuple[int, ...]:
-        """Send a signal to it and all its descendants, and return who got it. See `kill_tree`.
+        """Send a signal to the program and its descendants, and return the pids that received it.
 
-        Once it has ended, nothing is done: nothing leads to its descendants any more.
+        After the end of the program, its descendants cannot be found and the result is empty. See
+        `greenproc.subprocess.kill_tree`.
         """
         return kill_tree(self.pid, number) if self._is_there() else ()
 
     def close(self) -> None:
-        """Close the pipe ends on this side."""
+        """Close the parent's pipe ends."""
         for end in (self.stdin, self.stdout, self.stderr):
             if end is not None:
                 end.close()
 
     def _is_there(self) -> bool:
-        """Tell whether it has not ended, so that the number is still its own."""
+        """Return whether the program has not ended, so that the pid is not reused."""
         if not self.status.is_pending:
             return False
         try:
-            # The status comes a little later, or never if the runtime has stopped.
+            # `status` completes with a delay, or never if the runtime has stopped.
             return peek(self.pid) is None
         except ChildProcessError:
             return False
@@ -109,4 +114,4 @@ class Subprocess:
 
 
 def _let_go(ends: tuple[PipeEnd | None, ...], status: Future[int | None]) -> None:
-    """Let go of *ends*."""
+    """Drop the references to *ends*."""

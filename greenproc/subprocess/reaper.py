@@ -1,4 +1,4 @@
-"""Learning how OS processes end, children or not."""
+"""`Reaper`: futures of the exit statuses of OS processes, children or not."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from greenproc.subprocess.watch import Watch
 HUB_ATTRIBUTE = "greenproc_reaper"
 
 COLLECTS = "greenproc_collects"
-"""The attribute of a hub, not of the main thread, in whose thread children are started all the same."""
+"""The attribute of a hub outside of the main thread whose thread may launch children."""
 
-# libprocess' intervals, and how many processes are awaited then.
+# libprocess' polling intervals in seconds, and the numbers of watched processes they apply to.
 MIN_INTERVAL, FEW = 0.1, 50
 MAX_INTERVAL, MANY = 1.0, 500
 
 
 class Reaper:
-    """Tells how OS processes end.
+    """Completes futures with the exit statuses of OS processes.
 
-    The kernel and gevent wake it. Where the kernel has no way to tell the end of that process, it
-    looks from time to time, by its clock.
+    The kernel and gevent notify it of the end of a process. Where the kernel has no notification
+    for that process, the reaper polls it by its clock.
 
-    It works in the main thread, where gevent collects the children, and in the thread of a
-    `BackgroundRuntime`, where it does so itself. A runtime has one, which is closed when it stops;
-    beside a runtime there is that of the hub.
+    A reaper works in the main thread, where gevent collects the children, and in the thread of a
+    `BackgroundRuntime`, where it collects them itself. A runtime has one and closes it when it
+    stops; greenlets without a runtime use that of the hub.
 
     Args:
-        clock: tells how long to wait between two looks.
+        clock: schedules the polls.
 
     Source: libprocess src/reap.cpp.
-    Differs: that always looks from time to time, and misses a status that somebody else takes.
+    Differs: libprocess always polls, and misses a status that other code collects.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -51,12 +51,12 @@ class Reaper:
     def reap(self, pid: int) -> Future[int | None]:
         """Return the future of the status of an OS process, as ``os.waitpid`` has it.
 
-        It is None if there is no such process, if it is no child of this one, or if somebody else
-        took the status. The future never fails, and a discard request does nothing.
+        The status is None if there is no such process, if it is not a child, or if other code
+        collected it. The future never fails and ignores discard requests.
 
         Raises:
-            InvalidArgument: *pid* is no positive number.
-            StateError: this is another thread.
+            InvalidArgument: *pid* is not a positive int.
+            StateError: the calling thread is not the reaper's, or collects no children.
             Closed: the reaper was closed.
         """
         if isinstance(pid, bool) or not isinstance(pid, int) or pid <= 0:
@@ -64,7 +64,7 @@ class Reaper:
         return self._watch(pid, is_launched=False)
 
     def reap_launched(self, pid: int) -> Future[int | None]:
-        """Do as `reap` for a child that `launch` has made, so that it is left to no other code."""
+        """Reap a child of `launch`, which no other code collects. See `reap`."""
         return self._watch(pid, is_launched=True)
 
     def _watch(self, pid: int, *, is_launched: bool) -> Future[int | None]:
@@ -77,10 +77,10 @@ class Reaper:
         return undiscardable(watch.promise.future)
 
     def require_open(self) -> None:
-        """Make sure that `reap` can be called here.
+        """Check that `reap` can be called in this thread.
 
         Raises:
-            StateError: this is another thread.
+            StateError: the calling thread is not the reaper's, or collects no children.
             Closed: the reaper was closed.
         """
         hub = self._hub
@@ -94,23 +94,23 @@ class Reaper:
             raise Closed("the reaper was closed: its runtime has stopped")
 
     def interval(self) -> float:
-        """Return the seconds between two looks: longer, the more processes are awaited."""
+        """Return the polling interval in seconds, which grows with the number of watched processes."""
         excess = (len(self._watches) - FEW) / (MANY - FEW)
         return MIN_INTERVAL + (MAX_INTERVAL - MIN_INTERVAL) * min(max(excess, 0.0), 1.0)
 
     def statistics(self) -> dict[str, int]:
-        """Count the OS processes that are watched."""
+        """Return the number of watched OS processes."""
         return {"watched": len(self._watches)}
 
     def close(self) -> None:
-        """Stop watching. Futures that are pending are abandoned."""
+        """Stop watching and abandon the pending futures."""
         self._is_closed = True
         for watch in list(self._watches.values()):
             watch.close()
             watch.promise.abandon()
 
     def disown(self) -> None:
-        """Stop watching, in a forked child: the OS processes are the children of the parent."""
+        """Stop watching in a forked child, whose parent owns the watched children."""
         self._is_closed = True
         for watch in self._watches.values():
             watch.disown()
@@ -126,14 +126,14 @@ class Reaper:
 
 
 def current_reaper() -> Reaper:
-    """Return the reaper of the runtime of this greenlet, else that of this thread's hub."""
+    """Return the reaper of the current runtime, or of this thread's hub without one."""
     runtime = find_runtime()
     return hub_reaper() if runtime is None else runtime.reaper
 
 
 def hub_reaper() -> Reaper:
-    """Return the reaper that lives as long as this thread's hub."""
-    # It needs the loop of one hub and has its life, as the clock of `greenproc.clock.current`.
+    """Return the reaper of this thread's hub, created on first use."""
+    # A reaper uses the loop of one hub, so it is stored on the hub and shares its lifetime.
     attributes = vars(get_hub())
     reaper = attributes.get(HUB_ATTRIBUTE)
     if reaper is None:
@@ -142,10 +142,10 @@ def hub_reaper() -> Reaper:
 
 
 def let_collect(hub: Hub) -> None:
-    """Let children be started and collected in the thread of *hub*, which is not the main one.
+    """Allow launches in the thread of *hub*, which is not the main thread.
 
-    There the children are collected one by one: gevent does it for its default loop only. So
-    gevent.subprocess must not be used in the main thread beside it, which collects every child.
+    The reaper collects each of its children there, since gevent does so only for its default loop.
+    gevent.subprocess must not be used in the main thread meanwhile: it collects every child.
     """
     vars(hub)[COLLECTS] = True
 

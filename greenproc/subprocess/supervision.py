@@ -1,4 +1,4 @@
-"""Putting a supervisor above a child. All of it runs in the child, before its program begins."""
+"""Supervision of a child. Everything here runs in the child, before the exec of its program."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ NOT_STARTED = 127  # the exit code of a shell that cannot start a program
 
 
 def go_below_supervisor(launcher: int, *, new_session: bool) -> int:
-    """Become the child of a supervisor, which has this pid from now on, and return it.
+    """Fork: the parent executes the supervisor, the child returns the supervisor's pid.
 
-    The supervisor is a program of its own: a mere fork would hold on to the memory of the
-    launcher and to the pipe by which Popen waits for the program.
+    The supervisor is a separate program: a fork without an exec would keep the launcher's memory,
+    and the pipe by which Popen detects the exec, open.
 
     Source: libprocess src/subprocess.cpp, Subprocess::ChildHook::SUPERVISOR.
-    Differs: that is a fork, exits with 1 when a signal has killed the program, and takes SIGTERM
-    for the end of the launcher.
+    Differs: libprocess' supervisor is a fork without an exec, exits with 1 when a signal kills the
+    program, and treats SIGTERM as the end of the launcher.
 
     Raises:
-        OSError: there is no supervisor.
+        OSError: the fork fails, or the supervisor does not start.
     """
     if new_session:
         os.setsid()
@@ -37,8 +37,9 @@ def go_below_supervisor(launcher: int, *, new_session: bool) -> int:
     program = fork()
     if program != 0:
         _become_supervisor(writer, launcher, program)
-    close_unwatched(writer)  # or its end would not be seen
-    # Without this wait the program might run, and the launcher end, before anybody watches.
+    close_unwatched(writer)  # an open writer here would hide the supervisor's death
+    # Without this wait the launcher could end before the supervisor watches it, and the program
+    # would survive.
     if os.read(reader, 1) != supervisor.READY:
         raise OSError(errno.ECHILD, "the supervisor of the program did not start", sys.executable)
     close_unwatched(reader)
@@ -46,10 +47,10 @@ def go_below_supervisor(launcher: int, *, new_session: bool) -> int:
 
 
 def end_with(parent: int) -> None:
-    """Let this OS process, which goes on as the program, be killed when *parent* ends."""
+    """Have the kernel kill this OS process, and the program it executes, when *parent* ends."""
     supervisor.set_property(supervisor.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
-        os._exit(1)  # it has ended before
+        os._exit(1)  # the parent ended before the property was set
 
 
 def _become_supervisor(ready: int, launcher: int, program: int) -> NoReturn:
@@ -58,8 +59,9 @@ def _become_supervisor(ready: int, launcher: int, program: int) -> NoReturn:
         os.dup2(null, 0)
         os.dup2(null, 2)
         os.dup2(ready, supervisor.READY_NUMBER)
-        os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # the streams of the program among them
+        # Includes the program's pipe ends, whose readers wait for end-of-file.
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         arguments = ["-I", "-S", supervisor.__file__, str(launcher), str(program)]
-        os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 -- no shell is meant
+        os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 -- no shell is needed
     finally:
-        os._exit(NOT_STARTED)  # the program sees the end of the pipe
+        os._exit(NOT_STARTED)  # closes the pipe, so the program reads end-of-file and fails

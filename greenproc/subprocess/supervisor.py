@@ -1,8 +1,8 @@
-"""The program above a supervised program: ``supervisor.py LAUNCHER PROGRAM``, both by their pids.
+"""The supervisor of a program: ``supervisor.py LAUNCHER PROGRAM``, with the pids of both.
 
-It leads a process group, and the program, its child, is in it. It ends as the program ends, passes
-on the signals that it gets, and kills the whole group when the launcher is gone. `supervision` runs
-it by its path in an interpreter of its own, so it imports nothing of greenproc.
+It leads the process group of the program, its child. It exits with the status of the program,
+forwards the signals that it receives, and kills the group when the launcher ends. `supervision`
+executes this file by its path in an isolated interpreter, so it must not import greenproc.
 """
 
 from __future__ import annotations
@@ -14,15 +14,19 @@ import sys
 from contextlib import suppress
 
 READY = b"r"
-READY_NUMBER = 1  # the descriptor that it says so to
+READY_NUMBER = 1  # the descriptor that receives READY
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
-# Found now, since a child that was forked beside native threads must not search.
-PRCTL = getattr(ctypes.CDLL(None, use_errno=True), "prctl", None)  # None: this is not Linux
+# Resolved on import, since dlsym() is not safe in a child forked from a multi-threaded process.
+PRCTL = getattr(ctypes.CDLL(None, use_errno=True), "prctl", None)  # None: not Linux
 
 
 def set_property(option: int, value: int) -> None:
-    """Set a property of this OS process."""
+    """Set a property of this OS process by prctl().
+
+    Raises:
+        OSError: the kernel refuses it.
+    """
     assert PRCTL is not None
     if PRCTL(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
         number = ctypes.get_errno()
@@ -30,11 +34,11 @@ def set_property(option: int, value: int) -> None:
 
 
 def supervise(launcher: int, program: int) -> int:
-    """Wait until the child *program* ends and return its status; kill all without *launcher*."""
-    # Blocked signals wait for sigwait(), and none is lost in between.
+    """Wait for the child *program* and return its status; kill the group if *launcher* ends."""
+    # Blocked signals stay pending for sigwait(), so none is lost between two calls.
     signals = set(signal.valid_signals())
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or a status may be thrown away
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # an inherited SIG_IGN would discard statuses
     set_property(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() == launcher:
         os.write(READY_NUMBER, READY)
@@ -46,17 +50,17 @@ def supervise(launcher: int, program: int) -> int:
             if pid == program:
                 return status
         elif os.getppid() == launcher:
-            with suppress(PermissionError):  # it has become another user's
+            with suppress(PermissionError):  # the program has changed its user
                 os.kill(program, number)
-    os.killpg(0, signal.SIGKILL)  # this OS process too
+    os.killpg(0, signal.SIGKILL)  # includes this OS process
     return signal.SIGKILL
 
 
 def end_as(status: int) -> None:
-    """End this OS process with the status of another one."""
+    """End this OS process with the wait status of the program."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        set_property(PR_SET_DUMPABLE, 0)  # the core was dumped by the other one
+        set_property(PR_SET_DUMPABLE, 0)  # the program has already dumped core
         if number != signal.SIGKILL:
             signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)

@@ -1,4 +1,4 @@
-"""Killing a program together with all that it has started. Linux only."""
+"""`kill_tree`: signals an OS process and its descendants. Linux only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROC = Path("/proc")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the table of OS processes says about one of them."""
+    """An entry of the kernel's process table."""
 
     pid: int
     parent: int
@@ -26,20 +26,22 @@ class Entry:
 def kill_tree(
     pid: int, number: int = signal.SIGKILL, *, groups: bool = False, sessions: bool = False
 ) -> tuple[int, ...]:
-    """Send a signal to an OS process and its descendants, and return who got it, the root first.
+    """Send a signal to an OS process and its descendants, and return their pids, the root first.
 
-    All are stopped before, so that none escapes by making another one, and continued afterwards.
-    A descendant whose parent has ended is not found any more, unless by its group or session. If
-    the root has ended, its group and session are what is left of the tree.
+    All are stopped first, so that none escapes by a fork, and continued afterwards. A descendant
+    whose parent has ended is found only by its group or session. If the root has ended, only its
+    group and session identify the tree.
 
     Args:
-        groups: also whoever is in the process group of one of them.
-        sessions: also whoever is in the session of one of them. The group and the session of the
-            root's parent are left alone.
+        pid: the root of the tree.
+        number: the signal.
+        groups: whether to include the process groups of the found processes.
+        sessions: whether to include the sessions of the found processes. The group and the session
+            of the root's parent are always excluded.
 
     Raises:
-        InvalidArgument: *pid* is no positive number, or this OS process would kill itself.
-        OSError: there is no table of processes, or the root is somebody else's.
+        InvalidArgument: *pid* is not a positive int, or the tree contains this OS process.
+        OSError: /proc is missing, or a process of the tree belongs to another user.
 
     Source: stout include/stout/os/posix/killtree.hpp, which libprocess' programs use.
     """
@@ -64,7 +66,7 @@ def kill_tree(
 
 
 class _Search:
-    """What has been found of a tree so far."""
+    """The processes, groups and sessions of a tree that were found so far."""
 
     def __init__(
         self, root: int, table: dict[int, Entry], *, groups: bool, sessions: bool
@@ -85,7 +87,7 @@ class _Search:
         self._root = root
 
     def find(self, table: dict[int, Entry]) -> list[int]:
-        """Return who belongs to the tree and was not returned before."""
+        """Return the pids of the tree that were not returned before."""
         found: list[int] = []
         news = [entry for entry in table.values() if self._belongs(entry)]
         while news:
@@ -110,7 +112,11 @@ class _Search:
 
 
 def read_table() -> dict[int, Entry]:
-    """Return the OS processes there are, by pid."""
+    """Return all OS processes, by pid.
+
+    Raises:
+        OSError: /proc is missing.
+    """
     return {entry.pid: entry for entry in _read_entries()}
 
 
@@ -120,8 +126,8 @@ def _read_entries() -> Iterator[Entry]:
             try:
                 text = (folder / "stat").read_bytes()
             except (FileNotFoundError, ProcessLookupError):
-                continue  # it has ended meanwhile
-            # The name of the program may hold anything, also spaces and brackets.
+                continue  # the process ended during the scan
+            # The program's name may contain spaces and brackets, so the fields start after the last one.
             _, parent, group, session, *_ = text.rpartition(b")")[2].split()
             yield Entry(int(folder.name), int(parent), int(group), int(session))
 

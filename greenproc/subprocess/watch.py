@@ -1,4 +1,4 @@
-"""One OS process until its end."""
+"""`Watch`: waits for the end of one OS process."""
 
 from __future__ import annotations
 
@@ -15,22 +15,28 @@ from greenproc.hub.native import waitpid
 
 READABLE = 1
 GRACE = 0.1  # seconds until a child that gevent has not collected is collected here
-CORE_DUMPED = 0x80  # the bit in a status
+CORE_DUMPED = 0x80  # the bit of a wait status
 
 
 class Watch:
     """Waits for the end of one OS process, and sets a promise to its status.
 
-    There are three signs of the end. gevent collects all children when the kernel sends SIGCHLD,
-    and gives the status to the watcher of that child. A descriptor of the process becomes readable
-    at its end, even if it is not a child. Without a descriptor, a timer looks from time to time.
+    Three sources report the end. gevent collects all children on SIGCHLD and passes the status to
+    the watcher of that child. The pidfd of the process becomes readable at its end, even if it is
+    not a child. Without a pidfd, a timer polls the process.
 
-    The status of a child can be read before the child is collected. So it is known whichever code
-    collects the child, and not taken from other code; the child is collected here only if gevent
-    does not do it within `GRACE`, as when another handler has replaced its own.
+    waitid() with WNOWAIT reads the status of a child without collecting it, so the status is known
+    whichever code collects the child. The watch collects it only if gevent does not do so within
+    `GRACE`, such as after a replacement of its SIGCHLD handler.
 
-    A loop other than the default one does not notify of children. A program that was launched here
-    is then collected here at once, and any other child after `GRACE`.
+    A loop other than the default one has no child watchers. There the watch collects a program of
+    `launch` at once, and any other child after `GRACE`.
+
+    Args:
+        pid: the OS process.
+        look_later: starts a timer that calls a function after the polling interval.
+        on_close: called with this watch when it ends.
+        is_launched: whether `launch` started the process, so that no other code collects it.
     """
 
     def __init__(
@@ -54,7 +60,7 @@ class Watch:
         self._seen: int | None = None
 
     def start(self) -> None:
-        """Complete, or watch."""
+        """Set the promise if the process has ended, else start to watch it."""
         try:
             status = peek(self.pid)
         except ChildProcessError:
@@ -74,7 +80,7 @@ class Watch:
             self._give_grace(status)
 
     def close(self) -> None:
-        """Stop watching."""
+        """Stop the watchers and the timer, and close the pidfd."""
         for watcher in self._watchers:
             watcher.stop()
             watcher.close()
@@ -88,7 +94,7 @@ class Watch:
         self._on_close(self)
 
     def disown(self) -> None:
-        """Stop watching, in a forked child, without a word."""
+        """Stop the watchers and close the pidfd in a forked child, without a call of *on_close*."""
         for watcher in self._watchers:
             watcher.stop()
             watcher.close()
@@ -101,7 +107,7 @@ class Watch:
         self.promise.set(status)
 
     def _ask_gevent(self) -> None:
-        """Take its record: it keeps the status of a child that it has collected for a while."""
+        """Read the status from gevent, which caches those of collected children."""
         try:
             pid, status = gevent.os.waitpid(self.pid, os.WNOHANG)
         except ChildProcessError:
@@ -110,7 +116,8 @@ class Watch:
         if pid == self.pid:
             self._end(status)
         else:
-            self._give_grace(None)  # the loop of libuv has collected it, and records it later
+            # The libuv loop has collected the child and caches its status later.
+            self._give_grace(None)
 
     def _watch_end(self) -> None:
         if self._descriptor is None:
@@ -128,7 +135,7 @@ class Watch:
             self._end(None)
 
     def _look(self) -> None:
-        """Find out whether it has ended, and how."""
+        """Poll whether the process has ended."""
         self._timer = None
         if not self._is_child:
             if exists(self.pid):
@@ -139,7 +146,8 @@ class Watch:
         try:
             status = peek(self.pid)
         except ChildProcessError:
-            self._give_grace(None)  # gevent has collected it and is about to tell, or another has
+            # Collected by gevent, whose watcher runs later, or by other code.
+            self._give_grace(None)
             return
         if status is None:
             self._timer = self._look_later(self._look)
@@ -147,7 +155,7 @@ class Watch:
             self._give_grace(status)
 
     def _give_grace(self, status: int | None) -> None:
-        """Let gevent tell, and collect the child here if it does not."""
+        """Wait for gevent's watcher, and collect the child here if it does not run."""
         self._seen = status
         if self._is_collected_here:
             self._end_at_last()
@@ -164,18 +172,18 @@ class Watch:
 
 
 def open_descriptor(pid: int) -> int | None:
-    """Return a descriptor of an OS process, if there is one to have."""
+    """Return a pidfd of an OS process; None if the system provides none."""
     try:
         return os.pidfd_open(pid)
     except (AttributeError, OSError):
-        return None  # not Linux, an old kernel, no descriptor left, or no such process
+        return None  # not Linux, an old kernel, the limit of descriptors, or no such process
 
 
 def peek(pid: int) -> int | None:
-    """Return the status of a child that has ended, and leave it where it is; None if it runs.
+    """Return the status of a child without collecting it; None while it runs.
 
     Raises:
-        ChildProcessError: it is no child, or it has been collected.
+        ChildProcessError: the process is not a child, or was collected.
     """
     found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     if found is None:
@@ -186,7 +194,7 @@ def peek(pid: int) -> int | None:
 
 
 def take(waitpid: Callable[[int, int], tuple[int, int]], pid: int) -> int | None:
-    """Collect a child by *waitpid* and return its status, or None if there is none to have."""
+    """Collect a child by *waitpid* and return its status; None if it runs or was collected."""
     try:
         found, status = waitpid(pid, os.WNOHANG)
     except ChildProcessError:
@@ -195,11 +203,11 @@ def take(waitpid: Callable[[int, int], tuple[int, int]], pid: int) -> int | None
 
 
 def exists(pid: int) -> bool:
-    """Tell whether there is such an OS process. One that has ended is there until it is collected."""
+    """Return whether an OS process exists; a zombie exists until it is collected."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # somebody else's
+        pass  # a process of another user
     return True
