@@ -1,1 +1,1 @@
-"""The command line, ``greenproc``: one module a command, gathered by `greenproc.cli.main`."""
+"""The command line, ``greenproc``: one module per command, registered in `greenproc.cli.main`."""

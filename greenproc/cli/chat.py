@@ -1,4 +1,4 @@
-"""``greenproc demo --chat``: the chat of the examples on a node, and a browser that shows it."""
+"""``greenproc demo --chat``: runs the example chat on a node and opens it in a browser."""
 
 from __future__ import annotations
 
@@ -17,20 +17,23 @@ from greenproc.runtime.runtime import Runtime
 from greenproc.settings import Settings
 
 PLACES = (
-    Path(__file__).parent / "examples",  # where setup.py puts it in a wheel
-    Path(__file__).parents[2] / "examples",  # in the sources
+    Path(__file__).parent / "examples",  # in a wheel, where setup.py copies it
+    Path(__file__).parents[2] / "examples",  # in a source checkout
 )
 MODULE = "chat"
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 
 
 def show_chat(*, opens_browser: bool) -> int:
-    """Run the chat until a signal comes.
+    """Run the chat until a stop signal arrives.
 
-    What is said is kept in a file for as long as the node runs.
+    Messages are stored in a file that lives as long as the node.
+
+    Args:
+        opens_browser: whether the address is opened in a browser as well as printed.
 
     Raises:
-        Failure: the example is not installed, or a process had to be killed.
+        Failure: the example is not installed, or the stop killed a process.
     """
     chat = load_chat()
     with (
@@ -55,10 +58,10 @@ def show_chat(*, opens_browser: bool) -> int:
 
 
 def load_chat() -> Any:
-    """Import the example, which is no part of the package.
+    """Import the example application, which is not part of the package.
 
     Raises:
-        Failure: it is not there.
+        Failure: the example is not installed.
     """
     for place in PLACES:
         if (place / MODULE / "__init__.py").is_file():
@@ -68,5 +71,5 @@ def load_chat() -> Any:
 
 
 def has_display() -> bool:
-    """Tell whether a browser would open in a window, and not take this terminal."""
+    """Whether a browser would open in a window of its own instead of in this terminal."""
     return sys.platform == "darwin" or any(os.environ.get(name) for name in DISPLAYS)

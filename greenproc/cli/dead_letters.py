@@ -1,4 +1,4 @@
-"""``greenproc ps --dead-letters``: what a node dropped last."""
+"""``greenproc ps --dead-letters``: the latest dead letters of a node."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ from greenproc.errors import Failure
 from greenproc.http.response import Response
 
 PAGE = 1000
-"""How many a node lists at a time; `before` gets the others."""
+"""Dead letters in one response; the parameter `before` selects the next page."""
 
 COLUMNS = ("TIME", "KIND", "REASON", "FROM", "TO", "NAME", "SIZE")
 KEYS = ("kind", "reason", "from", "to", "name")
 
-MAX_TIME = 253402300799  # the last second of the year 9999, which datetime can show
+MAX_TIME = 253402300799  # the last second of the year 9999, the latest that datetime supports
 
 
 def print_dead_letters(host: str, port: int, timeout: float, *, as_json: bool) -> None:
-    """Ask the node at *host*, and print what it tells.
+    """Fetch the dead letters of the node at *host* and print them.
+
+    Args:
+        timeout: seconds for each page.
+        as_json: print the JSON objects of the node instead of a table.
 
     Raises:
-        Failure: it is no node that tells.
+        Failure: the response is not a list of dead letters.
     """
     letters = read_letters(host, port, timeout)
     if as_json:
@@ -36,13 +40,14 @@ def print_dead_letters(host: str, port: int, timeout: float, *, as_json: bool) -
 
 
 def read_letters(host: str, port: int, timeout: float) -> list[dict[str, Any]]:
-    """Return all that the node keeps, the newest first, each once.
+    """Return all dead letters that the node retains, newest first, without duplicates.
 
     Args:
         timeout: seconds for each page.
 
     Raises:
-        Failure: it is no node that tells, or one that repeats itself.
+        Failure: a response is not a list of dead letters, or repeats an earlier page; without
+            that check a faulty node would keep the command paging for ever.
     """
     letters: list[dict[str, Any]] = []
     query = f"limit={PAGE}"
@@ -58,10 +63,13 @@ def read_letters(host: str, port: int, timeout: float) -> list[dict[str, Any]]:
 
 
 def read_page(response: Response, where: str) -> list[dict[str, Any]]:
-    """Return what *response* tells.
+    """Return the dead letters in *response*.
+
+    Args:
+        where: the address that error messages name.
 
     Raises:
-        Failure: it is not the list of a node.
+        Failure: the body is not a list of dead letters.
     """
     told = read_object(response, where)
     letters = told.get("letters")
@@ -71,14 +79,14 @@ def read_page(response: Response, where: str) -> list[dict[str, Any]]:
 
 
 def is_letter(value: Any) -> bool:
-    """Whether *value* describes a dead letter."""
+    """Whether *value* is the JSON object of a dead letter."""
     if not isinstance(value, dict) or not all(isinstance(value.get(key), str) for key in KEYS):
         return False
     return all(type(value.get(key)) in (int, float) for key in ("number", "time", "size"))
 
 
 def row(letter: dict[str, Any]) -> tuple[str, ...]:
-    """Return the columns for *letter*."""
+    """Return the table columns of *letter*."""
     seconds = min(max(letter["time"], 0), MAX_TIME)
     time = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return time, *(printable(letter[key]) for key in KEYS), str(letter["size"])

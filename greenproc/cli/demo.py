@@ -1,4 +1,4 @@
-"""``greenproc demo``: two nodes play ping-pong, and one of them dies."""
+"""``greenproc demo``: two nodes play ping-pong, and one of them is killed."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from greenproc.settings import Settings
 
 SECONDS = 5.0
 BALLS = 64
-STEP = 0.1  # seconds between two looks at the counters
-PATIENCE = 10.0  # seconds for balls to come back, or for an exit to be told
+STEP = 0.1  # seconds between two samples of the counters
+PATIENCE = 10.0  # seconds until outstanding balls return, or an exit is reported
 
 EPILOG = """\
 Starts a second node in an OS process of its own, links to it and plays ping-pong with it: each
@@ -37,7 +37,7 @@ until SIGTERM, Ctrl-C or SIGHUP; the exit code is 0 then.
 
 
 def add_parser(commands: Commands) -> None:
-    """Add the command to the parser."""
+    """Register the subcommand and its options."""
     parser = add_command(commands, "demo", "show two nodes that talk, and one that dies", EPILOG)
     parser.add_argument(
         "--seconds",
@@ -56,10 +56,14 @@ def add_parser(commands: Commands) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Play until the time is up, or until the user stops it; or show the chat."""
+    """Run the games until their time is up or a signal stops them, or run the chat.
+
+    Returns:
+        The exit code: 0, 1 after a failure, 128 and the number of the signal after a stop.
+    """
     if arguments.chat:
         return show_chat(opens_browser=not arguments.no_browser)
-    # At least one line for each game.
+    # At least one progress line for each game, however short it is.
     out = LiveLine(sys.stdout, every=min(1.0, arguments.seconds / 2))
     with StopSignals() as stop, Runtime(Settings(ip="127.0.0.1")) as runtime:
         show = Demo(runtime, stop, out, arguments.seconds)
@@ -72,11 +76,15 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 class Stopped(Exception):
-    """The user does not want to see more."""
+    """A signal stopped the demo."""
 
 
 class Demo:
-    """The show: two games, and a death between them."""
+    """Two games with a second node, which is killed and replaced between them.
+
+    Args:
+        seconds: the duration of both games together.
+    """
 
     def __init__(self, runtime: Runtime, stop: StopSignals, out: LiveLine, seconds: float) -> None:
         self.out = out
@@ -88,16 +96,21 @@ class Demo:
 
     @property
     def round_trips(self) -> int:
-        """Balls that came back, those of the other node included."""
+        """Balls that returned, including those that the other node threw."""
         return self._host.caught + self._host.returned
 
     @property
     def lost(self) -> int:
-        """Balls that did not come back."""
+        """Balls that never returned."""
         return self._host.thrown - self._host.caught
 
     def run(self) -> None:
-        """Play the first half, kill the partner, play the second half with another one."""
+        """Play the first half, kill the guest node, play the second half with a new one.
+
+        Raises:
+            Broken: balls did not return, or the guest node ended at the wrong time.
+            Stopped: a signal arrived.
+        """
         host = self._runtime.spawn(self._host)
         self.out.say(
             f"Two nodes, each an OS process of its own, play ping-pong with {BALLS} balls each."
@@ -118,7 +131,7 @@ class Demo:
         self._sum_up()
 
     def _play(self, partner: UPID) -> None:
-        """Play for half of the time, then collect the balls."""
+        """Play for half of the duration, then await the outstanding balls."""
         self.out.say()
         self._runtime.dispatch(self._host, Host.invite, partner, BALLS).get(PATIENCE)
         end = self._played + self._seconds / 2
@@ -143,11 +156,11 @@ class Demo:
         self.out.show(self._played / self._seconds, text, self._played)
 
     def _kill(self, guest: GuestNode) -> None:
-        """Kill *guest* and show how soon its exit is told."""
+        """Kill *guest* and print how long its exit takes to reach the linked process."""
         killed = monotonic()
         guest.kill()
         if not self._host.alone.wait(PATIENCE):
-            raise Broken(f"nobody told the exit of {guest.player}")
+            raise Broken(f"expected the exit of {guest.player}, got none within {PATIENCE:g} s")
         took = (self._host.alone_since - killed) * 1000
         self.out.say()
         self.out.say(f"  kill -9 {guest.os_pid}: told of the exit after {took:.1f} ms")
@@ -163,5 +176,5 @@ class Demo:
 
 
 def introduction(what: str, player: UPID, os_pid: int) -> str:
-    """Return a line about a node; the columns are as wide as any address of this host."""
+    """Return the line that introduces a node, in columns that fit any IPv4 address."""
     return f"  {what:<11} {player!s:<22}  pid {os_pid}"

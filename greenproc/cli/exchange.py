@@ -1,4 +1,4 @@
-"""One request to a node and its response, over a plain socket."""
+"""One HTTP request to a node and its response, over a blocking socket."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ READ_BYTES = 64 * 1024
 
 
 def split_address(text: str) -> tuple[str, int]:
-    """Return host and port of ``host:port``, or of a process, ``id@host:port``.
+    """Split ``host:port``, or the address of a process ``id@host:port``, into host and port.
 
     Raises:
-        InvalidAddress: *text* is neither.
+        InvalidAddress: *text* has neither form.
     """
     if "/" in text:
         raise InvalidAddress(f"expected host:port without a scheme or a path, got {text!r}")
@@ -38,14 +38,14 @@ def split_address(text: str) -> tuple[str, int]:
 
 
 class Exchange:
-    """A connection for one request; a context manager that closes it.
+    """A connection for one request, closed on exit from its ``with`` block.
 
     Args:
-        timeout: seconds for connecting and for the response together.
+        timeout: seconds for the connect and the response together.
 
     Raises:
-        Broken: nothing listens there.
-        WaitTimeout: nobody answers.
+        Broken: the connect failed, as without a listener at that port.
+        WaitTimeout: the connect took longer than *timeout*.
     """
 
     def __init__(self, host: str, port: int, timeout: float) -> None:
@@ -63,16 +63,16 @@ class Exchange:
 
     @property
     def local_ip(self) -> str:
-        """The address of this host that the node sees, so the one that it can answer to."""
+        """The local address of the connection, which is the one that the node can reply to."""
         return str(self._socket.getsockname()[0])
 
     def ask(self, request: bytes) -> Response:
-        """Send *request* and return the first response.
+        """Send *request* and return the response.
 
         Raises:
-            Broken: the connection ended first.
-            RemoteProtocolError: what came is no HTTP.
-            WaitTimeout: it took too long.
+            Broken: the connection closed before the response was complete.
+            RemoteProtocolError: the bytes received are not HTTP.
+            WaitTimeout: the response took longer than what remains of the timeout.
         """
         parser = ResponseParser()
         responses: list[RawResponse] = []
@@ -92,7 +92,12 @@ class Exchange:
 
     @contextmanager
     def _limited(self, failure: str) -> Iterator[None]:
-        """Turn errors of the network, and what is left of the time, into errors of our own."""
+        """Bound the block by the remaining time, and translate socket errors.
+
+        Raises:
+            Broken: the socket failed; the system's error is the cause.
+            WaitTimeout: no time remains.
+        """
         limit = Timeout(max(self._deadline - monotonic(), 0.0))
         try:
             with limit:
@@ -108,13 +113,16 @@ class Exchange:
 
 
 def get(exchange: Exchange, path: str) -> Response:
-    """Return what the node answers to a GET of *path*. See `Exchange.ask` about errors."""
+    """Send ``GET path`` and return the response; raises the errors of `Exchange.ask`."""
     headers = Headers({"Host": exchange.where, "Connection": "close"})
     return exchange.ask(encode_request(Request("GET", URL.parse(path), headers)))
 
 
 def read_object(response: Response, where: str) -> dict[str, Any]:
-    """Return the JSON object in *response*, which came from *where*; empty if there is none.
+    """Return the JSON object in the body of *response*, or ``{}`` if the body is no object.
+
+    Args:
+        where: the address that error messages name.
 
     Raises:
         Failure: the status is not 200.
@@ -131,5 +139,5 @@ def read_object(response: Response, where: str) -> dict[str, Any]:
 
 
 def printable(text: str) -> str:
-    """Return *text* without what would move the cursor: a stranger's node sent it."""
+    """Return *text* without control characters: a remote node must not control the terminal."""
     return "".join(char if char.isprintable() else "?" for char in text)

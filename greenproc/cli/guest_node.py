@@ -1,4 +1,4 @@
-"""A second OS process for ``greenproc demo``."""
+"""The second OS process of ``greenproc demo``."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from greenproc.errors import Broken, InvalidPID
 from greenproc.pid import UPID
 
 TARGET = "greenproc.cli.player:Guest"
-START_SECONDS = 20.0  # a loaded machine takes its time to start Python
+START_SECONDS = 20.0  # Python starts slowly on a loaded machine
 END_SECONDS = 2.0
 
 
 class GuestNode:
     """An OS process that runs ``greenproc run`` with a guest player.
 
-    It never outlives this one: it ends when the pipe to its standard input does. As a context
-    manager it is ended at the end of the block.
+    The child never outlives its parent: it exits at the end of its standard input, a pipe that
+    the system closes with the parent. The exit of a ``with`` block closes it.
 
     Raises:
-        Broken: it did not start.
+        Broken: the child printed no address within `START_SECONDS`.
     """
 
     def __init__(self) -> None:
@@ -43,8 +43,8 @@ class GuestNode:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=plain_environment(),
-            # Ctrl-C goes to every process of the terminal's foreground group; this one is told
-            # by its parent.
+            # The terminal sends SIGINT of Ctrl-C to its whole foreground group; the parent alone
+            # decides when the child ends.
             start_new_session=True,
         )
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -63,15 +63,15 @@ class GuestNode:
 
     @property
     def os_pid(self) -> int:
-        """Its number among the processes of the system."""
+        """The process id that the operating system assigned."""
         return self._process.pid
 
     def kill(self) -> None:
-        """Kill it as ``kill -9`` does: it gets no chance to say goodbye."""
+        """Send SIGKILL, so that no socket is closed in order."""
         self._process.kill()
 
     def close(self) -> None:
-        """Let it end by itself, kill it if it does not, and wait until it is gone."""
+        """Close the child's standard input, kill it after `END_SECONDS`, and reap it."""
         self._stdin.close()
         try:
             self._process.wait(END_SECONDS)
@@ -81,7 +81,7 @@ class GuestNode:
         self._stdout.close()
 
     def _read_player(self) -> UPID:
-        """Return the address that it prints when it is ready."""
+        """Return the address that the child prints once it is ready."""
         line: bytes = with_timeout(START_SECONDS, self._stdout.readline, timeout_value=b"")
         try:
             return UPID.parse(line.decode(errors="replace"))
@@ -90,7 +90,7 @@ class GuestNode:
 
 
 def plain_environment() -> dict[str, str]:
-    """Return the environment without the settings of libprocess, which are for other nodes."""
+    """Return the environment without ``LIBPROCESS_*``: the guest must not share the port."""
     return {
         name: value for name, value in os.environ.items() if not name.startswith("LIBPROCESS_")
     }

@@ -1,4 +1,4 @@
-"""Output that changes in place on a terminal, and stays readable in a file."""
+"""Progress output: rewritten in place on a terminal, appended elsewhere."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ BAR_WIDTH = 28
 
 
 class LiveLine:
-    """Prints lines, and a last one that is rewritten while things go on.
+    """Prints permanent lines, and below them one progress line that is rewritten in place.
 
-    On anything but a terminal the changing line is printed now and then instead.
+    A stream that is not a terminal gets the progress line as a new line every *every* seconds.
 
     Args:
-        every: seconds between two lines where no line can be rewritten.
+        every: seconds between two progress lines on such a stream.
     """
 
     def __init__(self, stream: TextIO, *, every: float = 1.0) -> None:
@@ -25,15 +25,16 @@ class LiveLine:
         self._shown = ""
 
     def say(self, text: str = "") -> None:
-        """Print *text* as a line that stays."""
+        """Print *text* as a permanent line."""
         self.keep()
         self._write(f"{text}\n")
 
     def show(self, fraction: float, text: str, seconds: float) -> None:
-        """Show *text* with a bar that is filled by *fraction*.
+        """Update the progress line to *text* behind a bar.
 
         Args:
-            seconds: since things began.
+            fraction: the filled part of the bar, from 0 to 1.
+            seconds: since the start of the operation.
         """
         if self._in_place:
             width = shutil.get_terminal_size().columns - 1  # a full line would wrap
@@ -45,7 +46,7 @@ class LiveLine:
             self._write(f"  {text}\n")
 
     def keep(self) -> None:
-        """Leave the changing line as it is, and go on below."""
+        """Make the progress line permanent; the next output starts below it."""
         if self._shown:
             self._write("\n")
             self._shown = ""
@@ -56,6 +57,6 @@ class LiveLine:
 
 
 def bar(fraction: float) -> str:
-    """Return a bar filled by *fraction*, in characters that every terminal has."""
+    """Return a bar filled by *fraction*, in ASCII, which every terminal can encode."""
     filled = round(min(max(fraction, 0.0), 1.0) * BAR_WIDTH)
     return "[" + ("=" * filled).ljust(BAR_WIDTH) + "]"

@@ -1,4 +1,4 @@
-"""The command ``greenproc``: its parser, and what its errors mean to the shell."""
+"""The command ``greenproc``: its parser, and the exit codes of its errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from greenproc.errors import GreenprocError, InvalidArgument
 FAILURE = 1
 USAGE = 2
 INTERRUPTED = 130
-"""What a shell reports for a command that Ctrl-C ended: 128 and the number of the signal."""
+"""The exit code that a shell reports after SIGINT: 128 and the number of the signal."""
 
 COMMANDS = (demo, run, serve, send, ps)
 
@@ -30,13 +30,13 @@ examples:
                                           send it a message and show what it answers
   greenproc ps 127.0.0.1:5050             list the processes of that node
 
-"greenproc COMMAND --help" tells more about one command. The exit code is 0 when all went
+"greenproc COMMAND --help" describes one command. The exit code is 0 when all went
 well, 1 when something failed, 2 when the command was given wrongly.
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command that *argv*, or the command line, asks for; return its exit code."""
+    """Run the subcommand in *argv*, by default the command line; return its exit code."""
     given = list(sys.argv[1:] if argv is None else argv)
     parser = make_parser()
     if given and given[0].startswith("-") and not is_own_option(given[0]):
@@ -52,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except GreenprocError as error:
         return complain(error, FAILURE)
     except BrokenPipeError:
-        # Whoever read our output, such as "head", has gone. What is still buffered must not
-        # raise again when the interpreter flushes it.
+        # The reader of the pipe, such as "head", closed it. The buffered rest must not raise again
+        # when the interpreter flushes it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILURE
     except KeyboardInterrupt:
@@ -62,12 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def is_own_option(text: str) -> bool:
-    """Whether *text* is an option that stands before a command, in full or shortened."""
+    """Whether *text* is an option of the main parser, in full or abbreviated."""
     return text == "-h" or any(name.startswith(text) for name in ("--help", "--version"))
 
 
 def explain_order(given: list[str]) -> str:
-    """Return what to do about an option that stands before the command."""
+    """Return the advice for an option that precedes the subcommand."""
     names = [module.__name__.rpartition(".")[2] for module in COMMANDS]
     for position, word in enumerate(given):
         if word in names:
@@ -77,7 +77,7 @@ def explain_order(given: list[str]) -> str:
 
 
 def advise(unknown: Sequence[str], given: list[str]) -> str:
-    """Return what to do about *unknown* arguments, to follow their list."""
+    """Return the advice for *unknown* arguments, as a suffix to their list."""
     after = given[given.index("--") + 1 :] if "--" in given else []
     if any(text in after for text in unknown):
         return ': what stands behind "--" is taken as it is, so put options before it'
@@ -85,7 +85,7 @@ def advise(unknown: Sequence[str], given: list[str]) -> str:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
+    """Return the parser of all subcommands."""
     parser = argparse.ArgumentParser(
         prog="greenproc",
         description="Actors and message passing on gevent, speaking the libprocess protocol.",
@@ -100,7 +100,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def own_version() -> str:
-    """Return the version that is installed."""
+    """Return the installed version."""
     try:
         return version("greenproc")
     except PackageNotFoundError:
@@ -108,6 +108,6 @@ def own_version() -> str:
 
 
 def complain(error: Exception, status: int) -> int:
-    """Say on standard error what went wrong, and return *status*."""
+    """Print *error* on standard error and return *status*."""
     print(f"greenproc: {error}", file=sys.stderr)
     return status

@@ -1,4 +1,4 @@
-"""Kinds of arguments that several commands take."""
+"""Argument types and options that several subcommands share."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from typing import Any
 from greenproc.address import MAX_PORT
 
 Commands = Any
-"""What `argparse` gives to add commands to; its own name for that is private."""
+"""The result of `add_subparsers`, whose class is private to `argparse`."""
 
 TIMEOUT = 5.0
 
 
 def seconds(text: str) -> float:
-    """Read a duration for `argparse`: a number of seconds above zero."""
+    """Parse a duration for `argparse`.
+
+    Raises:
+        argparse.ArgumentTypeError: *text* is not a finite number of seconds above 0.
+    """
     try:
         value = float(text)
     except ValueError:
@@ -27,24 +31,32 @@ def seconds(text: str) -> float:
 
 
 def port(text: str) -> int:
-    """Read a port to listen at for `argparse`; 0 is one that the system chooses."""
+    """Parse a port to bind for `argparse`; 0 lets the system choose a free one."""
     return whole_number(text, 0, "a port from 0 to 65535", most=MAX_PORT)
 
 
 def port_to_tell(text: str) -> int:
-    """Read for `argparse` a port that others connect to."""
+    """Parse an advertised port for `argparse`; peers connect to it, so 0 is invalid."""
     return whole_number(text, 1, "a port from 1 to 65535", most=MAX_PORT)
 
 
 def whole_number(text: str, least: int, expected: str, *, most: int) -> int:
-    """Read a whole number in a range for `argparse`, whose own error tells neither."""
+    """Parse an integer from *least* to *most* for `argparse`.
+
+    Args:
+        expected: the description of the range in the error message, which the message of
+            `argparse` itself lacks.
+
+    Raises:
+        argparse.ArgumentTypeError: *text* is no integer, or out of range.
+    """
     if re.fullmatch("[0-9]{1,9}", text) and least <= int(text) <= most:
         return int(text)
     raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
 
 
 def add_timeout(parser: argparse.ArgumentParser) -> None:
-    """Let the user say how long to wait for a node."""
+    """Add the option ``--timeout``, the seconds to wait for a node."""
     parser.add_argument(
         "--timeout",
         type=seconds,
@@ -55,7 +67,7 @@ def add_timeout(parser: argparse.ArgumentParser) -> None:
 
 
 def add_command(commands: Commands, name: str, help: str, epilog: str) -> argparse.ArgumentParser:
-    """Add a command whose *epilog* is shown as it stands."""
+    """Add a subcommand whose *epilog* keeps its line breaks in the help."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=help,

@@ -16,9 +16,10 @@ from greenproc.process.handlers import install
 
 
 class Player(Process):
-    """Throws balls and returns those of others: a ``ping`` is answered by a ``pong``.
+    """Sends ``ping`` messages, and replies to each received ``ping`` with a ``pong``.
 
-    A ball that came back is thrown again until the player is told to rest.
+    Each ``pong`` triggers the next ``ping`` until `rest` stops the game, so the number of balls
+    bounds the messages in flight.
     """
 
     def __init__(self) -> None:
@@ -30,13 +31,13 @@ class Player(Process):
         self._rest: Promise[None] = Promise()
 
     def play(self, partner: UPID, balls: int) -> None:
-        """Throw *balls* balls to *partner*."""
+        """Send *balls* pings to *partner*."""
         self._playing = True
         for _ in range(balls):
             self._throw(partner)
 
     def rest(self) -> Future[None]:
-        """Throw no more, and return a future that is ready when every ball is back."""
+        """Stop sending pings; the future becomes ready when no ball is outstanding."""
         self._playing = False
         self._rest = Promise()
         if self.caught == self.thrown:
@@ -45,13 +46,13 @@ class Player(Process):
 
     @install("ping")
     def on_ping(self, sender: UPID, body: bytes) -> None:
-        """Return a ball."""
+        """Reply with a pong."""
         self.returned += 1
         self.send(sender, "pong", body)
 
     @install("pong")
     def on_pong(self, sender: UPID, body: bytes) -> None:
-        """Catch a ball, and throw it again."""
+        """Count the round trip, and send the next ping unless the game has stopped."""
         self.caught += 1
         if self._playing:
             self._throw(sender)
@@ -60,12 +61,12 @@ class Player(Process):
 
     @install("play")
     def on_play(self, sender: UPID, body: bytes) -> None:
-        """Play with the sender; the body is the number of balls."""
+        """Start a game with the sender; the body is the number of balls in decimal."""
         self.play(sender, int(body))
 
     @install("rest")
     def on_rest(self, sender: UPID, body: bytes) -> None:
-        """Rest, and tell the sender when all balls are back."""
+        """Stop the game, and notify the sender once no ball is outstanding."""
         self.rest().on_ready(lambda _: self.send(sender, "rested"))
 
     def _throw(self, partner: UPID) -> None:
@@ -74,14 +75,14 @@ class Player(Process):
 
 
 class Guest(Player):
-    """The player of the second OS process, which ends when the first one does.
+    """The player of the second OS process, which exits when the first one does.
 
-    Nobody ever writes to its standard input: it ends with the OS process at the other end of
-    the pipe, however that one ends.
+    Its standard input is a pipe without data, whose end of file reports the exit of the first OS
+    process, even after SIGKILL.
     """
 
     def initialize(self) -> None:
-        """Begin to watch standard input."""
+        """Start the greenlet that awaits the end of standard input."""
         self.spawn_greenlet(self._follow)
 
     def _follow(self) -> None:
@@ -93,7 +94,7 @@ class Guest(Player):
 
 
 class Host(Player):
-    """The player of the first OS process, which watches the second."""
+    """The player of the first OS process, which links to the second."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,14 +103,14 @@ class Host(Player):
         self._partner_rests: Promise[None] = Promise()
 
     def invite(self, partner: UPID, balls: int) -> None:
-        """Link to *partner* and play, each with *balls* balls."""
+        """Link to *partner* and start a game in which both players send *balls* balls."""
         self.alone.clear()
         self.link(partner)
         self.send(partner, "play", b"%d" % balls)
         self.play(partner, balls)
 
     def end_game(self, partner: UPID) -> Future[None]:
-        """Rest with *partner*, and return a future that is ready when all balls are back."""
+        """Stop the game of both players; the future becomes ready when no ball is outstanding."""
         self._partner_rests = Promise()
         rested = self._partner_rests.future
         self.send(partner, "rest")
@@ -117,10 +118,10 @@ class Host(Player):
 
     @install("rested")
     def on_rested(self, sender: UPID, body: bytes) -> None:
-        """Learn that the partner has its balls back."""
+        """Note that no ball of the partner is outstanding."""
         self._partner_rests.set(None)
 
     def exited(self, pid: UPID) -> None:
-        """Note when the partner was lost."""
+        """Record the time at which the exit of the partner was reported."""
         self.alone_since = monotonic()
         self.alone.set()

@@ -26,24 +26,27 @@ examples:
   greenproc ps 127.0.0.1:5050 --dead-letters
   greenproc ps 127.0.0.1:5050 --tree
 
-Shows each process with the events that wait in its mailbox. Each process tells its own, behind
-what it has to do already, so a busy one is waited for. Works with every node that serves
-/__processes__, those of the C++ libprocess included. More than a thousand are asked for, and printed,
-a thousand at a time, in order within each.
+Lists each process with the events queued in its mailbox. Each process replies behind the events
+that it has queued already, so a busy one delays the list. Works with every node that serves
+/__processes__, including those of the C++ libprocess. More than 1,000 processes are requested and
+printed in pages of 1,000, each of them sorted.
 
-With --dead-letters shows what the node dropped last, the newest first: messages, dispatches and requests
-that no process got, and why. With --tree shows the supervisors with their children, restarts and last
-reasons. Only nodes of greenproc tell that.
+--dead-letters lists the messages, dispatches and requests that the node dropped last, newest
+first, with the reason of each. --tree lists the supervisors with their children, restarts and last
+reasons. Both need a greenproc node.
 """
 
 NEXT = re.compile(r'<(\?[!-;=?-~]+)>; ?rel="?next"?')
-"""The value of a header ``Link`` to the next page, which is the same path with another query."""
+"""A ``Link`` header field with ``rel="next"``; only its query differs from the current page.
+
+Source: RFC 8288, section 3.
+"""
 
 COLUMNS = ("PROCESS", "QUEUED", "EVENTS")
 
 
 def add_parser(commands: Commands) -> None:
-    """Add the command to the parser."""
+    """Register the subcommand and its options."""
     parser = add_command(commands, "ps", "list the processes of a node", EPILOG)
     parser.add_argument("address", metavar="ADDRESS", help="host:port of the node")
     parser.add_argument(
@@ -58,7 +61,7 @@ def add_parser(commands: Commands) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Ask the node and print what it tells."""
+    """Fetch the processes, dead letters or supervisors of the node and print them."""
     host, port = split_address(arguments.address)
     if arguments.dead_letters:
         print_dead_letters(host, port, arguments.timeout, as_json=arguments.json)
@@ -73,9 +76,9 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 def read_pages(host: str, port: int, timeout: float) -> Iterator[list[dict[str, Any]]]:
-    """Return the processes of the node at *host*, a page at a time, so that few are in memory.
+    """Yield the processes of the node at *host* by page, which bounds the memory in use.
 
-    A node of another kind lists all of them at once, and links to no other page.
+    A C++ libprocess node sends all processes in one response, without a link to a next page.
 
     Args:
         timeout: seconds for each page.
@@ -92,7 +95,7 @@ def read_pages(host: str, port: int, timeout: float) -> Iterator[list[dict[str, 
 
 
 def json_lines(pages: Iterator[list[dict[str, Any]]]) -> Iterator[str]:
-    """Return the text of one JSON list of all *pages*, in pieces for lines of their own."""
+    """Yield the lines of one JSON array of all *pages*."""
     pending = ""
     for process in chain.from_iterable(pages):
         yield f"{pending}," if pending else "["
@@ -101,22 +104,25 @@ def json_lines(pages: Iterator[list[dict[str, Any]]]) -> Iterator[str]:
 
 
 def table_lines(pages: Iterator[list[dict[str, Any]]]) -> Iterator[str]:
-    """Return the text of a table of all *pages*, in pieces for lines of their own.
+    """Yield one table for each of the *pages*.
 
-    Each page is aligned for itself, and at least as wide as those before it.
+    Column widths never shrink from page to page; the final widths are unknown before the last.
     """
     widths = [0, 0]
     for number, page in enumerate(pages):
         rows = [*map(row, page)] if number else [COLUMNS, *map(row, page)]
-        if rows:  # all of a page may have ended before they told
+        if rows:  # each process of a page may have ended before it replied
             yield table(rows, widths)
 
 
 def read_processes(response: Response, where: str) -> list[dict[str, Any]]:
-    """Return what *response* tells, the processes in the order of their ids.
+    """Return the processes in *response*, sorted by id.
+
+    Args:
+        where: the address that error messages name.
 
     Raises:
-        Failure: it is not the list of a node.
+        Failure: the status is not 200, or the body is not a list of processes.
     """
     if response.status != 200:
         raise Failure(f"{where} answered {status_line_text(response.status)}: is it a node?")
@@ -130,7 +136,7 @@ def read_processes(response: Response, where: str) -> list[dict[str, Any]]:
 
 
 def is_process(value: Any) -> bool:
-    """Whether *value* describes a process: an id, and a list of events."""
+    """Whether *value* is the JSON object of a process, with an id and a list of events."""
     if not isinstance(value, dict) or not isinstance(value.get("id"), str):
         return False
     events = value.get("events")
@@ -138,7 +144,7 @@ def is_process(value: Any) -> bool:
 
 
 def row(process: dict[str, Any]) -> tuple[str, str, str]:
-    """Return the columns for *process*; its events are counted by kind."""
+    """Return the table columns of *process*, with its events counted by kind."""
     events = process["events"]
     kinds = Counter(describe(event) for event in events)
     queued = process.get("queued", len(events))
@@ -147,17 +153,17 @@ def row(process: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def describe(event: dict[str, Any]) -> str:
-    """Return what *event* is, and what tells it from others of its kind."""
+    """Return the kind of *event* with its name, method or path."""
     kind = str(event.get("type", "?")).lower()
     detail = event.get("name") or event.get("url") or ""
     return f"{kind} {detail}".strip()
 
 
 def table(rows: list[tuple[str, str, str]], widths: list[int]) -> str:
-    """Return *rows* in aligned columns, numbers to the right.
+    """Return *rows* in aligned columns, with numbers right-aligned.
 
     Args:
-        widths: of the first two columns; what *rows* need is noted there.
+        widths: minimum widths of the first two columns; updated in place to those of *rows*.
     """
     for column in (0, 1):
         widths[column] = max(widths[column], *(len(records[column]) for records in rows))

@@ -1,4 +1,4 @@
-"""``greenproc run``: one process class as a node."""
+"""``greenproc run``: runs one process class as a node."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from greenproc.runtime.runtime import Runtime
 from greenproc.settings import Settings
 
 STOP_TIMEOUT = 8.0
-"""Seconds: less than the ten that Docker waits before it kills."""
+"""Seconds; below the 10 that Docker waits before SIGKILL."""
 
 LAST_SECONDS = 1.5
-"""What killing may take beyond that, before the OS process ends whatever blocks it."""
+"""Seconds for the killing of processes after that; then the OS process exits in any case."""
 
 logger = logging.getLogger("greenproc.cli")
 
@@ -62,11 +62,11 @@ ADVICE = {
     errno.EADDRNOTAVAIL: "--ip must be an address of this host",
     errno.EACCES: "ports below 1024 need the rights of root",
 }
-"""What to do when the system refuses an address."""
+"""The advice for each error number of ``bind``."""
 
 
 def add_parser(commands: Commands) -> None:
-    """Add the command to the parser."""
+    """Register the subcommand and its options."""
     parser = add_command(commands, "run", "run a process class as a node", EPILOG)
     parser.add_argument("target", metavar="MODULE:CLASS", help="the class to run")
     add_node_flags(parser)
@@ -74,7 +74,7 @@ def add_parser(commands: Commands) -> None:
 
 
 def add_node_flags(parser: argparse.ArgumentParser) -> None:
-    """Let the user say how a node runs."""
+    """Add the options of a node: addresses, stop timeout and log."""
     parser.add_argument(
         "--ip", help="address to listen at; 127.0.0.1 when not given, 0.0.0.0 is all of them"
     )
@@ -101,7 +101,11 @@ def add_node_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Run the node until it is asked to stop, or its process ends."""
+    """Run the node until a signal stops it or its process ends; return the exit code.
+
+    Raises:
+        Failure: the process failed or was killed, or the stop killed a process.
+    """
     settings = read_settings(arguments)
     process_class = load(arguments.target)
     set_up_log(arguments)
@@ -114,7 +118,7 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 def set_up_log(arguments: argparse.Namespace) -> None:
-    """Log on standard error: warnings, or everything, and which process it comes from."""
+    """Log to standard error with the id of the process, warnings only without ``--verbose``."""
     handler = logging.StreamHandler()
     handler.addFilter(ProcessFilter())
     if arguments.log_format == "json":
@@ -126,7 +130,7 @@ def set_up_log(arguments: argparse.Namespace) -> None:
 
 
 def read_settings(arguments: argparse.Namespace) -> Settings:
-    """Return what the environment says, and the flags in its place where they are given."""
+    """Return the settings of the environment, overridden by the options."""
     names = ("ip", "port", "advertise_ip", "advertise_port", "stop_timeout")
     flags = {name: getattr(arguments, name) for name in names}
     given = {name: value for name, value in flags.items() if value is not None}
@@ -135,11 +139,11 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
 
 
 def load(target: str) -> type[Process]:
-    """Import the class that *target* names.
+    """Import the process class *target*, which has the form ``MODULE:CLASS``.
 
     Raises:
-        InvalidArgument: there is no such module, or no such process class in it.
-        Failure: the module failed; its traceback was printed.
+        InvalidArgument: the module does not exist, or has no such process class.
+        Failure: the import of the module raised; the traceback is on standard error.
     """
     module_name, _, class_name = target.partition(":")
     is_path = "/" in module_name or module_name.endswith(".py")
@@ -155,7 +159,12 @@ def load(target: str) -> type[Process]:
 
 
 def load_module(name: str) -> ModuleType:
-    """Import module *name*, from the current folder if it is there."""
+    """Import module *name*; the current folder comes first on the path.
+
+    Raises:
+        InvalidArgument: the module, or a module that it imports, does not exist.
+        Failure: the import raised; the traceback is on standard error.
+    """
     folder = os.getcwd()  # noqa: PTH109 -- sys.path holds texts
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -173,7 +182,7 @@ def load_module(name: str) -> ModuleType:
 
 
 def failed_import(name: str, error: BaseException) -> Failure:
-    """Print where *error* came from, and return what to raise."""
+    """Print the traceback of *error* and return the `Failure` to raise."""
     traceback.print_exception(error)
     return Failure(f"importing {name} failed: {type(error).__name__}: {error}")
 
@@ -193,7 +202,7 @@ def start(runtime: Runtime) -> None:
     """Start *runtime*.
 
     Raises:
-        BindError: with what to do about it.
+        BindError: the address cannot be bound; the message ends with advice.
     """
     try:
         runtime.start()
@@ -205,10 +214,10 @@ def start(runtime: Runtime) -> None:
 
 
 def run_node(runtime: Runtime, process_class: type[Process], stop: StopSignals) -> None:
-    """Run the process until it ends or a signal comes, and stop the node.
+    """Run the process until it ends or a signal arrives, then stop the node.
 
     Raises:
-        Failure: the process failed or was killed, or stopping killed a process.
+        Failure: the process failed or was killed, or the stop killed a process.
     """
     node = Node(runtime, stop)
     try:
@@ -227,29 +236,29 @@ def run_node(runtime: Runtime, process_class: type[Process], stop: StopSignals) 
 
 
 class Node:
-    """The process of the command, and how it ended."""
+    """The process of the command and the reason of its end."""
 
     def __init__(self, runtime: Runtime, stop: StopSignals) -> None:
         self.pid = UPID()
         self.reason: BaseException | None = None
-        """Why the process ended, if it did not terminate."""
+        """The reason of the end; None while the process runs and after a normal termination."""
         self._runtime = runtime
         self._stop = stop
         runtime.signals.process_terminated.connect(self._end)
 
     def spawn(self, process: Process) -> None:
-        """Start the process.
+        """Spawn *process* and observe its end.
 
         Raises:
-            Failure: its id is taken.
+            Failure: another process has the same id.
         """
         self.pid = self._runtime.spawn(process)
         if not self.pid:
             raise Failure(f"{type(process).__name__} was not spawned: its id is taken")
 
     def announce(self) -> None:
-        """Print the address when the process has been initialized; not if that fails."""
-        # The first event of a process is served when initialize() has returned.
+        """Print the address once the process is initialized; a failed one prints nothing."""
+        # A process serves its first event after initialize() has returned.
         initialized = self._runtime.dispatch(self.pid, nothing)
         either: list[Any] = [initialized, self._stop.event]
         gevent.wait(either, count=1)
@@ -264,21 +273,21 @@ class Node:
 
 
 def nothing() -> None:
-    """Be the call that tells that a process serves its events."""
+    """Do nothing; its dispatch proves that the process serves events."""
 
 
 def describe(reason: BaseException) -> str:
-    """Tell how a process ended that did not terminate."""
+    """Return *reason* as the predicate of an error message."""
     if isinstance(reason, gevent.GreenletExit):
         return "was killed"
     return f"failed: {type(reason).__name__}: {reason}"
 
 
 def make(process_class: type[Process]) -> Process:
-    """Return a new object of *process_class*.
+    """Construct *process_class* without arguments.
 
     Raises:
-        Failure: its constructor raised; the traceback was printed.
+        Failure: the constructor raised; the traceback is on standard error.
     """
     try:
         return process_class()

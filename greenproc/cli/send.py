@@ -1,4 +1,4 @@
-"""``greenproc send``: one message from the shell."""
+"""``greenproc send``: sends one message from the shell."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ examples:
   greenproc send store@127.0.0.1:5050 save - < picture.png
 
 The message is sent by a process that lives as long as this command. The command is done when the
-node accepted the message, which means that it is in the mailbox; whether a handler is there for
-it, nobody tells. With --reply it waits for the first message that comes back, and prints its name
-and its body. A body that begins with a dash is given last, behind "--".
+node accepted the message, which means that it is in the mailbox, not that a handler exists for
+it. With --reply it waits for the first message that comes back, and prints its name and its body.
+A body that begins with a dash is given last, behind "--".
 
 The exit code is 1 when the node cannot be reached, does not know the process, or does not answer
 in time.
@@ -51,10 +51,10 @@ def add_parser(commands: Commands) -> None:
 
 
 class Sender(Process):
-    """Sends one message and keeps the first that comes back.
+    """Sends one message and records the first message that arrives.
 
-    The message does not go through `Process.send`, which tells nothing: here the answer of the
-    node is wanted.
+    The command writes the message over its own connection, since `Process.send` discards the
+    response of the node.
     """
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class Sender(Process):
 
     @property
     def answer(self) -> Future[Message]:
-        """The first message that comes back."""
+        """The future of the first message that arrives."""
         return self._answer.future
 
     def consume_message(self, event: MessageEvent) -> None:
@@ -71,7 +71,14 @@ class Sender(Process):
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Send the message and wait until it is accepted, or answered."""
+    """Send the message, and wait until the node accepts it or, with ``--reply``, for a reply.
+
+    Raises:
+        Broken: the connection failed.
+        Failure: the node rejected the message.
+        InvalidPID: the receiver has no port.
+        WaitTimeout: no response or no reply came within the timeout.
+    """
     to = UPID.parse(arguments.to)
     if to.address.port == 0:
         raise InvalidPID(f"expected id@ip:port with a port above 0, got {arguments.to!r}")
@@ -92,27 +99,30 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 def read_body(text: str) -> bytes:
-    """Return the body that the user gave, or standard input for a dash."""
+    """Return the body in *text*; ``-`` reads standard input."""
     if text == "-":
         return sys.stdin.buffer.read()
     return os.fsencode(text)
 
 
 def own_settings(ip: str) -> Settings:
-    """Return the settings of the node that waits for the reply.
+    """Return the settings of the node that awaits the reply.
 
-    It takes a free port, since LIBPROCESS_PORT is the one that a node is to be run at, and
-    listens where the receiver sees this host, unless the environment says something else.
+    The port is a free one, since LIBPROCESS_PORT belongs to the node that runs on this host.
+
+    Args:
+        ip: the local address that the receiver can connect to, unless the environment overrides
+            it.
     """
     settings = replace(Settings.from_environ(os.environ), port=0, advertise_port=None)
     return replace(settings, ip=ip) if settings.ip == Settings().ip else settings
 
 
 def check_accepted(response: Response, to: UPID) -> None:
-    """Return if the node took the message.
+    """Return if the node accepted the message.
 
     Raises:
-        Failure: it did not.
+        Failure: the process does not exist, or the node rejected the message.
     """
     if response.status == Status.NOT_FOUND:
         raise Failure(
@@ -126,25 +136,26 @@ def check_accepted(response: Response, to: UPID) -> None:
 
 
 def wait_for_reply(sender: Sender, message: Message, timeout: float) -> Message:
-    """Return the reply to *message*, which *sender* has sent.
+    """Return the first message that *sender* receives after *message* was sent.
 
     Raises:
-        WaitTimeout: none did.
+        WaitTimeout: no message arrived within *timeout* seconds.
     """
     try:
         return sender.answer.get(timeout)
     except WaitTimeout as error:
         to = message.to
         raise WaitTimeout(
-            f"{to} accepted {message.name!r} but replied nothing within {timeout:g} s: its handler may "
-            f'not reply; there may be none, which "greenproc ps {to.address} --dead-letters" shows; '
+            f"{to} accepted {message.name!r} but replied nothing within {timeout:g} s: its handler "
+            f'may not reply; there may be none, which "greenproc ps {to.address} --dead-letters" '
+            "shows; "
             f"or its node may not reach {sender.pid.address}, where the reply is awaited. "
             "--timeout S waits longer"
         ) from error
 
 
 def show(message: Message) -> None:
-    """Print the name of *message* and its body, which may be any bytes."""
+    """Print the name of *message* and its body as bytes, in any encoding."""
     sys.stdout.write(f"{message.name} " if message.body else message.name)
     sys.stdout.flush()
     sys.stdout.buffer.write(message.body + b"\n")

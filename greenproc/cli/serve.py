@@ -1,4 +1,4 @@
-"""``greenproc serve``: a WSGI app as a node."""
+"""``greenproc serve``: serves a WSGI app as a node."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from greenproc.runtime.runtime import Runtime
 from greenproc.wsgi import WSGIProcess
 
 APP_ID = "__app__"
-"""The id of the process of the app: one that no URL of an app begins with."""
+"""The id of the process of the app; underscores keep it clear of the app's URLs."""
 
 logger = logging.getLogger("greenproc.cli")
 
@@ -61,7 +61,7 @@ FORM = "expected MODULE:APP, such as shop:app for the WSGI callable app of shop.
 
 
 def add_parser(commands: Commands) -> None:
-    """Add the command to the parser."""
+    """Register the subcommand and its options."""
     parser = add_command(commands, "serve", "serve a WSGI app as a node", EPILOG)
     parser.add_argument("target", metavar="MODULE:APP", help="the app to serve")
     parser.add_argument(
@@ -74,10 +74,10 @@ def add_parser(commands: Commands) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Serve the app until a signal comes.
+    """Serve the app until a signal arrives; return the exit code.
 
     Raises:
-        Failure: a process had to be killed.
+        Failure: the stop killed a process.
     """
     settings = read_settings(arguments)
     if arguments.monkey_patch:
@@ -104,10 +104,10 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 def spawn_app(runtime: Runtime, app: Any) -> None:
-    """Let *app* spawn its processes, then serve it.
+    """Call the hook ``greenproc`` of *app*, which spawns its processes, then spawn the app.
 
     Raises:
-        Failure: what spawns its processes raised; the traceback was printed.
+        Failure: the hook raised; the traceback is on standard error.
     """
     spawn = getattr(app, "greenproc", None)
     if callable(spawn):
@@ -122,11 +122,11 @@ def spawn_app(runtime: Runtime, app: Any) -> None:
 
 
 def load_app(target: str) -> Any:
-    """Import the app that *target* names.
+    """Import the app *target*, which has the form ``MODULE:APP`` or ``MODULE:FACTORY()``.
 
     Raises:
-        InvalidArgument: there is no such module, or nothing in it that can be called.
-        Failure: the module, or what makes the app, failed; its traceback was printed.
+        InvalidArgument: the module does not exist, or has no such callable.
+        Failure: the import or the factory raised; the traceback is on standard error.
     """
     module_name, _, name = target.partition(":")
     is_path = "/" in module_name or module_name.endswith(".py")

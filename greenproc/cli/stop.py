@@ -1,4 +1,4 @@
-"""How a command is asked to stop: SIGTERM, SIGINT as of Ctrl-C, or SIGHUP of a closed terminal."""
+"""The signals that stop a command: SIGTERM, SIGINT (Ctrl-C), and SIGHUP of a closed terminal."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ import gevent
 from gevent.event import Event
 
 FATAL = (signal.SIGINT, signal.SIGTERM)
-"""The signals that kill when they come a second time."""
+"""The signals whose second delivery kills."""
 
 SIGNALS = (*FATAL, signal.SIGHUP)
 
 INIT = 1
-"""The number of the first OS process of a container, which default actions of signals spare."""
+"""The pid of a container's init process, for which the kernel skips default signal actions."""
 
 
 class StopSignals:
     """Within a ``with`` block the first signal sets `event`; the second SIGTERM or SIGINT kills.
 
-    The handlers are those of Python, not watchers of the hub: a handler of a process that computes
-    without end keeps the hub from its turn, but not the interpreter from calling them. Only C code
-    that holds the interpreter's lock delays the first signal, and nothing the second one.
+    The handlers are those of Python's `signal`, not watchers of the hub: an endless computation
+    blocks the hub, but the interpreter still calls them. Only C code that holds the GIL delays the
+    first signal; nothing delays the second one.
 
     SIGINT and SIGHUP stay ignored where the parent ignores them, as ``nohup`` and shells without
     job control do. A later SIGHUP never kills: a closed terminal sends it twice, one from the
     kernel and one from the shell.
 
     Args:
-        limit: seconds after the first signal at which the stacks are printed and the OS process
-            ends with exit code 1, whatever blocks it; None waits for ever.
+        limit: seconds from the first signal until all stacks are printed and the OS process
+            exits with code 1, even when blocked; None waits for ever.
     """
 
     def __init__(self, limit: float | None = None) -> None:
@@ -58,30 +58,30 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
-        """Note the first signal. Runs between two instructions of whatever is running."""
+        """Record the first signal. Runs between two bytecodes of any code, the hub's included."""
         if self.received is not None:
-            return  # the other signal came before its handler was replaced
+            return  # another signal arrived before its handler was replaced
         self.received = number
-        # The interpreter may have noted another one already, and would print a traceback if it
-        # found that without a handler. This has it call the handlers of all of them, which return.
+        # The interpreter may have another signal pending, and would print a traceback if it had
+        # no handler by then. Raising one here runs all pending handlers, which return at once.
         signal.raise_signal(number)
         for other in self._previous:
             signal.signal(other, kill_action() if other in FATAL else ignore)
         if self._limit is not None and sys.stderr is not None:
             faulthandler.dump_traceback_later(self._limit, exit=True)
-        # Not at once: what is interrupted here may be the hub's own bookkeeping.
+        # Deferred to the loop, since the interrupted code may be the hub's own bookkeeping.
         self._loop.run_callback_threadsafe(self.event.set)
 
 
 def kill_action() -> Any:
-    """Return what makes a signal kill at once: the system's default, where there is one."""
+    """Return the handler that kills: the default action, or `exit_at_once` for init."""
     return exit_at_once if os.getpid() == INIT else signal.SIG_DFL
 
 
 def exit_at_once(number: int, _frame: FrameType | None) -> None:
-    """End with the exit code that a shell gives to a program that the signal killed."""
+    """Exit with 128 and *number*, the code that a shell reports for a killed program."""
     os._exit(128 + number)
 
 
 def ignore(_number: int, _frame: FrameType | None) -> None:
-    """Be the handler of a signal without effect; unlike SIG_IGN, programs do not inherit it."""
+    """Handle a signal without effect; unlike SIG_IGN, child programs do not inherit it."""

@@ -1,4 +1,4 @@
-"""``greenproc ps --tree``: the supervisors of a node with their children."""
+"""``greenproc ps --tree``: the supervision tree of a node."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from greenproc.errors import Failure
 from greenproc.http.response import Response
 
 MAX_LISTED = 1000
-"""How many rows a node lists."""
+"""The maximum number of rows that a node returns."""
 
 COLUMNS = ("PROCESS", "STATE", "RESTARTS", "LIMIT", "LAST END")
 
 
 def print_tree(host: str, port: int, timeout: float, *, as_json: bool) -> None:
-    """Ask the node at *host*, and print what it tells.
+    """Fetch the supervision tree of the node at *host* and print it.
+
+    Args:
+        timeout: seconds for the request.
+        as_json: print the JSON of the node instead of a tree.
 
     Raises:
-        Failure: it is no node that tells.
+        Failure: the response is not a supervision tree.
     """
     with Exchange(host, port, timeout) as exchange:
         response = get(exchange, f"/__node__/supervision?limit={MAX_LISTED}")
@@ -36,10 +40,13 @@ def print_tree(host: str, port: int, timeout: float, *, as_json: bool) -> None:
 
 
 def read_tree(response: Response, where: str) -> dict[str, Any]:
-    """Return what *response* tells.
+    """Return the supervision tree in *response*.
+
+    Args:
+        where: the address that error messages name.
 
     Raises:
-        Failure: it is not the tree of a node.
+        Failure: the body is not a supervision tree.
     """
     told = read_object(response, where)
     rows = told.get("rows")
@@ -49,7 +56,7 @@ def read_tree(response: Response, where: str) -> dict[str, Any]:
 
 
 def is_row(value: Any) -> bool:
-    """Whether *value* describes a supervisor or a child."""
+    """Whether *value* is the JSON object of a supervisor or a child."""
     if not isinstance(value, dict) or type(value.get("depth")) is not int:
         return False
     is_text = all(isinstance(value.get(key), str) for key in ("id", "state"))
@@ -57,7 +64,7 @@ def is_row(value: Any) -> bool:
 
 
 def row(child: dict[str, Any]) -> tuple[str, ...]:
-    """Return the columns for one row of the tree."""
+    """Return the table columns of one row of the tree."""
     due = child.get("due_in_secs")
     state = child["state"]
     if isinstance(due, (int, float)):
