@@ -28,7 +28,6 @@ PERSONS_IN_PROSE = {
     "builtin": 4.0,
     "process": 2.1,
     "runtime": 1.9,
-    "testing": 2.6,
     "wsgi": 3.5,
 }
 

@@ -44,7 +44,7 @@ class Registry:
         return Future(None)
 
     def remove(self, metric: Metric | str) -> Future[None]:
-        """Unregister a metric, given itself or its name. The future fails if it is not registered."""
+        """Unregister a metric or the metric of a name. The future fails if there is none."""
         name = metric if isinstance(metric, str) else metric.name
         removed = self._metrics.pop(name, None)
         if removed is None:

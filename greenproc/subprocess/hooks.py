@@ -86,7 +86,7 @@ def run_child_hooks(hooks: Sequence[Callable[[], object]]) -> None:
 
 
 def _portable(error: BaseException) -> Exception:
-    """Return *error*, or a RuntimeError with its repr if it cannot be pickled or is no Exception."""
+    """Return *error*, or a RuntimeError with its repr if it is no Exception or not picklable."""
     if isinstance(error, Exception):
         with suppress(Exception):
             pickle.loads(pickle.dumps(error))  # noqa: S301 -- our own bytes

@@ -94,7 +94,7 @@ class Reaper:
             raise Closed("the reaper was closed: its runtime has stopped")
 
     def interval(self) -> float:
-        """Return the polling interval in seconds, which grows with the number of watched processes."""
+        """Return the polling interval in seconds; it grows with the number of watched processes."""
         excess = (len(self._watches) - FEW) / (MANY - FEW)
         return MIN_INTERVAL + (MAX_INTERVAL - MIN_INTERVAL) * min(max(excess, 0.0), 1.0)
 

@@ -127,7 +127,7 @@ def _read_entries() -> Iterator[Entry]:
                 text = (folder / "stat").read_bytes()
             except (FileNotFoundError, ProcessLookupError):
                 continue  # the process ended during the scan
-            # The program's name may contain spaces and brackets, so the fields start after the last one.
+            # The program's name may contain spaces and brackets, so split after the last one.
             _, parent, group, session, *_ = text.rpartition(b")")[2].split()
             yield Entry(int(folder.name), int(parent), int(group), int(session))
 

@@ -1,6 +1,6 @@
-"""Tools for testing what is built on greenproc, and greenproc itself.
+"""Tools for tests of programs that use greenproc, and of greenproc itself.
 
-The pytest plugin is `greenproc.testing.plugin`; nothing else here needs pytest.
+The pytest plugin is `greenproc.testing.plugin`; no other module here depends on pytest.
 """
 
 from greenproc.testing.awaits import (

@@ -1,6 +1,6 @@
-"""Waiting for a future in a test: for one certain end, with a limit, and a report when it fails.
+"""Assertions that wait for a future to reach a state, with a timeout.
 
-The limit is real time, whatever the runtime's clock does: a pausable clock would never end it.
+The timeout is real time, not that of the runtime's clock: a paused clock would never reach it.
 """
 
 from __future__ import annotations
@@ -24,21 +24,22 @@ T = TypeVar("T")
 
 TIMEOUT = 15.0  # seconds, as in libprocess
 TIMEOUT_VARIABLE = "LIBPROCESS_TEST_AWAIT_TIMEOUT"
-SETTLE_SLICE = 0.01  # seconds; libprocess looks at the future as often
+SETTLE_SLICE = 0.01  # seconds; libprocess' interval of checks of the future
 
 
 def await_ready(future: Future[T], timeout: float | None = None) -> T:
     """Wait until *future* is ready and return its value.
 
-    With a paused clock, the runtime is settled first, for as long as the future is pending.
+    If the clock is paused, the runtime is settled first, unless the future completes earlier.
 
     Args:
         future: any future.
-        timeout: real seconds; None means what LIBPROCESS_TEST_AWAIT_TIMEOUT says (``10secs``),
-            else 15.
+        timeout: real seconds; None means the value of LIBPROCESS_TEST_AWAIT_TIMEOUT, a duration
+            such as ``10secs``, or 15 if it is unset.
 
     Raises:
-        AssertionError: it is still pending then, or ended in another way.
+        AssertionError: the future is pending after the timeout, or completed in another state.
+        InvalidArgument: LIBPROCESS_TEST_AWAIT_TIMEOUT is not a duration.
 
     Source: libprocess include/process/gtest.hpp, AWAIT_READY.
     """
@@ -48,7 +49,7 @@ def await_ready(future: Future[T], timeout: float | None = None) -> T:
 
 
 def await_failed(future: Future[Any], timeout: float | None = None) -> BaseException:
-    """Wait until *future* has failed and return the error. See `await_ready`."""
+    """Wait until *future* has failed and return its exception. See `await_ready`."""
     __tracebackhide__ = True
     _await(future, timeout, "failed", lambda: future.is_failed)
     error = future.exception
@@ -106,10 +107,10 @@ def await_response_header_eq(
 
 
 def default_timeout() -> float:
-    """Return the real seconds that is waited for when nothing else is said.
+    """Return the default timeout in real seconds.
 
     Raises:
-        InvalidArgument: LIBPROCESS_TEST_AWAIT_TIMEOUT is no duration.
+        InvalidArgument: LIBPROCESS_TEST_AWAIT_TIMEOUT is not a duration.
     """
     text = os.environ.get(TIMEOUT_VARIABLE)
     return parse_duration(text) if text else TIMEOUT
@@ -130,7 +131,7 @@ def _await(
 
 
 def _settle(future: Future[Any], runtime: Runtime, deadline: float) -> None:
-    """Settle *runtime*, in slices: a process may be busy with what *future* is going to end."""
+    """Settle *runtime* in slices, since a process may stay busy after *future* has completed."""
     while True:
         try:
             runtime.settle(SETTLE_SLICE)
@@ -146,4 +147,4 @@ def _report(future: Future[Any], seconds: float, what: str, runtime: Runtime | N
         return told
     busy = describe_busy(runtime.processes.records.values()) if runtime is not None else ""
     paused = ", the clock is paused" if runtime is not None and runtime.clock.paused else ""
-    return f"{told} after {seconds} s{paused}; busy: {busy or 'nobody'}"
+    return f"{told} after {seconds} s{paused}; busy: {busy or 'none'}"

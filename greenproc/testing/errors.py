@@ -1,4 +1,4 @@
-"""Errors that nobody would see: those that only a log or the standard error stream tells."""
+"""`ErrorLog`: collects errors that are otherwise only logged or printed to stderr."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ ERROR_LOG: ContextVar[ErrorLog | None] = ContextVar("greenproc.testing.error_log
 
 
 class ErrorLog:
-    """Collects, within a ``with`` block, the errors that would otherwise only be printed.
+    """Collects, within a ``with`` block, the errors that are otherwise only logged or printed.
 
-    These are: errors that ended a greenlet or were raised by a callback of the hub, errors of
-    handlers that end a process, and what greenproc logs with level ERROR and an exception, such
-    as a failing timer, filter, or HTTP handler.
+    These are: errors that end a greenlet or escape a callback of the hub, errors of handlers that
+    terminate a process, and exceptions that greenproc logs with level ERROR, such as those of a
+    timer, a filter, or an HTTP handler.
 
-    Source: gevent's own tests fail for what its hub prints, src/gevent/testing/testcase.py.
+    Source: gevent's tests fail for errors that its hub prints, src/gevent/testing/testcase.py.
     """
 
     def __init__(self) -> None:
@@ -51,18 +51,18 @@ class ErrorLog:
         FailureLog.is_limited = self._was_limited
         ERROR_LOG.reset(self._token)
         logging.getLogger(LOGGER).removeHandler(self._handler)
-        del self._hub.handle_error  # what is found then is the method of the class, or ...
+        del self._hub.handle_error  # restores the method of the class, unless ...
         if self._hub.handle_error != self._handle_error:
-            self._hub.handle_error = self._handle_error  # ... that of an outer log
+            self._hub.handle_error = self._handle_error  # ... an outer log had replaced it
 
     def watch(self, runtime: Runtime) -> None:
-        """Collect the errors of the processes of *runtime*, too."""
+        """Collect the errors of the processes of *runtime* as well."""
         runtime.signals.process_failed.connect(self._process_failed)
 
     def add(self, error: BaseException) -> None:
-        """Collect *error*, once however many ways it is reported."""
+        """Collect *error* once, even if several sources report it."""
         if isinstance(error, Hub.SYSTEM_ERROR):
-            return  # it was raised in the main greenlet, where the test sees it
+            return  # the hub raises it in the main greenlet, so the test fails anyway
         if not any(error is known for known in self.errors):
             self.errors.append(error)
 
@@ -95,17 +95,17 @@ class _ErrorHandler(logging.Handler):
 def expect_failure(
     kind: type[BaseException] = Exception, text: str = ""
 ) -> Iterator[list[BaseException]]:
-    """Say that an error is meant to happen in the block, so that the test does not fail for it.
+    """Expect an error in the block, so that the test does not fail because of it.
 
-    Let the block wait until it has happened, for instance by `Runtime.settle`. The list that the
-    block is given holds the errors when it is over.
+    The block must wait for the error, for instance by `Runtime.settle`. It receives a list, which
+    holds the matching errors after the block.
 
     Args:
-        kind: the class of the errors that are expected; others stay unexpected.
-        text: what their text must contain.
+        kind: the class of the expected errors; errors of other classes still fail the test.
+        text: a substring of their text.
 
     Raises:
-        AssertionError: no such error happened.
+        AssertionError: the block raised no matching error.
     """
     log = ERROR_LOG.get()
     if log is None:
@@ -122,4 +122,4 @@ def expect_failure(
     if not expected:
         what = f"{kind.__name__} with {text!r}" if text else kind.__name__
         others = log.errors[start:]
-        raise AssertionError(f"expected {what} to happen, got {others or 'no error at all'}")
+        raise AssertionError(f"expected {what} to happen, got {others or 'no error'}")

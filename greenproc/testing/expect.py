@@ -1,8 +1,8 @@
-"""Expectations: futures of what processes are about to get, and ways to keep it from them.
+"""Expectations: futures of events that processes receive, and functions that drop such events.
 
-They look at events through the filter of the current runtime, so an event is seen when it is taken
-out of the mailbox, before it is served. What a process sends to another node passes no mailbox
-here and is not seen.
+They are matched by the filter of the current runtime, so they match an event when it leaves the
+mailbox, before it is served. Messages to another node pass no mailbox of this one and are not
+matched.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class Anything:
-    """Equals everything: what an expectation does not care about."""
+    """A wildcard that equals every object."""
 
     def __eq__(self, other: object) -> bool:
         return True
@@ -49,22 +49,26 @@ ANY: Any = Anything()
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Which events an expectation is about: a kind, and what some attributes must equal."""
+    """A predicate of events: a class of events, and the required values of some attributes."""
 
     kind: type[Event]
     wanted: tuple[tuple[Callable[[UPID, Any], Any], Any], ...]
 
     def matches(self, pid: UPID, event: Event) -> bool:
-        """Return whether *event*, about to be served by *pid*, is meant."""
+        """Return whether *event*, which *pid* is about to serve, matches."""
         return is_exactly(event, self.kind) and all(
             value == look(pid, event) for look, value in self.wanted
         )
 
 
 class Expectation:
-    """One thing that is expected; *seen* is called with each event that matches.
+    """A pattern and the function that is called with each matching event.
 
-    *once* retires it after the first one.
+    Args:
+        pattern: the events that match.
+        seen: called with each of them.
+        drop: whether the events are dropped instead of served.
+        once: whether the expectation is removed after the first match.
     """
 
     __slots__ = ("drop", "once", "pattern", "seen")
@@ -79,9 +83,9 @@ class Expectation:
 
 
 class Expectations:
-    """The filter that keeps the expectations of one runtime. The newest that matches wins.
+    """The filter with the expectations of one runtime. The newest matching one takes precedence.
 
-    Events that none of them drops go on to *inner*, the filter that was there before.
+    Events that no expectation drops are passed to *inner*, the filter installed before.
 
     Source: libprocess include/process/gmock.hpp, TestsFilter.
     """
@@ -102,11 +106,11 @@ class Expectations:
         return self._inner is not None and bool(self._inner(pid, event))
 
     def add(self, expectation: Expectation) -> None:
-        """Consider *expectation* before all that are there."""
+        """Add *expectation* with precedence over all present ones."""
         self._newest_first.insert(0, expectation)
 
     def remove(self, expectation: Expectation) -> None:
-        """Forget *expectation*; nothing happens if it retired."""
+        """Remove *expectation*; a no-op if it was removed after its match."""
         if expectation in self._newest_first:
             self._newest_first.remove(expectation)
 
@@ -115,9 +119,9 @@ class Expectations:
 
 
 class Forbidden:
-    """Collects events that must not come; as a context manager it checks at the end of its block.
+    """Collects unexpected events; as a context manager it verifies at the end of its block.
 
-    Without a block, a test with the `runtime` fixture fails at its end for what came.
+    Without a block, a test with the `runtime` fixture fails at its end if there was an event.
     """
 
     def __init__(self, what: str, pattern: Pattern, expectations: Expectations) -> None:
@@ -129,10 +133,10 @@ class Forbidden:
         expectations.add(self._expectation)
 
     def verify(self) -> None:
-        """Check what came until now.
+        """Check that there was no matching event so far.
 
         Raises:
-            AssertionError: something did.
+            AssertionError: there was one.
         """
         if self.events:
             raise AssertionError(f"expected no {self._what}, got {self.events}")
@@ -156,10 +160,10 @@ class Forbidden:
 
 
 def future_message(name: Any = ANY, sender: Any = ANY, to: Any = ANY) -> Future[Message]:
-    """Return the future of the next message like this, which is still served.
+    """Return the future of the next matching message, which is still served.
 
     Args:
-        name: the message's name; `ANY` matches every one.
+        name: the message's name; `ANY` matches every name.
         sender: a UPID or a process.
         to: a UPID or a process.
 
@@ -169,17 +173,17 @@ def future_message(name: Any = ANY, sender: Any = ANY, to: Any = ANY) -> Future[
 
 
 def drop_message(name: Any = ANY, sender: Any = ANY, to: Any = ANY) -> Future[Message]:
-    """Return the future of the next message like this, which is not served. See `future_message`."""
+    """Return the future of the next matching message, which is dropped. See `future_message`."""
     return _next(_messages(name, sender, to), _get_message, drop=True)
 
 
 def drop_messages(name: Any = ANY, sender: Any = ANY, to: Any = ANY) -> None:
-    """Let no message like this be served from now on. See `future_message`."""
+    """Drop every matching message from now on. See `future_message`."""
     _drop_all(_messages(name, sender, to))
 
 
 def expect_no_messages(name: Any = ANY, sender: Any = ANY, to: Any = ANY) -> Forbidden:
-    """Fail if a message like this comes. See `future_message` and `Forbidden`."""
+    """Fail on a matching message. See `future_message` and `Forbidden`."""
     return _forbid(f"message {name!r} from {sender} to {to}", _messages(name, sender, to))
 
 
@@ -187,30 +191,33 @@ def expect_no_messages(name: Any = ANY, sender: Any = ANY, to: Any = ANY) -> For
 
 
 def future_dispatch(pid: Any = ANY, method: Any = ANY) -> Future[DispatchEvent]:
-    """Return the future of the next dispatch like this, which is still made.
+    """Return the future of the next matching dispatch, which is still served.
 
     Args:
         pid: the target, a UPID or a process.
-        method: the function as it is given to `dispatch`, such as ``Counter.increment``.
+        method: the function that is passed to `dispatch`, such as ``Counter.increment``.
 
-    Source: libprocess include/process/gmock.hpp, FUTURE_DISPATCH. Differs: methods are told apart
-    by what they are, not by their type.
+    Source: libprocess include/process/gmock.hpp, FUTURE_DISPATCH.
+    Differs: methods match by identity, not by their type, which Python's functions share.
     """
     return _next(_dispatches(pid, method), _get_event, drop=False)
 
 
 def drop_dispatch(pid: Any = ANY, method: Any = ANY) -> Future[DispatchEvent]:
-    """Return the future of the next dispatch like this, which is abandoned. See `future_dispatch`."""
+    """Return the future of the next matching dispatch, which is dropped and so abandoned.
+
+    See `future_dispatch`.
+    """
     return _next(_dispatches(pid, method), _get_event, drop=True)
 
 
 def drop_dispatches(pid: Any = ANY, method: Any = ANY) -> None:
-    """Abandon each dispatch like this from now on. See `future_dispatch`."""
+    """Abandon every matching dispatch from now on. See `future_dispatch`."""
     _drop_all(_dispatches(pid, method))
 
 
 def expect_no_dispatches(pid: Any = ANY, method: Any = ANY) -> Forbidden:
-    """Fail if a dispatch like this comes. See `future_dispatch` and `Forbidden`."""
+    """Fail on a matching dispatch. See `future_dispatch` and `Forbidden`."""
     return _forbid(f"dispatch of {method} to {pid}", _dispatches(pid, method))
 
 
@@ -218,10 +225,10 @@ def expect_no_dispatches(pid: Any = ANY, method: Any = ANY) -> Forbidden:
 
 
 def future_exited(pid: Any = ANY, to: Any = ANY) -> Future[ExitedEvent]:
-    """Return the future of the next exit of *pid* that *to* is told of; `exited` is still called.
+    """Return the future of the next `exited` event of *pid* at *to*, which is still served.
 
     Args:
-        pid: who exits, a UPID or a process.
+        pid: the linkee that exits, a UPID or a process.
         to: the linker, a UPID or a process.
 
     Source: libprocess include/process/gmock.hpp, FUTURE_EXITED.
@@ -230,14 +237,17 @@ def future_exited(pid: Any = ANY, to: Any = ANY) -> Future[ExitedEvent]:
 
 
 def drop_exited(pid: Any = ANY, to: Any = ANY) -> Future[ExitedEvent]:
-    """Return the future of the next exit like this, which *to* is not told of. See `future_exited`."""
+    """Return the future of the next `exited` event of *pid* at *to*, which is dropped.
+
+    See `future_exited`.
+    """
     return _next(_exits(pid, to), _get_event, drop=True)
 
 
 def inject_exited(pid: Any, to: Any) -> bool:
-    """Tell *to* that *pid* exited, though it did not; return whether it is running to be told.
+    """Deliver an `exited` event of *pid*, which has not exited, to *to*; return whether *to* runs.
 
-    Links are not touched, so the real exit is told, too.
+    Links are unchanged, so the real exit is reported as well.
 
     Args:
         pid: a UPID or a process.
@@ -253,10 +263,10 @@ def inject_exited(pid: Any, to: Any) -> bool:
 
 
 def future_request(path: Any = ANY, to: Any = ANY) -> Future[Request]:
-    """Return the future of the next HTTP request for *path*, which is still answered.
+    """Return the future of the next HTTP request for *path*, which is still served.
 
     Args:
-        path: the whole path, with the id of the process, as the handler sees it.
+        path: the full path with the id of the process, as the handler receives it.
         to: a UPID or a process.
 
     Source: libprocess include/process/gmock.hpp, FUTURE_HTTP_REQUEST.
@@ -265,17 +275,20 @@ def future_request(path: Any = ANY, to: Any = ANY) -> Future[Request]:
 
 
 def drop_request(path: Any = ANY, to: Any = ANY) -> Future[Request]:
-    """Return the future of the next HTTP request for *path*, which is answered 500."""
+    """Return the future of the next HTTP request for *path*, which gets a response with 500.
+
+    See `future_request`.
+    """
     return _next(_requests(path, to), _get_request, drop=True)
 
 
 def drop_requests(path: Any = ANY, to: Any = ANY) -> None:
-    """Answer each HTTP request for *path* with 500 from now on. See `future_request`."""
+    """Respond to every HTTP request for *path* with 500 from now on. See `future_request`."""
     _drop_all(_requests(path, to))
 
 
 def expect_no_requests(path: Any = ANY, to: Any = ANY) -> Forbidden:
-    """Fail if an HTTP request for *path* comes. See `future_request` and `Forbidden`."""
+    """Fail on an HTTP request for *path*. See `future_request` and `Forbidden`."""
     return _forbid(f"request for {path} to {to}", _requests(path, to))
 
 
@@ -283,7 +296,7 @@ def expect_no_requests(path: Any = ANY, to: Any = ANY) -> Forbidden:
 
 
 def find_expectations(runtime: Runtime) -> Expectations:
-    """Return the expectations of *runtime*, installed as its filter now if they are not yet."""
+    """Return the expectations of *runtime*, installing them as its filter on first use."""
     installed = runtime.processes.filter
     if not isinstance(installed, Expectations):
         installed = Expectations(installed)
@@ -364,7 +377,7 @@ def _as_wanted(target: Any) -> Any:
 
 
 def _as_function(method: Any) -> Any:
-    """Return the function of a bound method: ``counter.increment`` is ``Counter.increment``."""
+    """Return the function of a bound method, ``Counter.increment`` of ``counter.increment``."""
     return getattr(method, "__func__", method)
 
 

@@ -1,4 +1,4 @@
-"""The ways in which bytes may arrive: what a test of a parser must try each case with."""
+"""`feeds`: the fragmentations of an input that a test of a parser must cover."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """Some bytes as pieces that arrive one after the other; its text names the way they are cut."""
+    """An input in consecutive pieces; its string describes the fragmentation."""
 
     name: str
     pieces: tuple[bytes, ...]
@@ -21,12 +21,14 @@ class Feed:
 
 
 def feeds(data: bytes, spare: bytes = b"") -> Iterator[Feed]:
-    """Return every way to feed *data*: whole, byte by byte, cut in two at each place.
+    """Yield the fragmentations of *data*: whole, byte by byte, split in two at each position.
 
-    With *spare*, all these ways are repeated with it at the end of the last piece: bytes that are
-    no longer part of what the parser is after.
+    Args:
+        data: the input.
+        spare: bytes after the end of the input. If there are any, each fragmentation is repeated
+            with them appended to its last piece.
 
-    Source: h11's tests feed each case whole, byte by byte and with bytes left over.
+    Source: h11's tests feed each case whole, byte by byte and with trailing bytes.
     """
     yield from _cuts(data, "")
     if spare:

@@ -1,4 +1,4 @@
-"""Printing every stack of a program that does not come to an end."""
+"""`stacks_after`: a watchdog that prints all stacks of a program that hangs."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from greenproc.hub.native import allocate_lock, start_new_thread
 
 @contextmanager
 def stacks_after(seconds: float, write: Callable[[str], object], what: str) -> Iterator[None]:
-    """Write the stacks of all threads and greenlets once if the block takes longer.
+    """Write the stacks of all threads and greenlets once if the block exceeds a time limit.
 
-    It goes on all the same: ending it is somebody else's business. A native thread keeps watch,
-    since a block that never gives control back would keep a greenlet from it.
+    The block continues; the watchdog does not end it. The watchdog is a native thread, since a
+    block that never switches to the hub would starve a greenlet.
 
     Args:
-        seconds: how long it may take; 0 keeps no watch.
-        write: is called in that thread.
-        what: names the block in what is written.
+        seconds: the limit in real seconds; 0 starts no watchdog.
+        write: called with the report, in the native thread.
+        what: the name of the block in the report.
     """
     if seconds <= 0:
         yield
@@ -35,7 +35,7 @@ def stacks_after(seconds: float, write: Callable[[str], object], what: str) -> I
 
     def watch() -> None:
         if not over.acquire(timeout=seconds):
-            # types-gevent says that it returns nothing.
+            # types-gevent declares that it returns None.
             greenlets: Any = format_run_info()  # type: ignore[func-returns-value]
             stacks = "\n".join([_format_stack(block), *greenlets])
             write(f"\n{what} takes more than {seconds} s; all stacks:\n{stacks}\n")
@@ -48,7 +48,7 @@ def stacks_after(seconds: float, write: Callable[[str], object], what: str) -> I
 
 
 def _format_stack(block: greenlet) -> str:
-    """Return where *block* waits: gevent tells no stack of a main greenlet that does."""
+    """Format the stack of *block*: gevent's report omits that of a suspended main greenlet."""
     if block.gr_frame is None:
         return "It is running; see the threads below."
     return "It waits here:\n" + "".join(traceback.format_stack(block.gr_frame))

@@ -1,6 +1,6 @@
-"""What a piece of code left behind: greenlets, sockets, timers, native threads, child processes.
+"""Detection of leaked greenlets, sockets, timers, native threads and child processes.
 
-Nothing here knows pytest; the plugin and any other test tool use the same functions::
+This module does not depend on pytest; the plugin and other test tools use the same functions::
 
     before = take_snapshot()
     ...
@@ -26,9 +26,9 @@ from gevent import get_hub
 from gevent.hub import Hub
 from greenlet import getcurrent, greenlet
 
-GRACE = 2.0  # seconds: what was killed or closed a moment ago may still be on its way out
-PAUSE = 0.01  # between two looks within the grace
-STACK_DEPTH = 3  # the innermost frames say what a greenlet waits for and for whom
+GRACE = 2.0  # seconds, since a kill or a close may complete asynchronously
+PAUSE = 0.01  # seconds between two comparisons within the grace period
+STACK_DEPTH = 3  # the innermost frames identify the wait and its caller
 
 DESCRIPTORS = Path("/dev/fd")  # on Linux a link to /proc/self/fd
 TASKS = Path("/proc/self/task")
@@ -36,7 +36,7 @@ TASKS = Path("/proc/self/task")
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What there is at one moment; taken by `take_snapshot`, compared by `find_leaks`."""
+    """The resources at one moment; created by `take_snapshot`, compared by `find_leaks`."""
 
     greenlets: tuple[greenlet, ...]
     timers: tuple[Any, ...]
@@ -46,8 +46,8 @@ class Snapshot:
 
 
 def take_snapshot() -> Snapshot:
-    """Return what lives in this thread's hub and in the OS process now."""
-    get_hub()  # made now, so that its own descriptors do not count as new later
+    """Return the resources of this thread's hub and of this OS process."""
+    get_hub()  # created here, so that its own descriptors do not count as leaks
     greenlets, timers = _find_watched()
     return Snapshot(
         greenlets=greenlets,
@@ -59,23 +59,23 @@ def take_snapshot() -> Snapshot:
 
 
 def find_leaks(before: Snapshot, *, grace: float = GRACE) -> list[str]:
-    """Return what is there now and was not *before*, in words; an empty list is what you want.
+    """Return descriptions of the resources created since *before* and still present.
 
-    Only greenlets and timers of the calling thread's hub are seen, and of descriptors only
-    sockets: event loops and resolvers open other ones when they like.
+    Only greenlets and timers of the calling thread's hub are compared, and of descriptors only
+    sockets, since event loops and resolvers open other descriptors lazily.
 
     Args:
-        before: what is allowed.
-        grace: real seconds that things have to go away by themselves. A clean state is noticed
-            at once.
+        before: the resources that are no leaks.
+        grace: real seconds to wait for resources to be released. Without leaks the function
+            returns at once.
     """
     deadline = monotonic() + grace
     while True:
-        gevent.sleep(0)  # what was killed dies, what was closed closes
+        gevent.sleep(0)  # lets pending kills and closes run
         leaks = _compare(before, take_snapshot())
         if not leaks or monotonic() >= deadline:
             return leaks
-        gc.collect()  # a suspended greenlet that nothing refers to is no leak
+        gc.collect()  # an unreferenced suspended greenlet is no leak
         gevent.sleep(PAUSE)
 
 
@@ -100,15 +100,15 @@ def _find_watched() -> tuple[tuple[greenlet, ...], tuple[Any, ...]]:
     root = _root(here)
     kinds = {timer_type, *_subclasses(greenlet)} - {Hub, *_subclasses(Hub)}
     greenlets, timers = [], []
-    # The type is asked, not isinstance(): that would run the __class__ of proxies. Looking it up
-    # in a set takes a tenth of the time that issubclass() does for each of some 100 000 objects.
+    # type(), since isinstance() runs the __class__ property of proxies. A set lookup takes a tenth
+    # of the time of issubclass(), for some 100 000 objects.
     watched: list[Any] = [one for one in gc.get_objects() if type(one) in kinds]
     for found in watched:
         if type(found) is timer_type:
             if found.active and found.loop is loop:
                 timers.append(found)
         elif (
-            found  # started and not yet over
+            found  # started and not finished
             and found is not here
             and found is not root
             and _root(found) is root
@@ -118,7 +118,7 @@ def _find_watched() -> tuple[tuple[greenlet, ...], tuple[Any, ...]]:
 
 
 def _subclasses(kind: type[Any]) -> set[type[Any]]:
-    """Return *kind* and all classes below it."""
+    """Return *kind* and all its direct and indirect subclasses."""
     found: set[type[Any]] = {kind}
     below: list[type[Any]] = type.__subclasses__(kind)
     for one in below:
@@ -127,14 +127,14 @@ def _subclasses(kind: type[Any]) -> set[type[Any]]:
 
 
 def _root(found: greenlet) -> greenlet:
-    """Return the main greenlet of the thread that *found* runs in."""
+    """Return the main greenlet of the thread of *found*."""
     while found.parent is not None:
         found = found.parent
     return found
 
 
 def _find_sockets() -> Iterator[tuple[int, int]]:
-    """Return number and inode of each descriptor that is a socket."""
+    """Yield the number and the inode of each descriptor that is a socket."""
     if not DESCRIPTORS.exists():
         return
     for entry in DESCRIPTORS.iterdir():
@@ -149,20 +149,21 @@ def _find_sockets() -> Iterator[tuple[int, int]]:
 
 def _find_threads() -> Iterator[threading.Thread]:
     for thread in threading.enumerate():
-        # A dummy stands for a thread that threading did not start, such as one of gevent's pool.
-        if not isinstance(thread, threading._DummyThread):  # noqa: SLF001 -- it has no other name
+        # threading did not start the thread of a dummy, such as a worker of gevent's pool, which
+        # outlives a test by design.
+        if not isinstance(thread, threading._DummyThread):  # noqa: SLF001 -- it has no public name
             yield thread
 
 
 def _find_children() -> Iterator[int]:
-    """Return the ids of child processes, zombies included; none where the kernel does not tell."""
+    """Yield the pids of child processes and zombies; none if the kernel does not list them."""
     if not TASKS.exists():
         return
     for task in TASKS.iterdir():
         try:
             text = (task / "children").read_text()
         except OSError:
-            continue  # no such file in this kernel, or the thread is gone
+            continue  # the kernel has no such file, or the thread has ended
         yield from map(int, text.split())
 
 

@@ -1,7 +1,7 @@
-"""The pytest plugin: fixtures with runtimes that are checked, and no default runtime by accident.
+"""The pytest plugin: fixtures for runtimes that are checked for errors and leaks.
 
-pytest finds it by itself where greenproc is installed. The implicit start of the default runtime
-is off while tests run, so that none leaves a node behind; ``greenproc.initialize()`` works.
+pytest loads it by its entry point. The implicit start of the default runtime is disabled while
+tests run, so that no test leaks a node; ``greenproc.initialize()`` still works.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STDERR = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options: when a test hangs, and whether its runtimes have `Settings.debug`."""
+    """Add the options: the limit of the hang watchdog, and `Settings.debug` of the runtimes."""
     what = "seconds after which a test with a runtime prints the stacks of all greenlets; 0: never"
     parser.getgroup("greenproc").addoption(
         "--greenproc-stacks-after", dest=OPTION, metavar="SECONDS", help=what
@@ -38,18 +38,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep the standard error stream as it is before pytest captures what tests write."""
+    """Duplicate stderr before pytest captures it, so that the watchdog can write to it."""
     config.stash[STDERR] = os.dup(2)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Give the copy of the standard error stream back."""
+    """Close the duplicate of stderr."""
     os.close(config.stash[STDERR])
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
-    """Keep the default runtime from being started implicitly while a test runs."""
+    """Disable the implicit start of the default runtime while a test runs."""
     before, default.implicit_start = default.implicit_start, False
     try:
         return (yield)
@@ -59,10 +59,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
 
 @pytest.fixture
 def make_runtime(request: pytest.FixtureRequest) -> Iterator[RuntimeMaker]:
-    """Make as many runtimes as a test wants: ``make_runtime(settings=None, **options)``.
+    """A factory of runtimes: ``make_runtime(settings=None, **options)``.
 
-    None of them is selected: use ``with node.selected():``. At the end all are stopped and
-    checked, see `RuntimeMaker`.
+    It selects none of them: use ``with node.selected():``. The teardown stops and checks all of
+    them, see `RuntimeMaker`.
     """
     seconds, write = _seconds(request.config), _writer(request.config)
     debug = request.config.getoption(DEBUG) or request.config.getini(DEBUG)
@@ -73,7 +73,7 @@ def make_runtime(request: pytest.FixtureRequest) -> Iterator[RuntimeMaker]:
 
 @pytest.fixture
 def runtime(make_runtime: RuntimeMaker) -> Iterator[Runtime]:
-    """A runtime on a free port of the loopback, selected for the module-level functions."""
+    """A runtime on an ephemeral loopback port, selected for the module-level functions."""
     node = make_runtime()
     with node.selected():
         yield node

@@ -1,4 +1,4 @@
-"""Runtimes for a test: made on free ports of the loopback, stopped and checked at the end."""
+"""`RuntimeMaker`: runtimes on ephemeral loopback ports, stopped and checked after a test."""
 
 from __future__ import annotations
 
@@ -10,22 +10,26 @@ from greenproc.settings import Settings
 from greenproc.testing.errors import ErrorLog
 from greenproc.testing.leaks import Snapshot, find_leaks, take_snapshot
 
-# A machine that is busy with tests keeps hubs waiting, which would be logged.
+# The detection of blocked hubs is off: on a loaded machine it would log delays that the kernel's
+# scheduler causes.
 SETTINGS = Settings(ip="127.0.0.1", port=0, stop_timeout=5.0, blocked_after=0.0)
-"""What a runtime is made with when nothing else is said."""
+"""The default settings of the runtimes."""
 
 
 class RuntimeMaker:
-    """Makes runtimes within a ``with`` block and looks after them at its end.
+    """Creates runtimes within a ``with`` block, and stops and checks them at its end.
 
-    At the end filters are removed and the runtimes stopped, which resumes their clocks, the
-    youngest first. Then it is an error if a process had to be killed; if anything failed that nobody saw (see
-    `ErrorLog` and `expect_failure`); or if a greenlet, socket, timer, native thread or child
-    process is left that was not there at the beginning.
+    The end of the block removes the filters and stops the runtimes in reverse order of creation,
+    which resumes their clocks. It raises AssertionError if a process had to be killed; if an
+    unexpected error was reported (see `ErrorLog` and `expect_failure`); or if a greenlet, socket,
+    timer, native thread or child process leaked. An exception of the block itself is kept, and the
+    problems are added to it as a note.
+
+    Args:
+        debug: whether all runtimes have `Settings.debug`, regardless of their settings.
     """
 
     def __init__(self, *, debug: bool = False) -> None:
-        """Let each runtime have `Settings.debug`, whatever its settings say, if *debug* is true."""
         self._debug = debug
         self.runtimes: list[Runtime] = []
         self.errors = ErrorLog()
@@ -37,11 +41,11 @@ class RuntimeMaker:
         return self
 
     def __call__(self, settings: Settings | None = None, **options: Any) -> Runtime:
-        """Start one more runtime.
+        """Create and start a runtime.
 
         Args:
-            settings: `SETTINGS` when None.
-            options: what `Runtime` takes besides, such as *delegate*.
+            settings: None means `SETTINGS`.
+            options: further arguments of `Runtime`, such as *delegate*.
         """
         settings = SETTINGS if settings is None else settings
         if self._debug:
@@ -58,13 +62,13 @@ class RuntimeMaker:
         problems = self._close()
         if not problems:
             return
-        told = "\n".join(["the runtimes of this test did not end well:", *problems])
+        told = "\n".join(["the runtimes of this test failed their final checks:", *problems])
         if error is None:
             raise AssertionError(told)
         error.add_note(told)
 
     def _close(self) -> list[str]:
-        """Stop everything and return what is wrong."""
+        """Stop all runtimes and return the descriptions of the problems."""
         problems = []
         try:
             for runtime in reversed(self.runtimes):
@@ -73,8 +77,8 @@ class RuntimeMaker:
         finally:
             self.errors.__exit__()
         assert self._before is not None
-        problems += [f"- unseen error: {told}" for told in self.errors.describe()]
-        problems += [f"- left behind: {told}" for told in find_leaks(self._before)]
+        problems += [f"- unexpected error: {told}" for told in self.errors.describe()]
+        problems += [f"- leaked: {told}" for told in find_leaks(self._before)]
         return problems
 
     def __repr__(self) -> str:

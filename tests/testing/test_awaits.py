@@ -76,7 +76,7 @@ def test_giving_up_tells_the_state_and_who_is_busy(runtime: Runtime) -> None:
 def test_giving_up_tells_that_the_clock_is_paused(runtime: Runtime) -> None:
     runtime.clock.pause()
     promise: Promise[int] = Promise()
-    with pytest.raises(AssertionError, match="the clock is paused; busy: nobody"):
+    with pytest.raises(AssertionError, match="the clock is paused; busy: none"):
         await_ready(promise.future, timeout=0.01)
 
 

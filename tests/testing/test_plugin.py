@@ -130,7 +130,7 @@ def teardown_module():
 """
     )
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines([f"*left behind: *{glob_escape(told)}*"])
+    result.stdout.fnmatch_lines([f"*leaked: *{glob_escape(told)}*"])
 
 
 def glob_escape(text: str) -> str:
@@ -148,7 +148,7 @@ def test_it(runtime):
 """
     )
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*unseen error: *", "*ValueError: nobody sees me"])
+    result.stdout.fnmatch_lines(["*unexpected error: *", "*ValueError: nobody sees me"])
 
 
 def test_error_of_a_callback_of_the_hub_fails_the_test(run) -> None:
@@ -163,7 +163,7 @@ def test_it(runtime):
 """
     )
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*unseen error: *", "*ValueError: nobody sees me"])
+    result.stdout.fnmatch_lines(["*unexpected error: *", "*ValueError: nobody sees me"])
 
 
 FAILING = """
@@ -184,7 +184,7 @@ def test_it(runtime):
 """
     )
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*unseen error: *", "*ValueError: on purpose"])
+    result.stdout.fnmatch_lines(["*unexpected error: *", "*ValueError: on purpose"])
 
 
 def test_expected_error_of_a_process_does_not_fail_the_test(run) -> None:

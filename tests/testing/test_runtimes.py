@@ -38,5 +38,5 @@ def test_problems_are_noted_on_the_error_of_the_block() -> None:
     with pytest.raises(KeyError) as raised, RuntimeMaker():
         fail_twice()
     (note,) = raised.value.__notes__
-    assert "unseen error" in note
+    assert "unexpected error" in note
     assert "ValueError: unseen" in note
