@@ -1,1 +1,1 @@
-"""The processes that come with every runtime."""
+"""The built-in processes, which every runtime spawns."""

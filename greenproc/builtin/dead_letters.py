@@ -43,7 +43,7 @@ class DeadLettersEndpoint(Process):
         if isinstance(before, Response):
             return before
         total, kept = self._dead_letters.total, len(self._dead_letters)
-        # Their numbers are consecutive, and that of the newest is the total.
+        # Numbers are consecutive from 1, so the newest letter has the number of the total.
         newer = 0 if before is None else max(total - before + 1, 0)
         wanted = list(islice(reversed(self._dead_letters), newer, newer + limit))
         is_last = not wanted or newer + len(wanted) >= kept
@@ -59,7 +59,7 @@ class DeadLettersEndpoint(Process):
 
 
 def read_before(query: Mapping[str, str]) -> int | Response | None:
-    """Return the number that *query* wants letters before, None if any, or what refuses it."""
+    """Return the cursor ``before`` of *query*, None without one, or a 400 response."""
     if "offset" in query:
         return BadRequest("expected before=NUMBER, the last of the page before, not an offset.\n")
     before = query.get("before")
@@ -71,7 +71,7 @@ def read_before(query: Mapping[str, str]) -> int | Response | None:
 
 
 def _link_to_next(limit: int, before: int) -> dict[str, str]:
-    """Return the header that says where the next page is, by RFC 8288."""
+    """Return the ``Link`` header to the next page. Source: RFC 8288."""
     return {"Link": f'<?{urlencode({"limit": limit, "before": before})}>; rel="next"'}
 
 

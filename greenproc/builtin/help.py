@@ -1,4 +1,4 @@
-"""``/help``: what the endpoints of each process are for."""
+"""``/help``: the documentation of each process's endpoints."""
 
 from __future__ import annotations
 
@@ -24,28 +24,29 @@ from greenproc.process.manager import ProcessManager
 from greenproc.process.route_options import RouteOptions
 from greenproc.process.serving import serve_match
 
-MARKDOWN = "text/x-markdown"  # libprocess' type; text/markdown is younger than it
+MARKDOWN = "text/x-markdown"  # libprocess' type, older than the registered text/markdown
 MAX_LISTED = 1000
-"""How many processes an index lists; the help of every other one is found by its id."""
+"""The maximum number of processes in the index; the rest is reachable by id."""
 
 _AMBIGUOUS = re.compile(r"[/?#%\s]")
 
 Endpoints: TypeAlias = dict[str, str]
-"""Paths, such as ``/total``, and their help, in the order of the paths."""
+"""Help texts by path, such as ``/total``, sorted by path."""
 
 
 class Help(Process):
-    """Shows the help of every route of the processes that run.
+    """Serves the help of every route of the running processes.
 
-    Routes are looked up when somebody asks: one shows up as soon as it is made, and the help of a
-    process goes when the process does.
+    Each request reads the current routes, so a new route is visible at once and the help of a
+    terminated process disappears.
 
     Args:
-        delegate: the process whose endpoints are also reached without its id.
+        processes: the process manager of the runtime.
+        delegate: the id of the process whose endpoints are reachable without the id.
 
     Source: libprocess src/help.cpp.
-    Differs: an id that never was is answered as one that is gone, and built-in processes have
-    help, too.
+    Differs: an unknown id gets the response of a terminated process, and built-in processes have
+    help too.
     """
 
     def __init__(self, processes: ProcessManager, delegate: str | None = None) -> None:
@@ -54,7 +55,7 @@ class Help(Process):
         self._delegate = delegate
 
     def consume_http(self, event: HttpEvent) -> None:
-        """Let the root route answer whatever is below it, too: there each segment is an id."""
+        """Route every path to the root route, since the segments below it are process ids."""
         root = routes_of(self).find("/")
         assert root is not None
         serve_match(record_of(self), root.found, event)
@@ -72,7 +73,7 @@ class Help(Process):
         ),
     )
     def on_request(self, request: Request) -> Response:
-        """Answer for the index, for a process, or for one of its endpoints."""
+        """Serve the index, the help of a process, or that of one endpoint."""
         rest = request.url.path[1:].partition("/")[2].strip("/")
         if not rest:
             return self._index(request)
@@ -108,7 +109,7 @@ class Help(Process):
         return _markdown(text)
 
     def _find(self, spelled: str) -> Endpoints | None:
-        """Return the help of the process whose id is *spelled* so in a URL; None if it has none."""
+        """Return the help of the process whose URL-encoded id is *spelled*; None if it has none."""
         try:
             id = decode_id(spelled)
         except InvalidURL:
@@ -119,7 +120,7 @@ class Help(Process):
         return self._help_of(id, route_options(record.process)) or None
 
     def _processes_with_help(self, wanted: Page) -> tuple[dict[str, Endpoints], int]:
-        """Return the help of a part of the processes by id, and how many others have some."""
+        """Return the help of a page of processes by id, and the number of processes left out."""
         count = 0
 
         def found() -> Iterator[tuple[str, list[RouteOptions]]]:
@@ -142,9 +143,9 @@ class Help(Process):
 
 
 def route_options(process: Process) -> list[RouteOptions]:
-    """Return what the routes of *process* say of themselves, without making a table of them.
+    """Return the options of the routes of *process*, without building its route table.
 
-    Those whose help is an empty text are left out: they are for programs, such as files of a page.
+    Routes with an empty help text are omitted: programs use them, such as the assets of a page.
     """
     table = record_of(process).routes
     if table is not None:
@@ -155,7 +156,7 @@ def route_options(process: Process) -> list[RouteOptions]:
 
 
 def is_builtin(process: object) -> bool:
-    """Whether *process* comes with every node."""
+    """Whether *process* is one of the built-in processes."""
     return type(process).__module__.startswith("greenproc.builtin.")
 
 
@@ -163,7 +164,7 @@ def endpoint_markdown(id: str, options: RouteOptions, *, is_delegate: bool) -> s
     """Return the help of one endpoint. Source: libprocess src/help.cpp, Help::add."""
     path = options.path.rstrip("/")
     methods = "" if options.methods is None else f"{', '.join(options.methods)} "
-    # As it is written in a URL, where a plain id would lead elsewhere.
+    # Encoded as in a URL, where the plain id would match another path.
     id = encode_id(id) if _AMBIGUOUS.search(id) else id
     body = "" if options.json is None else f"\n### BODY ###\nJSON: `{options.json.name}`.\n"
     if options.upgrade is not None:
@@ -186,7 +187,7 @@ def index_markdown(ids: list[str], hidden: int = 0) -> str:
 def process_markdown(id: str, endpoints: Endpoints) -> str:
     """Return the list of endpoints of a process, and the help of its root.
 
-    Source: libprocess src/help.cpp, Help::help. Differs: there the help of the root is not shown.
+    Source: libprocess src/help.cpp, Help::help. Differs: libprocess omits the help of the root.
     """
     names = [f"{id}{path}" for path in endpoints if path != "/"]
     links = "".join(f"> [/{_bracketed(name)}][{_bracketed(name)}]\n" for name in names)
@@ -201,17 +202,17 @@ def process_markdown(id: str, endpoints: Endpoints) -> str:
 
 
 def _as_url(path: str) -> str:
-    """Escape what a URL cannot have in a path with parameters."""
+    """Percent-encode the characters of a path with parameters that a URL excludes."""
     return path.replace("<", "%3C").replace(">", "%3E")
 
 
 def _with_parameters(path: str) -> str:
-    """Undo `_as_url`, which browsers do as well."""
+    """Decode the encoding of `_as_url`, which browsers apply as well."""
     return re.sub("%3[Cc]", "<", re.sub("%3[Ee]", ">", path))
 
 
 def _bracketed(text: str) -> str:
-    """Escape what would end the text of a link."""
+    """Escape the characters that would end the text of a Markdown link."""
     return text.replace("\\", "\\\\").replace("[", r"\[").replace("]", r"\]")
 
 

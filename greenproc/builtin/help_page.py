@@ -1,4 +1,4 @@
-"""Help as HTML, without the frame around it; pure."""
+"""Help as HTML, without the page frame; pure functions."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def index_html(
     """Return the list of all endpoints, those of built-in processes last.
 
     Args:
-        root: what leads to the root of the node, such as ``../``.
-        processes: help by path, by id.
+        root: the relative URL of the root of the node, such as ``../``.
+        processes: help texts by path, by process id.
         builtin: the ids of built-in processes.
-        hidden: how many processes are not listed.
+        hidden: the number of processes left out.
     """
     own = [_process(root, id, told) for id, told in processes.items() if id not in builtin]
     others = [_process(root, id, told) for id, told in processes.items() if id in builtin]
@@ -34,7 +34,7 @@ def index_html(
 
 
 def text_html(markdown: str, title: str) -> str:
-    """Return one text of help."""
+    """Return the HTML of one help text."""
     return f'<h1 class="mono">{escape(title)}</h1><article class="prose">{to_html(markdown)}</article>'
 
 
@@ -56,7 +56,7 @@ def _endpoint(link: str, id: str, path: str, text: str) -> str:
 
 
 def summary(text: str) -> str:
-    """Return the line of a help text that says what the endpoint is for; none if it has no help."""
+    """Return the summary line of a help text; empty if the endpoint has no help."""
     if text.startswith(_NO_HELP):
         return ""
     told = text.partition("\n\n")[2].removeprefix(_TLDR)

@@ -1,4 +1,4 @@
-"""`HubLag`: how late the hub is, which tells whether somebody keeps it to himself."""
+"""`HubLag`: the delay of hub timers, which reveals greenlets that block the hub."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import gevent
 
 from greenproc.hub.fork import watch_fork
 
-INTERVAL_SECONDS = 0.25  # a block of that length or more is always seen, a shorter one mostly
-KEPT = 240  # which makes the longest lag that of the last minute
+INTERVAL_SECONDS = 0.25  # a block of this length is always detected, a shorter one mostly
+KEPT = 240  # samples, which are those of the last minute
 
 
 class HubLag:
-    """Measures, four times a second, how much later than due a timer of the hub fires.
+    """Measures, four times a second, by how much a timer of the hub fires late.
 
-    The timer does not keep a program alive that has nothing else to do. Real time counts, whatever
-    the clock of the runtime shows.
+    The timer holds no reference to the loop, so it keeps no idle program alive. Lag is measured
+    in real time; a paused runtime clock has no effect.
     """
 
     def __init__(self) -> None:
-        # A timer without repetition forgets its time when it fires, and would fire at once again.
+        # A timer without repetition loses its interval when it fires, and would fire again at once.
         self._timer: Any = gevent.get_hub().loop.timer(
             INTERVAL_SECONDS, INTERVAL_SECONDS, ref=False
         )
@@ -32,21 +32,21 @@ class HubLag:
 
     @property
     def last(self) -> float:
-        """The seconds of the last measurement."""
+        """The latest sample in seconds."""
         return self._lags[-1] if self._lags else 0.0
 
     @property
     def longest(self) -> float:
-        """The most of the last minute."""
+        """The maximum of the last minute in seconds."""
         return max(self._lags, default=0.0)
 
     def start(self) -> None:
-        """Begin to measure."""
+        """Start sampling."""
         self._due = monotonic() + INTERVAL_SECONDS
         self._timer.again(self._measure, update=True)
 
     def stop(self) -> None:
-        """Measure no more. It cannot be started again."""
+        """Stop sampling; the object cannot be restarted."""
         self._timer.close()
 
     disown = stop  # in a forked child

@@ -1,4 +1,4 @@
-"""``/logging/toggle``: how much greenproc logs, for a while."""
+"""``/logging/toggle``: changes the log level of greenproc for a limited time."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from greenproc.timestamp import parse_duration
 logger = logging.getLogger("greenproc.logging")
 
 TOGGLED = "greenproc"
-"""The logger whose level is set; all loggers of greenproc are below it."""
+"""The logger whose level is set, the parent of all loggers of greenproc."""
 
 MAX_LEVEL = logging.DEBUG
-"""The finest level, at which everything is logged."""
+"""The finest verbosity, at which every record is logged."""
 
 MAX_DURATION = "4weeks"
-"""How long it can be; who wants more sets the logger in the program."""
+"""The maximum duration; a permanent level belongs in the program's logging setup."""
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
 
 
 def verbosity() -> int:
-    """Return how much is logged: 0 is INFO or less, 1 is DEBUG, each more one level finer."""
+    """Return the verbosity: 0 is INFO or coarser, 1 is DEBUG, each further step one level finer."""
     return max(logging.DEBUG + 1 - logging.getLogger(TOGGLED).getEffectiveLevel(), 0)
 
 
 class Logging(Process):
-    """Makes greenproc log more for a while.
+    """Raises the log verbosity of greenproc for a limited time.
 
-    The verbosity of libprocess becomes the level of the logger ``greenproc``: 1 is DEBUG, and 0 is
-    what the program has set. What becomes of the records is up to the program: without a handler
-    that lets them pass they are not seen.
+    The verbosity of libprocess maps to the level of the logger ``greenproc``: 1 is DEBUG, and 0 is
+    the level that the program has set. The handlers of the program decide which records are
+    output.
 
     Args:
-        realm: whose principals may change it; None lets everybody.
+        realm: the authentication realm; None disables authentication.
 
     Source: libprocess include/process/logging.hpp, src/logging.cpp.
-    Differs: there are a finest level and a longest duration.
+    Differs: the level and the duration have an upper bound.
     """
 
     def __init__(self, realm: str | None) -> None:
@@ -63,7 +63,7 @@ class Logging(Process):
         self._revert(self._times)
 
     def on_toggle(self, request: Request, principal: object = None) -> Response:
-        """Tell the level, or set it for a while."""
+        """Return the current verbosity, or set it for a limited time."""
         level, duration = (request.url.query.get(name) for name in ("level", "duration"))
         if level is None and duration is None:
             return OK(f"{verbosity()}\n", headers=[NOSNIFF])
@@ -92,9 +92,9 @@ class Logging(Process):
         return OK()
 
     def set_level(self, level: int, seconds: float) -> None:
-        """Log as much as *level* says, and after *seconds* as much as before.
+        """Set the verbosity to *level*, and restore the original one after *seconds*.
 
-        A later call takes the place of this one. Source: libprocess src/logging.cpp, set_level.
+        A later call replaces the timer. Source: libprocess src/logging.cpp, set_level.
         """
         self._revert(self._times)
         self._times += 1
@@ -104,7 +104,7 @@ class Logging(Process):
             self._timer = self.runtime.delay(seconds, self, Logging._revert, self._times)
 
     def _revert(self, times: int) -> None:
-        """Log as much as before, unless the level was set again or is back already."""
+        """Restore the original level, unless it was set again or restored already."""
         if self._timer is not None and times == self._times:
             self._timer.cancel()
             self._timer = None

@@ -1,4 +1,4 @@
-"""`mailbox_summary`: all processes of a node at one glance."""
+"""`mailbox_summary`: the queued events of all processes of a node."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from greenproc.process.record import ProcessRecord
 
 T = TypeVar("T")
 
-RECORDS_A_TURN = 5000  # of which each takes about 0.2 us; then others have their turn
+RECORDS_A_TURN = 5000  # about 0.2 us each; then the loop yields to the hub
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which part of a list is wanted."""
+    """The range of a list that a request selects."""
 
     limit: int
     offset: int
 
 
 def read_page(query: Mapping[str, str], *, default: int, most: int) -> Page | Response:
-    """Return which part of a list *query* wants by ``limit`` and ``offset``, or what refuses it.
+    """Return the `Page` that ``limit`` and ``offset`` of *query* select, or a 400 response.
 
     Args:
-        default: how many items are listed where the query does not say.
-        most: how many it may ask for.
+        default: the limit of a query without one.
+        most: the maximum limit.
     """
     limit = read_limit(query, default=default, most=most)
     if isinstance(limit, Response):
@@ -43,7 +43,7 @@ def read_page(query: Mapping[str, str], *, default: int, most: int) -> Page | Re
 
 
 def read_limit(query: Mapping[str, str], *, default: int, most: int) -> int | Response:
-    """Return how many items *query* wants by ``limit``, or what refuses it."""
+    """Return the ``limit`` of *query*, or a 400 response."""
     limit = query.get("limit", str(default))
     if not re.fullmatch("[0-9]{1,9}", limit) or int(limit) > most:
         return BadRequest(f"expected a limit from 0 to {most}, got '{limit:.20}'.\n")
@@ -51,7 +51,7 @@ def read_limit(query: Mapping[str, str], *, default: int, most: int) -> int | Re
 
 
 def in_turns(items: Iterable[T]) -> Iterator[T]:
-    """Go through records, or what stands for them, and give others their turn now and then."""
+    """Yield *items*, and yield to the hub after every `RECORDS_A_TURN` of them."""
     for position, item in enumerate(items, start=1):
         if position % RECORDS_A_TURN == 0:
             yield_to_io()
@@ -60,7 +60,7 @@ def in_turns(items: Iterable[T]) -> Iterator[T]:
 
 @dataclass(slots=True)
 class MailboxSummary:
-    """What the processes have to do, altogether, and those of them who have the most."""
+    """The sums of all mailboxes, and the processes with the most queued events."""
 
     processes: int = 0
     queued: int = 0
@@ -73,11 +73,11 @@ def mailbox_summary(
     limit: int,
     wanted: Callable[[ProcessRecord], bool] = lambda record: True,
 ) -> MailboxSummary:
-    """Look at all processes; gives others their turn now and then, so it may take a while.
+    """Summarize all mailboxes; yields to the hub at intervals, so processes may end meanwhile.
 
     Args:
-        limit: how many of those with the most queued events are listed, at most.
-        wanted: which are listed and counted as processes; the sums are about all.
+        limit: the maximum number of listed processes, those with the most queued events.
+        wanted: the predicate of processes that are listed and counted; the sums cover all.
     """
     found = MailboxSummary(served=manager.served_by_ended)
 
@@ -94,7 +94,7 @@ def mailbox_summary(
 
 
 def served(record: ProcessRecord) -> int:
-    """Return how many events the process of *record* is done with, those of its turn included."""
+    """Return the number of events that the process of *record* has served, its turn included."""
     return record.served + max(record.serving - 1, 0)
 
 

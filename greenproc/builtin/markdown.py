@@ -1,7 +1,7 @@
-"""Markdown as HTML, as far as help texts use it; pure.
+"""The Markdown subset of help texts as HTML; pure functions.
 
-Headings, paragraphs, lists, quotes, code, emphasis and links. Whatever else there is, HTML above
-all, is shown as it is written.
+Headings, paragraphs, lists, quotes, code, emphasis and links are rendered. Any other syntax, HTML
+in particular, is escaped and shown verbatim.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _INLINE = re.compile(
     r"|<(?P<auto>https?://[^>\s]+)>"
     r"|\\(?P<escaped>[!-/:-@\[-`{-~])"
 )
-# Anything with another scheme, such as javascript:, is no link.
+# A URL of another scheme, such as javascript:, would run in the page; it stays text.
 _SAFE_URL = re.compile(r"^(?:https?://|[^:]*(?:[/?#]|$))")
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 
 def to_html(markdown: str) -> str:
-    """Return *markdown* as HTML, without anything around it."""
+    """Return *markdown* as an HTML fragment."""
     lines, references = [], {}
     for line in markdown.splitlines():
         match = _REFERENCE.match(line)
@@ -45,7 +45,7 @@ def to_html(markdown: str) -> str:
 
 
 class _Blocks:
-    """Turns lines into blocks, from the first to the last."""
+    """A single-pass parser from lines to HTML blocks."""
 
     def __init__(self, lines: list[str], references: dict[str, str]) -> None:
         self._lines = lines
@@ -86,7 +86,7 @@ class _Blocks:
         return _code(body)
 
     def _quote(self) -> str:
-        """Quoted lines stay lines; indented ones are code, which is how usage is written."""
+        """Render a quote with its line breaks; an indented one is code, as in usage lines."""
         quoted = self._take(_QUOTE)
         if all(line.startswith("    ") or not line.strip() for line in quoted):
             return _code([line.strip() for line in quoted])
@@ -94,7 +94,7 @@ class _Blocks:
         return f"<blockquote>{told}</blockquote>\n"
 
     def _items(self) -> list[str]:
-        """Take a list; indented lines belong to the item before them."""
+        """Consume a list; an indented line continues the item before it."""
         items: list[str] = []
         while self._at < len(self._lines) and (line := self._lines[self._at]).strip():
             item = _ITEM.match(line)

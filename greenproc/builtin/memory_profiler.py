@@ -1,4 +1,4 @@
-"""``/memory-profiler``: which lines of the program have how much memory."""
+"""``/memory-profiler``: the memory allocated by each line of the program."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ MIN_SECONDS = 1.0
 MAX_SECONDS = 86_400.0
 
 FRAMES = 5
-"""How many callers of each allocation are remembered."""
+"""The number of stack frames recorded for each allocation."""
 
 TOP = 50
-"""How many lines of code the text shows."""
+"""The number of source lines in the text report."""
 
 NOT_YET = "Not yet generated"
-"""Why there is no picture, at first."""
+"""The error of a download before the first run."""
 
 EXTERNAL = "Heap profiling was started externally.\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A time in which allocations are watched; *id* is its start in seconds since 1970."""
+    """A profiling run; *id* is its start in seconds since the epoch."""
 
     id: int
     ends: float
@@ -50,13 +50,13 @@ class Run:
 
 
 class MemoryProfiler(Process):
-    """Watches allocations for a while and keeps the last picture.
+    """Traces allocations during a run and retains the snapshot of the last one.
 
     Args:
-        realm: whose principals may use it; None lets everybody.
+        realm: the authentication realm; None disables authentication.
 
-    Source: libprocess src/memory_profiler.cpp, for the endpoints and their answers.
-    Differs: what is watched are Python's allocations, by tracemalloc, not those of jemalloc.
+    Source: libprocess src/memory_profiler.cpp, for the endpoints and their responses.
+    Differs: tracemalloc traces Python's allocations; libprocess reads those of jemalloc.
     """
 
     def __init__(self, realm: str | None) -> None:
@@ -84,7 +84,7 @@ class MemoryProfiler(Process):
             shutil.rmtree(self._directory, ignore_errors=True)
 
     def on_start(self, request: Request, principal: object = None) -> Response:
-        """Begin to watch, if nobody does."""
+        """Start a run unless one is active."""
         refusal = refuse_foreign(request)
         if refusal is not None:
             return refusal
@@ -101,13 +101,13 @@ class MemoryProfiler(Process):
             return Conflict(EXTERNAL)
         tracemalloc.start(FRAMES)
         clock = self.runtime.clock
-        # Through the mailbox: pictures are taken and sent in turns of this process only.
+        # Through the mailbox, so that only this process takes and serves snapshots.
         timer = self.runtime.delay(seconds, self, MemoryProfiler._dump)
         self._run = Run(int(clock.now()), clock.now() + seconds, timer)
         return self._tell(self._run, "Successfully started new heap profiling run.")
 
     def on_stop(self, request: Request, principal: object = None) -> Response:
-        """Take the picture, if somebody watches, and tell where it is."""
+        """End the active run with a snapshot, and return the URLs of its reports."""
         refusal = refuse_foreign(request)
         if refusal is not None:
             return refusal
@@ -128,28 +128,28 @@ class MemoryProfiler(Process):
         )
 
     def on_raw(self, request: Request, principal: object = None) -> Response:
-        """Answer with the picture, for ``tracemalloc.Snapshot.load``."""
+        """Serve the snapshot as a file for ``tracemalloc.Snapshot.load``."""
         refusal = self._refusal(request, "Cannot access raw profile")
         if refusal is not None:
             return refusal
         return self._download("profile.dump")
 
     def on_text(self, request: Request, principal: object = None) -> Response:
-        """Answer with the lines of code that have the most memory."""
+        """Serve the source lines with the largest allocations as text."""
         refusal = self._refusal(request, "No source profile exists")
         if refusal is not None:
             return refusal
         return self._download("profile.txt")
 
     def on_graph(self, request: Request, principal: object = None) -> Response:
-        """Say that there is no graph."""
+        """Return 400: tracemalloc has no call graph."""
         refusal = self._refusal(request, "No source profile exists")
         if refusal is not None:
             return refusal
         return BadRequest("Cannot generate file: there are no graphs of Python's allocations.\n")
 
     def on_statistics(self, request: Request, principal: object = None) -> Response:
-        """Answer with how much is allocated now, and what watching costs."""
+        """Serve the traced memory and the overhead of tracemalloc as JSON."""
         current, peak = tracemalloc.get_traced_memory()
         told = {
             "traced_bytes": current,
@@ -159,7 +159,7 @@ class MemoryProfiler(Process):
         return OK(json=told)
 
     def on_state(self, request: Request, principal: object = None) -> Response:
-        """Answer with what is going on."""
+        """Serve the state of the profiler as JSON."""
         run: dict[str, Any] = {"id": None}
         if self._run is not None:
             run = {"id": self._run.id, "remaining_seconds": self._remaining(self._run)}
@@ -186,7 +186,7 @@ class MemoryProfiler(Process):
         return str(round(run.ends - self.runtime.clock.now()))
 
     def _dump(self) -> None:
-        """Stop watching and keep the picture; nothing happens when nobody watches."""
+        """End the run and retain its snapshot; does nothing without an active run."""
         if self._run is None:
             return
         run, self._run = self._run, None
@@ -194,7 +194,7 @@ class MemoryProfiler(Process):
         self._dumped = None
         try:
             self._keep(take_picture())
-        except (OSError, RuntimeError) as error:  # a full disk; somebody else stopped tracemalloc
+        except (OSError, RuntimeError) as error:  # a full disk; the program stopped tracemalloc
             logger.warning("the memory of run %d cannot be told", run.id, exc_info=error)
             self._missing = str(error)
         else:
@@ -207,7 +207,7 @@ class MemoryProfiler(Process):
         (self._directory / "profile.txt").write_text(top_lines(snapshot), "utf-8")
 
     def _refusal(self, request: Request, what: str) -> Response | None:
-        """Return why the picture that is asked for cannot be had; None if it can."""
+        """Return the 400 response to a download that cannot be served, else None."""
         asked = request.url.query.get("id")
         if asked is not None and not re.fullmatch(r"[0-9]{1,18}", asked):
             return BadRequest(f"Invalid parameter 'id': Failed to convert '{asked}' to number.\n")
@@ -232,10 +232,10 @@ class MemoryProfiler(Process):
 
 
 def take_picture() -> tracemalloc.Snapshot:
-    """Return what is allocated, and stop watching.
+    """Return a snapshot of the traced allocations, and stop tracemalloc.
 
     Raises:
-        RuntimeError: nobody was watching.
+        RuntimeError: tracemalloc is not tracing.
     """
     try:
         return tracemalloc.take_snapshot()
@@ -244,7 +244,7 @@ def take_picture() -> tracemalloc.Snapshot:
 
 
 def top_lines(snapshot: tracemalloc.Snapshot) -> str:
-    """Return the lines of code whose allocations are the largest, with their sizes."""
+    """Return the source lines with the largest allocations and their sizes."""
     found = snapshot.statistics("lineno")
     total = sum(one.size for one in found)
     here = f"{Path.cwd()}/"

@@ -1,4 +1,4 @@
-"""``/metrics``: all metrics of a node, as JSON and for Prometheus."""
+"""``/metrics``: all metrics of a node, as JSON and in the Prometheus text format."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from greenproc.sync import RateLimiter
 from greenproc.timestamp import parse_duration
 
 MAX_WAITING = 1000
-"""How many requests may wait for their turn; the others are answered with 503."""
+"""The maximum number of queued requests; further ones get 503."""
 
-SCRAPE_SECONDS = 5.0  # half of the time that Prometheus gives a target by default
+SCRAPE_SECONDS = 5.0  # half of the default scrape timeout of Prometheus
 
 Write = Callable[[list[Any], Request], Response]
 
 
 class Metrics(Process):
-    """Answers with a snapshot of all metrics.
+    """Serves snapshots of all metrics.
 
     Args:
-        rate: how many requests are answered in how many seconds; those beyond it are delayed. None
-            means no limit.
-        realm: whose principals may ask; None lets everybody.
+        registry: the metrics of the runtime.
+        rate: the limit as (requests, seconds); requests beyond it are delayed. None disables it.
+        realm: the authentication realm; None disables authentication.
 
     Source: libprocess src/metrics/metrics.cpp.
     """
@@ -53,13 +53,13 @@ class Metrics(Process):
     def on_snapshot(
         self, request: Request, principal: object = None
     ) -> Response | Future[Response]:
-        """Answer with a JSON object of names and numbers."""
+        """Serve a JSON object that maps metric names to numbers."""
         return self._answer(request, None, _as_json)
 
     def on_prometheus(
         self, request: Request, principal: object = None
     ) -> Response | Future[Response]:
-        """Answer in the text format of Prometheus."""
+        """Serve the metrics in the Prometheus text format 0.0.4."""
         return self._answer(request, SCRAPE_SECONDS, _as_text)
 
     def _answer(
@@ -74,7 +74,7 @@ class Metrics(Process):
         spawn = self.runtime.spawn_greenlet
 
         def read(permit: None) -> Future[Response]:
-            # The time begins now: waiting for the permit is not covered by it.
+            # The timeout starts with the permit; the delay of the rate limit is not part of it.
             readings = self._registry.collect(timeout, spawn=spawn)
             return readings.then(lambda found: write(found, request))
 

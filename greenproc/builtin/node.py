@@ -1,4 +1,4 @@
-"""``/``: the node at a glance, live, and the metrics that a node has of itself."""
+"""``/``: the live status page of a node, its state as JSON, and its own metrics."""
 
 from __future__ import annotations
 
@@ -36,29 +36,29 @@ from greenproc.process.record import ProcessRecord
 from greenproc.timestamp import parse_duration
 
 SHOWN = 100
-"""How many processes the page shows, those with the most queued events."""
+"""The number of processes on the page, those with the most queued events."""
 
 MAX_SHOWN = 1000
 
 LETTERS = 10
-"""How many dead letters the page shows, the last ones."""
+"""The number of dead letters on the page, the latest ones."""
 
 PAIRS = 30
-"""How many pairs the graph gets, if the request does not say."""
+"""The default number of pairs in the traffic graph."""
 
 SCRIPT = "text/javascript; charset=utf-8"
 FILES = {
     "style.css": "text/css; charset=utf-8",
     **dict.fromkeys(("live.js", "graph.js", "node.js", "process.js"), SCRIPT),
 }
-"""The files of all pages, and their media types."""
+"""The assets of all pages and their media types."""
 
 
 class Node(Process):
-    """Shows the node in a browser: what its processes have to do, and what it sends and drops.
+    """Serves the status pages of the node: mailboxes, traffic, supervision and dead letters.
 
     Args:
-        realm: whose principals may look; None needs no principal.
+        realm: the authentication realm; None disables authentication.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Node(Process):
             self._registry.remove(metric)
 
     def on_page(self, request: Request, principal: object = None) -> Response:
-        """Answer with the page, or with what it shows as text or JSON."""
+        """Serve the status of the node as HTML, text or JSON."""
         media_type = negotiate(request)
         if media_type is MediaType.JSON:
             return OK(json=self.state())
@@ -111,7 +111,7 @@ class Node(Process):
         return page(request.url.path, title, body, scripts=("live.js", "graph.js", "node.js"))
 
     def on_state(self, request: Request, principal: object = None) -> Response:
-        """Answer with what the page shows, as JSON."""
+        """Serve the data of the page as JSON."""
         query = request.url.query
         limit = query.get("limit", str(SHOWN))
         if not re.fullmatch("[0-9]{1,4}", limit) or int(limit) > MAX_SHOWN:
@@ -119,14 +119,14 @@ class Node(Process):
         return OK(json=self.state(int(limit), query.get("filter", "")))
 
     def on_supervision(self, request: Request, principal: object = None) -> Response:
-        """Answer with the supervisors and their children, as JSON."""
+        """Serve the supervision trees as JSON."""
         limit = read_limit(request.url.query, default=LISTED, most=MAX_LISTED)
         if isinstance(limit, Response):
             return limit
         return OK(json=supervision_tree(self._vitals.processes, limit))
 
     def on_process(self, request: Request, principal: object = None) -> Response:
-        """Answer with the page of one process, or with what it shows as text or JSON."""
+        """Serve the status of one process as HTML, text or JSON."""
         id = request.url.query.get("id", "")
         seconds = read_watch(request)
         if isinstance(seconds, Response):
@@ -150,7 +150,7 @@ class Node(Process):
         return OK(json={**told, "not_recorded": refusal})
 
     def _no_process(self, request: Request, id: str, media_type: MediaType) -> Response:
-        """Answer 404, and say what is known of a process that was there."""
+        """Return 404, with the end of the process if one with that id is on record."""
         processes = self._vitals.processes
         shown = repr(id[:MAX_TEXT])
         end = "is being restarted" if id in processes.gaps else processes.ended.find_end(id)
@@ -161,7 +161,7 @@ class Node(Process):
         return page(request.url.path, "Not found", body, status=Status.NOT_FOUND)
 
     def on_traffic(self, request: Request, principal: object = None) -> Response:
-        """Answer with which processes and nodes talk to each other most, as JSON."""
+        """Serve the sender and receiver pairs with the most traffic as JSON."""
         limit = read_limit(request.url.query, default=PAIRS, most=MAX_PAIRS)
         if isinstance(limit, Response):
             return limit
@@ -175,22 +175,23 @@ class Node(Process):
 
     @route("/live", help=LIVE_HELP)
     def on_live(self, request: Request) -> Response:
-        """Answer 200: the hub turns, or this would not be called."""
+        """Return 200: a blocked hub would not call this handler."""
         return OK("live\n", headers=[NOSNIFF])
 
     @route("/ready", help=READY_HELP)
     def on_ready(self, request: Request) -> Response:
-        """Answer 200 while the node takes work, else 503; 400 to a probe that is misspelled."""
+        """Return 200 while the node accepts work, else 503; 400 for an unknown parameter."""
         unknown = sorted(request.url.query.keys() - {"process"})
         if unknown:
             return BadRequest(f"expected no parameter but process, got {unknown[0]!r:.200}\n")
         return self._readiness.respond(request.url.query.get("process", ""))
 
     def state(self, limit: int = SHOWN, part_of_id: str = "") -> dict[str, Any]:
-        """Return what the page shows.
+        """Return the data of the page.
 
         Args:
-            part_of_id: only processes with this in their ids are listed.
+            limit: the maximum number of processes.
+            part_of_id: the substring that the ids of listed processes contain.
         """
         node_metrics, lag = self._vitals, self._lag
         seen = mailbox_summary(
@@ -232,12 +233,12 @@ class Node(Process):
 
 
 def on_file(name: str, media_type: str, request: Request) -> Response:
-    """Answer with a file of the pages."""
+    """Serve an asset of the pages."""
     return asset(name, media_type)
 
 
 def read_watch(request: Request) -> float | Response:
-    """Return for how many seconds *request* wants something to be recorded, or what refuses it."""
+    """Return the duration of the watch that *request* starts in seconds, or a 400 response."""
     text = request.url.query.get("watch")
     if text is None:
         return 0.0
@@ -256,7 +257,7 @@ def read_watch(request: Request) -> float | Response:
 
 
 def describe(record: ProcessRecord) -> dict[str, Any] | None:
-    """Return what the page shows of a process; None if it has just ended."""
+    """Return the row of a process on the page; None if the process has ended."""
     process = record.process
     if process is None:
         return None
@@ -273,7 +274,7 @@ def describe(record: ProcessRecord) -> dict[str, Any] | None:
 
 
 def as_text(state: dict[str, Any]) -> str:
-    """Return the state of a node as a terminal shows it."""
+    """Return the state of a node as plain text for a terminal."""
     totals, listed = state["totals"], state["processes"]
     width = max([len("PROCESS"), *(len(process["id"]) for process in listed)])
     rows = [

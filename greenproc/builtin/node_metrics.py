@@ -1,4 +1,4 @@
-"""`NodeMetrics`: the metrics of a node itself, taken from what its parts count anyway."""
+"""`NodeMetrics`: the metrics of a node, read from the counters that its parts maintain."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from greenproc.process.manager import ProcessManager
 PREFIX = "greenproc/"
 
 MAX_MAILBOXES = 100
-"""How many mailboxes a snapshot shows, the fullest ones."""
+"""The number of mailboxes in a snapshot, the fullest ones."""
 
 _TOLD: tuple[tuple[type[PullGauge], str, str, str, str], ...] = (
     (PullGauge, "processes", "processes", "processes", "Local processes."),
@@ -49,19 +49,20 @@ _TOLD: tuple[tuple[type[PullGauge], str, str, str, str], ...] = (
     (PulledCounter, "events_dropped", "event_streams", "dropped", "Events that slow ones lost."),
     (PulledCounter, "websockets_failed", "websockets", "failed", "Errors of handlers."),
 )
-"""What the statistics of a runtime tell: the kind, the name, the part and the key there, help."""
+"""Metrics of `Runtime.statistics`: kind, name, the part and key of the statistic, help."""
 
 
 class NodeMetrics:
-    """What a node tells of itself.
+    """The metrics of a node.
 
     Args:
-        statistics: what `Runtime.statistics` returns.
-        dropped: how many messages were dropped, by reason.
-        refused: how many clients were turned away, by reason.
-        too_much: ``mailbox_full``, how often a mailbox was at the limit of its process, by policy, and
-            ``dead_letters``, how many messages, dispatches and requests were dropped, by kind.
-        http_requests: how many requests were for a route, and so no messages.
+        processes: the process manager of the runtime.
+        statistics: `Runtime.statistics`.
+        dropped: the counts of dropped messages by reason.
+        refused: the counts of rejected clients by reason.
+        too_much: ``mailbox_full``, the counts of events that met a mailbox at its limit, by
+            policy, and ``dead_letters``, the counts of dropped messages, dispatches and requests.
+        http_requests: returns the number of requests for a route, which are no messages.
     """
 
     def __init__(
@@ -81,16 +82,16 @@ class NodeMetrics:
         self._statistics = statistics
 
     def statistic(self, part: str, key: str) -> float:
-        """Return what the statistics of the runtime say of a part; 0 before there is one."""
+        """Return a statistic of a part of the runtime; 0 before the part is created."""
         return float(self._statistics()[part].get(key, 0))
 
     def messages_in(self) -> float:
-        """Return how many messages came from other nodes."""
-        # A connection counts a batch of requests when it has handed all of them over.
+        """Return the number of messages received from other nodes."""
+        # A connection counts a batch after its delivery, so the difference may be negative.
         return max(self.statistic("inbound", "requests") - self.http_requests(), 0.0)
 
     def metrics(self, lag: HubLag) -> list[Metric]:
-        """Return all of it as metrics."""
+        """Return all metrics of the node."""
         return [
             *(
                 kind(PREFIX + name, partial(self.statistic, part, key), help=help)
@@ -170,5 +171,5 @@ class NodeMetrics:
 
 
 def _by_name(counts: Mapping[str, int]) -> dict[str, int]:
-    """Return counts by reason, spelled as the name of a metric."""
+    """Return the counts with their reasons spelled as metric names."""
     return {reason.replace(" ", "_"): count for reason, count in counts.items()}

@@ -1,7 +1,7 @@
-"""The frame around every page that a node shows in a browser, and the files that it needs.
+"""The HTML frame of every page of a node, and its assets.
 
-Nothing comes from elsewhere: style and script are served by the node itself, and the browser is
-told to take nothing else.
+Each page loads only style and script that the node itself serves; its Content-Security-Policy
+forbids any other origin.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from greenproc.http.status import Status
 ASSETS = Path(__file__).parent / "assets"
 
 NODE_ID = "__node__"
-"""The process that shows the node, and that serves the files of every page."""
+"""The id of the process that serves the status pages and the assets of every page."""
 
 MAX_STEPS = 32
-"""From a page up to the root; the longest path of a page has three."""
+"""The maximum number of ``../`` steps from a page to the root; page paths have up to three."""
 
 HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
@@ -36,12 +36,12 @@ HEADERS = {
 def page(
     path: str, title: str, body: str, *, scripts: tuple[str, ...] = (), status: Status = Status.OK
 ) -> Response:
-    """Return the page with *body*, which is HTML.
+    """Return the response with *body*, which is HTML, inside the frame.
 
     Args:
-        path: the path of the request, to which all links are relative: a proxy may have put
-            something in front of it.
-        scripts: the names of files among the assets, in the order in which they run.
+        path: the path of the request. All links are relative to it, since a proxy may serve the
+            node below a prefix.
+        scripts: the names of script assets, in execution order.
     """
     root = to_root(path)
     lines = "\n".join(f'<script src="{root}{NODE_ID}/{name}"></script>' for name in scripts)
@@ -52,15 +52,15 @@ def page(
 
 
 def to_root(path: str) -> str:
-    """Return what leads from *path* to the root of the node, such as ``../``.
+    """Return the relative URL from *path* to the root of the node, such as ``../``.
 
-    It stands in every link of a page, so a path of very many slashes gets the root of the host.
+    Every link of a page contains it, so its length is bounded: a deeper path gets ``/``.
     """
     steps = path.count("/") - 1
     return "../" * steps if steps <= MAX_STEPS else "/"
 
 
 def asset(name: str, media_type: str) -> Response:
-    """Return the file *name* of the assets."""
+    """Return the response with the asset *name*."""
     headers = {"Content-Type": media_type, NOSNIFF[0]: NOSNIFF[1]}
     return OK((ASSETS / name).read_bytes(), headers=Headers(headers))

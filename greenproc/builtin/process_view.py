@@ -1,4 +1,4 @@
-"""What the page of one process shows: its mailbox, links, handlers, memory, and where it waits."""
+"""The data of a process page: its mailbox, links, handlers, memory and stack."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from greenproc.process.quota import weigh_item
 from greenproc.process.record import BLOCKED, BOTTOM, TERMINATING, ProcessRecord
 
 MAX_COUNTED = 10_000
-"""How many events of a mailbox are counted by kind and weighed, the oldest ones: about 5 ms."""
+"""The number of queued events that are classified and sized, the oldest ones: about 5 ms."""
 
 MAX_NAMES = 10
-"""How many names of events are told apart, those of which most are queued."""
+"""The number of event names with a count of their own, the most frequent ones."""
 
 MAX_LISTED = 100
-"""How many links, handlers, routes or delegates are listed, each."""
+"""The maximum length of each list of links, handlers, routes or delegates."""
 
 MAX_FRAMES = 12
-"""How many frames of a stack are shown, the innermost ones."""
+"""The maximum number of stack frames, the innermost ones."""
 
 MAX_OBJECTS = 5_000
-"""How many objects are measured: about 2 ms."""
+"""The maximum number of measured objects: about 2 ms."""
 
 _CALLER: Final = "greenproc.process.runner"
-"""The module that calls what a process has; no frame outside of it is of interest."""
+"""The module that calls handlers; frames outside of that call belong to the runtime."""
 
 _OWN: Final = "greenproc.process."
 
@@ -56,12 +56,12 @@ _BUILTIN: Final = _CONTAINERS | {str, bytes, bytearray, int, float, complex, boo
 def describe_process(
     manager: ProcessManager, record: ProcessRecord, process: Process, watch: Watch | None
 ) -> dict[str, Any]:
-    """Return all that is known of *process*; nothing of it is asked, so a busy one is shown, too.
+    """Return the state of *process*, read without a dispatch, so that a busy one is shown too.
 
-    The hub has its turn between the parts that take long, so the process may end meanwhile.
+    Yields to the hub between the slow parts, so the process may end meanwhile.
 
     Args:
-        watch: what is recorded of it; None if nothing is.
+        watch: the recording of the process; None without one.
     """
     now = manager.clock.now(None)
     mailbox = _mailbox(record, watch, now)
@@ -96,22 +96,22 @@ def describe_process(
 
 
 def doing(record: ProcessRecord) -> str:
-    """Say in one word what the process of *record* does."""
+    """Return the scheduling state of *record* in one word."""
     if record.state is TERMINATING:
         return "ending"
     if record.greenlet is getcurrent():
         return "running"
     if record.serving:
-        return "waiting"  # in the middle of a handler
+        return "waiting"  # inside a handler
     if record.state is BOTTOM:
         return "starting"
     return "idle" if record.state is BLOCKED else "ready"
 
 
 def stack_of(record: ProcessRecord) -> list[str] | None:
-    """Return where the greenlet of *record* waits in a handler, the innermost frame first.
+    """Return the stack of the handler that the greenlet of *record* waits in, innermost first.
 
-    None if it does not: it is idle, has its turn to come, or is running this very function.
+    None if no handler waits: the process is idle, ready, or running this function.
     """
     greenlet = record.greenlet
     frame: FrameType | None = getattr(greenlet, "gr_frame", None)
@@ -119,7 +119,7 @@ def stack_of(record: ProcessRecord) -> list[str] | None:
         return None
     frames = list(islice(_frames(frame), MAX_FRAMES))
     while len(frames) > 1 and frames[-1][0].startswith(_OWN):
-        frames.pop()  # what leads to the handler
+        frames.pop()  # the caller of the handler
     return [f"{module}.{function}"[-MAX_TEXT:] for module, function in frames]
 
 
@@ -142,7 +142,7 @@ def _handling(record: ProcessRecord) -> dict[str, str] | None:
 
 def _mailbox(record: ProcessRecord, watch: Watch | None, now: float) -> dict[str, Any]:
     queued = record.events or ()
-    # Nothing here switches, so the queue stays as it is.
+    # No switch occurs here, so the queue cannot change.
     counted = list(islice(queued, MAX_COUNTED))
     names = Counter(map(name_of, counted))
     age = None if watch is None or not queued else watch.arrivals.age(len(queued), now)
@@ -171,7 +171,7 @@ def kind_of(item: Item) -> str:
 
 
 def name_of(item: Item) -> tuple[str, str]:
-    """Return the kind of *item* and what tells it from others of its kind."""
+    """Return the kind of *item*, and its message name, method or path."""
     if isinstance(item, Message):
         return "MESSAGE", item.name[:MAX_TEXT]
     if isinstance(item, DispatchEvent):
@@ -191,7 +191,7 @@ def _links(manager: ProcessManager, record: ProcessRecord) -> dict[str, Any]:
 
 
 def _peer(manager: ProcessManager, pid: UPID) -> dict[str, Any]:
-    """Return *pid* as the page shows it; only a process of this node has a page here."""
+    """Return *pid* for the page; only a process of this node gets a link to its page."""
     return {
         "upid": str(pid)[:MAX_TEXT],
         "id": pid.id[:MAX_TEXT],
@@ -200,7 +200,7 @@ def _peer(manager: ProcessManager, pid: UPID) -> dict[str, Any]:
 
 
 def _part(items: Iterable[Any], all_of_them: Collection[Any] | None = None) -> dict[str, Any]:
-    """Return the first hundred of *items*, and how many there are."""
+    """Return the first 100 of *items* and their total number."""
     if all_of_them is None:
         items = all_of_them = list(items)
     return {"listed": list(islice(items, MAX_LISTED)), "total": len(all_of_them)}
@@ -221,10 +221,10 @@ def _routes(process: Process) -> Iterator[dict[str, Any]]:
 
 
 def object_bytes(process: Process) -> dict[str, Any]:
-    """Measure *process*: itself, its attributes, and what containers among these hold, in turn.
+    """Return the size of *process*, its attributes and, recursively, the items of containers.
 
-    An object of another class counts for itself only, since what it refers to may belong to the
-    whole program. No method of the program is called, and nothing switches meanwhile.
+    An object of another class counts without its referents, which the whole program may share.
+    No method of the program is called, and no switch occurs.
     """
     seen = {id(process)}
     pending: deque[Any] = deque(gc.get_referents(process))
@@ -235,17 +235,17 @@ def object_bytes(process: Process) -> dict[str, Any]:
         if one is None or id(one) in seen or issubclass(kind, _UNMEASURED):
             continue
         seen.add(id(one))
-        # The sizes of built-in types are right; others could have a method for it.
+        # Other types may define __sizeof__, which would be code of the program.
         total += sys.getsizeof(one) if kind in _BUILTIN else object.__sizeof__(one)
         if kind in _CONTAINERS:
             items = chain(one.keys(), one.values()) if kind is dict else one
-            # One more than there is room for, so that what is left out is noticed.
+            # One above the limit, so that truncation is detected.
             pending.extend(islice(items, MAX_OBJECTS - len(seen) + 1))
     return {"object_bytes": total, "objects": len(seen), "is_partial": bool(pending)}
 
 
 def as_text(told: dict[str, Any]) -> str:
-    """Return what `describe_process` has told as a terminal shows it."""
+    """Return the result of `describe_process` as plain text for a terminal."""
     mailbox, memory, links = told["mailbox"], told["memory"], told["links"]
     lines = [
         f"process {told['upid']}, {told['class']}",
@@ -270,5 +270,5 @@ def as_text(told: dict[str, Any]) -> str:
 
 
 def _printable(line: str) -> str:
-    """Return *line* without what a terminal would take for a command."""
+    """Return *line* without control characters, which a terminal would execute."""
     return "".join(one if one.isprintable() else "\ufffd" for one in line)

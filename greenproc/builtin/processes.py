@@ -1,4 +1,4 @@
-"""``/__processes__``: what every process of the node has in its mailbox."""
+"""``/__processes__``: the processes of the node with their queued events."""
 
 from __future__ import annotations
 
@@ -19,37 +19,38 @@ from greenproc.process.manager import ProcessManager
 from greenproc.sync.sequence import Sequence
 
 WAIT_SECONDS = 1.0
-"""How long a busy process is waited for."""
+"""The time limit for the reply of a busy process in seconds."""
 
 MAX_LISTED = 1000
-"""How many processes one answer lists; `after` gets the others."""
+"""The maximum number of processes in a response; `after` selects the next page."""
 
 MAX_EVENTS = 100
-"""How many events of a process are shown, the oldest ones; a further key tells how many wait."""
+"""The maximum number of events of a process, the oldest ones; ``queued`` has their total."""
 
 MAX_TEXT = 1024
-"""How many characters of a name, an address or a body are shown."""
+"""The maximum length of a name, address or body in characters."""
 
 MAX_WAITING = 100
-"""How many requests may wait for their turn; more are answered with 503."""
+"""The maximum number of queued requests; further ones get 503."""
 
 
 class ProcessesEndpoint(Process):
-    """Answers with the id and the queued events of each process, as JSON.
+    """Serves the id and the queued events of each process as JSON.
 
-    Each process tells its own in a dispatch, so a busy one is waited for and the list shows what
-    is queued behind that dispatch. One that ends first is left out; of one that is still busy
-    after a second, the list shows what is queued at that time, the dispatch included.
+    Each process reads its own mailbox in a dispatch, so the list shows the events queued behind
+    that dispatch. A process that ends first is omitted. A process that is still busy after a
+    second is read from outside, with the dispatch among its events.
 
-    One mailbox_summary is made at a time, of a thousand processes and their oldest hundred events. The next
-    thousand are found by the last id, so that none is left out when others end meanwhile.
+    Requests are served one at a time, for up to 1,000 processes and the oldest 100 events of each.
+    The last id of a page is the cursor of the next, so the end of a process skips no other one.
 
     Args:
-        realm: whose principals may look; None needs no principal.
+        processes: the process manager of the runtime.
+        realm: the authentication realm; None disables authentication.
 
     Source: libprocess src/process.cpp, ProcessManager::__processes__.
-    Differs: there a busy process is waited for however long that takes, everybody may look, and
-    the answer has no bound.
+    Differs: libprocess awaits a busy process without a limit, requires no authentication, and
+    bounds neither the number of processes nor that of events.
     """
 
     def __init__(self, processes: ProcessManager, realm: str | None = None) -> None:
@@ -63,7 +64,7 @@ class ProcessesEndpoint(Process):
         self._surveys.close()
 
     def list_processes(self, request: Request, principal: object = None) -> Any:
-        """Ask a part of the processes and answer when all have told or ended, or in a second."""
+        """Dispatch to a page of processes; respond when all have replied or ended, or after 1 s."""
         query = request.url.query
         limit = read_limit(query, default=MAX_LISTED, most=MAX_LISTED)
         if isinstance(limit, Response):
@@ -98,14 +99,14 @@ class ProcessesEndpoint(Process):
         return all_told.after(WAIT_SECONDS, tell_without_them)
 
     def _page(self, limit: int, after: str) -> tuple[list[str], bool]:
-        """Return up to *limit* ids that follow *after*, in order, and whether none are behind."""
+        """Return up to *limit* sorted ids that follow *after*, and whether they are the last."""
         ids = in_turns(list(self._processes.records))
         found = heapq.nsmallest(limit + 1, (id for id in ids if id > after))
         return found[:limit], limit == 0 or len(found) <= limit
 
 
 def _link_to_next(limit: int, after: str) -> dict[str, str]:
-    """Return the header that says where the next page is, by RFC 8288."""
+    """Return the ``Link`` header to the next page. Source: RFC 8288."""
     return {"Link": f'<?{urlencode({"limit": limit, "after": after})}>; rel="next"'}
 
 

@@ -1,4 +1,4 @@
-"""``/profiler``: where the program spends its time."""
+"""``/profiler``: CPU and wall-clock profiles of the program."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class ProfilerEndpoints(Process):
     """Starts and stops a profiler of the whole program.
 
     Args:
-        enabled: whether it may be started at all.
-        realm: whose principals may; None lets everybody.
+        enabled: whether the start is allowed; the settings disable it by default.
+        realm: the authentication realm; None disables authentication.
 
     Source: libprocess include/process/profiler.hpp, src/profiler.cpp.
-    Differs: what is measured and how it is written; that something is not installed is said so.
+    Differs: the profilers and their formats; the response names a missing package.
     """
 
     def __init__(self, *, enabled: bool, realm: str | None) -> None:
@@ -47,7 +47,7 @@ class ProfilerEndpoints(Process):
             self._profiler.stop()
 
     def on_start(self, request: Request, principal: object = None) -> Response:
-        """Start."""
+        """Start the profiler that ``tool`` and ``clock`` of the query select."""
         refusal = refuse_foreign(request)
         if refusal is not None:
             return refusal
@@ -71,7 +71,7 @@ class ProfilerEndpoints(Process):
         return OK("Profiler started.\n", headers=[NOSNIFF])
 
     def on_stop(self, request: Request, principal: object = None) -> Response:
-        """Stop, and answer with the result."""
+        """Stop the profiler and serve its profile."""
         refusal = refuse_foreign(request)
         if refusal is not None:
             return refusal
@@ -81,20 +81,20 @@ class ProfilerEndpoints(Process):
             return BadRequest("Profiler not running.\n")
         refusal = refused_format(request, self._profiler.formats)
         if refusal is not None:
-            return refusal  # and go on
+            return refusal  # the profiler keeps running
         profiler, self._profiler = self._profiler, None
         self._profile = profiler.stop()
         return answer(request, self._profile)
 
     def on_result(self, request: Request, principal: object = None) -> Response:
-        """Answer with the result of the last run."""
+        """Serve the profile of the last run."""
         if self._profile is None:
             return BadRequest("Profiler has not been stopped yet: there is no result.\n")
         return refused_format(request, self._profile.formats) or answer(request, self._profile)
 
 
 def refused_format(request: Request, formats: tuple[str, ...]) -> Response | None:
-    """Return why the format that is asked for cannot be had; None if it can."""
+    """Return the 400 response to an unknown ``format``, else None."""
     format = request.url.query.get("format", formats[0])
     if format in formats:
         return None
@@ -102,17 +102,17 @@ def refused_format(request: Request, formats: tuple[str, ...]) -> Response | Non
 
 
 def answer(request: Request, profile: Profile) -> Response:
-    """Return *profile* in the format that is asked for, the usual one if none is."""
+    """Return *profile* in the ``format`` of *request*, or in its default format."""
     return attachment(profile.report(request.url.query.get("format", profile.formats[0])))
 
 
 def is_installed(tool: str) -> bool:
-    """Whether a profiler is there; one that nobody knows is not missing."""
+    """Whether *tool* can be imported; True for an unknown one, which fails with a better error."""
     return tool not in TOOLS or importlib.util.find_spec(tool) is not None
 
 
 def attachment(report: Report) -> Response:
-    """Return a response that browsers offer to save."""
+    """Return *report* as a download."""
     headers = {
         "Content-Type": report.media_type,
         "Content-Disposition": f"attachment; filename={report.file_name}",

@@ -1,8 +1,8 @@
-"""Profilers of the running program, each behind the same few methods.
+"""Profilers of the running program behind one interface.
 
-yappi counts every call and tells exactly how long each greenlet ran; the program is three to four
-times slower meanwhile. pyinstrument looks at the stack a thousand times a second, which costs a
-fifth, and shows a tree; it books idle time to whoever ran last.
+yappi traces every call and measures the exact time of each greenlet, which slows the program three
+to four times. pyinstrument samples the stack 1,000 times a second, which costs a fifth, and builds
+a call tree; it attributes idle time to the greenlet that ran last.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from gevent.event import AsyncResult, Event
 from greenproc.errors import InvalidArgument, StateError
 
 MAX_PROCESSES = 50
-"""How many processes a report shows, those that took the most time."""
+"""The number of processes in a report, those with the most time."""
 
 MAX_FUNCTIONS = 10
-"""How many functions of each."""
+"""The number of functions of each process."""
 
 YAPPI_FORMATS = ("pstat", "text", "json", "callgrind")
-"""What its profile can be asked for as, the usual one first."""
+"""The formats of its profile, the default first."""
 
 PYINSTRUMENT_FORMATS = ("html", "text")
 """Likewise."""
 
 STOP_SECONDS = 30.0
-"""How long a profiler may take to sum up."""
+"""The time limit for the end of a profiler in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,37 +47,40 @@ class Report:
 
 
 class Profile(Protocol):
-    """What a profiler found out."""
+    """The result of a profiler."""
 
     formats: ClassVar[tuple[str, ...]]
-    """What `report` can be asked for, the usual one first."""
+    """The formats of `report`, the default first."""
 
     def report(self, format: str) -> Report:
-        """Return the profile in one of the formats."""
+        """Return the profile in *format*, one of `formats`."""
 
 
 class Profiler(Protocol):
-    """Watches the whole program while it is running."""
+    """A profiler of the whole program."""
 
     formats: ClassVar[tuple[str, ...]]
-    """Those of its profile."""
+    """The formats of its profile, the default first."""
 
     def start(self) -> None:
-        """Begin.
+        """Start profiling.
 
         Raises:
-            StateError: somebody else in this OS process is profiling.
+            StateError: another profiler is active in this OS process.
         """
 
     def stop(self) -> Profile:
-        """End, and return what was found out."""
+        """Stop profiling and return the profile."""
 
 
 class YappiProfiler:
-    """Counts every call, by greenlet.
+    """Traces every call by greenlet.
 
     Args:
-        clock: ``cpu``, or ``wall`` to see what is waited for.
+        clock: ``cpu``, or ``wall`` to include waits.
+
+    Raises:
+        InvalidArgument: *clock* is neither.
     """
 
     formats: ClassVar[tuple[str, ...]] = YAPPI_FORMATS
@@ -91,10 +94,10 @@ class YappiProfiler:
         self._clock = clock
 
     def start(self) -> None:
-        """Begin to count."""
+        """Start tracing; raises `StateError` while another profiler is active."""
         yappi = self._yappi
         if yappi.is_running():
-            raise StateError("somebody else in this OS process is profiling")
+            raise StateError("another profiler is active in this OS process")
         yappi.clear_stats()
         yappi.set_context_backend("greenlet")
         yappi.set_context_name_callback(greenlet_name)
@@ -102,7 +105,7 @@ class YappiProfiler:
         yappi.start(builtins=False)
 
     def stop(self) -> YappiProfile:
-        """Stop counting, and leave nothing behind in yappi."""
+        """Stop tracing, and clear the global statistics of yappi."""
         yappi = self._yappi
         yappi.stop()
         try:
@@ -113,7 +116,7 @@ class YappiProfiler:
 
 
 class YappiProfile:
-    """How long each process and each function ran. Idle processes change greenlets; all count."""
+    """The time of each process and function, summed over all greenlets that a process used."""
 
     formats: ClassVar[tuple[str, ...]] = YAPPI_FORMATS
 
@@ -131,7 +134,7 @@ class YappiProfile:
         }
 
     def report(self, format: str) -> Report:
-        """Return the profile as *format*; ``pstat`` is what ``python -m pstats`` reads."""
+        """Return the profile in *format*; ``python -m pstats`` reads ``pstat``."""
         if format == "text":
             return Report(self._as_text().encode(), "text/plain; charset=utf-8", "profile.txt")
         if format == "json":
@@ -169,7 +172,7 @@ class YappiProfile:
 
 
 def _functions(yappi: ModuleType, contexts: list[int]) -> list[dict[str, Any]]:
-    """Return the functions that took the most time of their own in some greenlets."""
+    """Return the functions with the most time of their own in the greenlets *contexts*."""
     found: dict[str, dict[str, Any]] = {}
     for context in contexts:
         for one in yappi.get_func_stats(ctx_id=context):
@@ -183,7 +186,7 @@ def _functions(yappi: ModuleType, contexts: list[int]) -> list[dict[str, Any]]:
 
 
 def greenlet_name() -> str:
-    """Return the id of the process whose greenlet is running, else what kind of greenlet it is."""
+    """Return the id of the process that the current greenlet runs, else the greenlet's kind."""
     running = gevent.getcurrent()
     record = getattr(running, "record", None)
     if record is not None:
@@ -192,10 +195,13 @@ def greenlet_name() -> str:
 
 
 class PyinstrumentProfiler:
-    """Looks at the stack a thousand times a second.
+    """Samples the stack 1,000 times a second.
 
-    Starting and stopping it must happen in one greenlet, and that of a process may change; so it
-    has one of its own.
+    pyinstrument must start and stop in the same context, but a process may change its greenlet;
+    so a greenlet of its own does both.
+
+    Args:
+        spawn: starts that greenlet.
     """
 
     formats: ClassVar[tuple[str, ...]] = PYINSTRUMENT_FORMATS
@@ -210,12 +216,12 @@ class PyinstrumentProfiler:
         self._session: AsyncResult[PyinstrumentProfile] = AsyncResult()
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start sampling; raises `StateError` if pyinstrument cannot start."""
         self._spawn(self._run)
         self._started.get(timeout=STOP_SECONDS)
 
     def stop(self) -> PyinstrumentProfile:
-        """Stop looking."""
+        """Stop sampling and return the call tree."""
         self._stopping.set()
         profile = self._session.get(timeout=STOP_SECONDS)
         assert profile is not None
@@ -237,7 +243,7 @@ class PyinstrumentProfiler:
 
 
 class PyinstrumentProfile:
-    """A tree of calls."""
+    """A call tree."""
 
     formats: ClassVar[tuple[str, ...]] = PYINSTRUMENT_FORMATS
 
@@ -245,7 +251,7 @@ class PyinstrumentProfile:
         self._profiler = profiler
 
     def report(self, format: str) -> Report:
-        """Return the tree, as a page that needs nothing from elsewhere or as text."""
+        """Return the tree as a self-contained HTML page or as text."""
         if format == "html":
             body = self._profiler.output_html()
             return Report(body.encode(), "text/html; charset=utf-8", "profile.html")
@@ -254,11 +260,16 @@ class PyinstrumentProfile:
 
 
 def make_profiler(tool: str, clock: str, spawn: Callable[..., object]) -> Profiler:
-    """Return a profiler of the kind *tool*, ``yappi`` or ``pyinstrument``.
+    """Return a profiler.
+
+    Args:
+        tool: ``yappi`` or ``pyinstrument``.
+        clock: ``cpu`` or ``wall``; yappi only.
+        spawn: starts the greenlet of pyinstrument.
 
     Raises:
-        ImportError: it is not installed.
-        InvalidArgument: there is no such tool, or no such clock.
+        ImportError: *tool* is not installed.
+        InvalidArgument: *tool* or *clock* is unknown.
     """
     if tool == "yappi":
         return YappiProfiler(clock)

@@ -1,6 +1,6 @@
-"""`NodeRecorder`: what one process served last, and which processes talk to each other.
+"""`NodeRecorder`: the latest events of a process, and the traffic between processes.
 
-Recording is on only while a viewer renews a watch: each one has a time limit on the runtime's clock.
+Recording is active only while a viewer renews a watch, which expires by the runtime's clock.
 """
 
 from __future__ import annotations
@@ -25,34 +25,33 @@ from greenproc.process.manager import ProcessManager
 from greenproc.process.record import TERMINATING, ProcessRecord
 
 MAX_WATCHED = 16
-"""How many processes are watched at once; a watch of a further one is refused."""
+"""The maximum number of watched processes; a further watch is rejected."""
 
 MAX_EVENTS = 50
-"""How many of the last events of a process are kept."""
+"""The number of recorded events of a process, the latest ones."""
 
 MAX_SECONDS = 60
-"""How long a watch lasts at most, if it is not renewed."""
+"""The maximum duration of a watch without renewal."""
 
 MAX_TEXT = 200
-"""How many characters of a name or an id are kept; they come from outside."""
+"""The recorded length of a name or an id in characters; peers choose them."""
 
 MAX_STAMPS = 512
-"""How many arrival times are kept for each watched mailbox; when they are as many, every second
-one is dropped, and from then on they are taken half as often."""
+"""The maximum number of arrival times of a watched mailbox; at the limit, every second one is
+dropped and the sampling interval doubles."""
 
-STAMP_SECONDS = 0.02  # between two arrival times, at first
+STAMP_SECONDS = 0.02  # the initial interval between two arrival times
 
-ALMOST = 1e-5  # seconds: a timer of the clock has microseconds
+ALMOST = 1e-5  # seconds, above the microsecond resolution of the clock's timers
 
 _METHODS: Final = {FunctionType, MethodType, BuiltinFunctionType}
 
 
 class ArrivalTimes:
-    """When the events of one mailbox came, to within a fraction of the time that they wait.
+    """Sampled arrival times of one mailbox, with an error of a fraction of the queueing time.
 
-    Events leave a mailbox at its head, whether they are served or dropped. So the one at the head
-    of a queue of N is the Nth from the last, and its number among all arrivals is known without a
-    mark on it.
+    Events leave a mailbox at its head, served or dropped. So the head of a queue of N is the Nth
+    latest arrival, and the events themselves need no timestamp.
     """
 
     def __init__(self, now: float) -> None:
@@ -60,10 +59,10 @@ class ArrivalTimes:
         self._stamps: deque[tuple[int, float]] = deque()
         self._step = STAMP_SECONDS
         self.total = 0
-        """How many events came since the start."""
+        """The number of arrivals since the start."""
 
     def add(self, now: float) -> None:
-        """Note that an event is queued."""
+        """Count an arrival at *now*."""
         self.total += 1
         if self._stamps and now - self._stamps[-1][1] < self._step:
             return
@@ -73,9 +72,9 @@ class ArrivalTimes:
             self._step *= 2
 
     def age(self, queued: int, now: float) -> tuple[float, bool]:
-        """Return for how many seconds the oldest of *queued* events has waited.
+        """Return the queueing time of the oldest of *queued* events in seconds.
 
-        The second value is False when it came before the start, so that it is older than that.
+        The second value is False if it arrived before the start, so that the time is a lower bound.
         """
         number = self.total - queued + 1
         if number < 1:
@@ -86,7 +85,7 @@ class ArrivalTimes:
 
 
 class Watch:
-    """What is recorded of one process."""
+    """The recording of one process."""
 
     def __init__(self, record: ProcessRecord, now: float, deadline: float) -> None:
         self.record = record
@@ -100,12 +99,12 @@ class Watch:
         self.served = 0
 
     def add_served(self, item: Item, now: float) -> None:
-        """Note that the process begins to serve *item*. Nothing of its body is kept."""
+        """Record that the process starts to serve *item*, without its body."""
         self.served += 1
         self.events.append((now, *_brief(item)))
 
     def to_json(self, now: float) -> dict[str, Any]:
-        """Return what was recorded, the last event first."""
+        """Return the recording, the latest event first."""
         self.rate.update(now, self.served)
         return {
             "since_secs": now - self.started,
@@ -127,10 +126,10 @@ class Watch:
 
 
 class NodeRecorder:
-    """Records for the pages of a node what they show beyond the state of the moment.
+    """Records the events and the traffic that the pages of a node show.
 
-    While a watch lasts, every message of the node takes the paths of signals and filters, which are
-    slower. When the last one has expired, nothing is recorded and nothing is kept.
+    During a watch, every message of the node takes the slower path of signals and filters. The
+    expiry of the last watch ends the recording and discards its data.
     """
 
     def __init__(self, manager: ProcessManager) -> None:
@@ -147,9 +146,9 @@ class NodeRecorder:
         return f"<NodeRecorder of {len(self._watches)} processes, {traffic}>"
 
     def watch(self, record: ProcessRecord, seconds: float) -> Watch | None:
-        """Record the events of *record* for *seconds* from now on; return None if too many are.
+        """Record the events of *record* for *seconds*; return None at the limit of watches.
 
-        A watch that is there goes on, and does not end sooner.
+        An existing watch continues, and its deadline never moves to an earlier time.
         """
         now = self._clock.now(None)
         watch = self._watches.get(record)
@@ -164,11 +163,11 @@ class NodeRecorder:
         return watch
 
     def find_watch(self, record: ProcessRecord) -> Watch | None:
-        """Return the watch of *record* that a viewer has started, if there is one."""
+        """Return the active watch of *record*, or None."""
         return self._watches.get(record)
 
     def watch_traffic(self, seconds: float) -> Traffic:
-        """Count for *seconds* from now on which processes talk to each other."""
+        """Count the traffic between processes for *seconds*."""
         now = self._clock.now(None)
         if self._traffic is None:
             self._traffic = Traffic(now)
@@ -179,10 +178,10 @@ class NodeRecorder:
         return self._traffic
 
     def describe_traffic(self, limit: int, *, with_builtins: bool) -> dict[str, Any]:
-        """Return the *limit* pairs with the highest rates, and what is left out.
+        """Return the *limit* pairs with the highest rates, and the counts of the rest.
 
         Args:
-            with_builtins: whether the processes that come with every node are listed.
+            with_builtins: whether pairs with a built-in process are listed.
         """
         now = self._clock.now(None)
         traffic = self._traffic
@@ -206,15 +205,15 @@ class NodeRecorder:
         return any(record is not None and is_builtin(record.process) for record in records)
 
     def close(self) -> None:
-        """End all watches."""
+        """End all watches and discard their data."""
         self._watches.clear()
         self._traffic = None
         self._arm(self._clock.now(None))
 
-    # What the runtime calls
+    # Called by the runtime
 
     def queued(self, record: ProcessRecord, item: Item) -> None:
-        """Count *item*, which comes to *record*."""
+        """Count *item*, which was queued for *record*."""
         watch = self._watches.get(record)
         if watch is not None:
             watch.arrivals.add(self._clock.now(None))
@@ -224,20 +223,20 @@ class NodeRecorder:
                 self._traffic.add(source, _shortened(record.pid.id))
 
     def sent(self, message: Message) -> None:
-        """Count *message* if it goes to another node; one that stays is counted when queued."""
+        """Count *message* if its receiver is on another node; `queued` counts local ones."""
         address = message.to.address
         is_local = address is self._manager.address or address == self._manager.address
         if self._traffic is not None and not is_local and not message.to.is_empty:
             self._traffic.add(self._local_source(message.sender), address)
 
     def serving(self, record: ProcessRecord, item: Item) -> None:
-        """Note *item* as one of the last events of *record*."""
+        """Record *item* as the latest event of *record*."""
         watch = self._watches.get(record)
         if watch is not None:
             watch.add_served(item, self._clock.now(None))
 
     def _source(self, item: Item) -> Peer | None:
-        """Return where *item* comes from; None if it is the runtime that queues it."""
+        """Return the source of *item*; None for an event of the runtime itself."""
         if isinstance(item, Message):
             address = item.sender.address
             if address is self._manager.address or address == self._manager.address:
@@ -249,14 +248,14 @@ class NodeRecorder:
 
     def _local_source(self, sender: UPID) -> Peer:
         if sender.is_empty or sender.id.startswith(ASK_PREFIX):
-            return self._current()  # an ask has an id of its own, which nothing else has
+            return self._current()  # an ask has an id of its own, unique and without a process
         return _shortened(sender.id)
 
     def _current(self) -> Peer:
         process = current_process()
         return Outside.PROGRAM if process is None else _shortened(process.pid.id)
 
-    # The time limits
+    # Deadlines
 
     def _turn_on(self) -> None:
         if self._manager.observer.recorder is None:
@@ -277,12 +276,12 @@ class NodeRecorder:
         self._arm(now)
 
     def _arm(self, now: float) -> None:
-        """Wait for the deadline that comes first; record nothing when there is none."""
+        """Set the timer to the earliest deadline; stop the recording without one."""
         deadlines = [watch.deadline for watch in self._watches.values()]
         if self._traffic is not None:
             deadlines.append(self._traffic_deadline)
         due = min(deadlines, default=None)
-        # A timer that is early, since a watch was renewed, finds nothing and waits again.
+        # After a renewal the timer fires early, finds no expired watch and is set again.
         if self._timer is not None and (due is None or due < self._due):
             self._timer.cancel()
             self._timer = None
@@ -316,14 +315,14 @@ def _brief(item: Item) -> tuple[str, str, UPID | Address | None, int]:
 
 
 def _shown(pid: UPID) -> UPID:
-    """Return *pid* with the start of its id, if that is a long one."""
+    """Return *pid* with its id truncated to the recorded length."""
     if len(pid.id) <= MAX_TEXT:
         return pid
     return UPID(_shortened(pid.id), pid.address) if not pid.address.is_empty else UPID()
 
 
 def call_name(method: Any) -> str:
-    """Return what *method* is called; of what is no function of Python the name of its type."""
+    """Return the qualified name of *method*, or the name of its type if it is no function."""
     while type(method) is partial:
         method = method.func
     if type(method) is MethodType:

@@ -19,7 +19,7 @@ LISTED = 100
 
 MAX_LISTED = 1000
 
-MAX_DEPTH = 100  # levels; each costs a frame of recursion
+MAX_DEPTH = 100  # levels, since each is a frame of recursion
 
 MAX_FAMILY = 100  # supervisors in a snapshot of the metrics
 

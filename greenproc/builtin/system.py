@@ -31,25 +31,25 @@ def find_psutil() -> Any:
 
 
 def load_averages() -> dict[str, float]:
-    """Return how many processes of the machine wanted to run, over 1, 5 and 15 minutes.
+    """Return the load averages of the machine over 1, 5 and 15 minutes.
 
     Raises:
-        OSError: the system does not tell.
+        OSError: the system has no load averages.
     """
     one, five, fifteen = os.getloadavg()
     return {"avg_load_1min": one, "avg_load_5min": five, "avg_load_15min": fifteen}
 
 
 def processors() -> dict[str, int]:
-    """Return how many processors are online."""
+    """Return the number of online processors."""
     return {"cpus_total": os.sysconf("SC_NPROCESSORS_ONLN")}
 
 
 def memory() -> dict[str, int]:
-    """Return the bytes of memory that there are, and those that nobody uses for anything.
+    """Return the total and the free memory of the machine in bytes.
 
     Raises:
-        OSError: the system does not tell, and psutil, which would find out, is not installed.
+        OSError: the system lacks these figures, and psutil is not installed.
     """
     psutil = find_psutil()
     if psutil is not None:
@@ -61,7 +61,7 @@ def memory() -> dict[str, int]:
 
 
 def resident_bytes() -> int:
-    """Return how much memory this OS process has; where only the most it had is known, that."""
+    """Return the resident memory of this OS process in bytes; its peak where only that is known."""
     psutil = find_psutil()
     if psutil is not None:
         return int(psutil.Process().memory_info().rss)
@@ -76,7 +76,7 @@ GROUPS: tuple[Callable[[], dict[str, Any]], ...] = (load_averages, processors, m
 
 
 class System(Process):
-    """Tells how the machine is.
+    """Serves the load, processors and memory of the machine, and registers them as metrics.
 
     Source: libprocess include/process/system.hpp.
     """
@@ -118,7 +118,7 @@ class System(Process):
         ),
     )
     def on_stats(self, request: Request) -> Response:
-        """Answer with what is known, as JSON."""
+        """Serve the available figures as JSON."""
         stats: dict[str, Any] = {}
         for group in GROUPS:
             try:

@@ -1,4 +1,4 @@
-"""`Traffic`: which processes and nodes talk to each other, and how much. Pure counting."""
+"""`Traffic`: message counts and rates by sender and receiver, without a clock or hub."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import Any, TypeAlias
 from greenproc.address import Address
 
 MAX_PAIRS = 1000
-"""How many pairs are counted at once; what further ones send is in one sum."""
+"""The maximum number of counted pairs; further pairs share one sum."""
 
 SAMPLE_SECONDS = 1.0
-"""How long a rate is about, at least."""
+"""The minimum averaging time of a rate in seconds."""
 
 
 class Outside(Enum):
-    """What sends to processes without being one, or a node."""
+    """Senders that are neither a process nor a node."""
 
     CLIENTS = "clients"
-    """All clients of HTTP: each of their connections has an address of its own."""
+    """All HTTP clients as one, since each connection has a different address."""
     PROGRAM = "program"
-    """What has no name: greenlets of the program that are no process, and senders without a UPID."""
+    """Senders without an id: greenlets outside of processes, and messages without a UPID."""
 
 
 Peer: TypeAlias = str | Address | Outside
-"""The id of a process of this node, the address of another node, or neither."""
+"""The id of a local process, the address of another node, or a sender that is neither."""
 
 
 class Rate:
-    """How much a count grows in a second, over the last second or more."""
+    """The growth of a count per second, averaged over the last second or more."""
 
     __slots__ = ("_time", "_total", "per_sec")
 
@@ -40,7 +40,7 @@ class Rate:
         self.per_sec = 0.0
 
     def update(self, now: float, total: int) -> None:
-        """Take *total* as the count at *now*; calls that follow soon change nothing."""
+        """Record *total* as the count at *now*; calls within the averaging time are ignored."""
         seconds = now - self._time
         if seconds >= SAMPLE_SECONDS:
             self.per_sec = (total - self._total) / seconds
@@ -49,7 +49,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What one sends to another."""
+    """The traffic from one sender to one receiver."""
 
     source: Peer
     target: Peer
@@ -58,11 +58,11 @@ class Pair:
 
     @property
     def weight(self) -> tuple[float, int]:
-        """What pairs are ordered by: the rate, then the total."""
+        """The sort key of pairs: the rate, then the total."""
         return self.per_sec, self.total
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as an edge of the graph."""
+        """Return the pair as an edge of the traffic graph."""
         return {
             "from": peer_json(self.source),
             "to": peer_json(self.target),
@@ -74,8 +74,8 @@ class Pair:
 class Traffic:
     """Counts messages, dispatches and requests by sender and receiver.
 
-    There is room for a thousand pairs. What comes of further ones is counted in `others`, until a
-    look at the pairs drops the quieter half of them.
+    The table holds 1,000 pairs. `others` counts further pairs until `look` evicts the half with
+    the lower rates.
     """
 
     def __init__(self, now: float) -> None:
@@ -84,7 +84,7 @@ class Traffic:
         self._counts: dict[tuple[Peer, Peer], int] = {}
         self._rates: dict[tuple[Peer, Peer], Rate] = {}
         self.others = 0
-        """How many were sent by pairs that there was no room for, or that were dropped."""
+        """The count of pairs that exceeded the table or were evicted."""
 
     def __len__(self) -> int:
         return len(self._counts)
@@ -93,7 +93,7 @@ class Traffic:
         return f"<Traffic of {len(self)} pairs>"
 
     def add(self, source: Peer, target: Peer) -> None:
-        """Count what *source* sends to *target*."""
+        """Count one event from *source* to *target*."""
         pair = source, target
         known = self._counts.get(pair)
         if known is not None:
@@ -104,12 +104,12 @@ class Traffic:
             self.others += 1
 
     def look(self, now: float) -> list[Pair]:
-        """Return all pairs as they are *now*, in no order."""
+        """Return all pairs with their rates at *now*, unordered."""
         pairs = []
         for (source, target), total in self._counts.items():
             rate = self._rates.get((source, target))
             if rate is None:
-                rate = self._rates[source, target] = Rate(self._looked, 0)  # it was silent then
+                rate = self._rates[source, target] = Rate(self._looked, 0)  # no event by then
             rate.update(now, total)
             pairs.append(Pair(source, target, total, rate.per_sec))
         self._looked = now
@@ -125,7 +125,7 @@ class Traffic:
 
 
 def peer_json(peer: Peer) -> dict[str, Any]:
-    """Return *peer* as the graph names it."""
+    """Return *peer* as a node of the traffic graph."""
     if isinstance(peer, str):
         return {"kind": "process", "name": peer}
     if isinstance(peer, Address):

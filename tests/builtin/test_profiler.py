@@ -113,7 +113,7 @@ def test_two_nodes_of_one_program_do_not_profile_at_once(
     answer = ask(other, "/profiler/start")
     assert answer.code == 500
     assert answer.body == (
-        b"Failed to start profiler: somebody else in this OS process is profiling"
+        b"Failed to start profiler: another profiler is active in this OS process"
     )
     assert ask(node, "/profiler/stop").code == 200
     assert ask(other, "/profiler/start").code == 200
