@@ -1,4 +1,4 @@
-"""What the functions that send and call are given, as what they need."""
+"""Conversion and checks of the arguments of send, ask, dispatch and delay."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def check_delay(name: str, seconds: Any, target: object) -> int:
     """Return *seconds* as whole microseconds, for a function called *name* that takes *target* after them.
 
     Raises:
-        InvalidArgument: they are no duration; if the two were given in the other order, the text says so.
+        InvalidArgument: *seconds* is not a duration; the text points out swapped arguments.
     """
     try:
         return check_duration(seconds)
@@ -75,13 +75,18 @@ def _advise(target: object) -> str:
 
 
 def as_message(to: Any, name: Any, body: Any) -> tuple[UPID, str, bytes]:
-    """Return receiver, name and body of a message, as they are given to `Process.send`.
+    """Return receiver, name and body of a message from the arguments of `Process.send`.
+
+    Args:
+        to: the receiver, a UPID or a process.
+        name: the name of the message, or the value that is the whole message.
+        body: bytes or a value with an encoding.
 
     Raises:
-        InvalidArgument: one of them is none.
+        InvalidArgument: an argument has another type, or the value has no encoding.
     """
     if isinstance(body, Struct) and type(name) is str and isinstance(to, UPID):
-        return to, name, encode(body)  # as below, without what mostly need not be asked
+        return to, name, encode(body)  # the common case of what follows, without its checks
     return as_upid(to), *as_named_body(name, body)
 
 
@@ -99,9 +104,9 @@ def as_named_body(name: Any, body: Any) -> tuple[str, bytes]:
 
 
 def as_body(body: Any) -> bytes:
-    """Return *body* as bytes: what is like bytes as it is, other values encoded.
+    """Return *body* as bytes: a buffer unchanged, any other value encoded.
 
-    A text is refused: where one is sent, its ``encode()`` was mostly forgotten.
+    A text is refused: a forgotten ``encode()`` is the usual reason for one.
 
     Raises:
         InvalidArgument: it is a text, or has no encoding.

@@ -88,19 +88,19 @@ class Process:
     serves_messages_plainly: ClassVar[bool] = True
     """Whether messages reach their handlers without `serve` and `consume_message`, which is faster.
 
-    True where neither is overridden, so that the difference cannot be seen.
+    True if neither is overridden, so that the difference has no visible effect.
     """
 
     takes_requests: bool = True
     """Whether HTTP requests are put into the mailbox; else they are answered 503 at once.
 
-    For a process whose `finalize` takes long: what comes meanwhile would wait for its end.
+    For a process with a slow `finalize`: requests that arrive meanwhile would wait for its end.
     """
 
     mailbox_limit: MailboxLimit | None = None
-    """How much may wait for this process, and what happens to more; read when it is spawned.
+    """The bound of the mailbox and its overflow policy, read when the process is spawned.
 
-    None leaves it to the settings of the runtime.
+    None applies the bounds in the settings of the runtime.
     """
 
     takes_raw_requests: ClassVar[bool] = False
@@ -156,7 +156,7 @@ class Process:
         self.__manager().end(self.__record, error)
 
     def serve(self, event: Event) -> None:
-        """Serve *event*: hand it to the ``consume_`` method of its kind."""
+        """Serve *event*: call the ``consume_`` method of its kind."""
         event.consume(self)
 
     def consume_message(self, event: MessageEvent) -> None:
@@ -197,16 +197,16 @@ class Process:
         serve_http(self.__record, self.__record.routes or self.__routes(), event)
 
     def streams_body(self, path: str) -> bool:
-        """Tell whether a request for *path* is to be served before its body is there.
+        """Return whether a request for *path* is served before its body has arrived.
 
-        Its route says so. Who overrides `consume_http` may override this as well: a body that did
-        not come whole with its head then comes through ``request.reader``, without a limit. It is
-        called by who reads the connection, not in a turn of the process, and must not wait.
+        The route decides. A class that overrides `consume_http` may override this as well: a body
+        that did not arrive with its head is then read from ``request.reader``, without a limit. It
+        is called outside of the turns of the process, and must not wait.
         """
         return self.__routes().streams(path)
 
     def takes_websocket(self, path: str) -> bool:
-        """Tell whether the handshake of a WebSocket at *path* is served. As `streams_body`."""
+        """Return whether a WebSocket handshake at *path* is served. Called as `streams_body` is."""
         return self.__routes().upgrades(path)
 
     def consume_exited(self, event: ExitedEvent) -> None:
@@ -248,7 +248,7 @@ class Process:
     @overload
     def send(self, to: UPID | Process, name: object) -> None: ...
     def send(self, to: UPID | Process, name: Any, body: Any = b"") -> None:
-        """Send a message; nothing tells whether it is handled.
+        """Send a message; no acknowledgement follows, as in libprocess.
 
         Args:
             to: the receiver, here or on another node; the empty UPID is silently ignored.

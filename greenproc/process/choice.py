@@ -1,4 +1,4 @@
-"""Which of the routes of a path answers a request, and what answers it if none takes its method."""
+"""Selection of the route for a request by path and method, with the responses where none fits."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 def choose(found: Found, request: Request) -> Route | Response:
     """Return the route for *request* among *found*, or the response if there is none.
 
-    The handler of that route is called with the request and, in a realm, the principal alone.
+    The handler of the returned route takes the request and, in a realm, the principal: body and
+    path parameters are bound. The CORS lines of the response are stored in *request*.
 
-    Lines that the response needs are left in *request*.
+    Args:
+        found: the endpoints of the path, with the values of its parameters.
+        request: the request.
     """
     if is_preflight(request):
         asked = request.headers["Access-Control-Request-Method"]
@@ -45,7 +48,7 @@ def _find(found: Found, method: str) -> tuple[Route | None, tuple[Any, ...]]:
 
 
 def _without_route(found: Found, request: Request) -> Response:
-    """Return the response to a method that no route takes."""
+    """Return the response to a method without a route."""
     for endpoint, _ in found:
         for route in endpoint.routes:
             if route.options.cors is not None and not request.response_lines:
@@ -57,7 +60,7 @@ def _without_route(found: Found, request: Request) -> Response:
 
 
 def _let(cors: CORS, request: Request) -> Response | None:
-    """Let the response say what *cors* has to; return the refusal of what it does not allow."""
+    """Set the CORS lines of the response; return the refusal if *cors* does not allow the request."""
     request.response_lines = cors.lines(request)
     return cors.refuse(request)
 
@@ -71,7 +74,7 @@ def _listed(methods: set[str]) -> list[str]:
 
 
 def _bound(route: Route, values: tuple[Any, ...]) -> Route:
-    """Return *route* with a handler that is given body and parameters, too."""
+    """Return *route* with body and path parameters bound to its handler."""
     body, pattern = route.options.json, route.options.pattern
     if body is None and pattern is None:
         return route

@@ -1,4 +1,4 @@
-"""Which connections end with a process: those that left HTTP for it, and its streams."""
+"""The connections that end with a process: its WebSockets and other upgrades, and its streams."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from greenproc.process.weak_method import is_over
 
 
 def end_with(process: Process, connection: ProcessConnection) -> bool:
-    """End *connection* with *process*; tell whether that has not ended yet."""
+    """End *connection* when *process* ends; return False if it has ended already."""
     if is_over(process):
         return False
     routes = routes_of(process)
@@ -19,7 +19,7 @@ def end_with(process: Process, connection: ProcessConnection) -> bool:
 
 
 def forget_connection(process: Process, connection: ProcessConnection) -> None:
-    """Take note that *connection* is over, or belongs to another process."""
+    """Remove *connection*, which is closed or belongs to another process."""
     routes = record_of(process).routes
     if routes is not None and routes.connections is not None:
         routes.connections.pop(connection, None)

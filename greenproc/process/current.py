@@ -1,4 +1,4 @@
-"""Which process the calling greenlet runs for."""
+"""The current process: the one that the calling greenlet runs for."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Finding circles of processes that wait for each other, at the moment when one is closed.
+"""Detection of deadlocks: cycles of processes that wait for each other, when one closes.
 
-What a process waits for is seen where it can only come from another process: the future of a
-dispatch, the answer to an ask whose message is still queued or being handled, or the end of a
-process, without a limit. Other waits are not looked at.
+A wait counts if only another process can end it: for the future of a dispatch, for the answer to an
+ask whose message is still queued or being handled, or, without a limit, for the end of a process.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ MAX_NAMED = 5  # processes of a circle in one message
 
 
 class WaitingGreenlet(greenlet):
-    """The greenlet of a process, which tells what that waits for without a limit."""
+    """The greenlet of a process, with the object that it waits for without a limit."""
 
     record: ProcessRecord
     waits_for: Any = None

@@ -1,6 +1,6 @@
-"""What `Settings.debug` adds: a warning when a method runs outside of its process.
+"""`Settings.debug`: a warning when a method runs outside of its process.
 
-Nothing here runs, and no process is touched, where that is off.
+Without the setting no code here runs and no process is changed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Dropping a message: it is reported, and the ask that it belongs to ends, here or on another node."""
+"""Dropped messages: each is reported, and its ask ends, here or on another node."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ def drop_message(
     """Report *message* as dropped.
 
     Args:
-        reason: as dead letters have it.
-        why: as the future of an ask has it, in words that follow those about the ask.
-        is_refused: whether another node that has sent it is answered 503, and may send it again.
+        manager: the process manager of the runtime.
+        message: the message.
+        reason: the reason in the dead letter.
+        why: the reason in the future of an ask, as the end of a sentence.
+        is_refused: whether a remote sender is answered 503, and may retry.
     """
     manager.observer.message_dropped(message, reason)
     manager.asks.lose(message, why, is_refused=is_refused)
 
 
 def drop_unserved(manager: ProcessManager, record: ProcessRecord, message: Message) -> None:
-    """Report *message*, which the process of *record*, that is ending, does not serve."""
+    """Report *message*, which the ending process of *record* does not serve."""
     manager.observer.message_dropped(message, TERMINATED)
     manager.asks.lose_unserved(message, record)
 
@@ -38,7 +40,7 @@ def drop_unknown(manager: ProcessManager, message: Message, *, is_refused: bool)
     Args:
         manager: the process manager of the runtime.
         message: the message.
-        is_refused: whether another node that has sent it is answered 404.
+        is_refused: whether a remote sender is answered 404.
     """
     is_late = manager.asks.is_late(message)
     manager.observer.message_dropped(message, LATE_ANSWER if is_late else UNKNOWN_RECEIVER)

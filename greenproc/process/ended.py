@@ -1,4 +1,4 @@
-"""Why a process is not there: what the future of a dispatch to it is abandoned with."""
+"""The reasons why a process is not running: a dispatch to it is abandoned with one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from greenproc.pid import UPID
 from greenproc.process.record import ProcessRecord
 
 MAX_REMEMBERED = 256
-"""Of how many ended processes a node remembers the end: no address tells that there was one."""
+"""The number of ended processes whose ends a node remembers. An address alone does not show that a
+process existed; the bound keeps a node that spawns one process a request from growing."""
 
 MAX_TEXT = 200  # characters of an error
 
@@ -21,27 +22,29 @@ ENDED = "has ended"
 
 
 class EndedProcesses:
-    """Remembers how the last processes of a node ended, by id, as texts.
+    """The ends of the last processes of a node, by id, as texts.
 
-    Errors themselves are not kept: their tracebacks hold what the processes worked on.
+    The errors are not kept: a traceback holds the frames, and so the data, of the process.
     """
 
     def __init__(self) -> None:
-        # Searched when a dispatch is in vain only; a dict in order costs each end ten times more.
+        # Searched for failing dispatches only; an ordered dict would make each end ten times slower.
         self._ends: deque[tuple[str, str]] = deque(maxlen=MAX_REMEMBERED)
 
     def __len__(self) -> int:
         return len(self._ends)
 
     def remember(self, record: ProcessRecord) -> None:
-        """Remember how the process of *record* ended."""
+        """Add the end of the process of *record*."""
         self._ends.append((record.pid.id, "" if record.reason is None else how_it_ended(record)))
 
     def explain(self, pid: UPID, address: Address | None, *, accepting: bool) -> str:
-        """Say why *pid* names no process of the node at *address*.
+        """Return the reason why *pid* names no process of the node at *address*.
 
         Args:
-            accepting: whether that node takes new processes, so runs.
+            pid: the address of the process.
+            address: the address of the node.
+            accepting: whether the node accepts new processes; a stopped one does not.
         """
         if pid.is_empty and not accepting:
             return "the runtime was stopped, which spawned nothing: make a new one"
@@ -64,24 +67,24 @@ class EndedProcesses:
         return f"process {pid} {ENDED}"
 
     def find_end(self, id: str) -> str | None:
-        """Return how the last process called *id* ended, in words that follow its name."""
+        """Return the end of the last process with the *id*, as a predicate for its name."""
         return next((end or ENDED for known, end in reversed(self._ends) if known == id), None)
 
 
 def how_it_ended(record: ProcessRecord) -> str:
-    """Say how the process of *record* ended or is ending, in words that follow its name."""
+    """Return the end of the process of *record*, as a predicate for its name."""
     error = record.reason
     if error is None:
         return ENDED
     if isinstance(error, GreenletExit):
         return "was killed"
     text = f"{type(error).__name__}: {text_of(error)}"[:MAX_TEXT].rstrip(": ")
-    # Any other end is itself served: that of an event, or the terminate event.
+    # Any later end happens in an event that is served, if only the terminate event.
     where = "failed in initialize()" if not record.served + record.serving else "has failed"
     return f"{where}: {text}"
 
 
 def why_unserved(record: ProcessRecord) -> str:
-    """Say why the process of *record* does not serve what is queued for it."""
+    """Return the reason why the process of *record* does not serve its queued events."""
     how = "was terminated before it served this" if record.reason is None else how_it_ended(record)
     return f"process {record.pid} {how}"

@@ -1,4 +1,4 @@
-"""The end of a process: it is taken out of everything, whatever fails meanwhile."""
+"""Clean-up of an ended process: each step runs, whatever the step before raised."""
 
 from __future__ import annotations
 
@@ -23,10 +23,16 @@ logger = logging.getLogger("greenproc.process")
 
 
 def attempt(hub: Hub, pid: UPID, step: Callable[..., object], *args: Any) -> None:
-    """Make one *step* of what ends the process *pid*; the steps after it are made whatever it raises.
+    """Run one *step* of the clean-up of process *pid*, and log its error, so that the next step runs.
 
-    A step calls callbacks of futures and receivers of signals, which may raise, and may wait, so
-    that something is thrown into them. A kill needs no more: what it ends is ending.
+    A step calls callbacks of futures and receivers of signals. These may raise; they may also wait,
+    and an exception may be thrown into the wait. A kill has no further effect: the process is ending.
+
+    Args:
+        hub: the hub of the runtime.
+        pid: the address of the process, for the log.
+        step: the function to call.
+        args: its arguments.
     """
     try:
         step(*args)
@@ -39,10 +45,10 @@ def attempt(hub: Hub, pid: UPID, step: Callable[..., object], *args: Any) -> Non
 
 
 def clean_up(manager: ProcessManager, record: ProcessRecord) -> None:
-    """Take an ended process out of everything, in the order that libprocess keeps.
+    """Remove an ended process from the runtime, in the order of libprocess.
 
-    From the first step on every event is refused, so that what the dropping of the old ones sets
-    off cannot reach a successor with the same id. Calling it again makes the steps that are left.
+    Every event is refused from the first step on, so that callbacks of dropped events cannot send to
+    a successor with the same id. A second call runs the steps that are left.
     """
     process, pid, hub = record.process, record.pid, manager.hub
     if process is None:
@@ -81,7 +87,7 @@ def clean_up(manager: ProcessManager, record: ProcessRecord) -> None:
 
 
 def drop_queued(manager: ProcessManager, record: ProcessRecord) -> None:
-    """Drop what the process of *record* has not served, but for what its next incarnation serves."""
+    """Drop the queued events of *record*, except those that its next incarnation serves."""
     if record.supervised is not None:
         attempt(manager.hub, record.pid, record.supervised.hold)
     reason = why_unserved(record) if record.events else None
@@ -97,9 +103,9 @@ def drop_queued(manager: ProcessManager, record: ProcessRecord) -> None:
 
 
 def report_end(hub: Hub, record: ProcessRecord) -> None:
-    """Tell the supervisor of the process of *record*, and its children, that it is over.
+    """Report the end of the process of *record* to its supervisor, and to its children.
 
-    The supervisor knows it before it gets the `ExitedEvent`: what follows may wait.
+    The report precedes the `ExitedEvent`, because the steps in between may wait.
     """
     if record.supervising is not None:
         attempt(hub, record.pid, record.supervising.ended)
@@ -109,10 +115,16 @@ def report_end(hub: Hub, record: ProcessRecord) -> None:
 
 
 def rescue(manager: ProcessManager, record: ProcessRecord, error: BaseException) -> None:
-    """Make the record of the running process of *record* whole after *error* came out of any line.
+    """Repair the state of *record*, whose greenlet runs, after *error* came out of any line.
 
-    What a signal handler raised goes to the main greenlet, and the process goes on. Anything else
-    is a fault of the runtime or a kill: the process ends, as it would otherwise be there for ever.
+    The exception of a signal handler is raised in the main greenlet, and the process lives on. Any
+    other one is a fault of the runtime or a kill: the process ends, because its greenlet has ended
+    and no other would serve the mailbox.
+
+    Args:
+        manager: the process manager of the runtime.
+        record: the record of the process.
+        error: the exception.
     """
     manager.scheduler.recount(record, manager.records.values(), manager.ending)
     if isinstance(error, manager.hub.SYSTEM_ERROR):

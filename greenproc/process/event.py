@@ -1,7 +1,7 @@
 """What a mailbox holds: the five kinds of event.
 
-Each kind knows how it is consumed, how a visitor sees it, what dropping it means and its JSON
-form. Who delivers events, and when, is the manager's business.
+Each kind defines how it is consumed, visited and dropped, and its JSON form. The process manager
+delivers events.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class Visitor(Protocol):
         """See an HTTP request."""
 
     def visit_exited(self, event: ExitedEvent) -> object:
-        """See the news that a linked process is gone."""
+        """See the exit of a linked process."""
 
     def visit_terminate(self, event: TerminateEvent) -> object:
         """See a request to terminate."""
 
 
 class Consumer(Protocol):
-    """Takes events over, one method a kind. Every process is one."""
+    """Serves events, one method a kind. Every process is one."""
 
     def consume_message(self, event: MessageEvent) -> None:
         """Serve a message."""
@@ -57,7 +57,7 @@ class Consumer(Protocol):
         """Serve an HTTP request."""
 
     def consume_exited(self, event: ExitedEvent) -> None:
-        """Serve the news that a linked process is gone."""
+        """Serve the exit of a linked process."""
 
     def consume_terminate(self, event: TerminateEvent) -> None:
         """Serve a request to terminate."""
@@ -84,7 +84,7 @@ class Event:
         return None
 
     def consume(self, consumer: Consumer) -> None:
-        """Hand this event over to *consumer*'s method for its kind."""
+        """Call *consumer*'s method for this kind of event."""
         raise NotImplementedError
 
     def visit(self, visitor: Visitor) -> object:
@@ -92,7 +92,7 @@ class Event:
         raise NotImplementedError
 
     def drop(self, reason: str | None = None) -> None:
-        """Tell what waits for this event that nothing will serve it, because of *reason*."""
+        """Fail the future of this event, which will not be served because of *reason*."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the event's JSON form, ``type`` first."""
@@ -162,7 +162,8 @@ class DispatchPromise(Promise[T]):
 class DispatchEvent(Event):
     """A call to run in the process.
 
-    ``promise`` takes the result; None means that nobody waits, so an error is the process' own.
+    ``promise`` receives the result. None means that there is no future of it, so an error counts as a
+    failure of the process.
     """
 
     __slots__ = ("args", "kwargs", "method", "promise")
@@ -205,7 +206,7 @@ class ControlCall(DispatchEvent):
 
     @property
     def content(self) -> None:
-        """Nothing that a program sent."""
+        """None: no program sent it."""
         return None
 
 
@@ -285,7 +286,7 @@ def is_exactly(event: object, kind: type[E]) -> TypeGuard[E]:
 
 
 class ExitedEvent(Event):
-    """A linked process is gone; ``reason`` is the error that ended it, when local and known."""
+    """The exit of a linked process; ``reason`` is the error that ended it, if local and known."""
 
     __slots__ = ("pid", "reason")
     kind = "EXITED"

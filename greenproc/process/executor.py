@@ -61,8 +61,8 @@ def run_async(
 ) -> Future[Any]:
     """Run *function* in a process of its own and return the future of its result.
 
-    A discard request does not stop *function*, which nobody can interrupt. It is passed on to a
-    future that *function* has returned.
+    A discard request cannot interrupt *function*. It is passed on to a future that *function* has
+    returned.
 
     Raises:
         InvalidArgument: *function* cannot be called.

@@ -1,4 +1,4 @@
-"""Event filters: what looks at each event before it is served, and may drop it."""
+"""Event filters: callables that see each event before it is served, and may drop it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Filter:
         return False
 
     def visit_exited(self, event: ExitedEvent) -> Any:
-        """Return whether to drop the news of an exit."""
+        """Return whether to drop the exit of a linked process."""
         return False
 
     def visit_terminate(self, event: TerminateEvent) -> Any:

@@ -165,12 +165,12 @@ def route(
         json: the type of the body, a `msgspec.Struct`, a dataclass or one such as ``list[int]``.
             What is no JSON or not of that type is answered with 400, and the path of the fault;
             another ``Content-Type``, or none, with 415.
-        help: text for people who look the endpoint up; with an empty one it is not listed.
+        help: the text of the help page; an endpoint with an empty one is not listed.
         streaming: call the handler as soon as the head of a request is there. The body is not in
             ``request.body`` but comes through ``request.reader``, without a limit; while it is
             not read, the client waits. When the response is out the reader is closed.
-        methods: those that the handler takes; None is for all of them. ``GET`` stands for
-            ``HEAD``, too. Others are answered with 405, and ``OPTIONS`` with what there is.
+        methods: those that the handler takes; None is for all of them. ``GET`` includes
+            ``HEAD``, too. Other methods are answered with 405, and ``OPTIONS`` with the list.
         cors: the origins whose pages may use the route, see `greenproc.http.CORS`.
 
     Raises:

@@ -39,12 +39,12 @@ def USAGE(text: str) -> str:  # noqa: N802 -- libprocess' name
 
 
 def TLDR(text: str) -> str:  # noqa: N802 -- libprocess' name
-    """Return what an endpoint is for in one sentence."""
+    """Return the purpose of an endpoint in one sentence."""
     return f"{text}\n"
 
 
 def DESCRIPTION(*lines: str) -> str:  # noqa: N802 -- libprocess' name
-    """Return what else is to be said of an endpoint."""
+    """Return the long description of an endpoint."""
     return _paragraph(lines)
 
 
@@ -56,7 +56,7 @@ def AUTHENTICATION(required: bool) -> str:  # noqa: N802 -- libprocess' name
 
 
 def AUTHORIZATION(*lines: str) -> str:  # noqa: N802 -- libprocess' name
-    """Return who may use an endpoint."""
+    """Return the text about the permission that an endpoint requires."""
     return _paragraph(lines)
 
 

@@ -33,7 +33,7 @@ def _check_scheduler(manager: ProcessManager) -> Iterator[str]:
     if queued - set(records):
         yield f"- in the run queue is what is not running: {queued - set(records)}"
     if scheduler.ready and not scheduler.will_run:
-        yield f"- nobody is going to run the queue of {len(queued)}"
+        yield f"- no callback will run the queue of {len(queued)}"
     if scheduler.scheduled and not scheduler.will_run:
         yield "- the queue counts as scheduled, but neither callback nor timer is pending"
     busy = sum(record.state in (BOTTOM, READY) for record in records) + manager.ending

@@ -1,4 +1,4 @@
-"""Making links and telling exits: the table of links applied to processes and connections."""
+"""Links and exits: the link table applied to processes and connections."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class Linking:
         self._transport: Transport | None = None
 
     def open(self, address: Address, transport: Transport) -> None:
-        """Learn which address is this node's own and who keeps connections to others."""
+        """Set the address of this node and the transport of remote links."""
         self._address = address
         self._transport = transport
 
     def link(self, record: ProcessRecord, to: UPID, mode: RemoteConnection) -> None:
         """Let the process of *record* watch *to*. See `Process.link`."""
         if to.is_empty or record.state is TERMINATING:
-            return  # an ended process is told nothing, and nothing would take the link back
+            return  # an ended process gets no exit event, and its links would never be removed
         if to.address == self._address:
             if to.id in self._running:
                 self._record(record, to, remote=False)
@@ -55,7 +55,7 @@ class Linking:
                 self._tell(record, to)
             return
         assert self._transport is not None
-        # Recorded first: a connection that fails at once must find the link.
+        # Added before the connection exists: one that fails at once must find the link to report it.
         is_new = self._record(record, to, remote=True)
         try:
             self._transport.link(to.address, mode, is_claimed=isinstance(to, ClaimedUPID))
@@ -68,19 +68,19 @@ class Linking:
     def end(self, record: ProcessRecord) -> list[ProcessRecord]:
         """Forget the links of a process that ended; return the linkers to `tell_end` to.
 
-        In this order a process that linked itself is told nothing, as in libprocess.
+        The order matters: a process linked to itself gets no exit event, as in libprocess.
         """
         self.table.remove_linker(record)
         return self.table.take_linkers(record.pid)
 
     def tell_end(self, linker: ProcessRecord, record: ProcessRecord) -> None:
-        """Tell *linker* that the process of *record* ended."""
+        """Queue for *linker* the exit of the process of *record*."""
         if self._clock.paused:
             self._clock.order(record.process, linker.process)
         self._tell(linker, record.pid, record.reason)
 
     def lose_address(self, address: Address) -> None:
-        """Tell every linker of a process at *address* that the connection is gone."""
+        """Queue an exit for each linker of a process at *address*: the connection is lost."""
         for linkee, linkers in self.table.take_address(address):
             for linker in linkers:
                 self._tell(linker, linkee)

@@ -1,4 +1,4 @@
-"""Who watches whom. Pure tables: no events, no sockets."""
+"""The table of links: linkers, linkees, addresses. It queues no events and opens no sockets."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ class LinkTable(Generic[Linker]):
     """
 
     def __init__(self) -> None:
-        # Dictionaries with None values serve as sets that keep their order, so that exits are
-        # told in the order in which the links were made.
+        # Dictionaries with None values serve as ordered sets, so that exits are queued in the order
+        # in which the links were made.
         self._linkers: dict[UPID, dict[Linker, None]] = {}
         self._linkees: dict[Linker, dict[UPID, None]] = {}
         self._remotes: dict[Address, dict[UPID, None]] = {}
 
     def add(self, linker: Linker, linkee: UPID, *, remote: bool) -> bool:
-        """Record that *linker* watches *linkee* and return whether that is new.
+        """Add the link from *linker* to *linkee* and return whether it is new.
 
-        *remote* says that a connection carries the link.
+        Args:
+            linker: the process that watches.
+            linkee: the address that is watched.
+            remote: whether a connection carries the link.
         """
         if linkee in self._linkees.get(linker, ()):
             return False
@@ -50,7 +53,7 @@ class LinkTable(Generic[Linker]):
             self._forget_linker(linker, linkee)
 
     def take_linkers(self, linkee: UPID) -> list[Linker]:
-        """Remove every link to *linkee* and return who had one."""
+        """Remove every link to *linkee* and return the linkers."""
         linkers = list(self._linkers.pop(linkee, ()))
         for linker in linkers:
             linkees = self._linkees[linker]
@@ -67,11 +70,11 @@ class LinkTable(Generic[Linker]):
         return [(linkee, self.take_linkers(linkee)) for linkee in linkees]
 
     def linkees(self, linker: Linker) -> Collection[UPID]:
-        """Return what *linker* watches, in the order of the links."""
+        """Return the linkees of *linker*, in the order of the links."""
         return self._linkees.get(linker, {}).keys()
 
     def linkers(self, linkee: UPID) -> Collection[Linker]:
-        """Return what watches *linkee* here, in the order of the links."""
+        """Return the local linkers of *linkee*, in the order of the links."""
         return self._linkers.get(linkee, {}).keys()
 
     def _forget_linker(self, linker: Linker, linkee: UPID) -> None:

@@ -1,7 +1,7 @@
 """The queue in front of a process.
 
-It holds events and, for messages, which are by far the most, the bare `Message`: the event around
-it is made only for those who look at events.
+It holds events and, for messages, the bare `Message`: most items are messages, and a filter, a
+recorder or an override of `serve` alone needs the event around one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections import deque
 
 Item = Event | Message
-"""What a mailbox holds."""
+"""An item of a mailbox."""
 
 
 class AskedToTerminate(Closed):
@@ -29,9 +29,9 @@ class AskedToTerminate(Closed):
 class Mailbox(SimpleQueue[Item]):
     """A gevent queue whose owner is woken by the scheduler instead of by a waiter.
 
-    What waits can be looked at from everywhere (``len``, `peek`). `put` goes through *deliver* and
-    so wakes the process. Only the process itself takes out, by *take*, in the middle of a handler.
-    The runtime itself appends to ``queue``, the deque inside, because that is the hot path.
+    Any greenlet may inspect the queue (``len``, `peek`). `put` calls *deliver*, which wakes the
+    process. Only a handler of the process itself removes items, by *take*. The runtime appends to
+    ``queue``, the deque inside: this is the hot path, and a call would slow it down.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Mailbox(SimpleQueue[Item]):
         self._deliver = deliver
         self._take = take
         self.is_shown = False
-        """Whether users have seen it, and may keep it: then it is the process' to the end."""
+        """Whether a user may hold a reference: then the process keeps it to the end."""
 
     def put(self, item: Item, block: bool = True, timeout: float | None = None) -> None:
         """Deliver *item* as if it had been sent. Never blocks: a full mailbox drops it."""
@@ -76,7 +76,7 @@ class Mailbox(SimpleQueue[Item]):
         return self._take(block, timeout)
 
     def peek(self, block: bool = True, timeout: float | None = None) -> Item:
-        """Return the next event and leave it. Never waits, whatever is asked.
+        """Return the next event without removing it. Never waits, whatever *block* says.
 
         Raises:
             gevent.queue.Empty: there is none.
@@ -97,7 +97,7 @@ def count_events(items: Iterable[Item], kind: type[Event]) -> int:
 def discard_until_terminate(items: deque[Item], discard: Callable[[Item], None]) -> None:
     """Take queued items out and *discard* them up to the first `TerminateEvent`, the new head.
 
-    This is how an injected terminate goes ahead of the queue.
+    An injected terminate goes ahead of the queue in this way.
 
     Source: libprocess src/process.cpp, ProcessManager::resume.
     """

@@ -297,7 +297,7 @@ class ProcessManager:
         return record.mailbox
 
     def show_mailbox(self, record: ProcessRecord) -> Mailbox:
-        """Return the mailbox of *record* to its users, who may keep it."""
+        """Return the mailbox of *record* for users, and keep it from now on."""
         mailbox = self.open_mailbox(record)
         mailbox.is_shown = True
         return mailbox
@@ -312,7 +312,7 @@ class ProcessManager:
             self.enqueue(record, item)
 
     def send(self, message: Message) -> None:
-        """Deliver *message* here or hand it to the transport. Never waits, reports no arrival.
+        """Deliver *message* here or pass it to the transport. Never waits, confirms no arrival.
 
         Raises:
             StateError: the runtime was stopped.
@@ -506,7 +506,7 @@ class ProcessManager:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        """Queue a call whose result nobody gets; an error in it is the process' own."""
+        """Queue a call without a future; an error in it counts as a failure of the process."""
         self._dispatch(pid, DispatchEvent(method, args, kwargs))
 
     def push(self, record: ProcessRecord, event: DispatchEvent) -> None:

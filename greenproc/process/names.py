@@ -1,4 +1,4 @@
-"""Ids of processes that were given none."""
+"""Generated process ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the actors need from the floors above them, stated as protocols.
+"""The protocols by which processes use the floors above them.
 
 The process manager knows no sockets and no composition root; `greenproc.runtime` plugs both in.
 """
@@ -84,16 +84,18 @@ class ClientConnection(Protocol):
 
 
 class Gatekeeper(Protocol):
-    """Decides who may use which route. A process asks in its own turn, so an answer may wait."""
+    """Authenticates and authorizes requests. It is called in a turn of the process, so both may return
+    futures, and neither may wait.
+    """
 
     @property
     def authorizes(self) -> bool:
-        """Whether `authorize` has anything to say at the moment."""
+        """Whether an authorization callback is set."""
 
     def authenticate(self, request: Request, realm: str) -> Any:
-        """Return the principal who asks, or the `Response` that refuses, or a future of either.
+        """Return the principal of *request*, the `Response` that refuses it, or a future of either.
 
-        The principal is None when nobody has to be known in *realm*.
+        The principal is None if *realm* requires no authentication.
         """
 
     def authorize(self, request: Request, principal: Any, id: str, path: str) -> Any:

@@ -33,7 +33,7 @@ class RouteKeywords(TypedDict, total=False):
     """What `route` takes by name besides *realm* and *json*."""
 
     help: str | None
-    """Text for people who look the endpoint up; with an empty one it is not listed."""
+    """The text of the help page; an endpoint with an empty one is not listed."""
     streaming: bool
     """Whether the handler is called as soon as the head of a request is there."""
     methods: Iterable[str] | None

@@ -1,7 +1,6 @@
-"""The life of a process: initialize, serve events, clean up.
+"""`ProcessRunner`: initialize a process, serve its events, handle its failures.
 
-Runs in the process' own greenlet, one turn at a time. What a turn may not do is wait for the next
-event: that is the scheduler's part.
+It runs in the greenlet of the process, one turn at a time. The scheduler waits for the next event.
 """
 
 from __future__ import annotations
@@ -42,10 +41,15 @@ logger = logging.getLogger("greenproc.process")
 
 
 class ProcessRunner:
-    """Serves the events of processes and decides what a failing handler means.
+    """Serves the events of processes and handles the failures of handlers.
 
-    *end* asks a process to terminate because of an error; *on_end* is called once for each process
-    when it is over, in its greenlet; *drop* reports a message that an ending process does not serve.
+    Args:
+        hub: the hub of the runtime.
+        observer: receives the reports of failures and dropped events.
+        max_events: the maximum number of events in one turn.
+        end: terminates a process because of an error.
+        on_end: called once for each ended process, in its greenlet.
+        drop: reports a message that an ending process does not serve.
 
     Source: libprocess src/process.cpp, ProcessManager::resume.
     """
@@ -69,12 +73,12 @@ class ProcessRunner:
         self._filter: EventFilter | None = None
         self._recorder: Recorder | None = None
         self.looks_closely = False
-        """Whether there is a filter or a recorder, so that `is_filtered` is to be asked."""
+        """Whether there is a filter or a recorder, so that `is_filtered` must be called."""
         self._is_plain = True
 
     @property
     def filter(self) -> EventFilter | None:
-        """What may drop an event before it is served."""
+        """The event filter, which may drop an event before it is served."""
         return self._filter
 
     @filter.setter
@@ -84,7 +88,7 @@ class ProcessRunner:
 
     @property
     def recorder(self) -> Recorder | None:
-        """What is told of each event that is served."""
+        """The recorder, called with each event that is served."""
         return self._recorder
 
     @recorder.setter
@@ -93,7 +97,7 @@ class ProcessRunner:
         self.choose_path()
 
     def choose_path(self) -> None:
-        """Let events take the short path of `serve_turn`, or the one that looks closer."""
+        """Select the fast path of `serve_turn`, or `_serve_closely`."""
         self.looks_closely = not (self._recorder is None and self._filter is None)
         self._is_plain = not (self.looks_closely or TRACING.is_active)
 
@@ -157,7 +161,7 @@ class ProcessRunner:
             TRACE.set(None)
 
     def thrown(self, record: ProcessRecord, error: BaseException) -> None:
-        """Take *error*, which something threw into the process while it waited for events."""
+        """Handle *error*, which was thrown into the process while it waited for events."""
         process = record.process
         assert process is not None
         self._fail(record, process, None, error)
@@ -183,7 +187,7 @@ class ProcessRunner:
             log_failure(logger, "what follows the drop of %r failed", event)
 
     def _make_way(self, record: ProcessRecord, items: deque[Item]) -> None:
-        """Let an injected terminate go ahead of what is queued, which a successor may serve."""
+        """Move an injected terminate ahead of the queued events, which a successor may serve."""
         restore(record)
         if record.supervised is not None:
             record.supervised.hold()
@@ -205,9 +209,9 @@ class ProcessRunner:
         return True
 
     def is_filtered(self, record: ProcessRecord, item: Item) -> bool:
-        """Return whether the event filter drops *item*, and drop it then; else tell the recorder.
+        """Return whether the event filter drops *item*, and drop it then; else record it.
 
-        The filter is not called for the end of a process that failed or was killed, perhaps in it.
+        The filter is not called for the end of a process that failed or was killed: it may be the cause.
         """
         is_forced_end = record.reason is not None and item.__class__ is TerminateEvent
         if self._filter is not None and not is_forced_end:
@@ -236,7 +240,7 @@ class ProcessRunner:
     def _fail(
         self, record: ProcessRecord, process: Process, event: Event | None, error: BaseException
     ) -> None:
-        """Report *error* and let the process decide whether it lives on; failing that it ends."""
+        """Report *error* and call `Process.failed`, which decides; the process ends if that raises."""
         try:
             lives_on = self._survives(record, process, event, error)
         except GreenletExit:  # killed meanwhile
@@ -255,10 +259,10 @@ class ProcessRunner:
     def _survives(
         self, record: ProcessRecord, process: Process, event: Event | None, error: BaseException
     ) -> bool:
-        """Report *error*; return False if the process has to end, and whatever it says to it."""
+        """Report *error*; return False if the process must end without a call of `Process.failed`."""
         pid = record.pid
         if event is not None:
-            # Nothing else will serve it.
+            # The event was taken out of the mailbox: nothing else will complete its future.
             self._drop(event, f"process {pid} was interrupted while it served this")
         if isinstance(error, GreenletExit):
             return False  # the greenlet was killed: no handler may object
@@ -283,7 +287,7 @@ class ProcessRunner:
 
 
 def _doing(record: ProcessRecord, event: Event | None) -> str:
-    """Say what the process of *record* was doing when it failed."""
+    """Return the activity of *record* at its failure, for a log record."""
     if event is not None:
         return f"serving {event.kind}"
     if record.state is BOTTOM:

@@ -1,4 +1,4 @@
-"""The run queue: which process has a turn, and in which greenlet."""
+"""The run queue: it gives processes their turns, each in its greenlet."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from greenproc.process.record import BLOCKED, BOTTOM, READY, TERMINATING, Proces
 from greenproc.process.runner import ProcessRunner
 
 TURNS_PER_CLOCK_READ = 16  # reading the clock for each turn would cost 5 % of a round trip
-THREADS_PERIOD = 0.02  # how often native threads get the interpreter while processes keep it busy
-MAX_RESCUES = 3  # that fail one after the other
-THREADS_SECONDS = 0.0001  # enough for one to wake up; half a percent of the period
+# Processes that are always ready never release the GIL for long; native threads would starve.
+THREADS_PERIOD = 0.02  # seconds between two pauses for native threads
+# Each failed rescue is a fault of the runtime or one more signal; without a bound a fault would loop.
+MAX_RESCUES = 3  # consecutive failures
+THREADS_SECONDS = 0.0001  # enough for a thread to wake up; 0.5 % of the period
 
 
 _TURN = object()  # what the scheduler switches a parked greenlet in with
@@ -29,16 +31,16 @@ _TURN = object()  # what the scheduler switches a parked greenlet in with
 
 @dataclass(frozen=True, slots=True)
 class TurnLimits:
-    """What keeps one process, or all of them, from holding up everything else."""
+    """The limits that keep one process, or all of them, from starving the rest of the hub."""
 
     events: int = 100
-    """How many events one turn serves; then the next process has its turn."""
+    """The maximum number of events in one turn; then the next process has its turn."""
     turns: int = 1000
-    """How many turns one callback of the hub gives; then I/O and timers have theirs."""
+    """The maximum number of turns in one hub callback; then I/O and timers run."""
     seconds: float = 0.002
-    """How long such a callback takes at most, as other work between two polls of the hub."""
+    """The maximum duration of such a callback, which delays I/O and timers meanwhile."""
     parked: int = 1000
-    """How many greenlets of idle processes are kept for their next event."""
+    """The maximum number of greenlets of idle processes that are kept for the next event."""
 
 
 class ProcessGreenlet(WaitingGreenlet):
@@ -69,7 +71,7 @@ class Scheduler:
     An exception can come out of any line, since Python runs signal handlers between two of them:
     after calls, at the start of functions and at jumps back. So a process stays in the queue until
     its own greenlet takes it out, and *rescue* makes the record of a process whole again after an
-    exception that is not the business of its handlers.
+    exception that its handlers do not raise.
 
     Source: libprocess has the run queue, ProcessManager::dequeue in src/process.cpp.
     """
@@ -163,7 +165,7 @@ class Scheduler:
         self._continue.close()
 
     def _run(self) -> Generator[None, None, None]:
-        """Give turns, in the hub, each time it is resumed, until nobody is ready or the time is up.
+        """Give turns, in the hub, each time it is resumed, until the run queue is empty or the time is up.
 
         A generator, since it catches also what a signal handler raises at its first instruction.
         """

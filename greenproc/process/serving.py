@@ -1,4 +1,4 @@
-"""From a route to its handler: who asks, whether they may, and in which order handlers start."""
+"""From a route to its handler: authentication, authorization, and the order of handlers."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ class PendingRequest:
 
     @property
     def is_answered(self) -> bool:
-        """Whether there is an answer, or none will come."""
+        """Whether there is a result, or none will come."""
         return self.answer is None or self.answer.ready()
 
     @property
@@ -182,17 +182,16 @@ class PendingRequest:
         return not self.event.promise.future.has_discard
 
     def discard(self) -> None:
-        """Ask whoever owes the answer to stop."""
+        """Request the discard of the pending authentication or authorization."""
         if self.answer is not None:
             self.answer.discard()
 
 
 class AuthQueue:
-    """The requests of one process that wait until it is known who asks and whether they may.
+    """The requests of one process that wait for authentication or authorization.
 
-    Authentications run side by side; authorization callbacks are called, and handlers begin, in
-    the order in which the requests came, however the answers come. Whatever has to happen does so
-    in a turn of the process, one handler a turn.
+    Authentications run concurrently. Authorization callbacks and handlers are called in the order of
+    the requests, whatever the order of the results, in turns of the process, one handler a turn.
 
     Source: libprocess src/process.cpp has a Sequence for each process. Differs: a request waits
     for those before it only; there, its authorization also waits for later authentications.
@@ -231,7 +230,7 @@ class AuthQueue:
     # In a turn of the process
 
     def enter(self, visit: PendingRequest) -> None:
-        """Let *visit* go as far as it may, behind those that are here."""
+        """Add *visit* behind the pending requests, and advance them."""
         if not self._has_room(visit):
             self._manager.observer.event_dropped(
                 self._record.pid, visit.event, NO_SENDER, MAILBOX_FULL
@@ -246,7 +245,7 @@ class AuthQueue:
         self.advance()
 
     def _has_room(self, visit: PendingRequest) -> bool:
-        """Whether *visit* may wait here, by the bounds of a mailbox, of which this is a part."""
+        """Whether *visit* fits the bounds of the mailbox, which apply to this queue, too."""
         if not len(self):
             return True
         manager = self._manager
@@ -254,7 +253,7 @@ class AuthQueue:
         return len(self) < manager.max_events and self._bytes + visit.weight <= most
 
     def advance(self) -> None:
-        """Let everybody go as far as they may; at most one handler begins."""
+        """Move each request on as far as the results allow; at most one handler begins."""
         self._is_woken = False
         while self._authenticating and self._authenticating[0].is_answered:
             visit = self._authenticating.popleft()
@@ -268,7 +267,7 @@ class AuthQueue:
             visit.take_step(self._finish)
 
     def _authorize(self, visit: PendingRequest) -> None:
-        """Ask whether *visit* may pass, unless it is refused already or nobody wants it."""
+        """Start the authorization of *visit*, unless it is refused or its client is gone."""
         answer = visit.answer
         if answer is not None:
             if not answer.is_ready or isinstance(answer.value, Response) or not visit.is_wanted:
@@ -282,7 +281,7 @@ class AuthQueue:
             )
 
     def _finish(self, visit: PendingRequest) -> None:
-        """Let the handler begin, or answer what stands against it."""
+        """Call the handler, or answer with the refusal."""
         promise, answer = visit.event.promise, visit.answer
         if not visit.is_wanted:
             promise.discard()
@@ -304,13 +303,13 @@ class AuthQueue:
     # Anywhere
 
     def _wake(self, answer: object = None) -> None:
-        """See to it that the process advances; may run in any native thread."""
+        """Queue the `advance` of the process; any native thread may call this."""
         if not self._is_woken:
             self._is_woken = True
             self._manager.push(self._record, ResumeEvent(self))
 
     def close(self) -> None:
-        """Tell everybody who waits that nothing will serve them."""
+        """Drop every pending request: the process has ended."""
         visits = [*self._authorizing, *self._authenticating]
         self._authorizing.clear()
         self._authenticating.clear()
@@ -334,7 +333,7 @@ class ResumeEvent(DispatchEvent):
 
     @property
     def content(self) -> None:
-        """It is the call of no program."""
+        """None: no program sent it."""
 
     def drop(self, reason: str | None = None) -> None:
         self._auth_queue.close()

@@ -45,11 +45,11 @@ class TerminationWaiter(Process):
     def finalize(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        # The runtime stops: who waits is told that the other has not ended.
+        # The runtime stops: the wait returns that the process has not ended.
         self._promise.set(False)
 
     def _expire(self) -> None:
-        # Through the mailbox, so that an exit that is there already comes first.
+        # Through the mailbox, so that an exit that is already queued comes first.
         self.runtime.processes.dispatch_quietly(self.pid, self._finish, (False,))
 
     def _finish(self, exited: bool) -> None:
@@ -83,13 +83,14 @@ def wait_with_limit(manager: ProcessManager, pid: UPID, seconds: float) -> bool:
 def settle(manager: ProcessManager, seconds: float) -> None:
     """Wait until no process has anything to do and no timer is due.
 
-    Sees this hub only: what a socket, a child or a thread brings later is not waited for.
+    Only this hub counts: events that a socket, a child or a thread brings later are not awaited.
 
     Args:
-        seconds: of real time; then it gives up.
+        manager: the process manager of the runtime.
+        seconds: the limit, in real seconds.
 
     Raises:
-        NotSettled: somebody is still busy; the message names who.
+        NotSettled: processes are still busy; the message names them.
         StateError: called from a process, which would wait for itself.
         InvalidArgument: *seconds* is negative or no number.
 

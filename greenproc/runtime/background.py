@@ -33,7 +33,7 @@ logger = logging.getLogger("greenproc.runtime")
 THREAD_NAME = "greenproc"
 
 UNWIND_SECONDS = 5.0
-"""What a stop may take beyond its timeout: each stage has a moment of its own to close sockets."""
+"""The seconds that a stop may exceed its timeout by, as each stage needs time to close sockets."""
 
 FORKED = (
     "this OS process has forked while a thread of it carries a node; the child has none until it "
@@ -42,7 +42,7 @@ FORKED = (
 )
 
 _carried_here: WeakSet[BackgroundRuntime] = WeakSet()
-"""Those that run in threads of this OS process, and have not warned of a fork yet."""
+"""The runtimes in threads of this OS process that have not logged a fork yet."""
 
 
 def _elsewhere(name: str) -> Callable[..., Any]:
@@ -65,7 +65,7 @@ def _elsewhere(name: str) -> Callable[..., Any]:
 
 
 class BackgroundRuntime(Runtime):
-    """A runtime whose hub turns whatever the program does: it has a native thread of its own.
+    """A runtime with a native thread, and so a hub, of its own, independent of the program's threads.
 
     Everything that a `Runtime` refuses in other threads than its own works in all of them: the call
     is made in a greenlet of the runtime's thread, with the caller's context, and the caller waits on
@@ -183,7 +183,7 @@ class BackgroundRuntime(Runtime):
         return super().processes
 
     def disown(self) -> None:
-        """Let go of everything without a word. See `RuntimeLife.disown`."""
+        """Release everything without notice to peers. See `RuntimeLife.disown`."""
         super().disown()
         if self._thread is not None and os.getpid() != self._os_process:
             self._thread.disown()

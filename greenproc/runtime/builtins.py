@@ -1,4 +1,4 @@
-"""Which processes come with a node, in the order in which they are started."""
+"""The built-in processes of a node, in the order of their start."""
 
 from __future__ import annotations
 

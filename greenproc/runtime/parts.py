@@ -136,9 +136,9 @@ class Parts:
             # Below the processes, whose last messages it still sends.
             Stage("sockets", self._open_sockets, self._close_sockets),
             Stage("processes", self._open_processes, self._end_processes),
-            # After the processes are accepted, before anybody can ask for them.
+            # After processes are accepted, and before a client can connect.
             Stage("built-ins", self._spawn_builtins, nothing),
-            # Last and first: whoever connects finds a complete node.
+            # Last to open and first to close: a client that connects finds a complete node.
             Stage("accept", self._accept, self._stop_accepting),
         ]
 
@@ -189,7 +189,7 @@ class Parts:
         self.listener.drain_http()
 
     def _end_processes(self, seconds: float) -> None:
-        """Let each process serve what it has and end, the youngest first; kill who does not.
+        """End each process after its queued events, the youngest first; kill those that do not end.
 
         Supervised ones are ended by their supervisors, in their order and with their limits.
 

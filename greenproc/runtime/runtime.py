@@ -167,8 +167,9 @@ class Runtime(RuntimeLife):
         *process* was spawned before, or when the runtime is stopping; a warning tells which.
 
         Args:
-            manage: kept for libprocess' sake. The runtime holds a process while it runs, and
-                nobody has to after it ended.
+            process: the process, which was not spawned before.
+            manage: for compatibility with libprocess. The runtime holds a process while it runs,
+                and memory is not managed by hand after it.
 
         Source: libprocess src/process.cpp, process::spawn.
         """
@@ -556,10 +557,10 @@ class Runtime(RuntimeLife):
         """Wait until no process has anything to do and no timer is due.
 
         Args:
-            timeout: real seconds after which it gives up.
+            timeout: the limit, in real seconds.
 
         Raises:
-            NotSettled: somebody is still busy; the message names who.
+            NotSettled: processes are still busy; the message names them.
             StateError: called from a process, or on a runtime that was stopped.
 
         Source: libprocess include/process/clock.hpp, Clock::settle.
@@ -577,11 +578,11 @@ class Runtime(RuntimeLife):
         return self.settings.num_worker_threads
 
     def set_authenticator(self, realm: str, authenticator: Authenticator) -> Future[None]:
-        """Let *authenticator* say who asks in *realm*. See `Authenticators.set`."""
+        """Authenticate the requests of *realm* by *authenticator*. See `Authenticators.set`."""
         return self.authenticators.set(realm, authenticator)
 
     def unset_authenticator(self, realm: str) -> Future[None]:
-        """Take the authenticator of *realm* away. See `Authenticators.unset`."""
+        """Remove the authenticator of *realm*. See `Authenticators.unset`."""
         return self.authenticators.unset(realm)
 
     # Threads and greenlets

@@ -1,4 +1,4 @@
-"""What a runtime tells observers: blinker signals that nothing inside greenproc listens to."""
+"""The signals of a runtime: blinker signals for observers; no part of greenproc depends on them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ REASONS = (
     LATE_ANSWER,
     UNSENT,
 )
-"""Why messages are dropped: what is counted from the start, so that a zero can be seen."""
+"""The reasons of dropped messages, counted from the start, so that metrics show zeros."""
 
 REFUSALS = (
     TOO_MUCH_UNSENT,
@@ -61,11 +61,11 @@ REFUSALS = (
     ANSWERS_NOT_READ,
     HOST_NOT_ALLOWED,
 )
-"""Why clients are turned away; likewise."""
+"""The reasons of refused clients; likewise."""
 
 
 class IsolatedSignal(Signal):
-    """A signal whose receivers are held strongly and cannot disturb each other.
+    """A signal with strong references to its receivers, which are isolated from each other.
 
     Plain blinker holds receivers weakly, so a connected lambda vanishes at once, and a receiver
     that raises keeps the ones after it from being called.
@@ -91,7 +91,7 @@ class IsolatedSignal(Signal):
         self._changed()
 
     def emit(self, sender: Any, **values: Any) -> None:
-        """Call each receiver; one that raises is logged and the others are called all the same."""
+        """Call each receiver; the error of one is logged, and does not affect the remaining ones."""
         for receiver in self.receivers_for(sender):
             try:
                 receiver(sender, **values)
@@ -102,7 +102,7 @@ class IsolatedSignal(Signal):
 class Signals:
     """The signals of one runtime. Each is sent with the runtime as the sender.
 
-    Receivers run in whatever greenlet the thing happened, the hub included: they must not wait.
+    Receivers run in the greenlet that sends the signal, which may be the hub: they must not wait.
     """
 
     def __init__(self) -> None:
@@ -139,7 +139,7 @@ class Signals:
         self.hub_blocked = IsolatedSignal("hub_blocked(pid, seconds, stack)")
         self.runtime_started = IsolatedSignal("runtime_started()")
         self.runtime_draining = IsolatedSignal("runtime_draining()")
-        """What serves the node's requests lets them end before it stops: streams should end now."""
+        """The node finishes its requests before it stops: streams should end now."""
         self.runtime_stopping = IsolatedSignal("runtime_stopping()")
         self.runtime_stopped = IsolatedSignal("runtime_stopped(killed)")
 
@@ -149,7 +149,7 @@ class Signals:
 
 
 class SignalObserver:
-    """Turns what the process manager reports into signals; costs little when nobody listens."""
+    """Sends signals for the reports of the process manager; a signal without receivers costs little."""
 
     def __init__(self, runtime: Runtime, signals: Signals, dead_letters: DeadLetters) -> None:
         self._runtime = runtime
@@ -160,7 +160,7 @@ class SignalObserver:
         self.full: dict[str, int] = dict.fromkeys(POLICIES, 0)
         """How often an event found a mailbox at the limit of its process, by policy."""
         self.refused = dict.fromkeys(REFUSALS, 0)
-        """How many clients were turned away, by reason."""
+        """The number of refused clients, by reason."""
         self.recorder: Recorder | None = None
         self._changed: Callable[[], None] = lambda: None
 
@@ -265,11 +265,11 @@ class SignalObserver:
             self._signals.link_made.emit(self._runtime, linker=linker, linkee=linkee)
 
     def link_lost(self, linker: UPID, linkee: UPID) -> None:
-        """A process was told that another is gone."""
+        """An exit event was queued for a linker."""
         if self._signals.link_lost.receivers:
             self._signals.link_lost.emit(self._runtime, linker=linker, linkee=linkee)
 
     def hub_blocked(self, pid: UPID | None, seconds: float, stack: str) -> None:
-        """The hub turns again after a process, or some greenlet, kept it from that."""
+        """The hub runs again after a process, or another greenlet, blocked it."""
         if self._signals.hub_blocked.receivers:
             self._signals.hub_blocked.emit(self._runtime, pid=pid, seconds=seconds, stack=stack)

@@ -105,7 +105,7 @@ def test_states_are_checked(runtime: Runtime) -> None:
     manager.scheduler.ready.append(record)
     with pytest.raises(AssertionError, match="is blocked and in the run queue") as raised:
         check_invariants(manager)
-    assert "nobody is going to run the queue" in str(raised.value)
+    assert "no callback will run the queue" in str(raised.value)
     manager.scheduler.ready.clear()
 
     process.mailbox.queue.append(b"never served")
