@@ -1,4 +1,4 @@
-"""WSGI both ways: apps served by a node, and a node reached through a WSGI server."""
+"""WSGI in both directions: a node that serves apps, and apps that serve a node."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ __all__ = ["GreenprocWorker", "Middleware", "WSGIProcess"]
 
 
 def __getattr__(name: str) -> Any:
-    # gunicorn is not installed everywhere.
+    # Imported on demand, since gunicorn is an optional dependency.
     if name == "GreenprocWorker":
         try:
             from greenproc.wsgi.worker import GreenprocWorker

@@ -1,4 +1,4 @@
-"""One call of a WSGI app: what it says becomes a response, piece by piece."""
+"""One call of a WSGI app, whose result becomes a streamed response."""
 
 from __future__ import annotations
 
@@ -30,18 +30,19 @@ ErrorInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType |
 
 
 class ClientGone(Exception):
-    """Nobody takes the rest of a response."""
+    """The client closed before the end of the response."""
 
 
 class AppCall:
-    """A call of an app that answers one request; to be run in a greenlet of its own.
+    """A call of an app for one request; runs in a greenlet of its own.
 
-    The head is held back until the first bytes, as PEP 3333 wants it, so an app may think better
-    of it. A response that is complete with them leaves as one; the pieces of any other one leave
-    as they come, and the app waits until the client has room for each.
+    The head is buffered until the first bytes of the body, so an app may replace it, as PEP 3333
+    requires. A response of one block is sent whole. Any other one is streamed block by block, and
+    back-pressure of the client suspends the app.
 
     Args:
-        promise: takes the response.
+        body: the source of ``wsgi.input``.
+        promise: receives the response.
 
     Source: PEP 3333, "The Server/Gateway Side".
     """
@@ -64,16 +65,16 @@ class AppCall:
         self._body = body
         self._promise = promise
         self._head: ResponseHead | None = None
-        self._writer: Writer | None = None  # from the first piece of more than one on
-        self._is_single = False  # the next piece is the only one
-        self._is_over = False  # all of the response was given
+        self._writer: Writer | None = None  # of a streamed response, from its first block on
+        self._is_single = False  # the next block is the only one
+        self._is_over = False  # the response is complete
         self._has_ended = False
-        self._missing: int | None = None  # of the length that the app gave
+        self._missing: int | None = None  # bytes of the app's Content-Length still to come
         self.error: BaseException | None = None
-        """What the app failed with."""
+        """The exception that the app raised."""
 
     def run(self, app: App, environ: Environ) -> None:
-        """Call *app* and send what it returns. Raises nothing but what ends the greenlet."""
+        """Call *app* and send its result. Raises only exceptions that end the greenlet."""
         result: Any = None
         try:
             result = app(environ, self.start_response)
@@ -83,24 +84,24 @@ class AppCall:
         except (Exception, gevent.Timeout, SystemExit) as error:
             self._fail(error)
         except BaseException:
-            # Killed, or Ctrl-C: not ours, but the client is not to wait.
+            # A kill or Ctrl-C goes on, but the client gets a response first.
             self._refuse(ServiceUnavailable())
             raise
         finally:
             self._close(result)
 
-    # What the app calls
+    # Called by the app
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: ErrorInfo | None = None
     ) -> Callable[[bytes], None]:
-        """Take status and headers; see PEP 3333."""
+        """Set status and headers, as PEP 3333 specifies."""
         if exc_info is not None:
             try:
                 if self._is_head_out:
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
-                exc_info = None  # which refers to the frames, and they to it
+                exc_info = None  # breaks the reference cycle with its frames
         elif self._head is not None:
             raise AssertionError("start_response was called before, and this is no error's")
         self._head = ResponseHead(status, headers)
@@ -112,12 +113,12 @@ class AppCall:
         self._is_single = False
         self._take(data)
 
-    # What the app returns
+    # The result of the app
 
     def _send(self, result: Any) -> None:
         if isinstance(result, FileWrapper) and self._send_file(result):
             return
-        # PEP 3333, "Handling the Content-Length Header": the only piece tells the length.
+        # PEP 3333, "Handling the Content-Length Header": the only block has the length.
         is_sized = isinstance(result, (list, tuple)) or hasattr(result, "__len__")
         self._is_single = self._writer is None and is_sized and len(result) == 1
         for piece in result:
@@ -126,7 +127,7 @@ class AppCall:
                 return
             self._take(piece)
             if not piece:
-                yield_if_spent()  # as nothing else waits here
+                yield_if_spent()  # no other call here switches
             if self._is_over and not self._takes_body:
                 return
         self._finish()
@@ -137,14 +138,14 @@ class AppCall:
         if not piece:
             return
         if self._is_over:
-            return  # write() with more than the length that the app gave
+            return  # write() beyond the app's Content-Length
         if self._is_head_out:
             self._pass_on(piece)
         else:
             self._begin(piece)
 
     def _begin(self, piece: bytes) -> None:
-        """Let the head leave with the first piece."""
+        """Send the head with the first block."""
         head = self._started()
         length = head.length
         if length is None and self._is_single:
@@ -155,7 +156,7 @@ class AppCall:
             self._give(head, piece[:length], length)
         else:
             self._missing = length
-            pipe = Pipe(max_pipe_bytes=1)  # the next piece is made when this one has left
+            pipe = Pipe(max_pipe_bytes=1)  # back-pressure after each block
             self._writer = pipe.writer
             self._promise.set(self._response(head, length=length, reader=pipe.reader))
             self._pass_on(piece)
@@ -174,7 +175,7 @@ class AppCall:
         self._writer.writable().wait()
 
     def _finish(self) -> None:
-        """End a response, all pieces of which are there."""
+        """Complete a response after its last block."""
         if self._is_over:
             return
         if self._writer is None:
@@ -193,7 +194,7 @@ class AppCall:
             log.error("%s: %d bytes less than its Content-Length", self._name, self._missing)
 
     def _send_file(self, wrapper: FileWrapper) -> bool:
-        """Let the server send a file; tell whether it can."""
+        """Send a file from its descriptor; return whether that is possible."""
         if self._is_head_out:
             return False
         head = self._started()
@@ -217,7 +218,7 @@ class AppCall:
 
     @property
     def _takes_body(self) -> bool:
-        """Whether any byte of a body leaves."""
+        """Whether the response has a body: not for HEAD, 204 or 304."""
         status = 200 if self._head is None else int(self._head.status[:3])
         return self._request.method != "HEAD" and may_have_content(status)
 
@@ -231,7 +232,7 @@ class AppCall:
         return self._head
 
     def _give(self, head: ResponseHead, body: bytes, length: int | None) -> None:
-        """Answer with a whole response."""
+        """Send a complete response."""
         self._is_over = True
         self._promise.set(self._response(head, body, length=length))
 
@@ -245,7 +246,7 @@ class AppCall:
     # Failures
 
     def _fail(self, error: BaseException) -> None:
-        """Log *error*, and answer 500 or break the response off."""
+        """Log *error*; send 500, or abort a response that has begun."""
         self.error = error
         if isinstance(error, ClientDisconnected):
             log.debug("%s: %s", self._name, error)
@@ -258,9 +259,9 @@ class AppCall:
         self._refuse(refusal)
 
     def _refuse(self, refusal: Response) -> None:
-        """Answer with *refusal* instead, or break the response off that has begun."""
+        """Send *refusal*, or abort a response that has begun."""
         if self._writer is not None:
-            # Why is in the log: for the connection it only breaks off.
+            # The log has the cause; the connection only aborts the response.
             self._writer.fail(Failure("the app did not complete its response"))
         elif not self._is_over:
             self._promise.set(refusal)

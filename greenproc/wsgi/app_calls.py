@@ -1,4 +1,4 @@
-"""The calls of an app that go on and those that wait: how many at once, and in which order."""
+"""The running and queued calls of an app, with bounds on both."""
 
 from __future__ import annotations
 
@@ -14,24 +14,23 @@ from greenproc.hub.lifetime import kill_within
 from greenproc.process.event import HttpEvent
 from greenproc.tracing import TRACE, TRACING
 
-KILL_SECONDS = 1.0  # how long a killed call may take to end
-MAX_IDLE = 100  # greenlets that are kept for the next calls
+KILL_SECONDS = 1.0  # the time limit for killed calls to end
+MAX_IDLE = 100  # greenlets kept for further calls
 
 
 class AppCalls:
     """Runs one function for each request, in a greenlet and a context of its own, within bounds.
 
-    The requests of one connection are served one after the other, as apps expect it: what a
-    client sends without waiting for responses has an order.
+    The requests of one connection are served in order, since pipelined requests may depend on
+    each other.
 
-    Greenlets are used again, as threads of a pool are: making one costs more than all the rest of
-    a short call.
+    Greenlets are pooled: the creation of one costs more than the rest of a short call.
 
     Args:
-        serve: answers a request; called in the greenlet.
+        serve: serves a request; called in the greenlet.
         spawn: starts the greenlet.
-        max_running: how many may run at once; others wait.
-        max_waiting: how many may wait; others are answered 503.
+        max_running: the maximum number of running calls; further ones are queued.
+        max_waiting: the maximum number of queued calls; further ones get 503.
     """
 
     def __init__(
@@ -47,24 +46,24 @@ class AppCalls:
         self._max_running = max_running
         self._max_waiting = max_waiting
         self._running: set[Any] = set()
-        self._idle: list[Any] = []  # greenlets that wait in `_wait_for_event`
+        self._idle: list[Any] = []  # pooled greenlets, blocked in `_wait_for_event`
         self._waiting: deque[HttpEvent] = deque()
-        # By connection: what waits for the request that is being served there.
+        # By connection: the pipelined requests behind the running one.
         self._behind: dict[object, deque[HttpEvent]] = {}
         self._is_closed = False
         self.served = self.refused = self._behind_count = 0
 
     def __len__(self) -> int:
-        """Return how many run."""
+        """Return the number of running calls."""
         return len(self._running)
 
     @property
     def waiting(self) -> int:
-        """How many wait to run."""
+        """The number of queued calls."""
         return len(self._waiting) + self._behind_count
 
     def admit(self, event: HttpEvent) -> None:
-        """Serve *event* now, or when it is its turn."""
+        """Serve *event* at once, or queue it."""
         if self._is_closed or self.waiting >= self._max_waiting > 0:
             self._refuse(event)
             return
@@ -82,12 +81,13 @@ class AppCalls:
             self._start(event)
 
     def close(self, seconds: float) -> int:
-        """Refuse what waits, let what runs end, and kill what does not.
+        """Reject queued calls, await the running ones, and kill those that exceed the time limit.
 
         Args:
-            seconds: how long that may take.
+            seconds: the time limit for running calls.
 
-        Returns how many were killed.
+        Returns:
+            The number of killed calls.
         """
         self._is_closed = True
         waiting = [*self._waiting, *(one for queue in self._behind.values() for one in queue)]
@@ -125,20 +125,20 @@ class AppCalls:
         self._running.add(greenlet)
 
     def _serve_events(self, event: HttpEvent | None) -> None:
-        """Be a greenlet that serves *event*, and then others that come."""
+        """The main loop of a greenlet: serve *event*, then further ones from the pool."""
         while event is not None:
             copy_context().run(self._run, event)
             event = self._wait_for_event()
 
     def _wait_for_event(self) -> HttpEvent | None:
-        """Wait until `_start` hands one over; None if this greenlet is not needed any more."""
+        """Wait for an event of `_start`; None ends a surplus greenlet."""
         if self._is_closed or len(self._idle) >= MAX_IDLE:
             return None
         greenlet, hub = gevent.getcurrent(), gevent.get_hub()
         self._idle.append(greenlet)
         try:
             while not isinstance(event := hub.switch(), HttpEvent):
-                pass  # a switch that was meant for a wait of the last call
+                pass  # a late switch to a wait of the previous call
         except BaseException:  # killed
             if greenlet in self._idle:
                 self._idle.remove(greenlet)
@@ -147,7 +147,7 @@ class AppCalls:
 
     def _run(self, event: HttpEvent) -> None:
         if TRACING.is_active:
-            TRACE.set(event.trace)  # in place of that of the first request of this greenlet
+            TRACE.set(event.trace)  # the greenlet has the trace of its first request
         try:
             if event.promise.future.has_discard:
                 event.promise.discard()
@@ -158,7 +158,7 @@ class AppCalls:
             self._go_on(event.request.connection)
 
     def _go_on(self, connection: object) -> None:
-        """Start who waited for the end of a request that came on *connection*."""
+        """Queue the next request of *connection*, and start queued calls up to the limit."""
         behind = self._behind.get(connection)
         if behind:
             self._behind_count -= 1

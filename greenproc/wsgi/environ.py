@@ -1,4 +1,4 @@
-"""The environ of a WSGI app, made of a request as it came."""
+"""The environ of a WSGI app, built from a received request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PROTOCOLS = {(1, 1): "HTTP/1.1", (1, 0): "HTTP/1.0"}
 _HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(?::([0-9]+))?")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
-# CGI libraries take HTTP_PROXY for a setting of their own, see CVE-2016-5385.
+# CGI libraries read HTTP_PROXY as their proxy setting, see CVE-2016-5385.
 _DROPPED = frozenset((b"proxy",))
 _UNPREFIXED = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
 _MAX_KNOWN_NAMES = 1024
@@ -32,15 +32,15 @@ def _own_version() -> str:
 
 
 SOFTWARE = f"greenproc/{_own_version()}"
-"""What an app and its clients are told to be served by."""
+"""The value of ``SERVER_SOFTWARE``."""
 
 
 class Target:
-    """The target of a request, cut into what CGI calls the script and what is below it.
+    """The target of a request, split into the script name and the path info of CGI.
 
     Args:
-        target: as on the wire; of an absolute URL the scheme and the place are dropped.
-        mount: the first segment of the path that belongs to the script, decoded, if it is there.
+        target: the bytes on the wire; scheme and authority of an absolute URL are dropped.
+        mount: the decoded first segment, which is part of the script name if the path has it.
 
     Source: PEP 3333, "environ Variables"; RFC 3875 section 4.1.
     """
@@ -57,7 +57,7 @@ class Target:
         self.query = query.decode("latin-1")
         script = b""
         first, slash, rest = path[1:].partition(b"/")
-        # As the node decodes the id of a process.
+        # The same decoding as that of process ids.
         if first and unquote_to_bytes(first.replace(b"+", b" ")) == mount:
             script, path = b"/" + mount, slash + rest
         elif not path:
@@ -67,10 +67,10 @@ class Target:
 
 
 def make_environ(request: Request, target: Target) -> Environ:
-    """Return what CGI says about *request*; the keys of WSGI are left to the caller.
+    """Return the CGI variables of *request*; the caller adds the ``wsgi.`` keys.
 
     Args:
-        request: one that came with its head.
+        request: a received request, which still has its head.
     """
     head = request.head
     environ: Environ = {
@@ -89,7 +89,7 @@ def make_environ(request: Request, target: Target) -> Environ:
 
 
 def add_server(environ: Environ, local: Address | None, scheme: str) -> None:
-    """Say where the server is: what accepted the connection, else what the client calls it."""
+    """Add the server address: that of the listening socket, else that of the Host header."""
     if local is not None:
         environ["SERVER_NAME"] = local.ip
         environ["SERVER_PORT"] = str(local.port)
@@ -109,9 +109,10 @@ def _add_client(environ: Environ, client: Address | None) -> None:
 
 
 def _add_headers(environ: Environ, headers: Any) -> None:
-    """Add the header lines; those of one name are joined.
+    """Add the headers; lines of one name are joined.
 
-    A name with an underscore is dropped, since an app could not tell it from one with a dash.
+    Names with an underscore are dropped: CGI maps dashes to underscores, so such a name could
+    forge another header.
     """
     for name, value in headers:
         key = _key(name)
@@ -122,7 +123,7 @@ def _add_headers(environ: Environ, headers: Any) -> None:
             separator = "; " if key == "HTTP_COOKIE" else ","
             text = f"{environ[key]}{separator}{text}"
         environ[key] = text
-    # Empty ones say nothing, and libraries differ in what they make of them.
+    # Libraries differ in how they parse empty values, which are equivalent to none.
     for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
         if environ.get(key) == "":
             del environ[key]

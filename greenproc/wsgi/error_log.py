@@ -1,4 +1,4 @@
-"""``wsgi.errors``: a text stream into the log."""
+"""``wsgi.errors``: a text stream that writes to the log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ log = logging.getLogger("greenproc.wsgi")
 
 
 class ErrorLog:
-    """Takes what an app writes, and logs it as errors.
+    """Logs each text that an app writes at level ERROR.
 
     Source: PEP 3333, "Input and Error Streams".
     """
@@ -30,4 +30,4 @@ class ErrorLog:
             self.write(line)
 
     def flush(self) -> None:
-        """Do nothing: what was written is in the log."""
+        """Do nothing, since `write` logs at once."""

@@ -1,4 +1,4 @@
-"""``wsgi.file_wrapper``: files that the server sends by itself where it can."""
+"""``wsgi.file_wrapper``: files that the server sends from their descriptor where possible."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from greenproc.transport.body_writer import FileBody
 
 _TemporaryFile = tempfile._TemporaryFileWrapper  # noqa: SLF001 -- it has no public name
 
-BLOCK_BYTES = 8192  # what PEP 3333 suggests
+BLOCK_BYTES = 8192  # as in the example of PEP 3333
 
 
 class FileWrapper:
     """An iterable over the blocks of a file-like object.
 
-    It has ``close`` if that has it.
+    It has ``close`` only if the object has it.
 
     Source: PEP 3333, "Optional Platform-Specific File Handling".
     """
@@ -40,13 +40,13 @@ class FileWrapper:
 
 
 def open_body(wrapper: FileWrapper, length: int | None) -> FileBody | None:
-    """Return what is left of the file of *wrapper* as a body; None if that has to be read.
+    """Return the rest of the file of *wrapper* as a body; None if it must be read instead.
 
-    Only objects that give away the bytes of their file as they are count, which a file that
-    unpacks them does not, though it has a descriptor.
+    Only objects that return the bytes of their file unchanged qualify: a gzip file has a
+    descriptor too, but decompresses.
 
     Args:
-        length: how many bytes at most; None for all.
+        length: the maximum number of bytes; None sends all.
     """
     file = wrapper.filelike
     if isinstance(file, _TemporaryFile):

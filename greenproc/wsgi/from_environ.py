@@ -1,4 +1,4 @@
-"""Requests for processes, made of the environ that another WSGI server gives."""
+"""Requests for processes, built from the environ of another WSGI server."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from greenproc.tracing import receive_trace
 from greenproc.wsgi.environ import Environ
 
 BLOCK_BYTES = 8 * 1024
-"""How much of a body is read at once: servers return from a read when they have all of it."""
+"""The size of one read of a body; a read of some servers blocks until it is complete."""
 
-_SAFE = "/!$&'()*+,;=:@~"  # RFC 3986 section 3.3: what needs no escape in a path
+_SAFE = "/!$&'()*+,;=:@~"  # RFC 3986 section 3.3: the characters that a path need not encode
 _VERSIONS = {"HTTP/1.0": (1, 0)}
 
 
 def find_path(environ: Environ) -> str:
-    """Return the path below the app as it is on the wire, as far as the server tells.
+    """Return the encoded path below the app, from the raw target if the server has it.
 
-    Where it tells the decoded path only, a slash that was escaped has become one.
+    A server without it loses the difference between ``/`` and ``%2F``.
     """
     path: bytes = environ.get("PATH_INFO", "").encode("latin-1")
     script = environ.get("SCRIPT_NAME", "").encode("latin-1")
@@ -35,10 +35,10 @@ def find_path(environ: Environ) -> str:
 
 
 def make_head(environ: Environ, path: str) -> RequestHead:
-    """Return the head of a request for *path*; the spelling of the names of headers is lost.
+    """Return the head of a request for *path*; the case of header names is lost.
 
     Raises:
-        RemoteProtocolError: the length is no number.
+        RemoteProtocolError: the Content-Length is no number.
     """
     query = environ.get("QUERY_STRING", "")
     head = RequestHead.empty()
@@ -53,20 +53,20 @@ def make_head(environ: Environ, path: str) -> RequestHead:
         _values(environ, "HTTP_UPGRADE"),
         _values(environ, "HTTP_CONNECTION"),
     )
-    head.keep_alive = not head.upgrades  # beyond that only the server knows
+    head.keep_alive = not head.upgrades  # the server manages persistence itself
     head.length = find_length(environ)
     head.is_gzip = environ.get("HTTP_CONTENT_ENCODING", "").lower() == "gzip"
-    head.expects_continue = False  # the server sees to that
+    head.expects_continue = False  # the server sends 100 Continue
     parents = _values(environ, "HTTP_TRACEPARENT")
     head.trace = receive_trace(parents, _values(environ, "HTTP_TRACESTATE")) if parents else None
     return head
 
 
 def find_length(environ: Environ) -> int:
-    """Return the length of the body, or `CHUNKED` when only its end tells.
+    """Return the length of the body in bytes, or `CHUNKED`.
 
     Raises:
-        RemoteProtocolError: it is no number.
+        RemoteProtocolError: the Content-Length is no number.
     """
     length = environ.get("CONTENT_LENGTH")
     if length:
@@ -77,7 +77,7 @@ def find_length(environ: Environ) -> int:
 
 
 def find_client(environ: Environ) -> Address | None:
-    """Return who sent the request; None at a Unix socket, or when that is no address."""
+    """Return the address of the client; None for a Unix socket or an invalid address."""
     try:
         return Address(environ["REMOTE_ADDR"], int(environ["REMOTE_PORT"]))
     except (KeyError, ValueError, InvalidAddress):
@@ -85,13 +85,13 @@ def find_client(environ: Environ) -> Address | None:
 
 
 def read_blocks(environ: Environ, length: int) -> Iterator[bytes]:
-    """Read the body of a request as it comes.
+    """Yield the body of a request in blocks.
 
     Args:
-        length: as `find_length` returns it.
+        length: the result of `find_length`.
 
     Raises:
-        RemoteProtocolError: it has fewer bytes, or the server cannot read it.
+        RemoteProtocolError: the body ends early, or the server fails to read it.
     """
     missing = length
     while missing:
@@ -111,10 +111,10 @@ def read_blocks(environ: Environ, length: int) -> Iterator[bytes]:
 
 
 def read_body(environ: Environ, length: int, max_bytes: int) -> bytes:
-    """Read a whole body.
+    """Return a whole body.
 
     Raises:
-        RemoteProtocolError: it has more than *max_bytes* (413), or see `read_blocks`.
+        RemoteProtocolError: the body exceeds *max_bytes* (413), ends early or cannot be read.
     """
     body = bytearray()
     if length <= max_bytes:

@@ -1,4 +1,4 @@
-"""``wsgi.input``: the body of a request as a file that is read as it comes."""
+"""``wsgi.input``: the body of a request as a streamed file."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from greenproc.http.request import Request
 from greenproc.http.status import Status
 from greenproc.sync.pipe import Reader
 
-BUFFER_BYTES = 64 * 1024  # what lines and small reads are cut from
+BUFFER_BYTES = 64 * 1024  # the buffer of lines and small reads
 
 
 class ClientDisconnected(OSError):
-    """The body of a request ended before it was complete, or breaks HTTP.
+    """The body of a request is incomplete or malformed.
 
-    *status* is what answers that if the app does not.
+    Args:
+        status: the status of the response unless the app sends one.
     """
 
     def __init__(self, message: str, status: int = Status.BAD_REQUEST) -> None:
@@ -26,20 +27,20 @@ class ClientDisconnected(OSError):
 
 
 class BodyTooLarge(ClientDisconnected):
-    """The body of a request has more bytes than the app is to get."""
+    """The body of a request exceeds the limit of the app."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"body of more than {limit} bytes", Status.REQUEST_ENTITY_TOO_LARGE)
 
 
 class StreamedBody(io.RawIOBase):
-    """A body that comes in pieces through the reader of a pipe.
+    """A body that is streamed from the reader of a pipe.
 
-    Only the greenlet that reads waits. Once the body is over it stays so.
+    A read blocks only its greenlet. The end of the body and an error are permanent.
 
     Args:
-        proceed: called before the first read: a client may wait for being told to send.
-        limit: how many bytes the body may have; None is no limit.
+        proceed: called before the first read, to send 100 Continue.
+        limit: the maximum body size in bytes; None disables it.
     """
 
     def __init__(
@@ -55,19 +56,19 @@ class StreamedBody(io.RawIOBase):
 
     @property
     def was_read(self) -> bool:
-        """Whether the client was told to send."""
+        """Whether a read has requested the body from the client."""
         return self._proceed is None
 
     def readable(self) -> bool:
-        """Return that this can be read."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Take what is there, or wait for it.
+        """Read available bytes, or wait for them.
 
         Raises:
-            ClientDisconnected: the body will never be complete.
-            BodyTooLarge: it exceeds the limit.
+            ClientDisconnected: the body is incomplete or malformed.
+            BodyTooLarge: the body exceeds the limit.
         """
         piece = self._piece or self._next()
         size = min(len(buffer), len(piece))
@@ -76,7 +77,7 @@ class StreamedBody(io.RawIOBase):
         return size
 
     def readall(self) -> bytes:
-        """Return all that is left."""
+        """Return the rest of the body."""
         pieces = [bytes(self._piece)]
         self._piece = memoryview(b"")
         while piece := self._next():
@@ -106,10 +107,10 @@ class RequestBody:
     """The body of one request.
 
     Args:
-        limit: how many bytes it may have; None is no limit.
+        limit: the maximum body size in bytes; None disables it.
 
     Raises:
-        BodyTooLarge: it has more, or says so in its head.
+        BodyTooLarge: the body, or its Content-Length, exceeds the limit.
 
     Source: PEP 3333, "Input and Error Streams".
     """
@@ -117,7 +118,7 @@ class RequestBody:
     __slots__ = ("_expects_continue", "_streamed", "file")
 
     file: io.BufferedIOBase
-    """What the app reads."""
+    """The value of ``wsgi.input``."""
 
     def __init__(self, request: Request, limit: int | None) -> None:
         if limit is not None:
@@ -133,9 +134,9 @@ class RequestBody:
 
     @property
     def is_withheld(self) -> bool:
-        """Whether the client may still wait for being told to send it.
+        """Whether the client may still await 100 Continue before it sends the body.
 
-        Then nothing on the connection can be told from it.
+        Then the next bytes on the connection may be the body or another request.
         """
         streamed = self._streamed
         return self._expects_continue and streamed is not None and not streamed.was_read

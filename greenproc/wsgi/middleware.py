@@ -1,4 +1,4 @@
-"""`Middleware`: the processes of a runtime, reached through any WSGI server."""
+"""`Middleware`: serves the processes of a runtime through any WSGI server on gevent."""
 
 from __future__ import annotations
 
@@ -53,35 +53,36 @@ _NOWHERE = URL()
 
 
 class Middleware:
-    """A WSGI app in front of another one: what names a process goes there, all else to the app.
+    """A WSGI app that routes requests for a process to it, and the rest to the wrapped app.
 
     ::
 
         app = Middleware(app)                         # any path that begins with a process
-        app = Middleware(app, prefix="/_greenproc")   # only below there
+        app = Middleware(app, prefix="/_greenproc")   # only below that path
 
-    The server may be any one that runs on gevent, such as `gevent.pywsgi` and the gevent workers
-    of gunicorn. Requests of the app are not touched: it gets the same environ and start_response,
-    and the server what it returns.
+    The server must run on gevent, such as `gevent.pywsgi` and the gevent workers of gunicorn.
+    Requests for the app pass unchanged: the app gets the same environ and start_response, and the
+    server gets the app's result.
 
     Args:
-        runtime: whose processes these are; None means the runtime of the greenlet that serves,
-            else the default one. While there is none, everything goes to the app.
-        prefix: the path below which processes are looked for.
-        allow_messages: whether messages that libprocess peers post are delivered. They are for
-            the app otherwise. Peers get answers at the port of the node.
+        app: the wrapped WSGI app.
+        runtime: the runtime of the processes; None selects the runtime of the serving greenlet,
+            else the default one. Without a runtime, every request goes to the app.
+        prefix: the path below which the first segment names a process.
+        allow_messages: whether messages that libprocess peers post are delivered; otherwise the
+            app gets them. Replies to peers leave from the port of the node.
 
-    `Settings.allowed_hosts` of the runtime holds for what goes to processes: other hosts get 421,
-    any IP address excepted, since the addresses of the server are not known here. For which hosts
-    the app answers is the app's own decision.
+    `Settings.allowed_hosts` of the runtime applies to requests for processes: other hosts get 421.
+    Any IP address is allowed, since the addresses of the server are unknown here. The app checks
+    the hosts of its own requests.
 
     Raises:
-        InvalidArgument: *app* cannot be called, or *prefix* does not begin with a slash.
+        InvalidArgument: *app* is not callable, or *prefix* does not begin with a slash.
 
     Source: PEP 3333, "Middleware: Components that Play Both Sides".
-    Differs: from requests at the port of the node: delegates do not count, the handler is not
-    told when its client is gone, nothing is compressed, and processes that take requests as they came
-    are not reached.
+    Differs: from requests at the port of the node: the delegate gets none, the handler is not
+    notified when its client disconnects, responses are not compressed, and processes that consume
+    raw requests are not reachable.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class Middleware:
         self._allow_messages = allow_messages
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve a request."""
+        """Serve a request; see PEP 3333."""
         runtime = self._runtime or find_runtime()
         path = find_path(environ)
         if runtime is None or not self._is_below(path):
@@ -129,14 +130,14 @@ class Middleware:
 
     @property
     def greenproc(self) -> Any:
-        """What spawns the processes that the app works with, if it has that."""
+        """The hook ``greenproc`` of the app, which spawns its processes."""
         return getattr(self.app, "greenproc", None)
 
     def _check_upgrade(self, runtime: Runtime, environ: Environ, head: RequestHead) -> None:
-        """Refuse the handshake of a WebSocket that cannot be served here.
+        """Reject the handshake of a WebSocket that cannot be served.
 
         Raises:
-            RemoteProtocolError: nothing takes it, or the server does not run on gevent.
+            RemoteProtocolError: no route takes WebSockets, or the server does not run on gevent.
         """
         if not runtime.router.upgrades(head.path):
             raise RemoteProtocolError(NO_WEBSOCKET, status=Status.NOT_IMPLEMENTED)
@@ -155,7 +156,7 @@ class Middleware:
 
 
 class Exchange:
-    """A request on its way to a process, and its response on the way back."""
+    """One request to a process and its response."""
 
     def __init__(self, runtime: Runtime, environ: Environ, head: RequestHead) -> None:
         self._runtime = runtime
@@ -164,10 +165,10 @@ class Exchange:
         self._pump: gevent.Greenlet[..., Any] | None = None
 
     def serve(self, id: str, start_response: StartResponse) -> Iterable[bytes]:
-        """Wait for the response of process *id* and give it to the server.
+        """Send the request to process *id*, await its response and return it to the server.
 
         Raises:
-            RemoteProtocolError: the request breaks HTTP.
+            RemoteProtocolError: the request is malformed.
         """
         settings = self._runtime.settings
         streams = self._head.length and self._runtime.router.streams(self._head.path)
@@ -210,7 +211,7 @@ class Exchange:
         return promise.future
 
     def _fill(self, body: BodyPipe) -> None:
-        """Give the handler the body as it comes, and drop it once nobody reads."""
+        """Stream the body to the handler; discard the rest once its reader is closed."""
         body.begin()
         try:
             for block in read_blocks(self._environ, self._head.length):
@@ -230,20 +231,20 @@ class Exchange:
             body.close()
 
     def _end(self, body: BodyPipe | None) -> None:
-        """Leave the input to the server: a read that is under way comes to its end before."""
+        """Return ``wsgi.input`` to the server, after the end of a read in progress."""
         if body is not None and self._pump is not None:
             body.skip()
             self._pump.join()
 
 
 def _check_host(environ: Environ, names: tuple[str, ...]) -> None:
-    """Check that a request is for one of the hosts *names*; none at all stands for any.
+    """Check that the host of a request is one of *names*; an empty tuple allows any host.
 
     Raises:
-        RemoteProtocolError: it is for another one (421).
+        RemoteProtocolError: the request is for another host (421).
     """
     if names and "*" not in names:
-        # A target in absolute form names a host, too, where the server tells it.
+        # A target in absolute form has a host as well; only some servers expose it.
         target = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
         host = environ.get("HTTP_HOST")
         AllowedHosts(names, any_ip=True).check(
@@ -253,10 +254,10 @@ def _check_host(environ: Environ, names: tuple[str, ...]) -> None:
 
 
 def _deliver(runtime: Runtime, environ: Environ, head: RequestHead) -> Response:
-    """Deliver a message.
+    """Deliver a posted libprocess message, and return the response for its peer.
 
     Raises:
-        RemoteProtocolError: it is malformed or too large.
+        RemoteProtocolError: the message is malformed or too large.
     """
     settings = runtime.settings
     limit = settings.max_body_bytes

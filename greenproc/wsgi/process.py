@@ -1,4 +1,4 @@
-"""`WSGIProcess`: a WSGI app that a node serves."""
+"""`WSGIProcess`: a process that serves a WSGI app."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from greenproc.wsgi.file_wrapper import FileWrapper
 from greenproc.wsgi.input import BodyTooLarge, RequestBody
 from greenproc.wsgi.proxies import TrustedProxies
 
-MAX_RUNNING = 1000  # as worker_connections of gunicorn
+MAX_RUNNING = 1000  # the default of gunicorn's worker_connections
 MAX_WAITING = 1000
 
 DRAIN_SHARE = 0.75
-"""How much of ``Settings.stop_timeout`` requests may take to end, so that the rest still stops in
-order."""
+"""The fraction of ``Settings.stop_timeout`` that running requests may take; the rest is left for
+the other processes."""
 
 _SAME_FOR_ALL: Environ = {
     "wsgi.version": (1, 0),
-    # Requests share a native thread, but others run whenever one waits: apps have to lock.
+    # Requests are concurrent, though on one native thread, so apps must lock shared state.
     "wsgi.multithread": True,
     "wsgi.multiprocess": False,
     "wsgi.run_once": False,
@@ -44,27 +44,28 @@ class WSGIProcess(Process):
         with Runtime(settings, delegate="app") as runtime:
             runtime.spawn(WSGIProcess("app", app))
 
-    As the delegate of its node it gets every request that no other process is there for, and the
-    app is at the root. Otherwise it is at ``/<id>``, which is its ``SCRIPT_NAME``.
+    As the delegate of its node it serves each request that names no other process, and the app is
+    mounted at the root. Otherwise the app is mounted at ``/<id>``, which is its ``SCRIPT_NAME``.
 
-    Each request runs in a greenlet of its own beside the process, which therefore answers
-    messages meanwhile; those of one connection run one after the other. Inside of the app the
-    module-level functions act on the node.
+    Each request runs in a greenlet of its own, so the process handles messages meanwhile; the
+    requests of one connection run in order. In the app, the module-level functions use the
+    runtime of the node.
 
-    A process that ends lets requests that are running end, within three quarters of
+    On termination the process awaits running requests for up to three quarters of
     ``Settings.stop_timeout``.
 
     Args:
+        id: the id of the process.
         app: the WSGI callable.
-        max_body_bytes: the longest body that the app is to get, others are answered 413; None
-            leaves that to the app, which reads bodies as they come.
-        max_running: how many requests run at once.
-        max_waiting: how many more wait for that; others are answered 503.
+        max_body_bytes: the maximum request body; longer ones get 413. None leaves the limit to
+            the app, which reads bodies as streams.
+        max_running: the maximum number of concurrent requests.
+        max_waiting: the maximum number of queued requests; further ones get 503.
         trusted_proxies: addresses or networks whose ``X-Forwarded-For`` and
-            ``X-Forwarded-Proto`` are believed.
+            ``X-Forwarded-Proto`` are trusted.
 
     Raises:
-        InvalidArgument: an argument is none of that.
+        InvalidArgument: an argument has the wrong type or range.
 
     Source: PEP 3333.
     """
@@ -107,20 +108,20 @@ class WSGIProcess(Process):
         ]
 
     def initialize(self) -> None:
-        """Show the metrics ``wsgi/<id>/...``."""
+        """Register the metrics ``wsgi/<id>/...``."""
         self._base["greenproc.runtime"] = self.runtime
         for metric in self._metrics:
             self.runtime.metrics.add(metric)
 
     def finalize(self) -> None:
-        """Let the requests that are running end, and kill those that do not."""
+        """Await the running requests, and kill those that exceed the time limit."""
         self.takes_requests = False
         self._calls.close(self.runtime.settings.stop_timeout * DRAIN_SHARE)
         for metric in self._metrics:
             self.runtime.metrics.remove(metric)
 
     def statistics(self) -> dict[str, int]:
-        """Count requests: those that were served, failed or were refused, that run and wait."""
+        """Return the numbers of served, failed, rejected, running and queued requests."""
         calls = self._calls
         return {
             "requests": calls.served,
@@ -131,18 +132,18 @@ class WSGIProcess(Process):
         }
 
     def streams_body(self, path: str) -> bool:
-        """Take every body as it comes."""
+        """Return True: every body is streamed to the app."""
         return True
 
     def consume_http(self, event: HttpEvent) -> None:
-        """Answer with what the app returns."""
+        """Serve the request with the app, at once or from the queue."""
         self._calls.admit(event)
 
     def _answer(self, event: HttpEvent) -> None:
         request = event.request
         target = Target(request.head.target, self._mount)
         if target.path == "*":
-            event.promise.set(OK())  # RFC 9110 section 9.3.7: about the server, not the app
+            event.promise.set(OK())  # RFC 9110 section 9.3.7: "*" means the server, not the app
             return
         try:
             body = RequestBody(request, self._max_body_bytes)

@@ -1,4 +1,4 @@
-"""What proxies in front say about clients, and which of them are believed."""
+"""Forwarded headers, and the proxies that are trusted to set them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _SCHEMES = ("http", "https")
 
 
 class TrustedProxies:
-    """The addresses from which ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed.
+    """The addresses from which ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are trusted.
 
     Args:
         networks: addresses, or networks such as ``10.0.0.0/8``.
 
     Raises:
-        InvalidArgument: one is neither.
+        InvalidArgument: an item is neither.
     """
 
     def __init__(self, networks: Iterable[str]) -> None:
@@ -34,7 +34,7 @@ class TrustedProxies:
                 ) from error
 
     def believe(self, environ: Environ, scheme: str) -> str:
-        """Put what a trusted proxy says into *environ*, and return the scheme of the client."""
+        """Apply the headers of a trusted proxy to *environ*, and return the client's scheme."""
         if not self._networks or not self._trusts(environ["REMOTE_ADDR"]):
             return scheme
         said = _last(environ.get("HTTP_X_FORWARDED_PROTO", "")).lower()
@@ -56,7 +56,7 @@ class TrustedProxies:
 
 
 def _last(values: str) -> str:
-    """Return the value that the nearest proxy gave."""
+    """Return the last value, which the nearest proxy appended."""
     return values.rpartition(",")[2].strip()
 
 

@@ -1,4 +1,4 @@
-"""What an app says to ``start_response``, checked."""
+"""The validated arguments of ``start_response``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from greenproc.http.writer import date_now
 from greenproc.wsgi.environ import SOFTWARE
 
 _STATUS = re.compile(r"[1-9][0-9]{2}(?: [\t\x20-\x7e\x80-\xff]*)?")
-# RFC 9110 section 7.6.1: they belong to the connection, and PEP 3333 forbids them to apps.
+# RFC 9110 section 7.6.1: hop-by-hop fields, which PEP 3333 forbids to apps.
 _HOP_BY_HOP = frozenset(
     (
         "connection",
@@ -28,13 +28,13 @@ _HOP_BY_HOP = frozenset(
 
 
 class ResponseHead:
-    """Status and headers of a response as an app gave them.
+    """The status and headers of an app's response.
 
-    Headers that belong to the connection are dropped, but for the wish to close it.
+    Hop-by-hop headers are dropped; ``Connection: close`` still takes effect.
 
     Raises:
         InvalidArgument: the status is no text of three digits and a reason, the headers are no
-            list of pairs, or one holds what would end its line.
+            list of pairs of texts, or one contains a line break.
 
     Source: PEP 3333, "The start_response() Callable".
     """
@@ -50,7 +50,7 @@ class ResponseHead:
             raise InvalidArgument(f"expected a list of headers, got {headers!r:.200}")
         self.status = status
         self.length: int | None = None
-        """The Content-Length, if the app gave one."""
+        """The Content-Length of the app, or None."""
         lines: list[tuple[str, str]] = []
         named = set()
         for line in headers:
@@ -64,7 +64,7 @@ class ResponseHead:
         self.headers = Headers.from_checked(lines)
 
     def _add(self, lines: list[tuple[str, str]], name: str, value: Any) -> str:
-        """Add a line, unless it belongs to the connection, and return its name in small letters."""
+        """Append a header unless it is hop-by-hop, and return its name in lower case."""
         lowered = name.lower()
         if lowered in _HOP_BY_HOP:
             if lowered == "connection" and isinstance(value, str) and value.lower() == "close":

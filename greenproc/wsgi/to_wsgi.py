@@ -1,4 +1,4 @@
-"""Responses of processes, given to another WSGI server."""
+"""Responses of processes, converted to the results of a WSGI app."""
 
 from __future__ import annotations
 
@@ -22,22 +22,24 @@ from greenproc.wsgi.file_wrapper import FileWrapper
 
 FILE_BLOCK_BYTES = 64 * 1024
 
-# What the server writes itself, or may not be given by an app, as PEP 3333 has it.
+# The server writes these itself, or PEP 3333 forbids them to apps.
 _DROPPED = frozenset(("connection", "transfer-encoding", "date", "keep-alive", "content-length"))
 
 StartResponse = Callable[..., Any]
 
 
 class PipeIterator:
-    """The pieces of a stream as the result of an app.
+    """A streamed body as the iterable result of an app.
 
-    A stream that fails raises here, so that the server breaks the connection off. So does what
-    comes from an iterator if the runtime stops before its end, as its client would take the part
-    for the whole.
+    A failed stream raises from `__next__`, so that the server aborts the connection. A finite
+    stream that the stop of the runtime cuts raises too, since its client would take the part for
+    the whole.
 
     Args:
-        signals: those of the runtime; a stream ends when that drains or stops.
-        ended: called when the server takes no more.
+        reader: the source of the stream.
+        first: the first block, which was read already.
+        signals: the signals of the runtime; a stream ends when it drains or stops.
+        ended: called when the server closes the iterable.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class PipeIterator:
         return piece
 
     def close(self) -> None:
-        """Tell the writer that nobody reads any more."""
+        """Close the reader, which fails further writes."""
         for signal in self._ends:
             signal.disconnect(self._cut)
         self._reader.close()
@@ -80,9 +82,9 @@ class PipeIterator:
         return self._signals.runtime_draining, self._signals.runtime_stopping
 
     def _cut(self, _runtime: object) -> None:
-        """End the stream, in order if it would go on for ever: a server that drains waits for it.
+        """End the stream, in order if it is endless: a draining server would await it for ever.
 
-        That is done after all receivers of the signal, as one of them may write a last piece.
+        Runs after all receivers of the signal, since one of them may write a last block.
         """
         self._is_cut = not self._reader.ends_by_itself
         get_hub().loop.run_callback(self._reader.close)
@@ -99,8 +101,8 @@ def give(
     """Call *start_response* with *response*, and return its body.
 
     Args:
-        signals: those of the runtime.
-        ended: called when nothing of the response is sent any more.
+        signals: the signals of the runtime.
+        ended: called once no more of the response is sent.
     """
     if response.kind is ResponseKind.PATH:
         number = open_file(response.path or "")

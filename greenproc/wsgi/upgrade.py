@@ -1,4 +1,4 @@
-"""Leaving HTTP on a connection of another WSGI server, which has to be one on gevent."""
+"""Protocol upgrades on a connection of another WSGI server, which must run on gevent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger("greenproc.wsgi")
 
 
 def find_socket(environ: Environ) -> socket.socket | None:
-    """Return the socket of a request; None where the server has none of gevent, or hides it.
+    """Return the gevent socket of a request; None if the server has none or hides it.
 
     Source: gunicorn 23 to 27, http/wsgi.py; gevent 26.9, pywsgi.py.
     """
@@ -31,10 +31,10 @@ def find_socket(environ: Environ) -> socket.socket | None:
 
 
 class UpgradedResult:
-    """The result of an app whose connection speaks another protocol; that runs in its iteration.
+    """The result of an app that upgrades its connection; its iteration runs the new protocol.
 
-    The server gets no piece. The socket is shut down behind it, so that the server can neither
-    write the head, which went out here, nor read another request.
+    The iteration yields no block. It writes the head itself and shuts the socket down at its end,
+    so that the server can neither write a head nor read another request.
     """
 
     def __init__(self, response: UpgradeResponse, to: socket.socket, ahead: bytes) -> None:
@@ -58,7 +58,7 @@ class UpgradedResult:
         raise StopIteration
 
     def close(self) -> None:
-        """Let the connection end that was never iterated over."""
+        """Shut down a connection whose iteration never started."""
         response, self._response = self._response, None
         if response is not None:
             response.protocol.close()
@@ -83,9 +83,9 @@ class UpgradedResult:
 def switch(
     response: UpgradeResponse, request: Request, environ: Environ, start_response: StartResponse
 ) -> UpgradedResult:
-    """Return the result that speaks what *response* has agreed on.
+    """Return the result that runs the protocol of *response*.
 
-    The server logs its status; `find_socket` must have found a socket.
+    The status goes to start_response for the server's log. `find_socket` must return a socket.
     """
     connection = find_socket(environ)
     assert connection is not None
@@ -95,7 +95,7 @@ def switch(
 
 
 def _read_ahead(environ: Environ, source: socket.socket) -> bytes:
-    """Return what the server has read behind the head from *source*."""
+    """Return the bytes that the server has read from *source* beyond the head."""
     file: Any = environ.get("wsgi.input")
     if "gunicorn.socket" in environ:
         unreader = getattr(getattr(file, "reader", None), "unreader", None)
@@ -110,11 +110,11 @@ def _read_ahead(environ: Environ, source: socket.socket) -> bytes:
 
 
 def _buffered(file: Any, source: socket.socket) -> bytes:
-    """Return the bytes that a buffered reader of *source* holds, without waiting for more."""
+    """Return the buffered bytes of a reader of *source*, without a blocking read."""
     timeout = source.gettimeout()
     source.settimeout(0.0)
     try:
-        # Looks into the buffer if there is something, else tries the socket, which does not wait.
+        # peek() returns the buffer unless it is empty; then it reads the non-blocking socket.
         size = len(file.peek(1))
         taken: bytes = file.read1(size) if size else b""
     except OSError:

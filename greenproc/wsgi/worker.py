@@ -1,4 +1,4 @@
-"""`GreenprocWorker`: a worker of gunicorn with a node in it."""
+"""`GreenprocWorker`: a gunicorn worker that runs a node."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from greenproc.settings import Settings
 from greenproc.websockets import CloseCode
 
 ON_START = "GREENPROC_ON_START"
-"""The variable that names a function, ``module:function``, to call with each worker's runtime."""
+"""The variable with the hook ``module:function``, called with each worker's runtime."""
 
-MAX_SLOTS = 1000  # how many ports above the first one are tried
-MIN_STOP_SECONDS = 1.0  # what the node gets to stop when requests used up the graceful timeout
+MAX_SLOTS = 1000  # the number of ports tried above the first one
+MIN_STOP_SECONDS = 1.0  # for the node, when requests used up the graceful timeout
 
 IN_MASTER = (
     "a runtime was started in the master of gunicorn, where nothing is served: with --preload the "
@@ -44,40 +44,40 @@ class GreenprocWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no ty
 
         gunicorn -k greenproc.wsgi.GreenprocWorker app:app
 
-    The node starts before the app is imported, with the settings of the environment. Where these
-    have a port, the workers of one master take that one and those that follow; else the system
-    chooses. Then the processes of the app are spawned: by `on_start`, which a subclass may
+    The node starts before the import of the app, with the settings of the environment. If these
+    have a port, the workers of one master bind it and the following ones; else the system chooses
+    each port. Then the processes of the app are spawned: by `on_start`, which a subclass may
     override, by the function that the variable ``GREENPROC_ON_START`` names, and by the function
     ``app.greenproc``. Each is called once with the runtime; if one raises, the worker fails to
     boot, and gunicorn stops.
 
     When the worker ends, streams that come through `Middleware` end first, see
-    ``signals.runtime_draining``; the requests that are running end; then the processes, within
-    what is left of the graceful timeout; then the node.
+    ``signals.runtime_draining``; then the running requests; then the processes, within the rest
+    of the graceful timeout; then the node.
 
     Source: gunicorn 23 to 27, workers/base.py and workers/ggevent.py.
     """
 
     _slots: ClassVar[WeakValueDictionary[int, GreenprocWorker]] = WeakValueDictionary()
-    # Only filled in the master, which forgets a worker when it has reaped it.
+    # Filled in the master only; the entry of a worker ends when the master reaps it.
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.runtime: Runtime | None = None
-        """The node, while there is one."""
+        """The runtime of the node; None before its start and after its stop."""
         self.slot = next(number for number in range(len(self._slots) + 1) if self._is_free(number))
-        """The number of the worker among those that live, from 0 on; a successor takes it over."""
+        """The index of the worker among the live ones, from 0; a successor reuses it."""
         self._slots[self.slot] = self
         self._has_master_runtime = default.runtime is not None
         self._ending_since: float | None = None
 
     def on_start(self, runtime: Runtime) -> None:
-        """Spawn processes; for subclasses."""
+        """Spawn processes; a hook for subclasses, empty here."""
 
     def init_process(self) -> None:
-        """Start the node, serve requests until the worker is to end, and stop the node."""
-        # Until init_signals() this has the master's handler, which would note a SIGTERM in
-        # a queue that is never read: the master would wait for the whole graceful timeout.
+        """Start the node, serve requests until the worker ends, and stop the node."""
+        # Until init_signals() the master's handler is active, which puts a SIGTERM in a queue
+        # that a worker never reads: the master would wait for the whole graceful timeout.
         signal.signal(signal.SIGTERM, self._end_before_it_begins)
         try:
             super().init_process()
@@ -85,12 +85,12 @@ class GreenprocWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no ty
             self._stop_node()
 
     def load_wsgi(self) -> None:
-        """Start the node, import the app, and let it spawn its processes.
+        """Start the node, import the app, and call the hooks that spawn its processes.
 
         Raises:
             Failure: a runtime was started in the master.
-            BindError: the address of the node cannot be had.
-            InvalidSettings: those of the environment are not valid.
+            BindError: the address of the node cannot be bound.
+            InvalidSettings: a setting of the environment is invalid.
         """
         if self._has_master_runtime:
             raise Failure(IN_MASTER)
@@ -102,13 +102,13 @@ class GreenprocWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no ty
                 self._call(spawn)
 
     def notify(self) -> None:
-        """Tell the master that this lives; called each second."""
+        """Send the heartbeat to the master; called each second."""
         super().notify()
         if not self.alive:
             self._drain()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """Begin to end; gunicorn 23 may ask for that again and again."""
+        """Start the shutdown; gunicorn 23 may call this repeatedly."""
         super().handle_exit(sig, frame)
         gevent.spawn(self._drain)
 
@@ -116,9 +116,9 @@ class GreenprocWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no ty
         self.alive = False
 
     def handle_abort(self, sig: int, frame: Any) -> None:
-        """End the request that blocks the hub; an idle worker ends by its main greenlet.
+        """Abort the request that blocks the hub; the main greenlet ends an idle worker.
 
-        A hub in which an exception is raised is dead, and no process could end in order by it.
+        An exception raised in the hub itself would kill it, and no process could finalize.
         """
         try:
             super().handle_abort(sig, frame)
@@ -138,7 +138,7 @@ class GreenprocWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no ty
             try:
                 initialize(settings=replace(settings, port=port))
             except BindError as error:
-                # A second master, as after USR2, has workers with the same numbers.
+                # A second master, as after USR2, has workers with the same indices.
                 if port == ports[-1]:
                     raise
                 self.log.debug("greenproc node: %s", error)
@@ -155,11 +155,11 @@ class GreenprocWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no ty
         try:
             spawn(self.runtime)
         except gevent.Timeout as error:
-            # gunicorn would not take it for a failure to boot, and start the worker for ever.
+            # gunicorn does not count a timeout as a failed boot, and would restart for ever.
             raise Failure(f"{spawn!r} ran into a timeout: {error}") from error
 
     def _drain(self) -> None:
-        """Let streams end, once."""
+        """Send ``runtime_draining``, once."""
         if self._ending_since is None and self.runtime is not None:
             self._ending_since = monotonic()
             self.runtime.signals.runtime_draining.emit(self.runtime)
@@ -171,7 +171,7 @@ class GreenprocWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no ty
             return
         spent = 0.0 if self._ending_since is None else monotonic() - self._ending_since
         left = max(self.cfg.graceful_timeout - spent, MIN_STOP_SECONDS)
-        # When a timeout or a receiver interrupts the first, the second does what is left.
+        # If a timeout or a receiver interrupts the first step, the second completes it.
         for step in (partial(runtime.stop, min(left, runtime.settings.stop_timeout)), finalize):
             try:
                 killed = step()
@@ -186,10 +186,10 @@ class GreenprocWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no ty
 
 
 def _named_function() -> Callable[[Runtime], object] | None:
-    """Return the function that the environment names.
+    """Return the hook that the environment names, or None.
 
     Raises:
-        InvalidSettings: there is none of that name.
+        InvalidSettings: the function does not exist.
     """
     name = os.environ.get(ON_START)
     if not name:
