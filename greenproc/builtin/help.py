@@ -66,7 +66,7 @@ class Help(Process):
             TLDR("What the endpoints of all processes are for."),
             DESCRIPTION(
                 "`/help` lists the processes, `/help/ID` the endpoints of one of them and",
-                "`/help/ID/PATH` tells what one endpoint is for. Browsers get HTML, terminals",
+                "`/help/ID/PATH` describes one endpoint. Browsers get HTML, terminals",
                 "Markdown; the query `format=json` of `/help` gets everything as JSON.",
                 f"`limit=N` and `offset=N` say which processes, {MAX_LISTED} at most, are listed.",
             ),

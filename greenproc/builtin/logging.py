@@ -114,7 +114,7 @@ class Logging(Process):
 TOGGLE_HELP = HELP(
     TLDR("Sets the logging verbosity level for a specified duration."),
     DESCRIPTION(
-        "Without a query, tells the level. 0 is what the program has set, 1 is DEBUG, and each",
+        "Without a query, returns the level. 0 is what the program has set, 1 is DEBUG, and each",
         "one more is one level finer. After the duration the level is what it was.",
         "",
         "* `level=VALUE`: a whole number, at least the level that the node was started with, at",

@@ -195,7 +195,7 @@ class MemoryProfiler(Process):
         try:
             self._keep(take_picture())
         except (OSError, RuntimeError) as error:  # a full disk; the program stopped tracemalloc
-            logger.warning("the memory of run %d cannot be told", run.id, exc_info=error)
+            logger.warning("failed to save the snapshot of run %d", run.id, exc_info=error)
             self._missing = str(error)
         else:
             self._dumped = run.id
@@ -261,16 +261,16 @@ def _help(tldr: str, *description: str) -> str:
     return HELP(TLDR(tldr), told, AUTHENTICATION(True))
 
 
-_ID = "* `id=N`: the run, as `start` and `stop` told; without it, the last one."
+_ID = "* `id=N`: the id that `start` and `stop` returned, the last run by default."
 
 START_HELP = _help(
-    "Starts watching which lines of code allocate memory.",
+    "Starts tracing the memory allocations of each line of code.",
     f"* `duration=DURATION`: when to stop by itself, {DEFAULT_DURATION} if not given, at most",
     "  one day. The program is about three times slower meanwhile.",
 )
-STOP_HELP = _help("Stops watching and tells where the picture of the memory is.")
+STOP_HELP = _help("Ends the run and returns the URLs of its reports.")
 RAW_HELP = _help(
-    "The picture of the last run, for `tracemalloc.Snapshot.load`.",
+    "The snapshot of the last run, for `tracemalloc.Snapshot.load`.",
     _ID,
     "",
     "It is a pickle: load it only if you trust the node.",

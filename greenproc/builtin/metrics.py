@@ -99,8 +99,8 @@ SNAPSHOT_HELP = HELP(
     TLDR("Provides a snapshot of the current metrics."),
     DESCRIPTION(
         "Answers with a JSON object whose keys are the names of the metrics, in alphabetical",
-        "order. A metric with a window of former values has more keys, such as `NAME/p99`. What",
-        "cannot be told is left out.",
+        "order. A metric with a window of former values has more keys, such as `NAME/p99`. A",
+        "metric without a value is omitted.",
         "",
         "* `timeout=DURATION`, such as `5secs`: answer after so long with what has come; without",
         "  it, every metric is waited for.",

@@ -112,7 +112,7 @@ class System(Process):
                 "* `cpus_total`: processors that are online",
                 "* `mem_total_bytes`, `mem_free_bytes`",
                 "",
-                "What the machine does not tell is left out. The query `jsonp=NAME` makes the JSON",
+                "Unavailable figures are omitted. The query `jsonp=NAME` makes the JSON",
                 "the argument of a function.",
             ),
         ),
