@@ -64,7 +64,8 @@ class HeadCache:
         trace = _TRACE.search(data) if TRACING.is_active else None
         if trace is not None:
             return self._read_traced(data, trace) or self._read_new(data)
-        number = _NUMBER.search(data)
+        # Empty parentheses would have the key of a number that was taken out.
+        number = None if b"()" in data else _NUMBER.search(data)
         if number is None:
             return self._read_new(data)
         key = data.replace(number[0], b"()")
@@ -139,10 +140,10 @@ class HeadCache:
             for (_, value), may_differ in zip(head.headers, fields, strict=True)
             if may_differ
         )
-        # An escape may encode a number, empty parentheses would count as a number, and the host
-        # of an absolute target is compared with the allowed ones.
+        # An escape may encode a number, and the host of an absolute target is compared with the
+        # allowed ones.
         is_plain = head.target.startswith(b"/") and b"%" not in head.target
-        if places != data.count(number) or not is_plain or b"()" in data:
+        if places != data.count(number) or not is_plain:
             return
         if len(self._templates) >= self._max_heads:
             self._templates.clear()

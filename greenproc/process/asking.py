@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from itertools import count
 from os import urandom
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -106,7 +105,6 @@ class Asks:
         self._transport: Transport
         # Random, so that a late reply to a previous node with this address matches no ask.
         self._prefix = f"{PREFIX}{urandom(4).hex()}("
-        self._numbers = count(1)
         self._open: dict[str, AskFuture[Any]] = {}
         self._watched: dict[ProcessRecord | Address, dict[str, AskFuture[Any]]] = {}
         self._is_over = False
@@ -152,7 +150,8 @@ class Asks:
         if self._is_over:
             manager.refuse_over("ask")
         ask: AskFuture[Any] = AskFuture(PROMISED)
-        ask.id = id = f"{self._prefix}{next(self._numbers)})"
+        # Random, so that no peer that was asked once can reply to the asks of others.
+        ask.id = id = f"{self._prefix}{int.from_bytes(urandom(8))})"
         ask.to = to
         ask.name = name
         ask.target = ask.timer = None

@@ -16,6 +16,8 @@ from msgspec.msgpack import Decoder, Encoder
 from greenproc.errors import InvalidArgument, InvalidMessage
 from greenproc.failures import FAILURES, text_of
 from greenproc.typed.extensions import (
+    BigIntegerFound,
+    BoundedExtensions,
     from_extension,
     is_known,
     to_extension,
@@ -107,7 +109,8 @@ class Codec(Generic[T]):
         """
         if isinstance(error, InvalidMessage):
             raise error
-        if isinstance(error, msgspec.ValidationError) and "got `ext`" in text_of(error):
+        is_ext = isinstance(error, msgspec.ValidationError) and "got `ext`" in text_of(error)
+        if is_ext or isinstance(error, BigIntegerFound):
             try:
                 return self._decode_big(body)
             except FAILURES as second:
@@ -116,7 +119,7 @@ class Codec(Generic[T]):
 
     def _decode_big(self, body: bytes) -> T:
         """Decode *body* in two steps: msgspec accepts no extension in the place of an integer."""
-        tree = msgspec.msgpack.decode(body, ext_hook=from_extension)
+        tree = msgspec.msgpack.decode(body, ext_hook=BoundedExtensions())
         value: T = msgspec.convert(tree, self.type, builtin_types=_BUILTIN, dec_hook=to_type)
         return value
 

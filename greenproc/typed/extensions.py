@@ -22,7 +22,15 @@ BIG_INTEGER = 2
 MAX_INTEGER_BYTES = 1024
 """The maximum size of an integer, 8192 bits: converting one to text takes quadratic time."""
 
+MAX_BIG_INTEGERS = 1000
+"""The maximum number of integers beyond 64 bits in one body. A peer can choose them with equal
+hashes, so that a dictionary or a set of them takes quadratic time: 5 ms for this number."""
+
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
+
+
+class BigIntegerFound(ValueError):
+    """The body has an integer beyond 64 bits, and must be decoded by `BoundedExtensions`."""
 
 
 class BigInteger:
@@ -55,7 +63,7 @@ def to_extension(value: object) -> Ext:
 
 
 def from_extension(number: int, data: memoryview) -> object:
-    """Decode an extension.
+    """Decode an extension, but for integers, which have a bound in each body.
 
     Args:
         number: the extension type.
@@ -63,6 +71,7 @@ def from_extension(number: int, data: memoryview) -> object:
 
     Raises:
         ValueError: the extension type is unknown, or the payload is malformed.
+        BigIntegerFound: the extension is an integer.
     """
     if number == UPID_NUMBER:
         text = str(data, "utf-8")
@@ -71,12 +80,29 @@ def from_extension(number: int, data: memoryview) -> object:
             raise ValueError(f"expected a UPID such as id@ip:port, got {text!r:.80}")
         return pid
     if number == BIG_INTEGER:
+        raise BigIntegerFound
+    raise ValueError(f"expected extension {UPID_NUMBER} or {BIG_INTEGER}, got {number}")
+
+
+class BoundedExtensions:
+    """Decodes the extensions of one body, integers included; see `from_extension`."""
+
+    __slots__ = ("_big_integers",)
+
+    def __init__(self) -> None:
+        self._big_integers = 0
+
+    def __call__(self, number: int, data: memoryview) -> object:
+        if number != BIG_INTEGER:
+            return from_extension(number, data)
+        self._big_integers += 1
+        if self._big_integers > MAX_BIG_INTEGERS:
+            raise ValueError(f"expected at most {MAX_BIG_INTEGERS} integers beyond 64 bits")
         if not 0 < len(data) <= MAX_INTEGER_BYTES:
             raise ValueError(
                 f"expected an integer of 1 to {MAX_INTEGER_BYTES} bytes, got {len(data)}"
             )
         return int.from_bytes(data, "big", signed=True)
-    raise ValueError(f"expected extension {UPID_NUMBER} or {BIG_INTEGER}, got {number}")
 
 
 def to_type(type: Any, value: object) -> Any:

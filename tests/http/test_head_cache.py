@@ -55,6 +55,16 @@ def test_a_derived_head_is_the_one_that_would_be_read(sender: bytes, to: bytes) 
         is_derived(cache, message(sender.replace(b"(1)", number), to.replace(b"(1)", number)))
 
 
+@pytest.mark.parametrize("seen", [b"f(1)*g(1)", b"f()*g(1)", b"f(1)", b"f()"])
+@pytest.mark.parametrize("data", [b"f()*g(2)", b"f(2)*g(2)", b"f(2)*g()", b"f()", b"f(2)"])
+def test_empty_parentheses_are_no_number(seen: bytes, data: bytes) -> None:
+    cache = HeadCache()
+    for sender in (b"a(1)", b"a(2)", b"a()"):
+        is_derived(cache, message(sender, seen))
+        is_derived(cache, message(sender, data))
+        is_derived(cache, message(data, sender))
+
+
 def test_only_the_first_head_of_a_kind_is_read() -> None:
     cache = HeadCache()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -936,3 +937,22 @@ def test_a_message_without_a_sender_needs_no_answer(runtime: Runtime, bank: Bank
 def test_returns_is_a_type() -> None:
     with pytest.raises(InvalidArgument, match="expected a Struct, a dataclass or a type"):
         install("add", returns=42)
+
+
+def test_the_id_of_an_ask_does_not_tell_those_of_others(runtime: Runtime) -> None:
+    senders: list[UPID] = []
+
+    class Silent(Process):
+        @install("question")
+        def on_question(self, sender: UPID, body: bytes) -> None:
+            senders.append(sender)
+
+    silent = runtime.spawn(Silent())
+    asks = [runtime.ask(silent, "question") for _ in range(100)]
+    runtime.settle()
+
+    numbers = [int(sender.id.rpartition("(")[2].rstrip(")")) for sender in senders]
+    assert len(set(numbers)) == 100
+    assert min(abs(b - a) for a, b in itertools.pairwise(numbers)) > 2**32
+    for ask in asks:
+        ask.discard()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from greenproc import PID, UPID, Address, Runtime
 from greenproc.errors import InvalidArgument, InvalidMessage
 from greenproc.typed import MAX_INTEGER_BYTES, Codec, codec_of, encode
+from greenproc.typed.extensions import MAX_BIG_INTEGERS
 from tests.bodies import ANN, FAULTS, Join, Ping, Point, Pong, Tree
 
 VALUES: list[tuple[Any, Any]] = [
@@ -177,3 +178,27 @@ def test_name_is_the_tag_or_the_name_of_the_class() -> None:
     for type in (list[int], int, Ping | Pong):
         with pytest.raises(InvalidArgument, match="gives its messages no name"):
             _ = codec_of(type).name
+
+
+COLLIDING = [number * (2**61 - 1) * 2**64 for number in range(1, MAX_BIG_INTEGERS + 2)]
+"""Integers beyond 64 bits with one hash, so that a dictionary of them takes quadratic time."""
+
+
+@pytest.mark.parametrize("type", [Any, list[int], list], ids=str)
+def test_a_body_has_a_bound_of_integers_beyond_64_bits(type: Any) -> None:
+    assert len(set(map(hash, COLLIDING))) == 1
+    most = COLLIDING[1:]
+    assert codec_of(type).decode(encode(most)) == most
+    assert codec_of(type).decode(encode(most)) == most  # each body has its own count
+    with pytest.raises(InvalidMessage, match=f"at most {MAX_BIG_INTEGERS} integers"):
+        codec_of(type).decode(encode(COLLIDING))
+
+
+def test_keys_of_one_hash_are_bounded() -> None:
+    def pack(keys: list[int]) -> bytes:
+        pairs = b"".join(encode(key) + b"\xc0" for key in keys)
+        return b"\xdf" + len(keys).to_bytes(4, "big") + pairs
+
+    assert codec_of(Any).decode(pack(COLLIDING[1:])) == dict.fromkeys(COLLIDING[1:])
+    with pytest.raises(InvalidMessage, match="integers beyond 64 bits"):
+        codec_of(Any).decode(pack(COLLIDING))
