@@ -39,7 +39,6 @@ def test_ten_times_too_much_from_another_os_process(
 
 @pytest.mark.slow
 @pytest.mark.timeout(200)
-@pytest.mark.parametrize(("policy", "linked"), CASES[:3])
-def test_ten_times_too_much_for_a_minute(policy: str, linked: bool) -> None:
+def test_ten_times_too_much_for_a_minute() -> None:
     with Runtime() as runtime:
-        check(perform(runtime, policy, seconds=60.0, linked=linked), policy)
+        check(perform(runtime, "refuse", seconds=60.0, linked=False), "refuse")

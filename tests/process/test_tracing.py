@@ -708,8 +708,11 @@ def test_a_successor_of_a_supervised_process_gets_what_is_traced(runtime: Runtim
 
 @pytest.mark.parametrize("was_served", [False, True])
 def test_what_is_thrown_into_an_idle_process_belongs_to_no_trace(
-    runtime: Runtime, was_served: bool
+    make_runtime: RuntimeMaker, limit_turns: Callable[..., None], was_served: bool
 ) -> None:
+    limit_turns(parked=100)  # else an idle process may have no greenlet to throw into
+    runtime = make_runtime()
+
     class Idle(Noter):
         def failed(self, event: Event | None, error: BaseException) -> None:
             self.note("failed")
