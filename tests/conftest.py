@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import hypothesis
 import pytest
 
+from greenproc.current import default
 from greenproc.failures import FailureLog
 from greenproc.testing import find_leaks, plugin, take_snapshot
 from greenproc.tracing import TRACING, TraceContext, use_trace
@@ -136,6 +137,12 @@ def polls() -> Iterator[Polls]:
     """Count polls of descriptors, in a test where each piece of work takes a whole iteration."""
     with no_time() as counted:
         yield counted
+
+
+@pytest.fixture(autouse=True)
+def _stopped_runtimes() -> None:
+    """Forget the runtimes of earlier tests: the system may give their ports to the peers of this one."""
+    default.stopped.clear()
 
 
 @pytest.fixture(autouse=True)
