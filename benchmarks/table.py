@@ -32,10 +32,10 @@ def lines(result: Result) -> Iterator[str]:
         )
     )
     for other, sample in result.others:
-        yield _line((f"  {other.name}", *_other_records(result, other, sample)))
+        yield _line((f"  {other.name}", *_other_cells(result, other, sample)))
 
 
-def _other_records(result: Result, other: Other, sample: Sample | Skipped) -> tuple[str, ...]:
+def _other_cells(result: Result, other: Other, sample: Sample | Skipped) -> tuple[str, ...]:
     if isinstance(sample, Skipped):
         return ("", "-", "-", "", "-", "-", sample.reason)
     ratio = f"{result.subject / sample.value:.3f}" if sample.value else "-"
@@ -52,8 +52,8 @@ def amount(value: float, unit: str) -> str:
     return f"{value:.2f} {unit}"
 
 
-def _line(records: tuple[str, ...]) -> str:
-    first, *middle, last = records
+def _line(cells: tuple[str, ...]) -> str:
+    first, *middle, last = cells
     parts = [first.ljust(WIDTHS[0])]
-    parts += [record.rjust(width) for record, width in zip(middle, WIDTHS[1:-1], strict=True)]
+    parts += [cell.rjust(width) for cell, width in zip(middle, WIDTHS[1:-1], strict=True)]
     return "  ".join([*parts, last]).rstrip()

@@ -18,8 +18,8 @@ def read_table(module: ModuleType) -> Table:
     for line in lines[ruler + 1 :]:
         if not line:
             break
-        state, *records = re.split(r"\s{2,}", line)
-        table[state] = dict(zip(events, records, strict=True))
+        state, *cells = re.split(r"\s{2,}", line)
+        table[state] = dict(zip(events, cells, strict=True))
     return table
 
 

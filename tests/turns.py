@@ -49,13 +49,13 @@ def states_checked(*, at_each_turn: bool) -> Iterator[None]:
         end_processes(parts, seconds)
         check_invariants(parts.processes)
 
-    def check_around_turn(life: ProcessRunner, record: ProcessRecord) -> bool:
+    def check_around_turn(runner: ProcessRunner, record: ProcessRecord) -> bool:
         manager = record.manager
         assert manager is not None
         if len(manager.records) > MAX_CHECKED:
-            return serve_turn(life, record)
+            return serve_turn(runner, record)
         check_invariants(manager)
-        lives_on = serve_turn(life, record)
+        lives_on = serve_turn(runner, record)
         check_invariants(manager)
         return lives_on
 

@@ -166,7 +166,7 @@ def table(rows: list[tuple[str, str, str]], widths: list[int]) -> str:
         widths: minimum widths of the first two columns; updated in place to those of *rows*.
     """
     for column in (0, 1):
-        widths[column] = max(widths[column], *(len(records[column]) for records in rows))
+        widths[column] = max(widths[column], *(len(cells[column]) for cells in rows))
     first, second = widths
     return "\n".join(
         f"{id:<{first}}  {queued:>{second}}  {events}".rstrip() for id, queued, events in rows

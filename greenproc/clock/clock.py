@@ -93,7 +93,7 @@ class Clock:
         self._current = current
         self._spawn = spawn_raw if spawn is None else spawn
         self._owners = owners
-        self._loosen = weaken
+        self._weaken = weaken
         self._is_over = is_over
         self.stopped = False
         self._advanced = 0
@@ -122,7 +122,7 @@ class Clock:
             "advanced": to_seconds(self._advanced),
         }
 
-    # ProcessRunner
+    # Life
 
     def start(self) -> None:
         """Belong to this thread, and accept timers, also after `stop`."""
@@ -287,7 +287,7 @@ class Clock:
         """
         if type(thunk) is MethodType:
             if isinstance(thunk.__self__, self._owners):
-                thunk = self._loosen(thunk)
+                thunk = self._weaken(thunk)
         elif not callable(thunk):
             raise InvalidArgument(f"expected a function to call, got {thunk!r}")
         if TRACING.is_active:

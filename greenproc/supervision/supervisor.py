@@ -96,7 +96,7 @@ class Supervisor(Process):
         self.__restarts.shut_down = self.terminate
         record_of(self).supervise(Family(runner, table, self.__restarts))
 
-    # ProcessRunner
+    # Life
 
     def initialize(self) -> None:
         """Start the children. An override must call the base method.

@@ -23,8 +23,8 @@ def line(abuse: Abuse) -> str:
     seconds = perf_counter() - begin
     latencies = (f"{1000 * measured.percentile(share):.1f}" for share in (0.5, 0.99, 1.0))
     grown = f"{measured.grown_bytes / MIB:.0f}"
-    records = (f"{seconds:.1f}", measured.answers, *latencies, grown, measured.descriptors)
-    return f"{abuse.name:40}" + "".join(f"{record:>9}" for record in records)
+    cells = (f"{seconds:.1f}", measured.answers, *latencies, grown, measured.descriptors)
+    return f"{abuse.name:40}" + "".join(f"{cell:>9}" for cell in cells)
 
 
 def main(names: list[str]) -> None:

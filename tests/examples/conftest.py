@@ -12,7 +12,7 @@ from greenproc import Runtime
 from greenproc.testing import RuntimeMaker
 from tests.examples.chat_visitor import Visitor
 
-PendingRequest = Callable[..., Visitor]
+Visit = Callable[..., Visitor]
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def second(node: Runtime, make_runtime: RuntimeMaker) -> Runtime:
 
 
 @pytest.fixture
-def visit() -> Iterator[PendingRequest]:
+def visit() -> Iterator[Visit]:
     """Let somebody connect to a node: ``visit(node, name, *rooms)``."""
     visitors: list[Visitor] = []
 

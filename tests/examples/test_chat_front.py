@@ -10,7 +10,7 @@ import pytest
 
 from chat.front import FILES, PAGE
 from greenproc import Runtime
-from tests.examples.conftest import PendingRequest
+from tests.examples.conftest import Visit
 from tests.peer import Peer
 
 JUNK = [
@@ -81,16 +81,14 @@ def test_each_file_of_the_page_is_served() -> None:
 
 
 @pytest.mark.parametrize("body", JUNK, ids=range(len(JUNK)))
-def test_junk_is_refused(node: Runtime, visit: PendingRequest, body: bytes) -> None:
+def test_junk_is_refused(node: Runtime, visit: Visit, body: bytes) -> None:
     ada = visit(node, "Ada", "lobby")
 
     assert ada.post(body.replace(b'"x"', f'"{ada.session}"'.encode(), 1)) == 400
     ada.say("lobby", "still-here")
 
 
-def test_long_texts_of_several_rooms_may_come_together(
-    node: Runtime, visit: PendingRequest
-) -> None:
+def test_long_texts_of_several_rooms_may_come_together(node: Runtime, visit: Visit) -> None:
     rooms = [f"room{number}" for number in range(5)]
     ada = visit(node, "Ada", *rooms)
     text = "\U0001f469" * 2000
@@ -102,7 +100,7 @@ def test_long_texts_of_several_rooms_may_come_together(
         assert ada.expect("message", room=room)["text"] == text
 
 
-def test_a_session_that_is_over_is_not_found(node: Runtime, visit: PendingRequest) -> None:
+def test_a_session_that_is_over_is_not_found(node: Runtime, visit: Visit) -> None:
     ada = visit(node, "Ada", "lobby")
     with Peer.connect(node.address) as peer:
         assert peer.get("/chat/send").code == 405
@@ -110,9 +108,7 @@ def test_a_session_that_is_over_is_not_found(node: Runtime, visit: PendingReques
     assert ada.post(b'{"session":"unknown","commands":[]}') == 404
 
 
-def test_nothing_is_done_before_hello(
-    node: Runtime, visit: PendingRequest, database: Path
-) -> None:
+def test_nothing_is_done_before_hello(node: Runtime, visit: Visit, database: Path) -> None:
     ada = visit(node, "Ada", "lobby")
     nobody = visit(node, "", key="k")
     nobody.do("join", room="lobby", since=0)

@@ -8,7 +8,7 @@ import pytest
 
 from greenproc import UPID, Runtime
 from greenproc.process.base import declared_of
-from tests.examples.conftest import PendingRequest
+from tests.examples.conftest import Visit
 from tests.peer import Peer
 from tests.test_examples_outside import BODIES
 
@@ -25,9 +25,7 @@ MORE = [
 
 
 @pytest.mark.parametrize("id", ["hall", "room.lobby", "Member(1)", "chat"])
-def test_no_message_ends_a_process_of_the_chat(
-    node: Runtime, visit: PendingRequest, id: str
-) -> None:
+def test_no_message_ends_a_process_of_the_chat(node: Runtime, visit: Visit, id: str) -> None:
     ada = visit(node, "Ada", "lobby")
     pid = UPID(id, node.address)
     process = node.processes.find_process(pid)

@@ -18,7 +18,7 @@ from greenproc import UPID, Future, Runtime, terminate, wait
 from greenproc.errors import Failure
 from greenproc.settings import Settings
 from greenproc.testing import RuntimeMaker
-from tests.examples.conftest import PendingRequest
+from tests.examples.conftest import Visit
 from tests.peer import LIMIT
 
 
@@ -33,7 +33,7 @@ def let_pass(runtime: Runtime, seconds: float) -> None:
 
 @pytest.mark.parametrize("where", ["node", "second"])
 def test_what_is_said_reaches_all_in_order(
-    request: pytest.FixtureRequest, node: Runtime, visit: PendingRequest, where: str
+    request: pytest.FixtureRequest, node: Runtime, visit: Visit, where: str
 ) -> None:
     ada = visit(node, "Ada", "lobby")
     bob = visit(request.getfixturevalue(where), "Bob", "lobby")
@@ -46,9 +46,7 @@ def test_what_is_said_reaches_all_in_order(
     assert [message["text"] for message in bob.join("lobby")["messages"]] == expected
 
 
-def test_people_are_seen_to_come_and_go(
-    node: Runtime, second: Runtime, visit: PendingRequest
-) -> None:
+def test_people_are_seen_to_come_and_go(node: Runtime, second: Runtime, visit: Visit) -> None:
     ada = visit(node, "Ada")
     assert names(ada.join("lobby")) == ["Ada"]
     bob = visit(second, "Bob")
@@ -60,7 +58,7 @@ def test_people_are_seen_to_come_and_go(
     assert names(visit(node, "Carol").join("lobby")) == ["Ada", "Carol"]
 
 
-def test_who_comes_back_soon_was_never_away(node: Runtime, visit: PendingRequest) -> None:
+def test_who_comes_back_soon_was_never_away(node: Runtime, visit: Visit) -> None:
     node.clock.pause()
     ada, bob = visit(node, "Ada", "lobby"), visit(node, "Bob", "lobby")
     bob.close()
@@ -80,14 +78,14 @@ def test_who_comes_back_soon_was_never_away(node: Runtime, visit: PendingRequest
     assert ada.expect("left", name="Bob")
 
 
-def test_typing_is_shown(node: Runtime, second: Runtime, visit: PendingRequest) -> None:
+def test_typing_is_shown(node: Runtime, second: Runtime, visit: Visit) -> None:
     ada, bob = visit(node, "Ada", "lobby"), visit(second, "Bob", "lobby")
     bob.do("typing", room="lobby")
 
     assert ada.expect("typing", name="Bob")
 
 
-def test_rooms_are_apart_and_listed(node: Runtime, second: Runtime, visit: PendingRequest) -> None:
+def test_rooms_are_apart_and_listed(node: Runtime, second: Runtime, visit: Visit) -> None:
     ada = visit(node, "Ada", "lobby", "garden")
     bob = visit(second, "Bob", "garden")
     ada.say("lobby", "inside")
@@ -98,7 +96,7 @@ def test_rooms_are_apart_and_listed(node: Runtime, second: Runtime, visit: Pendi
     assert rooms == [{"name": "lobby", "people": 1}, {"name": "garden", "people": 2}]
 
 
-def test_one_person_with_two_browsers_is_one_person(node: Runtime, visit: PendingRequest) -> None:
+def test_one_person_with_two_browsers_is_one_person(node: Runtime, visit: Visit) -> None:
     ada = [visit(node, "Ada", key="k"), visit(node, "Ada", key="k")]
     assert len(ada[0].join("lobby")["people"]) == 1
     assert len(ada[1].join("lobby")["people"]) == 1
@@ -109,7 +107,7 @@ def test_one_person_with_two_browsers_is_one_person(node: Runtime, visit: Pendin
     assert len(visit(node, "Ada", key="other").join("lobby")["people"]) == 2
 
 
-def test_a_new_name_is_told(node: Runtime, visit: PendingRequest) -> None:
+def test_a_new_name_is_told(node: Runtime, visit: Visit) -> None:
     ada, bob = visit(node, "Ada", "lobby"), visit(node, "Bob", "lobby")
     ada.do("hello", key="key-of-Ada", name="Countess")
     ada.do("join", room="lobby", since=0)
@@ -120,7 +118,7 @@ def test_a_new_name_is_told(node: Runtime, visit: PendingRequest) -> None:
 # Nothing is lost
 
 
-def test_who_comes_back_gets_what_was_missed(node: Runtime, visit: PendingRequest) -> None:
+def test_who_comes_back_gets_what_was_missed(node: Runtime, visit: Visit) -> None:
     ada, bob = visit(node, "Ada", "lobby"), visit(node, "Bob", "lobby")
     ada.say("lobby", "one")
     last = bob.expect("message")["number"]
@@ -133,9 +131,7 @@ def test_who_comes_back_gets_what_was_missed(node: Runtime, visit: PendingReques
     assert not joined["fresh"]
 
 
-def test_the_same_message_sent_again_is_accepted_once(
-    node: Runtime, visit: PendingRequest
-) -> None:
+def test_the_same_message_sent_again_is_accepted_once(node: Runtime, visit: Visit) -> None:
     ada = visit(node, "Ada", "lobby")
     ada.say("lobby", "once", token="t")
     ada.say("lobby", "once", token="t")
@@ -145,7 +141,7 @@ def test_the_same_message_sent_again_is_accepted_once(
 
 
 def test_what_was_accepted_is_there_after_a_restart(
-    make_runtime: RuntimeMaker, database: Path, visit: PendingRequest
+    make_runtime: RuntimeMaker, database: Path, visit: Visit
 ) -> None:
     for number in range(2):
         runtime = make_runtime()
@@ -166,7 +162,7 @@ def test_what_was_accepted_is_there_after_a_restart(
 
 
 def test_members_of_a_node_that_is_back_find_its_rooms_again(
-    make_runtime: RuntimeMaker, database: Path, visit: PendingRequest
+    make_runtime: RuntimeMaker, database: Path, visit: Visit
 ) -> None:
     first, second = make_runtime(), make_runtime()
     with first.selected():
@@ -192,7 +188,7 @@ def test_members_of_a_node_that_is_back_find_its_rooms_again(
 
 
 def test_history_is_shown_from_its_end_backwards(
-    node: Runtime, database: Path, visit: PendingRequest
+    node: Runtime, database: Path, visit: Visit
 ) -> None:
     store = Store(database)
     for number in range(1, 121):
@@ -212,9 +208,7 @@ def test_history_is_shown_from_its_end_backwards(
     assert got == list(range(1, 121))
 
 
-def test_much_that_was_missed_comes_in_parts(
-    node: Runtime, database: Path, visit: PendingRequest
-) -> None:
+def test_much_that_was_missed_comes_in_parts(node: Runtime, database: Path, visit: Visit) -> None:
     store = Store(database)
     last = MISSED + 100
     for number in range(last):
@@ -229,9 +223,7 @@ def test_much_that_was_missed_comes_in_parts(
     assert got == list(range(2, last + 1))
 
 
-def test_a_browser_that_knows_more_than_the_room_begins_anew(
-    node: Runtime, visit: PendingRequest
-) -> None:
+def test_a_browser_that_knows_more_than_the_room_begins_anew(node: Runtime, visit: Visit) -> None:
     ada = visit(node, "Ada", "lobby")
     ada.say("lobby", "one")
     joined = visit(node, "Bob").join("lobby", since=1000)
@@ -241,7 +233,7 @@ def test_a_browser_that_knows_more_than_the_room_begins_anew(
 
 
 def test_what_cannot_be_written_is_not_accepted(
-    node: Runtime, visit: PendingRequest, monkeypatch: pytest.MonkeyPatch
+    node: Runtime, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ada, bob = visit(node, "Ada", "lobby"), visit(node, "Bob", "lobby")
     monkeypatch.setattr(Store, "add", lambda *given, **more: Future.failed(Failure("disk full")))
@@ -256,7 +248,7 @@ def test_what_cannot_be_written_is_not_accepted(
 # Bounds
 
 
-def test_who_writes_too_fast_has_to_wait(node: Runtime, visit: PendingRequest) -> None:
+def test_who_writes_too_fast_has_to_wait(node: Runtime, visit: Visit) -> None:
     node.clock.pause()
     ada = visit(node, "Ada", "lobby")
     for number in range(BURST):
@@ -274,7 +266,7 @@ def test_who_writes_too_fast_has_to_wait(node: Runtime, visit: PendingRequest) -
     assert [message["text"] for message in messages] == [*map(str, range(BURST)), "more"]
 
 
-def test_who_leaves_and_comes_again_writes_no_faster(node: Runtime, visit: PendingRequest) -> None:
+def test_who_leaves_and_comes_again_writes_no_faster(node: Runtime, visit: Visit) -> None:
     node.clock.pause()
     ada = visit(node, "Ada", "lobby")
     for number in range(BURST):
@@ -286,7 +278,7 @@ def test_who_leaves_and_comes_again_writes_no_faster(node: Runtime, visit: Pendi
     assert ada.expect("later", token="t")
 
 
-def test_typing_is_shown_now_and_then_only(node: Runtime, visit: PendingRequest) -> None:
+def test_typing_is_shown_now_and_then_only(node: Runtime, visit: Visit) -> None:
     node.clock.pause()
     ada, bob = visit(node, "Ada", "lobby"), visit(node, "Bob", "lobby")
     for number in range(2):
@@ -298,9 +290,7 @@ def test_typing_is_shown_now_and_then_only(node: Runtime, visit: PendingRequest)
         let_pass(node, TYPING_SECONDS)
 
 
-def test_who_becomes_another_person_leaves_nobody_behind(
-    node: Runtime, visit: PendingRequest
-) -> None:
+def test_who_becomes_another_person_leaves_nobody_behind(node: Runtime, visit: Visit) -> None:
     ada, bob = visit(node, "Ada", "lobby"), visit(node, "Bob", "lobby")
     bob.do("hello", key="another", name="Carol")
     people = bob.join("lobby")["people"]
@@ -309,7 +299,7 @@ def test_who_becomes_another_person_leaves_nobody_behind(
     assert sorted(one["name"] for one in people) == ["Ada", "Carol"]
 
 
-def test_a_flood_of_commands_is_dropped(node: Runtime, visit: PendingRequest) -> None:
+def test_a_flood_of_commands_is_dropped(node: Runtime, visit: Visit) -> None:
     node.clock.pause()
     ada = visit(node, "Ada", "lobby")
     for _ in range(100):
@@ -331,14 +321,14 @@ def test_a_flood_of_commands_is_dropped(node: Runtime, visit: PendingRequest) ->
         ("<b>&amp;", "<b>&amp;"),
     ],
 )
-def test_texts_are_cleaned(node: Runtime, visit: PendingRequest, text: str, shown: str) -> None:
+def test_texts_are_cleaned(node: Runtime, visit: Visit, text: str, shown: str) -> None:
     ada = visit(node, "Ada", "lobby")
     ada.do("say", room="lobby", text=text, token="t")
 
     assert ada.expect("message")["text"] == shown
 
 
-def test_what_is_empty_is_refused(node: Runtime, visit: PendingRequest) -> None:
+def test_what_is_empty_is_refused(node: Runtime, visit: Visit) -> None:
     ada = visit(node, "Ada", "lobby")
     ada.do("say", room="lobby", text=" \n\x00", token="t")
 
@@ -346,9 +336,7 @@ def test_what_is_empty_is_refused(node: Runtime, visit: PendingRequest) -> None:
     assert visit(node, "\u202e \t", key="k").expect("refused")
 
 
-def test_rooms_are_bounded(
-    node: Runtime, visit: PendingRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rooms_are_bounded(node: Runtime, visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hall_module, "MAX_ROOMS", 3)
     monkeypatch.setattr(room_module, "MAX_PEOPLE", 2)
     ada = visit(node, "Ada", "lobby", "one", "two")
@@ -361,7 +349,7 @@ def test_rooms_are_bounded(
     assert carol.expect("refused", room="lobby")
 
 
-def test_an_empty_room_ends_and_is_there_again(node: Runtime, visit: PendingRequest) -> None:
+def test_an_empty_room_ends_and_is_there_again(node: Runtime, visit: Visit) -> None:
     node.clock.pause()
     ada = visit(node, "Ada", "garden", "unused")
     ada.say("garden", "hello")
@@ -379,7 +367,7 @@ def test_an_empty_room_ends_and_is_there_again(node: Runtime, visit: PendingRequ
     assert [one["text"] for one in ada.join("garden")["messages"]] == ["hello"]
 
 
-def test_a_room_that_fails_is_opened_again(node: Runtime, visit: PendingRequest) -> None:
+def test_a_room_that_fails_is_opened_again(node: Runtime, visit: Visit) -> None:
     ada = visit(node, "Ada", "lobby")
     ada.say("lobby", "before")
     terminate(UPID("room.lobby", node.address))
@@ -388,9 +376,7 @@ def test_a_room_that_fails_is_opened_again(node: Runtime, visit: PendingRequest)
     assert [message["text"] for message in ada.join("lobby")["messages"]] == ["before"]
 
 
-def test_only_members_are_heard_and_only_rooms_are_passed_on(
-    node: Runtime, visit: PendingRequest
-) -> None:
+def test_only_members_are_heard_and_only_rooms_are_passed_on(node: Runtime, visit: Visit) -> None:
     ada = visit(node, "Ada", "lobby")
     stranger = UPID("stranger", node.address)
     room = UPID("room.lobby", node.address)

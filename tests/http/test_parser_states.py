@@ -1,4 +1,4 @@
-"""The state machine of the parsers: each record of the table in their documentation is walked."""
+"""The state machine of the parsers: each cell of the table in their documentation is walked."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_the_table_has_a_row_for_each_state() -> None:
 
 @pytest.mark.parametrize("kind", PARSERS)
 @pytest.mark.parametrize(
-    ("state", "event"), [record for record in cells_of(TABLE) if is_possible(*record)]
+    ("state", "event"), [cell for cell in cells_of(TABLE) if is_possible(*cell)]
 )
 def test_a_parser_moves_as_the_table_says(kind: type[Parser], state: str, event: str) -> None:
     parser = kind()

@@ -215,13 +215,13 @@ def show(message):
     shown.append(content.get("text") or content.get("data", {}).get("text/plain"))
 
 
-def run(record):
+def run(cell):
     shown.clear()
-    client.execute_interactive(record, timeout=30, output_hook=show)
+    client.execute_interactive(cell, timeout=30, output_hook=show)
     return "".join(filter(None, shown)).strip()
 
 
-print("record", run(sys.argv[1]))
+print("cell", run(sys.argv[1]))
 address = run("import greenproc; print(greenproc.address())")
 url = f"http://{address}/counter/total"
 print("idle", [json.load(urllib.request.urlopen(url, timeout=30)) for _ in range(3)])
@@ -254,13 +254,13 @@ print("over", manager.is_alive())
 @pytest.mark.slow
 @needs("jupyter_client", "ipykernel")
 def test_th_jupyter(folder: Path) -> None:
-    """A kernel: the node answers while no record runs, and futures are awaited in records."""
+    """A kernel: the node answers while no cell runs, and futures are awaited in cells."""
     env = {"PYTHONPATH": f"{folder}{os.pathsep}{environment()['PYTHONPATH']}"}
     env |= {"IPYTHONDIR": str(folder / "ipython"), "JUPYTER_RUNTIME_DIR": str(folder / "jupyter")}
     with Program(*PLAIN, "-c", JUPYTER, FRAGMENTS["prompt.py"], cwd=folder, env=env) as program:
         result = program.finish()
 
-    lines = ["record 2", "idle [2, 2, 2]", "off 3", "await 4", "ticks 'enough'", "over False"]
+    lines = ["cell 2", "idle [2, 2, 2]", "off 3", "await 4", "ticks 'enough'", "over False"]
     assert (result.code, result.out.splitlines()) == (0, lines), result.err
 
 

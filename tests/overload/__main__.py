@@ -27,7 +27,7 @@ CASES = (("refuse", False), ("drop_oldest", False), ("drop_newest", False), ("re
 def line(policy: str, linked: bool, run: Overload) -> str:
     """Return a run as a line of the table."""
     served, dropped = sum(run.served), run.sent - sum(run.served)
-    records = (
+    cells = (
         f"{run.seconds:.1f}",
         run.sent,
         served,
@@ -38,7 +38,7 @@ def line(policy: str, linked: bool, run: Overload) -> str:
         f"{run.grown_mebibytes:.1f}",
     )
     name = f"{policy}, {'linked' if linked else 'not linked'}"
-    return f"{name:24}" + "".join(f"{record:>13}" for record in records)
+    return f"{name:24}" + "".join(f"{cell:>13}" for cell in cells)
 
 
 def main(seconds: float) -> None:

@@ -229,7 +229,7 @@ def test_settings_limit_what_is_read() -> None:
         assert await_ready(post(server.address, body=b"x" * 11)).status == 413
 
 
-# ProcessRunner
+# Life
 
 
 def test_stopping_finishes_what_is_being_answered() -> None:

@@ -1,4 +1,4 @@
-"""The state machine of a WebSocket: each record of the table in its documentation is walked."""
+"""The state machine of a WebSocket: each cell of the table in its documentation is walked."""
 
 from __future__ import annotations
 
