@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from greenproc.cli.exchange import Exchange, get, printable, read_object
+from greenproc.cli.exchange import Exchange, get, print_table, printable, read_object
 from greenproc.errors import Failure
 from greenproc.http.response import Response
 
@@ -33,10 +33,7 @@ def print_dead_letters(host: str, port: int, timeout: float, *, as_json: bool) -
     if as_json:
         print(json.dumps(letters, indent=2))
         return
-    rows = [COLUMNS, *map(row, letters)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for records in rows:
-        print("  ".join(map(str.ljust, records, widths)).rstrip())
+    print_table([COLUMNS, *map(row, letters)])
 
 
 def read_letters(host: str, port: int, timeout: float) -> list[dict[str, Any]]:

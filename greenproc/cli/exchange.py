@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Self
@@ -141,3 +141,10 @@ def read_object(response: Response, where: str) -> dict[str, Any]:
 def printable(text: str) -> str:
     """Return *text* without control characters: a remote node must not control the terminal."""
     return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print *rows*, the first of which has the titles, in columns of equal width."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for cells in rows:
+        print("  ".join(map(str.ljust, cells, widths)).rstrip())

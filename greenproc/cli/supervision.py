@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from greenproc.cli.exchange import Exchange, get, printable, read_object
+from greenproc.cli.exchange import Exchange, get, print_table, printable, read_object
 from greenproc.errors import Failure
 from greenproc.http.response import Response
 
@@ -31,10 +31,7 @@ def print_tree(host: str, port: int, timeout: float, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(tree, indent=2))
         return
-    rows = [COLUMNS, *map(row, tree["rows"])]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for process_records in rows:
-        print("  ".join(map(str.ljust, process_records, widths)).rstrip())
+    print_table([COLUMNS, *map(row, tree["rows"])])
     if tree.get("has_more"):
         print(f"and more: the first {len(tree['rows'])} are shown")
 

@@ -95,14 +95,9 @@ class HeadCache:
         known = self.read(rest)
         parent, state = lines.groups()
         trace = receive_trace((parent,), () if state is None else (state,))
-        fields = (
-            [(b"traceparent", parent)]
-            if state is None
-            else [
-                (b"traceparent", parent),
-                (b"tracestate", state),
-            ]
-        )
+        fields = [(b"traceparent", parent)]
+        if state is not None:
+            fields.append((b"tracestate", state))
         if len(known.headers) + len(fields) > self.limits.max_headers:
             return None
         head = _copy(known)
@@ -134,12 +129,8 @@ class HeadCache:
             data: the bytes of the head.
             head: the parsed head.
         """
-        fields = [name.lower() in _NUMBERED_FIELDS for name, _ in head.headers]
-        places = head.target.count(number) + sum(
-            value.count(number)
-            for (_, value), may_differ in zip(head.headers, fields, strict=True)
-            if may_differ
-        )
+        values = [value for name, value in head.headers if name.lower() in _NUMBERED_FIELDS]
+        places = sum(text.count(number) for text in (head.target, *values))
         # An escape may encode a number, and the host of an absolute target is compared with the
         # allowed ones.
         is_plain = head.target.startswith(b"/") and b"%" not in head.target

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenproc.errors import InvalidArgument
 from greenproc.pid import name_methods
+from greenproc.process.arguments import label
 
 if TYPE_CHECKING:
     from greenproc.process.route_options import RouteOptions
@@ -255,7 +256,7 @@ def _clearly_fits(handler: object, count: int) -> bool:
 
 
 def _name_of(function: object) -> str:
-    return _short(getattr(function, "__qualname__", None) or repr(function))
+    return _short(label(function))
 
 
 def _short(name: str) -> str:

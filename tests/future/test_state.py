@@ -8,24 +8,10 @@ from typing import Any
 import pytest
 
 from greenproc.future import Future, Promise, state
+from tests.state_table import read_table
 
-
-def read_table() -> dict[str, dict[str, str]]:
-    """Return the table in the docstring of the module: by state, then by event, what follows."""
-    lines = [line.strip() for line in (state.__doc__ or "").splitlines()]
-    ruler = next(at for at, line in enumerate(lines) if line.startswith("-----"))
-    titles = ["state", "set", "fail", "discard", "abandon", "associate", "source ends"]
-    assert lines[ruler - 1].split() == " ".join(titles).split()
-    rows = {}
-    for line in lines[ruler + 1 :]:
-        if not line:
-            break
-        name, *records = line.replace("as source", "as_source").split()
-        rows[name] = dict(zip(titles[1:], records, strict=True))
-    return rows
-
-
-TABLE = read_table()
+TABLE = read_table(state)
+MOVES = ["set", "fail", "discard", "abandon", "associate", "source ends"]
 
 EVENTS: dict[str, Callable[[Promise[Any]], bool]] = {
     "set": lambda promise: promise.set(1),
@@ -78,6 +64,7 @@ CELLS = [(name, event) for name, row in TABLE.items() for event in row if event 
 
 def test_the_table_has_a_row_for_each_state() -> None:
     assert list(TABLE) == list(FLAGS)
+    assert all(list(row) == MOVES for row in TABLE.values())
 
 
 @pytest.mark.parametrize(("name", "event"), CELLS)
@@ -102,7 +89,7 @@ def test_the_end_of_another_future_moves_only_what_follows_it(name: str, end: st
 
     EVENTS[ROUTES[end]](machine.source)
 
-    assert machine.state == {"-": name, "as_source": end}[after]
+    assert machine.state == {"-": name, "as source": end}[after]
 
 
 @pytest.mark.parametrize("name", list(TABLE))

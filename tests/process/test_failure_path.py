@@ -163,6 +163,15 @@ def test_dispatch_of_a_callable_without_a_readable_name_fails_its_future_only(
     assert [letter.name for letter in runtime.dead_letters] == ["Nameless"]
 
 
+@pytest.mark.parametrize("again", RAISED[:2], ids=repr)
+def test_arguments_that_do_not_fit_a_callable_without_a_readable_name_are_explained(
+    runtime: Runtime, again: BaseException
+) -> None:
+    pid = runtime.spawn(Process())
+    with pytest.raises(TypeError, match=r"expected a Nameless\(\) -> "):
+        runtime.dispatch(pid, Nameless(KeyError("first"), again), "too much").get(timeout=15.0)
+
+
 @pytest.mark.parametrize("error", [Frozen("first"), Bare("first"), Silent()], ids=type)
 def test_exception_of_any_make_ends_the_process(runtime: Runtime, error: Exception) -> None:
     process = Failing(error, Process)
