@@ -220,8 +220,8 @@ class Asks:
         ask = self._open.get(message.to.id)
         if ask is None:
             return False
-        life = self._manager.runner
-        if life.filter is not None and life.drops(message.to, MessageEvent(message)):
+        runner = self._manager.runner
+        if runner.filter is not None and runner.drops(message.to, MessageEvent(message)):
             return True  # as if it had been lost on the network
         move = MOVES.get(message.name)
         if move is not None:

@@ -79,7 +79,7 @@ class Scheduler:
     def __init__(
         self,
         hub: Hub,
-        life: ProcessRunner,
+        runner: ProcessRunner,
         rescue: Callable[[ProcessRecord, BaseException], None],
         limits: TurnLimits,
     ) -> None:
@@ -88,8 +88,8 @@ class Scheduler:
         # gevent runs callbacks that callbacks add in the same pass, up to 50 of them before it
         # looks at the time. A timer of zero seconds comes after a pass over the descriptors.
         self._continue = hub.loop.timer(0.0)
-        self._serve_turn = life.serve_turn
-        self._on_thrown = life.thrown
+        self._serve_turn = runner.serve_turn
+        self._on_thrown = runner.thrown
         self._rescue = rescue
         self._limits = limits
         self._max_parked = limits.parked

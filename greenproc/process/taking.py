@@ -50,7 +50,7 @@ def _take_next(manager: ProcessManager, record: ProcessRecord) -> Item | None:
         raise AskedToTerminate(f"process {record.pid} is asked to terminate")
     item = record.events.popleft()
     record.served += 1
-    life = manager.runner
-    if life.looks_closely and life.is_filtered(record, item):
+    runner = manager.runner
+    if runner.looks_closely and runner.is_filtered(record, item):
         return None
     return item
